@@ -1,0 +1,1 @@
+"""Names, rules, life cycles, recognition. Pure: no clock, no net, no disk, no logging."""

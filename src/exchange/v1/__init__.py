@@ -1,0 +1,1 @@
+"""Generated from proto/exchange/v1; never edited."""
