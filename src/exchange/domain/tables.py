@@ -1,0 +1,93 @@
+"""All tables of the domain, checked once: bytes come in, typed tables leave."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from exchange.domain.areas import Areas, load_areas
+from exchange.domain.codes import AcceptedCodes, load_accepted_codes
+from exchange.domain.factors import Factors, load_factors
+from exchange.domain.flags import Flags, load_flags
+from exchange.domain.measures import Measures, load_measures
+from exchange.domain.problems import Problem
+from exchange.domain.reasons import Reasons, load_reasons
+from exchange.domain.schemes import Schemes, load_schemes
+from exchange.domain.table_file import Row, TableError, open_table
+
+__all__ = ["FILES", "TableError", "Tables", "digest_of", "load"]
+
+FILES = (
+    "reasons.toml",
+    "areas.toml",
+    "areas_extension.toml",
+    "factors.toml",
+    "flags.toml",
+    "schemes.toml",
+    "measures.toml",
+    "accepted_codes.toml",
+)
+"""Files that :func:`load` reads; others in the same mapping belong to somebody else."""
+
+_OVERLAY = "accepted_codes.toml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Tables:
+    """The checked tables.
+
+    Attributes:
+        digest: SHA-256 in hex over names and bytes of everything that was read: names the edition.
+    """
+
+    reasons: Reasons
+    areas: Areas
+    factors: Factors
+    flags: Flags
+    schemes: Schemes
+    measures: Measures
+    accepted_codes: AcceptedCodes
+    digest: str
+
+
+def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None) -> Tables:
+    """Check the tables.
+
+    Args:
+        files: Table files by name; all of :data:`FILES`.
+        overlays: The administrator's additions by name. Only ``accepted_codes.toml`` is read here: it adds
+            exceptions, each with its evidence.
+
+    Raises:
+        TableError: A file is missing or ill-formed; names file and place.
+    """
+    missing = [name for name in FILES if name not in files]
+    if missing:
+        raise TableError([Problem(TableError.reason, name, "missing") for name in missing])
+    rows = {name: open_table(name, files[name]) for name in FILES}
+    read = {name: files[name] for name in FILES}
+    overlay: Row | None = None
+    if overlays and _OVERLAY in overlays:
+        overlay = open_table(f"overlay/{_OVERLAY}", overlays[_OVERLAY])
+        read[f"overlay/{_OVERLAY}"] = overlays[_OVERLAY]
+    return Tables(
+        reasons=load_reasons(rows["reasons.toml"]),
+        areas=load_areas(rows["areas.toml"], rows["areas_extension.toml"]),
+        factors=load_factors(rows["factors.toml"]),
+        flags=load_flags(rows["flags.toml"]),
+        schemes=load_schemes(rows["schemes.toml"]),
+        measures=load_measures(rows["measures.toml"]),
+        accepted_codes=load_accepted_codes(rows["accepted_codes.toml"], overlay),
+        digest=digest_of(read),
+    )
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """SHA-256 in hex over a set of files: names and contents, each with its length in bytes, sorted by name."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        encoded = name.encode()
+        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+        digest.update(len(files[name]).to_bytes(8, "big") + files[name])
+    return digest.hexdigest()
