@@ -56,7 +56,7 @@ def load_reasons(file: Row) -> Reasons:
     """
     zh: dict[str, ReasonText] = {}
     en: dict[str, ReasonText] = {}
-    for code in file.keys():
+    for code in file.names():
         row = file.row(code)
         if not _CODE.fullmatch(code):
             raise row.wrong("", "a code is upper case words joined by _")

@@ -44,7 +44,7 @@ class Row:
         """Whether the cell is there and not read yet."""
         return key in self._cells
 
-    def keys(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """Names of the cells not read yet, as written."""
         return tuple(self._cells)
 
@@ -74,7 +74,7 @@ class Row:
         return value
 
     def flag(self, key: str, *, default: bool) -> bool:
-        """true or false."""
+        """True or false."""
         return self._take(key, bool, "true or false") if key in self._cells else default
 
     def whole(self, key: str) -> int:
