@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Final
 
 from exchange.domain.table_file import Row
 from exchange.v1.credit_result_pb2 import CreditLevel
 
 _VETO = re.compile(r"[A-Z]{2}[0-9]{2}")
+NATIONAL: Final = "NATIONAL"
+"""Id of the veto list of 环发〔2013〕150号, whose codes any scheme may cite."""
+
 _LEVELS = ("GREEN", "BLUE", "YELLOW", "RED")
 
 
@@ -76,14 +80,22 @@ class Schemes:
 
     Attributes:
         veto_names: What each veto code means, in Chinese.
+        national: Codes of the national list.
     """
 
     by_id: Mapping[str, Scheme]
     veto_names: Mapping[str, str]
+    national: frozenset[str]
 
     def find(self, scheme_id: str) -> Scheme | None:
         """The scheme, or None."""
         return self.by_id.get(scheme_id)
+
+    def knows_veto(self, scheme: Scheme | None, code: str) -> bool:
+        """Whether a result may cite a veto: a national one, one of its own scheme, or any where that is not known."""
+        if code in self.national:
+            return True
+        return code in (self.veto_names if scheme is None else scheme.vetoes)
 
 
 def load_schemes(file: Row) -> Schemes:
@@ -118,7 +130,9 @@ def load_schemes(file: Row) -> Schemes:
             raise block.wrong("id", "is listed twice")
         by_id[scheme.scheme_id] = scheme
     file.end()
-    return Schemes(by_id=by_id, veto_names=names)
+    if NATIONAL not in lists:
+        raise file.wrong("veto_list", f"lacks the list {NATIONAL}")
+    return Schemes(by_id=by_id, veto_names=names, national=lists[NATIONAL])
 
 
 def _scheme(block: Row, lists: Mapping[str, frozenset[str]]) -> Scheme:

@@ -1,0 +1,1 @@
+"""What makes a record well-formed, one file for each group of fields. Entered through ``exchange.domain.validate``."""

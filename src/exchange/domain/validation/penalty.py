@@ -1,0 +1,151 @@
+"""Penalty notices: decision, legal basis, money, measures from a named catalogue, publicity."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from exchange.domain.personal import name_is_masked
+from exchange.domain.validation.findings import Findings, numbers
+from exchange.domain.validation.limits import (
+    ITEMS,
+    LEGAL_BASES,
+    MONEY_INTEGER_DIGITS,
+    NAME_CHARACTERS,
+    SENTENCE_CHARACTERS,
+    SHORT_CHARACTERS,
+    TEXT_CHARACTERS,
+)
+from exchange.domain.validation.subject import check_subject
+from exchange.v1.penalty_notice_pb2 import (
+    DishonestyClass,
+    Measure,
+    NoticeKind,
+    PenaltyNotice,
+    PenaltyState,
+    PenaltyType,
+)
+
+_MONEY = re.compile(rf"(?:0|[1-9][0-9]{{0,{MONEY_INTEGER_DIGITS - 1}}})(?:\.[0-9]{{1,6}})?")
+_NEGATIVE = re.compile(r"-[0-9]+(?:\.[0-9]+)?")
+_KINDS = numbers(NoticeKind)
+_STATES = numbers(PenaltyState)
+_TYPES = numbers(PenaltyType)
+_CLASSES = numbers(DishonestyClass)
+_PENALTY = NoticeKind.NOTICE_KIND_PENALTY
+_P = "penalty_notice."
+MEASURE_ADDRESSEES: Final = frozenset({"GOVERNMENT", "MARKET"})
+"""Who is to act on a measure."""
+
+# Field, characters, required, line breaks allowed.
+_TEXTS: Final = (
+    ("decision_no", SHORT_CHARACTERS, True, False),
+    ("violation_type", SENTENCE_CHARACTERS, False, True),
+    ("source_penalty_types", NAME_CHARACTERS, False, False),
+    ("content", TEXT_CHARACTERS, False, True),
+    ("revoked_licence", SENTENCE_CHARACTERS, False, True),
+    ("repair_rule", SHORT_CHARACTERS, False, False),
+    ("note", TEXT_CHARACTERS, False, True),
+)
+
+
+def check_penalty_notice(found: Findings, body: PenaltyNotice) -> None:
+    """Check a penalty notice."""
+    penalty = body.notice_kind == _PENALTY
+    found.choice(body.notice_kind, _KINDS, _P + "notice_kind")
+    check_subject(found, body.subject, "penalty_notice.subject", persons=True)
+    for name, limit, required, lines in _TEXTS:
+        found.text(getattr(body, name), _P + name, limit, required=required, lines=lines)
+    found.text(body.violation_facts, _P + "violation_facts", TEXT_CHARACTERS, required=penalty, lines=True)
+    legal_basis = body.legal_basis
+    if legal_basis:
+        found.legal_bases(legal_basis, _P + "legal_basis", LEGAL_BASES)
+    else:
+        found.add("LEGAL_BASIS_MISSING", _P + "legal_basis")
+    found.choice(body.state, _STATES, _P + "state")
+    _check_types(found, body, penalty=penalty)
+    _check_money(found, body.fine_cny, _P + "fine_cny")
+    _check_money(found, body.confiscation_cny, _P + "confiscation_cny")
+    _check_dates(found, body)
+    measures = body.measures
+    if measures:
+        _check_measures(found, list(measures))
+    elif not penalty and body.notice_kind in _KINDS:
+        found.add("MEASURES_MISSING", _P + "measures")
+    _check_lists(found, body)
+
+
+def _check_types(found: Findings, body: PenaltyNotice, *, penalty: bool) -> None:
+    types = body.penalty_types
+    if penalty and not types:
+        found.add("FIELD_MISSING", _P + "penalty_types")
+    if len(types) > ITEMS:
+        found.add("TOO_MANY_ITEMS", _P + "penalty_types", f"{len(types)} > {ITEMS}")
+        return
+    for number, value in enumerate(types):
+        found.choice(value, _TYPES, f"penalty_notice.penalty_types[{number}]")
+    if len(set(types)) != len(types):
+        found.add("DUPLICATE_ITEM", _P + "penalty_types")
+
+
+def _check_money(found: Findings, value: str, place: str) -> None:
+    if value and not _MONEY.fullmatch(value):
+        found.add("VALUE_NEGATIVE" if _NEGATIVE.fullmatch(value) else "DECIMAL_FORMAT", place)
+
+
+def _check_dates(found: Findings, body: PenaltyNotice) -> None:
+    decided = found.day(body.decided_on, _P + "decided_on", required=True)
+    for name in ("effective_until", "publicity_until", "publicity_min_until", "publicity_max_until"):
+        value = getattr(body, name)
+        if value:
+            until = found.day(value, _P + name, future=True)
+            found.ordered(decided, until, _P + name, "PUBLICITY_BEFORE_DECISION")
+    low, high = body.publicity_min_until, body.publicity_max_until
+    found.choice(body.dishonesty_class, _CLASSES, _P + "dishonesty_class")
+    if low or high:
+        found.ordered(low, high, _P + "publicity_max_until")
+        if body.dishonesty_class == DishonestyClass.DISHONESTY_CLASS_NOT_STATED:
+            found.add("PUBLICITY_COMPUTED", _P + "publicity_min_until")
+        if not body.repair_rule:
+            found.add("REPAIR_RULE_MISSING", _P + "repair_rule")
+
+
+def _check_measures(found: Findings, measures: list[Measure]) -> None:
+    if len(measures) > ITEMS:
+        found.add("TOO_MANY_ITEMS", _P + "measures", f"{len(measures)} > {ITEMS}")
+        return
+    for number, measure in enumerate(measures):
+        place = f"penalty_notice.measures[{number}]"
+        table = found.tables.measures
+        known = table.find(measure.catalogue, measure.edition, measure.code)
+        if (measure.catalogue, measure.edition) not in table.editions:
+            found.add("MEASURE_CATALOGUE_UNKNOWN", f"{place}.edition")
+        elif known is None:
+            found.add("MEASURE_UNKNOWN", f"{place}.code")
+        if measure.addressee not in MEASURE_ADDRESSEES:
+            found.add("MEASURE_ADDRESSEE", f"{place}.addressee")
+        if known is not None and known.measure_class == "C" and not measure.recommendation:
+            found.add("MEASURE_NOT_RECOMMENDED", f"{place}.recommendation")
+        if known is not None and known.measure_class != "C" and not measure.legal_basis:
+            found.add("LEGAL_BASIS_MISSING", f"{place}.legal_basis")
+        found.legal_bases(measure.legal_basis, f"{place}.legal_basis", LEGAL_BASES)
+
+
+def _check_lists(found: Findings, body: PenaltyNotice) -> None:
+    persons = body.responsible_persons
+    orders = body.orders
+    for name, count in (("responsible_persons", len(persons)), ("orders", len(orders))):
+        if count > ITEMS:
+            found.add("TOO_MANY_ITEMS", _P + name, f"{count} > {ITEMS}")
+            return
+    for number, person in enumerate(persons):
+        place = f"penalty_notice.responsible_persons[{number}]"
+        found.text(person.role, f"{place}.role", SHORT_CHARACTERS, required=True)
+        found.text(person.name_masked, f"{place}.name_masked", SHORT_CHARACTERS, required=True)
+        if person.name_masked and not name_is_masked(person.name_masked):
+            found.add("NAME_NOT_MASKED", f"{place}.name_masked")
+    for number, order in enumerate(orders):
+        found.text(order, f"penalty_notice.orders[{number}]", SENTENCE_CHARACTERS, required=True, lines=True)
+    if body.HasField("source_unit"):
+        found.uscc(body.source_unit.uscc, _P + "source_unit.uscc")
+        found.text(body.source_unit.name, _P + "source_unit.name", NAME_CHARACTERS)
