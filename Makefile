@@ -1,0 +1,64 @@
+# What a newcomer types: `make demo`, `make test`. Every target sets itself up into .venv first; `make setup` does only that.
+# Needed on the machine: Python 3.11 or newer with venv, make, git, and a package index that pip can reach.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# Made anew when what is locked or how the package is built has changed; removed first, so a failed set-up is not taken for done.
+STAMP := $(VENV)/.set-up
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+export PIP_NO_INPUT := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-all demo bench lint fix lock proto clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP) ## .venv with every locked package and this one; done once, again when the lock changes
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@rm -f $@
+	@tools/python.sh $(VENV)
+	@echo "Installing the locked packages into $(VENV) (once, a minute or two) ..."
+	@$(PY) -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: setup ## the fast set (ARGS='-k walk' narrows it)
+	@$(PY) -m pytest -m "not slow" $(ARGS)
+
+test-all: setup ## everything, with the long runs
+	@$(PY) -m pytest $(ARGS)
+
+demo: setup ## two nodes, both sides' documents, an outage, a restore; KEEP=1 leaves them running
+	@$(PY) tools/demo.py $(if $(KEEP),--keep) $(ARGS)
+
+bench: setup ## rates, latencies and memory beside their floor (ARGS='--million' for 1M entries)
+	@$(PY) tools/bench.py $(ARGS)
+
+lint: setup ## style, types, layers, schema, and whether the generated code is current
+	@$(VENV)/bin/ruff check --quiet
+	@$(VENV)/bin/ruff format --check --quiet || { echo "not formatted: run make fix"; exit 1; }
+	@$(VENV)/bin/mypy --no-error-summary
+	@NO_COLOR=1 $(VENV)/bin/lint-imports
+	@$(VENV)/bin/buf lint proto
+	@PYTHON=$(PY) tools/generate.sh --check
+	@echo "lint: clean"
+
+fix: setup ## what the tools can put right by themselves
+	@$(VENV)/bin/ruff check --quiet --fix-only
+	@$(VENV)/bin/ruff format --quiet
+	@$(VENV)/bin/buf format --write proto
+
+lock: setup ## resolve pyproject.toml into requirements/*.txt again (ARGS=--upgrade for newer versions)
+	@PYTHON=$(PY) tools/lock.sh $(ARGS)
+
+proto: setup ## src/exchange/v1 from proto/
+	@PYTHON=$(PY) tools/generate.sh
+
+clean: ## what was made here, .venv included; nothing that is committed
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks build dist tests/foreign/node_modules
+	@find src adapters tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
