@@ -1,0 +1,156 @@
+"""The rules of recognition as they stand in a file: what each tests, and what follows when it fires."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from exchange.domain.kinds import KINDS, kind_by_name, spec
+from exchange.domain.predicates import Question, Test, read_test
+from exchange.domain.table_file import Row
+from exchange.v1.kind_pb2 import Condition, Kind, Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Approval:
+    """The legal act by which a node approved rules."""
+
+    node: str
+    document_no: str
+    approved_on: date
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        part: Asked of every value of a batch instead of the whole record.
+        tests: All have to hold for the rule to fire.
+        outcome: None: the rule only notes ``fact``.
+    """
+
+    rule_id: str
+    kind: Kind.ValueType
+    part: bool
+    tests: tuple[Test, ...]
+    outcome: Outcome.ValueType | None
+    reason: str
+    condition: Condition.ValueType | None
+    fact: str
+    approvals: tuple[Approval, ...]
+
+    def fires(self, question: Question) -> bool:
+        """Whether all its tests hold."""
+        return all(test(question) for test in self.tests)
+
+    def approved(self, nodes: frozenset[str], on: date) -> bool:
+        """Whether all the nodes have approved it by a day."""
+        return nodes <= {approval.node for approval in self.approvals if approval.approved_on <= on}
+
+
+def read_receivers(file: Row) -> Mapping[str, frozenset[str]]:
+    """Veto situations of each receiver's own scheme, by node.
+
+    Raises:
+        TableError: A receiver is listed twice or names no source.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for row in file.rows("receiver"):
+        node = row.text("node")
+        row.text("source")
+        vetoes = frozenset(row.texts("vetoes"))
+        row.end()
+        if node in found:
+            raise row.wrong("node", f"{node} is listed twice")
+        found[node] = vetoes
+    return found
+
+
+def read_approvals(row: Row) -> tuple[Approval, ...]:
+    """The approvals listed in a file or a rule.
+
+    Raises:
+        TableError: One lacks its node, document or date.
+    """
+    return tuple(_approval(each) for each in row.rows("approvals"))
+
+
+def read_rules(file: Row, approvals: tuple[Approval, ...]) -> Mapping[int, tuple[Rule, ...]]:
+    """The rules of a file by kind, in its order.
+
+    Args:
+        file: The file.
+        approvals: Those of the file: they count for rules without their own.
+
+    Raises:
+        TableError: An id is listed twice, or a rule contradicts itself.
+    """
+    rules: dict[int, tuple[Rule, ...]] = {}
+    seen: set[str] = set()
+    for row in file.rows("rule"):
+        rule = _rule(row, approvals)
+        if rule.rule_id in seen:
+            raise row.wrong("id", f"{rule.rule_id} is listed twice")
+        seen.add(rule.rule_id)
+        rules[rule.kind] = (*rules.get(rule.kind, ()), rule)
+    return rules
+
+
+def _approval(row: Row) -> Approval:
+    approved_on = row.day("approved_on")
+    if approved_on is None:
+        raise row.wrong("approved_on", "missing")
+    approval = Approval(node=row.text("node"), document_no=row.text("document_no"), approved_on=approved_on)
+    row.end()
+    return approval
+
+
+def _rule(row: Row, approvals: tuple[Approval, ...]) -> Rule:
+    rule_id = row.text("id")
+    kind = kind_by_name(row.text("kind"))
+    if kind is None or spec(kind).answered_by != Kind.KIND_RECOGNITION:
+        names = ", ".join(spec(known).name for known in KINDS if spec(known).answered_by == Kind.KIND_RECOGNITION)
+        raise row.wrong("kind", f"must be one of {names}")
+    part = row.one_of("scope", ("record", "part"), "record") == "part"
+    tests = tuple(read_test(each, kind, part=part) for each in row.rows("when"))
+    own = read_approvals(row)
+    outcome_name = row.one_of("outcome", ("FULL", "CONDITIONAL", "NOT_RECOGNISED", "DEFERRED", "-"), "-")
+    condition_name = row.text("condition", "-")
+    rule = Rule(
+        rule_id=rule_id,
+        kind=kind,
+        part=part,
+        tests=tests,
+        outcome=None if outcome_name == "-" else Outcome.Value(f"OUTCOME_{outcome_name}"),
+        reason=row.text("reason", "-").removeprefix("-"),
+        condition=_condition(row, condition_name),
+        fact=row.text("fact", "-").removeprefix("-"),
+        approvals=own or approvals,
+    )
+    row.end()
+    _check_rule(row, rule)
+    return rule
+
+
+def _condition(row: Row, name: str) -> Condition.ValueType | None:
+    if name == "-":
+        return None
+    known = dict(Condition.items())
+    number = known.get(f"CONDITION_{name}")
+    if not number:
+        raise row.wrong("condition", "is not in the closed list")
+    return number
+
+
+def _check_rule(row: Row, rule: Rule) -> None:
+    if not rule.tests:
+        raise row.wrong("when", "lists no test; use always")
+    if (rule.outcome is None) != bool(rule.fact):
+        raise row.wrong("outcome", "a rule has an outcome, or notes a fact")
+    if rule.outcome in (None, FULL):
+        if rule.reason or rule.condition is not None:
+            raise row.wrong("reason", "only what is not FULL has a reason or condition")
+    elif not rule.reason or (rule.outcome == CONDITIONAL) != (rule.condition is not None):
+        raise row.wrong("condition", "CONDITIONAL has a reason and a condition, the others a reason")
