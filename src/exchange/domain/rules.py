@@ -149,8 +149,8 @@ def _check_rule(row: Row, rule: Rule) -> None:
         raise row.wrong("when", "lists no test; use always")
     if (rule.outcome is None) != bool(rule.fact):
         raise row.wrong("outcome", "a rule has an outcome, or notes a fact")
-    if rule.outcome in (None, FULL):
+    if rule.outcome in (None, Outcome.OUTCOME_FULL):
         if rule.reason or rule.condition is not None:
             raise row.wrong("reason", "only what is not FULL has a reason or condition")
-    elif not rule.reason or (rule.outcome == CONDITIONAL) != (rule.condition is not None):
+    elif not rule.reason or (rule.outcome == Outcome.OUTCOME_CONDITIONAL) != (rule.condition is not None):
         raise row.wrong("condition", "CONDITIONAL has a reason and a condition, the others a reason")
