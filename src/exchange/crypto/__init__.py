@@ -1,0 +1,1 @@
+"""Bytes in, signatures and verdicts out. No clock, no disk, no net."""
