@@ -1,0 +1,344 @@
+"""Verdicts about envelopes: whether a region's signing key, valid at the logged time, signed the statement.
+
+The verdict is a matter of bytes and of what is known now; it may be KEY_UNKNOWN, and apply judges again. The caller
+still owes: that statement, signer and log belong to one region; that logged time is not later than mirrored time
++ 5 min; that mirrored time lies before ``revoked_at``; that the body matches (``sealing.matches``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from google.protobuf.message import DecodeError
+
+from exchange.crypto import dsse
+from exchange.crypto.certificates import (
+    Certificate,
+    CertificateUnreadable,
+    Identity,
+    fingerprint,
+    identity_of,
+    load_chain,
+    load_der,
+    public_key_of,
+    spki_hash,
+    uris_of,
+)
+from exchange.crypto.chains import PathSearch, Purpose, find_paths
+from exchange.crypto.revocation import Revocations
+from exchange.v1.statement_pb2 import Envelope, Statement
+
+MAX_ENVELOPE_BYTES = 65_535
+"""Bytes: the largest log entry, and an envelope is part of one."""
+
+MAX_KNOWN_CHAINS = 64
+"""Signing certificates known of one region: two a year for thirty years."""
+
+MAX_CERTIFICATES_PER_KEY = 8
+"""Certificates known for one key: renewals of the same key."""
+
+CHUNK = 32
+"""Envelopes that one task of a pool verifies: about 2 ms, so that threads share evenly."""
+
+
+class VerdictStatus(StrEnum):
+    """What became of an envelope; the values are reason codes but for VALID."""
+
+    VALID = "VALID"
+    KEY_UNKNOWN = "KEY_UNKNOWN"
+    UNTRUSTED_SIGNATURE = "UNTRUSTED_SIGNATURE"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifiedStatement:
+    """A statement whose signature was verified. Made by ``SigningTrust.verify`` and nowhere else.
+
+    Attributes:
+        statement: What was stated.
+        envelope: The envelope's bytes, as logged.
+        keyid: Hex SHA-256 of the signing public key.
+        certificate: Hex SHA-256 of the signing certificate.
+    """
+
+    statement: Statement
+    envelope: bytes
+    keyid: str
+    certificate: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvelopeVerdict:
+    """What is known of an envelope.
+
+    Attributes:
+        status: VALID only when ``verified`` is set.
+        keyids: Key ids whose signatures verified and were trusted.
+        statement: What the payload claims, verified or not; ``None`` when it does not parse.
+        verified: The statement with its proof of origin, when VALID.
+        revoked_at: When the certificate, or one above it, was revoked, as far as known: the mirrored time must lie
+            before it.
+        detail: Why not VALID, for people.
+    """
+
+    status: VerdictStatus
+    keyids: tuple[str, ...] = ()
+    statement: Statement | None = None
+    verified: VerifiedStatement | None = None
+    revoked_at: datetime | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SigningChain:
+    """A signing certificate as it was announced.
+
+    Attributes:
+        certificates: DER, leaf first, without the root.
+        valid_from: First logged time at which the region lets it sign; ``None`` means since ever.
+        valid_until: End of it (exclusive); ``None`` while open.
+        revoked_at: When the region revoked it by announcement, or ``None``.
+    """
+
+    certificates: tuple[bytes, ...]
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _KnownKey:
+    """A signing key with what its chain turned out to be: judged once, asked per envelope."""
+
+    chain: SigningChain
+    keyid: str
+    certificate: str
+    paths: PathSearch
+    revoked: tuple[datetime | None, ...] = ()
+
+    def problem_at(self, at: datetime) -> str:
+        verdict = self.paths.at(at)
+        if verdict.problem is not None:
+            return f"{verdict.problem.value}: {verdict.detail}"
+        begin, end = self.chain.valid_from, self.chain.valid_until
+        if (begin is not None and at < begin) or (end is not None and at >= end):
+            return "the key was not in use at that time by its announcement"
+        return ""
+
+    def revoked_at(self, at: datetime) -> datetime | None:
+        """Revocation of the path that holds at an instant, latest first: one path without any is enough."""
+        by_path = [r for path, r in zip(self.paths.paths, self.revoked, strict=True) if path.holds_at(at)]
+        by_crl = None if None in by_path else max((r for r in by_path if r is not None), default=None)
+        known = [r for r in (by_crl, self.chain.revoked_at) if r is not None]
+        return min(known, default=None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SigningTrust:
+    """What is known of one region's signing keys. Immutable: ``with_chains`` makes the next one.
+
+    Attributes:
+        node: The region's node, in whose name alone its keys sign.
+        domain: Federation's domain.
+        require: Algorithms of which a trusted signature must be there.
+    """
+
+    node: str
+    domain: str
+    require: tuple[str, ...] = (dsse.ES256,)
+    _roots: tuple[Certificate, ...] = ()
+    _revocations: Revocations = field(default_factory=Revocations)
+    _known: Mapping[str, tuple[_KnownKey, ...]] = field(default_factory=dict)
+    _keys: Mapping[str, ec.EllipticCurvePublicKey] = field(default_factory=dict)
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        node: str,
+        domain: str,
+        roots: bytes,
+        chains: Iterable[SigningChain] = (),
+        revocations: bytes = b"",
+        require: Sequence[str] = (dsse.ES256,),
+    ) -> SigningTrust:
+        """Build from bytes.
+
+        Args:
+            node: The region's node.
+            domain: Federation's domain.
+            roots: Signing roots in PEM.
+            chains: Announced signing chains; one that does not parse or leads to no root stays known, and is wrong.
+            revocations: Revocation lists in PEM; empty for none.
+            require: Algorithms of which a trusted signature must be there.
+
+        Raises:
+            CertificateUnreadable: The roots.
+            RevocationUnreadable: The lists.
+            ValueError: An algorithm that is not known here.
+        """
+        unknown = set(require) - {dsse.ES256}
+        if unknown:
+            raise ValueError(f"no such signature algorithm: {', '.join(sorted(unknown))}")
+        anchors = load_chain(roots)
+        lists = Revocations.load(revocations, anchors) if revocations else Revocations()
+        trust = cls(node=node, domain=domain, require=tuple(require), _roots=anchors, _revocations=lists)
+        return trust.with_chains(chains)
+
+    @property
+    def keyids(self) -> tuple[str, ...]:
+        """Key ids of all known signing keys."""
+        return tuple(self._known)
+
+    def with_chains(self, chains: Iterable[SigningChain]) -> SigningTrust:
+        """The same trust knowing more chains; one announced again replaces its earlier announcement.
+
+        A chain whose leaf does not parse or has no P-256 key is left out, as is one beyond the limits:
+        its envelopes are KEY_UNKNOWN.
+        """
+        known = {keyid: list(entries) for keyid, entries in self._known.items()}
+        keys = dict(self._keys)
+        for chain in chains:
+            judged = self._judge(chain)
+            if judged is None:
+                continue
+            entry, key = judged
+            same = [k for k in known.get(entry.keyid, []) if k.certificate != entry.certificate]
+            full = len(known) >= MAX_KNOWN_CHAINS and entry.keyid not in known
+            if full or len(same) >= MAX_CERTIFICATES_PER_KEY:
+                continue
+            known[entry.keyid] = [*same, entry]
+            keys[entry.keyid] = key
+        return SigningTrust(
+            node=self.node,
+            domain=self.domain,
+            require=self.require,
+            _roots=self._roots,
+            _revocations=self._revocations,
+            _known={keyid: tuple(entries) for keyid, entries in known.items()},
+            _keys=keys,
+        )
+
+    def _judge(self, chain: SigningChain) -> tuple[_KnownKey, ec.EllipticCurvePublicKey] | None:
+        try:
+            if not 1 <= len(chain.certificates) <= dsse.MAX_CHAIN:
+                return None
+            leaf, *others = [load_der(der) for der in chain.certificates]
+            key = public_key_of(leaf)
+        except CertificateUnreadable:
+            return None
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            return None
+        paths = find_paths(leaf, others, self._roots, Purpose.SIGNING)
+        if not self._speaks_for(leaf):
+            paths = PathSearch(paths=(), problem=paths.problem, detail="the certificate names another holder")
+        entry = _KnownKey(
+            chain=chain,
+            keyid=spki_hash(leaf),
+            certificate=fingerprint(leaf),
+            paths=paths,
+            revoked=tuple(self._revocations.revoked_at(path.certificates) for path in paths.paths),
+        )
+        return entry, key
+
+    def _speaks_for(self, leaf: Certificate) -> bool:
+        """Whether a signing certificate with a name of ours in it names this region's node."""
+        if not any(uri.startswith("spiffe:") for uri in uris_of(leaf)):
+            return True
+        identity = identity_of(leaf)
+        if identity is None:
+            return False
+        parsed = Identity.parse(identity)
+        return (parsed.node, parsed.domain, parsed.role.value) == (self.node, self.domain, "node")
+
+    def verify(self, data: bytes, logged_at: datetime) -> EnvelopeVerdict:
+        """Judge one envelope.
+
+        1. The bytes are an envelope of our type with 1 to 8 signatures, its payload a statement.
+        2. Each signature is tried under the known keys; one that names a known key and does not verify spoils all.
+        3. By at least one known key a signature is there; otherwise the key is unknown.
+        4. Every certificate chain of those keys is valid at logged time and leads to a root of the region.
+        5. Each required algorithm is among them.
+
+        Args:
+            data: Serialized ``Envelope``, verbatim as logged.
+            logged_at: Aware instant claimed by the log's owner.
+        """
+        if logged_at.tzinfo is None:
+            raise ValueError("an aware instant is needed")
+        # 1
+        read = _read(data)
+        if not isinstance(read, _Read):
+            return read
+        statement = read.statement
+        # 2
+        check = dsse.verify(read.envelope, self._keys)
+        if check.failed:
+            return _untrusted(statement, f"signature by {check.failed[0][:16]} does not verify")
+        # 3
+        if not check.verified:
+            return EnvelopeVerdict(
+                status=VerdictStatus.KEY_UNKNOWN, statement=statement, detail="signed by no known key"
+            )
+        # 4
+        chosen = []
+        for keyid in check.verified:
+            entries = self._known[keyid]
+            problems = [entry.problem_at(logged_at) for entry in entries]
+            if "" not in problems:
+                return _untrusted(statement, problems[0])
+            chosen.append(entries[problems.index("")])
+        # 5: every known key is ES256, and ``build`` accepts no other requirement, so one of them satisfies it.
+        revoked = [at for at in (entry.revoked_at(logged_at) for entry in chosen) if at is not None]
+        return EnvelopeVerdict(
+            status=VerdictStatus.VALID,
+            keyids=tuple(entry.keyid for entry in chosen),
+            statement=statement,
+            verified=VerifiedStatement(
+                statement=statement, envelope=data, keyid=chosen[0].keyid, certificate=chosen[0].certificate
+            ),
+            revoked_at=min(revoked, default=None),
+        )
+
+    def verify_many(
+        self, items: Sequence[tuple[bytes, datetime]], pool: Executor | None = None
+    ) -> list[EnvelopeVerdict]:
+        """Judge envelopes, in the order given.
+
+        Args:
+            items: Envelope bytes and logged time each.
+            pool: Threads to share the work; verifying releases the interpreter's lock.
+        """
+        if pool is None or len(items) <= CHUNK:
+            return [self.verify(data, logged_at) for data, logged_at in items]
+        chunks = [items[at : at + CHUNK] for at in range(0, len(items), CHUNK)]
+        return [verdict for verdicts in pool.map(self.verify_many, chunks) for verdict in verdicts]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Read:
+    envelope: Envelope
+    statement: Statement
+
+
+def _read(data: bytes) -> _Read | EnvelopeVerdict:
+    if len(data) > MAX_ENVELOPE_BYTES:
+        return _untrusted(None, f"an envelope has at most {MAX_ENVELOPE_BYTES} bytes")
+    try:
+        envelope = Envelope.FromString(data)
+        statement = Statement.FromString(envelope.payload)
+    except DecodeError:
+        return _untrusted(None, "not an envelope over a statement")
+    if envelope.payload_type != dsse.PAYLOAD_TYPE:
+        return _untrusted(statement, "envelope of another type")
+    if not 1 <= len(envelope.signatures) <= dsse.MAX_SIGNATURES:
+        return _untrusted(statement, f"an envelope has 1 to {dsse.MAX_SIGNATURES} signatures")
+    return _Read(envelope=envelope, statement=statement)
+
+
+def _untrusted(statement: Statement | None, detail: str) -> EnvelopeVerdict:
+    return EnvelopeVerdict(status=VerdictStatus.UNTRUSTED_SIGNATURE, statement=statement, detail=detail)
