@@ -112,6 +112,7 @@ class DecisionItem(_message.Message):
     FACTS_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     PART_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Index of the entry in the answered log."""
     record_id: _builtins.str
@@ -124,6 +125,8 @@ class DecisionItem(_message.Message):
     """What was decided."""
     part: _builtins.str
     """Part of the record that this is about, as in w01018 of a batch; empty means all of it."""
+    cause: Global___DecisionCause.ValueType
+    """Why, where it is not the cause of the whole recognition; UNSPECIFIED otherwise."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Reason codes."""
@@ -158,10 +161,11 @@ class DecisionItem(_message.Message):
         facts: _abc.Iterable[Global___Fact] | None = ...,
         rules: _abc.Iterable[_builtins.str] | None = ...,
         part: _builtins.str = ...,
+        cause: Global___DecisionCause.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "decision_revision", b"decision_revision", "facts", b"facts", "index", b"index", "outcome", b"outcome", "part", b"part", "reasons", b"reasons", "record_id", b"record_id", "revision", b"revision", "rules", b"rules", "waits_for", b"waits_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "conditions", b"conditions", "decision_revision", b"decision_revision", "facts", b"facts", "index", b"index", "outcome", b"outcome", "part", b"part", "reasons", b"reasons", "record_id", b"record_id", "revision", b"revision", "rules", b"rules", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""The order of effects: from logs to registers, in steps that the journal names."""

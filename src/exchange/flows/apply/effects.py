@@ -1,0 +1,310 @@
+"""From one ruled entry to row changes. Pure but for the rows that were loaded before.
+
+Law: what an erased record leaves in the registers is what its statement alone would have left.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from exchange.domain import kinds
+from exchange.domain.record_index import index_of, raw_id
+from exchange.flows.apply.entry import ReadEntry
+from exchange.flows.apply.judge import references
+from exchange.flows.apply.ruling import Decided, Ruling
+from exchange.flows.ids import format_id
+from exchange.flows.instants import micros_of
+from exchange.storage import log_store, registers
+from exchange.storage.registers import NO_ENTRY, Change
+from exchange.storage.transaction import LogHead
+from exchange.v1.kind_pb2 import Kind, Outcome
+from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
+from exchange.v1.recognition_pb2 import DecisionCause
+
+ERASED = Ruling(outcome=Outcome.OUTCOME_NOT_RECOGNISED, reasons=("ERASED",))
+"""The ruling of a record whose body was destroyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedRow:
+    """A record revision whose body is to be destroyed, with where it stands."""
+
+    origin: str
+    record_id: bytes
+    revision: int
+    log_id: int
+    index: int
+
+
+class RegisterOverlay:
+    """The rows that a step touches, loaded set-based, and every change made to them so far.
+
+    Args:
+        logs: Where the logs are read.
+        state: Where the registers are read.
+        entries: The step's entries.
+        origin: Node whose log they stand in.
+        next_seq: Number of the next row change.
+    """
+
+    def __init__(
+        self, logs: Connection, state: Connection, entries: Sequence[ReadEntry], origin: str, next_seq: int
+    ) -> None:
+        self._logs = logs
+        self._state = state
+        self.seq = next_seq
+        self.changes: list[Change] = []
+        self.erasures: list[ErasedRow] = []
+        wanted = {(origin, entry.record_id) for entry in entries if entry.record_id}
+        natural_keys: list[str] = []
+        for entry in entries:
+            if entry.record is None:
+                continue
+            for reference in references(entry.record.header, entry.record):
+                raw = raw_id(reference.record_id)
+                if raw:
+                    wanted.add((reference.origin, raw))
+            natural_keys.append(kinds.natural_key(entry.record) or "")
+        loaded = registers.records_of(state, wanted)
+        self._rows: dict[tuple[str, bytes], list[dict[str, Any]]] = defaultdict(list, loaded)
+        self._holders = registers.holders_of(state, natural_keys)
+
+    def revisions(self, origin: str, record_id: bytes) -> Sequence[Mapping[str, Any]]:
+        """Register rows of a record, in order of revision."""
+        return self._rows.get((origin, record_id), ())
+
+    def holder(self, origin: str, natural_key: str) -> bytes | None:
+        """Record that states a natural key now."""
+        return self._holders.get((origin, natural_key))
+
+    def log(self, origin: str) -> LogHead | None:
+        """A log by its origin."""
+        return log_store.head(self._logs, origin)
+
+    def put_record(self, row: dict[str, Any], *, salt: bytes, place: int) -> None:
+        """Put a register row of a record; its number says when it changed last."""
+        row["seq"] = self._take_seq()
+        rows = self._rows[row["origin"], row["record_id"]]
+        known = next((at for at, old in enumerate(rows) if old["revision"] == row["revision"]), None)
+        if known is None:
+            rows.append(row)
+            rows.sort(key=lambda each: each["revision"])
+        else:
+            rows[known] = row
+        if row["natural_key"] and row["newest"]:
+            self._holders[row["origin"], row["natural_key"]] = row["record_id"]
+        key = (row["origin"], row["record_id"], row["revision"])
+        self.changes.append(Change("records", key, row, salt, place, known is None))
+
+    def release(self, origin: str, natural_key: str) -> None:
+        """A natural key that no live record states any more."""
+        self._holders.pop((origin, natural_key), None)
+
+    def put(self, table: str, key: tuple[Any, ...], row: dict[str, Any], *, salt: bytes, place: int) -> None:
+        """Put a row of another register."""
+        self.changes.append(Change(table, key, row, salt, place))
+
+    def put_numbered(self, table: str, row: dict[str, Any], *, salt: bytes, place: int) -> None:
+        """Put a new row of a register whose rows have only a number."""
+        seq = self._take_seq()
+        self.changes.append(Change(table, (seq,), row | {"seq": seq}, salt, place, fresh=True))
+
+    def drop(self, table: str, key: tuple[Any, ...], *, place: int = NO_ENTRY) -> None:
+        """Drop a row."""
+        self.changes.append(Change(table, key, None, b"", place))
+
+    def blocks_of(self, origin: str, record_id: bytes) -> list[int]:
+        """Numbers of a record's reading blocks, those of this step included."""
+        fresh = [
+            change.row["seq"]
+            for change in self.changes
+            if change.table == "blocks" and change.row and change.row["record_id"] == record_id
+        ]
+        return [*registers.blocks_of(self._state, record_id, origin), *fresh]
+
+    def _take_seq(self) -> int:
+        self.seq += 1
+        return self.seq - 1
+
+
+def bare_row(
+    entry: ReadEntry, origin: str, log_id: int, mirrored_at: int | None, ruling: Ruling, revision: int, edition: str
+) -> dict[str, Any]:
+    """A register row of what the statement and the log alone say."""
+    assert entry.statement is not None
+    return {
+        "seq": 0,
+        "origin": origin,
+        "record_id": entry.record_id,
+        "revision": entry.statement.revision,
+        "kind": entry.statement.kind,
+        "log_id": log_id,
+        "idx": entry.index,
+        "commitment": entry.commitment,
+        "logged_at": entry.logged_at,
+        "mirrored_at": mirrored_at,
+        "natural_key": "",
+        "subject": "",
+        "area": "",
+        "authority": "",
+        "level": 0,
+        "state": 0,
+        "year": 0,
+        "sort_on": "",
+        "outcome": ruling.outcome,
+        "decision_revision": revision,
+        "decision": ruling.as_json(edition),
+        "newest": ruling.takes_effect,
+        "tombstone": "",
+        "tombstone_on": "",
+    }
+
+
+def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any], ruling: Ruling) -> None:
+    """Put the row of a record, full when its body is there, and take it out of effect where a newer one stands."""
+    record = entry.record
+    if record is not None and ruling.takes_effect:
+        row["natural_key"] = kinds.natural_key(record) or ""
+    if record is not None:
+        index = index_of(record)
+        row["subject"] = index.subject
+        row["area"] = index.area
+        row["authority"] = record.header.authority.uscc
+        row["level"] = index.level
+        row["state"] = index.state
+        row["year"] = index.year
+        row["sort_on"] = index.sort_on
+        row["tombstone"] = index.ended if ruling.takes_effect else ""
+        row["tombstone_on"] = index.ended_on if row["tombstone"] else ""
+    if ruling.takes_effect:
+        _replace_older(overlay, entry, row)
+    overlay.put_record(row, salt=entry.salt, place=entry.place)
+    if record is not None and ruling.takes_effect and entry.statement and (
+        entry.statement.kind == Kind.KIND_MONITORING_BATCH
+    ):
+        _put_blocks(overlay, entry, row)
+
+
+def _replace_older(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]) -> None:
+    """A revision that takes effect stands for all before it; one that ends the record ends those too."""
+    for older in list(overlay.revisions(row["origin"], entry.record_id)):
+        if older["revision"] > row["revision"]:
+            row["newest"] = row["newest"] and not older["newest"]
+            continue
+        ends = bool(row["tombstone"]) and not older["tombstone"]
+        if older["revision"] == row["revision"] or not (older["newest"] or ends):
+            continue
+        changed = {**older, "newest": False}
+        if ends:
+            changed |= {"tombstone": row["tombstone"], "tombstone_on": row["tombstone_on"]}
+        overlay.put_record(changed, salt=b"", place=entry.place)
+
+
+def _put_blocks(overlay: RegisterOverlay, entry: ReadEntry, row: Mapping[str, Any]) -> None:
+    """One block for each factor of the batch: every statistic of it, as packed series."""
+    assert entry.record is not None
+    batch = entry.record.monitoring_batch
+    factors: dict[str, MonitoringBatch] = {}
+    spans: dict[str, tuple[int, int]] = {}
+    for series in batch.series:
+        block = factors.setdefault(series.factor_code, MonitoringBatch())
+        block.series.append(series)
+        times = [micros_of(point.data_time) for point in series.points]
+        first, last = spans.get(series.factor_code, (times[0], times[-1]))
+        spans[series.factor_code] = (min(first, *times), max(last, *times))
+    for factor, block in factors.items():
+        first, last = spans[factor]
+        overlay.put_numbered(
+            "blocks",
+            {
+                "origin": row["origin"],
+                "station": batch.station.station_id,
+                "medium": batch.medium_code,
+                "interval": batch.interval,
+                "factor": factor,
+                "first_time": first,
+                "last_time": last,
+                "record_id": entry.record_id,
+                "revision": row["revision"],
+                "area": row["area"],
+                "series": block.SerializeToString(deterministic=True),
+            },
+            salt=entry.salt,
+            place=entry.place,
+        )
+
+
+def apply_erasure(
+    overlay: RegisterOverlay, entry: ReadEntry, origin: str, *, mirrored: bool
+) -> list[Decided]:
+    """Destroy what an Erasure names: tombstones for the rows, the blocks gone, bodies to be erased.
+
+    Returns:
+        The new decisions about mirrored records: NOT_RECOGNISED, ERASED.
+    """
+    assert entry.record is not None
+    erasure = entry.record.erasure
+    target = raw_id(erasure.record.record_id)
+    decided = []
+    for old in list(overlay.revisions(origin, target)):
+        if erasure.record.revision not in (0, old["revision"]) or old["tombstone"] == "ERASED":
+            continue
+        row = old | {
+            "natural_key": "",
+            "subject": "",
+            "area": "",
+            "authority": "",
+            "level": 0,
+            "state": 0,
+            "year": 0,
+            "sort_on": "",
+            "outcome": ERASED.outcome if mirrored else Outcome.OUTCOME_UNSPECIFIED,
+            "decision_revision": old["decision_revision"] + 1 if mirrored else 0,
+            "decision": ERASED.as_json(""),
+            "newest": old is overlay.revisions(origin, target)[-1],
+            "tombstone": "ERASED",
+            "tombstone_on": erasure.ordered_on,
+        }
+        if old["natural_key"]:
+            overlay.release(origin, old["natural_key"])
+        overlay.put_record(row, salt=b"", place=NO_ENTRY)
+        overlay.drop("waits", (old["log_id"], old["idx"]))
+        if mirrored:
+            decided.append(
+                Decided(
+                    index=old["idx"],
+                    record_id=format_id(target),
+                    record_revision=old["revision"],
+                    decision_revision=row["decision_revision"],
+                    ruling=ERASED,
+                    cause=DecisionCause.DECISION_CAUSE_ERASED,
+                )
+            )
+        overlay.erasures.append(ErasedRow(origin, target, old["revision"], old["log_id"], old["idx"]))
+    for seq in overlay.blocks_of(origin, target):
+        overlay.drop("blocks", (seq,))
+    return decided
+
+
+def apply_keys(overlay: RegisterOverlay, entry: ReadEntry, origin: str) -> None:
+    """Keep what a KeyAnnouncement says of each key."""
+    assert entry.record is not None
+    for key in entry.record.key_announcement.keys:
+        overlay.put(
+            "keys",
+            (origin, key.key_id),
+            {
+                "origin": origin,
+                "key_id": key.key_id,
+                "use": key.use,
+                "seq": 0,
+                "announced": key.SerializeToString(deterministic=True),
+            },
+            salt=b"",
+            place=entry.place,
+        )

@@ -1,0 +1,73 @@
+"""One log entry, taken apart once: what apply works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from exchange.domain import kinds
+from exchange.flows.ids import parse_id
+from exchange.flows.instants import micros_of
+from exchange.storage.log_store import StoredEntry
+from exchange.v1.record_pb2 import Record
+from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
+
+
+@dataclass(slots=True)
+class ReadEntry:
+    """An entry with its parts; parts that can not be read are None.
+
+    Attributes:
+        record: None when the body is absent or does not parse.
+        problem: Reason code when the entry itself can not be read.
+    """
+
+    index: int
+    place: int
+    raw: StoredEntry
+    logged_at: int
+    envelope: bytes
+    statement: Statement | None
+    record_id: bytes
+    record: Record | None
+    problem: str = ""
+
+    @property
+    def salt(self) -> bytes:
+        """Salt of the body; empty when it is absent."""
+        return self.raw.salt or b""
+
+    @property
+    def commitment(self) -> bytes:
+        """Digest that the statement commits to."""
+        return self.statement.commitments[0].digest if self.statement and self.statement.commitments else b""
+
+
+def read_entry(raw: StoredEntry, place: int) -> ReadEntry:
+    """Take an entry apart. Raises nothing: what is unreadable is named in ``problem``."""
+    unreadable = ReadEntry(raw.index, place, raw, 0, b"", None, b"", None, "ENTRY_UNREADABLE")
+    try:
+        entry = LogEntry.FromString(raw.entry)
+        statement = Statement.FromString(Envelope.FromString(entry.envelope).payload)
+    except DecodeError:
+        return unreadable
+    record_id = parse_id(statement.record_id)
+    if record_id is None or not statement.commitments or statement.revision < 1:
+        return unreadable
+    read = ReadEntry(
+        raw.index, place, raw, micros_of(entry.logged_at), entry.envelope, statement, record_id, None
+    )
+    if raw.body is not None:
+        try:
+            read.record = Record.FromString(raw.body)
+        except DecodeError:
+            read.problem = "BODY_UNREADABLE"
+            return read
+        if (
+            kinds.kind_of(read.record) != statement.kind
+            or read.record.header.record_id != statement.record_id
+            or read.record.header.revision != statement.revision
+        ):
+            read.problem = "BODY_NOT_AS_STATED"
+    return read

@@ -1,0 +1,235 @@
+"""Before effect: what must hold of a mirrored entry, in order, as if the sender had checked nothing.
+
+Every check gives a ruling or goes on; a record that makes no sense never blocks the line, it is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+from exchange.domain import competence, kinds, lifecycles
+from exchange.domain.recognition import DecisionContext, RuleSet
+from exchange.domain.record_index import is_recognised_kind, may_travel_in, raw_id
+from exchange.domain.tables import Tables
+from exchange.domain.validate import validate
+from exchange.flows.apply.entry import ReadEntry
+from exchange.flows.apply.ruling import UNANSWERED, PartRuling, Ruling
+from exchange.v1.kind_pb2 import Outcome
+from exchange.v1.record_pb2 import RecordHeader
+
+CLOCK_TOLERANCE_MICROS = 5 * 60 * 1_000_000
+"""How much later than the mirrored time a logged time may claim to be: clocks differ, architecture §7."""
+
+DEFERRED = Outcome.OUTCOME_DEFERRED
+NOT_RECOGNISED = Outcome.OUTCOME_NOT_RECOGNISED
+
+
+class Overlay(Protocol):
+    """The registers as they stand at this entry of the step."""
+
+    def revisions(self, origin: str, record_id: bytes) -> Sequence[Mapping[str, Any]]:
+        """Register rows of a record, in order of revision."""
+        ...
+
+    def holder(self, origin: str, natural_key: str) -> bytes | None:
+        """Record that states a natural key now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What the judge knows beside the entry.
+
+    Attributes:
+        origin: Node whose log it is.
+        me: This node.
+        lane: Lane of the log.
+        areas: Area prefixes that the origin is competent for.
+        verdict: Verdict on an envelope at its logged time: ``("VALID" | "KEY_UNKNOWN" | "UNTRUSTED_SIGNATURE", key id)``.
+        mirrored_at: Time of the first cosignature that covers an index, in microseconds.
+        today: Local date of the decision.
+    """
+
+    federation: str
+    origin: str
+    me: str
+    lane: int
+    areas: Sequence[str]
+    verdict: Callable[[bytes, int], tuple[str, str]]
+    mirrored_at: Callable[[int], int]
+    tables: Tables
+    rules: RuleSet
+    require_approvals: bool
+    today: date
+
+
+def _refuse(reason: str, *more: str) -> Ruling:
+    return Ruling(outcome=NOT_RECOGNISED, reasons=(reason, *more))
+
+
+def _defer(reason: str, token: str) -> Ruling:
+    return Ruling(outcome=DEFERRED, reasons=(reason,), waits_for=(token,))
+
+
+def judge(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling:
+    """Rule on one mirrored entry."""
+    return (
+        _about_bytes(entry, bench)
+        or _about_identity(entry, bench, overlay)
+        or _about_body(entry, bench)
+        or _about_content(entry, bench, overlay)
+        or _by_rules(entry, bench)
+    )
+
+
+def _about_bytes(entry: ReadEntry, bench: Bench) -> Ruling | None:
+    """1 readable · 2 one region · 3 addressed · 4 kind and lane · 5 signature · 6 the two times."""
+    statement = entry.statement
+    if statement is None:
+        return _refuse("ENTRY_UNREADABLE")
+    if statement.federation != bench.federation or statement.origin != bench.origin:
+        return _refuse("WRONG_ORIGIN")
+    if bench.me not in statement.addressees:
+        return _refuse("NOT_ADDRESSED")
+    if not may_travel_in(statement.kind, bench.lane):
+        return _refuse("WRONG_LANE")
+    status, key_id = bench.verdict(entry.envelope, entry.logged_at)
+    if status == "KEY_UNKNOWN":
+        return _defer("KEY_UNKNOWN", f"KEY:{key_id}")
+    if status != "VALID":
+        return _refuse("UNTRUSTED_SIGNATURE")
+    if entry.logged_at > bench.mirrored_at(entry.index) + CLOCK_TOLERANCE_MICROS:
+        return _defer("UNPROVEN_TIME", "TIME")
+    return None
+
+
+def _about_identity(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | None:
+    """7 (origin, record id, revision) is unique for ever, tombstones included."""
+    assert entry.statement is not None
+    rows = overlay.revisions(bench.origin, entry.record_id)
+    revision = entry.statement.revision
+    for row in rows:
+        if row["revision"] == revision:
+            if row["idx"] == entry.index and not row["tombstone"]:
+                return None  # the entry itself, decided again
+            if row["commitment"] != entry.commitment:
+                return _refuse("CONFLICT")
+            earlier = row["outcome"] or Outcome.OUTCOME_FULL
+            return Ruling(outcome=earlier, reasons=("DUPLICATE",))
+    if rows and revision < rows[-1]["revision"]:
+        return _refuse("STALE")
+    return None
+
+
+def _about_body(entry: ReadEntry, bench: Bench) -> Ruling | None:
+    """8 the body is there, as committed, and one that this edition understands."""
+    assert entry.statement is not None
+    if entry.raw.body is None:
+        return _defer("BODY_MISSING", "BODY")
+    if entry.problem:
+        return _refuse(entry.problem)
+    if entry.statement.kind not in kinds.KINDS:
+        return _defer("KIND_UNKNOWN", f"REFERENCE:KIND:{entry.statement.kind}")
+    return None
+
+
+def _about_content(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | None:
+    """9 validated as if the sender had not · 10 competence · 11 own things only · 12 natural key · 13 life cycle."""
+    record, statement = entry.record, entry.statement
+    assert record is not None
+    assert statement is not None
+    problems = validate(record, bench.tables, today=bench.today)
+    if problems:
+        return _refuse(*dict.fromkeys(problem.reason for problem in problems))
+    if not is_recognised_kind(statement.kind):
+        # What carries its own effect speaks for the node, or names the record that it touches.
+        return _about_reach(entry, bench, overlay)
+    if not competence.in_competence(record, bench.areas):
+        return _refuse("OUTSIDE_COMPETENCE")
+    reach = _about_reach(entry, bench, overlay)
+    if reach:
+        return reach
+    natural_key = kinds.natural_key(record) or ""
+    holder = overlay.holder(bench.origin, natural_key) if natural_key else None
+    if holder is not None and holder != entry.record_id:
+        return _refuse("NATURAL_KEY_TAKEN")
+    previous = effective(overlay.revisions(bench.origin, entry.record_id), below=statement.revision)
+    state = kinds.state_of(record)
+    if previous is None:
+        if not lifecycles.may_enter(statement.kind, state):
+            return _refuse("STATE_NOT_ENTERED")
+    else:
+        if previous["kind"] != statement.kind or previous["authority"] != record.header.authority.uscc:
+            return _refuse("NOT_YOURS")
+        if not lifecycles.may_follow(statement.kind, previous["state"], state):
+            return _refuse("STATE_NOT_ALLOWED")
+    return None
+
+
+def _about_reach(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | None:
+    """A record may only touch what the same origin, and the same authority, has stated."""
+    record = entry.record
+    assert record is not None
+    for reference in references(record.header, record):
+        if reference.origin != bench.origin:
+            return _refuse("NOT_YOURS")
+        rows = overlay.revisions(bench.origin, raw_id(reference.record_id))
+        if not rows:
+            return _refuse("REFERENCE_UNKNOWN")
+        stated = rows[-1]["authority"]
+        if stated and stated != record.header.authority.uscc:
+            return _refuse("NOT_YOURS")
+    return None
+
+
+def references(header: RecordHeader, record: Any) -> list[Any]:
+    """Records that this one supersedes or erases."""
+    found = []
+    if header.HasField("supersedes"):
+        found.append(header.supersedes)
+    if record.WhichOneof("body") == "erasure":
+        found.append(record.erasure.record)
+    return found
+
+
+def effective(rows: Sequence[Mapping[str, Any]], *, below: int) -> Mapping[str, Any] | None:
+    """The revision that counts so far."""
+    for row in reversed(rows):
+        if row["revision"] < below and row["newest"] and not row["tombstone"]:
+            return row
+    return None
+
+
+def _by_rules(entry: ReadEntry, bench: Bench) -> Ruling:
+    """14 the recognition rules."""
+    assert entry.record is not None
+    assert entry.statement is not None
+    if not is_recognised_kind(entry.statement.kind):
+        return UNANSWERED
+    context = DecisionContext(
+        decided_on=bench.today,
+        origin=bench.origin,
+        receiver=bench.me,
+        require_approvals=bench.require_approvals,
+    )
+    decision = bench.rules.decide(entry.record, context)
+    return Ruling(
+        outcome=decision.outcome,
+        reasons=tuple(decision.reasons),
+        conditions=tuple(decision.conditions),
+        waits_for=tuple(decision.waits_for),
+        facts=tuple(decision.facts),
+        rules=tuple(decision.rules),
+        parts=tuple(
+            PartRuling(
+                part=part.part,
+                outcome=part.outcome,
+                reasons=tuple(part.reasons),
+                conditions=tuple(part.conditions),
+            )
+            for part in decision.parts
+        ),
+    )

@@ -1,0 +1,245 @@
+"""What is decided of one entry, and how it stands in a Recognition and in a register row."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from exchange.v1.kind_pb2 import Outcome
+from exchange.v1.recognition_pb2 import DecisionCause, DecisionItem, Fact, Recognition
+
+ROWLESS = frozenset(
+    (
+        "ENTRY_UNREADABLE",
+        "WRONG_ORIGIN",
+        "NOT_ADDRESSED",
+        "WRONG_LANE",
+        "UNTRUSTED_SIGNATURE",
+        "KEY_UNKNOWN",
+        "UNPROVEN_TIME",
+        "DUPLICATE",
+        "CONFLICT",
+        "STALE",
+        "INTERNAL",
+    )
+)
+"""Reasons under which an entry makes no register row: nobody proved that its origin stated it, or it was stated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRuling:
+    """What is decided of a part of a record, as in one factor of a batch."""
+
+    part: str
+    outcome: int
+    reasons: tuple[str, ...] = ()
+    conditions: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What is decided of one entry.
+
+    Attributes:
+        rules: Ids of the recognition rules that fired; empty when a rule before effect decided.
+    """
+
+    outcome: int
+    reasons: tuple[str, ...] = ()
+    conditions: tuple[int, ...] = ()
+    waits_for: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    rules: tuple[str, ...] = ()
+    parts: tuple[PartRuling, ...] = ()
+
+    @property
+    def makes_row(self) -> bool:
+        """Whether the register keeps a row for the entry."""
+        return not ROWLESS.intersection(self.reasons)
+
+    @property
+    def takes_effect(self) -> bool:
+        """Whether the record counts as what its origin states now, recognised or not."""
+        return bool(self.rules) and self.makes_row
+
+    @property
+    def default_key(self) -> tuple[object, ...] | None:
+        """What entries share that a default covers; None when it has to be an item.
+
+        The facts of a FULL decision can be read off the record itself; those of any other are listed.
+        """
+        if self.parts or self.waits_for or (self.facts and self.outcome != Outcome.OUTCOME_FULL):
+            return None
+        return (self.outcome, self.reasons, self.conditions, self.rules)
+
+    def as_json(self, edition: str) -> str:
+        """The ``decision`` column of a register row."""
+        return _as_json(self, edition)
+
+
+UNANSWERED = Ruling(outcome=Outcome.OUTCOME_UNSPECIFIED, rules=("EFFECT",))
+"""For kinds that take effect and are not recognised or refused: answers, recognitions, erasures, keys."""
+
+OWN = Ruling(outcome=Outcome.OUTCOME_UNSPECIFIED, rules=("ORIGIN",))
+"""For own records."""
+
+
+@lru_cache(maxsize=4096)
+def _as_json(ruling: Ruling, edition: str) -> str:
+    values: dict[str, object] = {}
+    if ruling.reasons:
+        values["reasons"] = ruling.reasons
+    if ruling.conditions:
+        values["conditions"] = ruling.conditions
+    if ruling.waits_for:
+        values["waits_for"] = ruling.waits_for
+    if ruling.rules:
+        values["rules"] = ruling.rules
+    if ruling.parts:
+        values["parts"] = [[part.part, part.outcome, part.reasons, part.conditions] for part in ruling.parts]
+    if edition:
+        values["edition"] = edition
+    return json.dumps(values, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionView:
+    """The ``decision`` column, read again."""
+
+    reasons: tuple[str, ...] = ()
+    conditions: tuple[int, ...] = ()
+    waits_for: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    parts: tuple[tuple[str, int, tuple[str, ...], tuple[int, ...]], ...] = ()
+    edition: str = ""
+
+
+@lru_cache(maxsize=4096)
+def read_decision(text: str) -> DecisionView:
+    """What ``Ruling.as_json`` wrote."""
+    values = json.loads(text or "{}")
+    return DecisionView(
+        tuple(values.get("reasons", ())),
+        tuple(values.get("conditions", ())),
+        tuple(values.get("waits_for", ())),
+        tuple(values.get("rules", ())),
+        tuple(
+            (part, outcome, tuple(reasons), tuple(conditions))
+            for part, outcome, reasons, conditions in values.get("parts", ())
+        ),
+        values.get("edition", ""),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """One entry with its ruling, as it goes into a Recognition.
+
+    Attributes:
+        cause: ``ARRIVAL``, or why it is decided again.
+    """
+
+    index: int
+    record_id: str
+    record_revision: int
+    decision_revision: int
+    ruling: Ruling
+    cause: int = DecisionCause.DECISION_CAUSE_ARRIVAL
+
+
+def recognition_of(
+    answered_log: str, first: int, end: int, decided: Sequence[Decided], edition: str, digest: str
+) -> Recognition | None:
+    """The one Recognition of a step, or None when nothing in it is answered by one."""
+    if not decided:
+        return None
+    arrivals = [item for item in decided if item.cause == DecisionCause.DECISION_CAUSE_ARRIVAL]
+    defaults = Counter(key for item in arrivals if (key := item.ruling.default_key) is not None)
+    message = Recognition(
+        answered_log=answered_log,
+        first=first,
+        end=end,
+        rule_edition=edition,
+        rule_digest=digest,
+        cause=DecisionCause.DECISION_CAUSE_ARRIVAL if arrivals else decided[0].cause,  # type: ignore[arg-type]
+    )
+    default = defaults.most_common(1)[0][0] if defaults else None
+    if default is not None:
+        outcome, reasons, conditions, rules = default
+        message.default_outcome = outcome  # type: ignore[assignment]
+        message.default_reasons.extend(reasons)  # type: ignore[arg-type]
+        message.default_conditions.extend(conditions)  # type: ignore[arg-type]
+        message.default_rules.extend(rules)  # type: ignore[arg-type]
+    for item in decided:
+        arrived = item.cause == DecisionCause.DECISION_CAUSE_ARRIVAL
+        if not (arrived and default is not None and item.ruling.default_key == default):
+            message.items.extend(_items(item, message.cause))
+    return message
+
+
+def _items(decided: Decided, cause: int) -> list[DecisionItem]:
+    ruling = decided.ruling
+    own_cause = decided.cause if decided.cause != cause else DecisionCause.DECISION_CAUSE_UNSPECIFIED
+    whole = DecisionItem(
+        index=decided.index,
+        record_id=decided.record_id,
+        revision=decided.record_revision,
+        decision_revision=decided.decision_revision,
+        outcome=ruling.outcome,  # type: ignore[arg-type]
+        reasons=ruling.reasons,
+        conditions=ruling.conditions,  # type: ignore[arg-type]
+        waits_for=ruling.waits_for,
+        facts=[Fact(code=code, value=value) for code, value in ruling.facts],
+        rules=ruling.rules,
+        cause=own_cause,  # type: ignore[arg-type]
+    )
+    parts = [
+        DecisionItem(
+            index=decided.index,
+            decision_revision=decided.decision_revision,
+            outcome=part.outcome,  # type: ignore[arg-type]
+            reasons=part.reasons,
+            conditions=part.conditions,  # type: ignore[arg-type]
+            part=part.part,
+            cause=own_cause,  # type: ignore[arg-type]
+        )
+        for part in ruling.parts
+    ]
+    return [whole, *parts]
+
+
+def rulings_in(message: Recognition) -> tuple[Ruling | None, Mapping[int, tuple[Ruling, int, int]]]:
+    """What a Recognition says: its default, and (ruling, decision revision, cause) by index for its items."""
+    default = None
+    if message.default_outcome:
+        default = Ruling(
+            outcome=message.default_outcome,
+            reasons=tuple(message.default_reasons),
+            conditions=tuple(message.default_conditions),
+            rules=tuple(message.default_rules),
+        )
+    items: dict[int, tuple[Ruling, int, int]] = {}
+    for item in message.items:
+        if item.part:
+            ruling, revision, cause = items[item.index]
+            part = PartRuling(
+                part=item.part,
+                outcome=item.outcome,
+                reasons=tuple(item.reasons),
+                conditions=tuple(item.conditions),
+            )
+            items[item.index] = (replace(ruling, parts=(*ruling.parts, part)), revision, cause)
+        else:
+            ruling = Ruling(
+                outcome=item.outcome,
+                reasons=tuple(item.reasons),
+                conditions=tuple(item.conditions),
+                waits_for=tuple(item.waits_for),
+                facts=tuple((fact.code, fact.value) for fact in item.facts),
+                rules=tuple(item.rules),
+            )
+            items[item.index] = (ruling, item.decision_revision, item.cause or message.cause)
+    return default, items

@@ -1,0 +1,301 @@
+"""One step of apply: read a bounded run of one log, rule, and plan every change before the writer is asked.
+
+The numbered walk of a step:
+  1 read the entries and the register rows they touch
+  2 rule on each (or take the ruling from the decision that was recorded)
+  3 plan row changes, decisions and erasures
+  4 one transaction: the cursor still stands where the plan began; decisions appended, journal, registers, cursor
+What a crash leaves behind is either all of 4 or nothing: the next start computes the step again.
+"""
+
+from __future__ import annotations
+
+import traceback
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from exchange.domain import kinds
+from exchange.domain.record_index import is_recognised_kind
+from exchange.flows.apply import answered, effects
+from exchange.flows.apply.entry import ReadEntry, read_entry
+from exchange.flows.apply.judge import Bench, judge
+from exchange.flows.apply.ruling import OWN, UNANSWERED, Decided, Ruling
+from exchange.flows.context import LOCAL_TIME, Node
+from exchange.flows.verdicts import verdict_of
+from exchange.storage import log_store
+from exchange.storage.registers import NO_ENTRY, Change
+from exchange.storage.transaction import LogHead
+from exchange.v1.kind_pb2 import Kind, Outcome
+from exchange.v1.recognition_pb2 import DecisionCause
+from exchange.v1.record_pb2 import Record
+
+STEP_ENTRIES = 256
+"""Most entries of one step: a step is the unit that is repeated after a crash."""
+
+STEP_BYTES = 4 << 20
+"""Most bytes of entries and bodies that one step reads."""
+
+PARKED = Ruling(outcome=Outcome.OUTCOME_DEFERRED, reasons=("INTERNAL",), waits_for=("REFERENCE:INTERNAL",))
+"""The ruling of an entry whose apply keeps failing."""
+
+PARK_AFTER = 3
+"""An entry whose apply fails this often is parked as DEFERRED INTERNAL; the loop goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redecide:
+    """An entry to be decided again, and why."""
+
+    index: int
+    cause: int
+    decision_revision: int
+
+
+@dataclass(slots=True, kw_only=True)
+class StepPlan:
+    """Everything that a step will do.
+
+    Attributes:
+        decided: Rulings that a Recognition will carry.
+        answers: Records that answer entries which no Recognition answers.
+        notes: Evidence for the journal: (reason, position, bytes).
+    """
+
+    source: LogHead
+    first: int
+    end: int
+    at: datetime
+    changes: list[Change]
+    next_seq: int
+    decided: list[Decided] = field(default_factory=list)
+    answers: list[Record] = field(default_factory=list)
+    erasures: list[effects.ErasedRow] = field(default_factory=list)
+    redecisions: Sequence[Redecide] = ()
+    notes: list[tuple[str, int, bytes]] = field(default_factory=list)
+
+
+Recorded = Callable[[ReadEntry], Ruling | None]
+"""Gives the ruling that a recorded decision holds for an entry, or None where none was recorded."""
+
+
+def plan(
+    node: Node,
+    logs: Connection,
+    state: Connection,
+    source: LogHead,
+    first: int,
+    end: int,
+    at: datetime,
+    next_seq: int,
+    *,
+    recorded: Recorded | None = None,
+    redecisions: Sequence[Redecide] = (),
+    parked: Mapping[int, str] | None = None,
+) -> StepPlan:
+    """Plan one step over ``[first, end)`` of a log, or over the entries of ``redecisions``.
+
+    Args:
+        node: The node.
+        logs: Where the logs are read.
+        state: Where the registers are read: the same database, unless this is a replay into another one.
+        source: The log.
+        first: First index.
+        end: Index to stop before; the plan may stop earlier, at ``STEP_BYTES``.
+        at: Time of the step.
+        next_seq: Number of the next row change.
+        recorded: Rulings that were recorded; all others are made now.
+        redecisions: Entries to decide again instead of reading on.
+        parked: Entries whose apply keeps failing, with the trace.
+    """
+    # 1
+    if redecisions:
+        found = log_store.entries_at(logs, source.id, [item.index for item in redecisions])
+        raws = [found[item.index] for item in redecisions]
+    else:
+        raws = log_store.entries(logs, source.id, first, end, max_bytes=STEP_BYTES)
+        end = raws[-1].index + 1 if raws else end
+    entries = [read_entry(raw, place) for place, raw in enumerate(raws)]
+    mirrored = source.use == "mirror"
+    origin = source.peer if mirrored else node.name
+    overlay = effects.RegisterOverlay(logs, state, entries, origin, next_seq)
+    times = _MirroredTimes(logs, source, raws[0].index, raws[-1].index) if mirrored and raws else None
+    bench = _bench(node, source, times, at) if times else None
+    result = StepPlan(
+        source=source,
+        first=first,
+        end=end,
+        at=at,
+        changes=overlay.changes,
+        next_seq=next_seq,
+        erasures=overlay.erasures,
+        redecisions=redecisions,
+    )
+    again = {item.index: item for item in redecisions}
+    for entry in entries:
+        # 2
+        ruling = recorded(entry) if recorded else None
+        if ruling is None:
+            if parked and entry.index in parked:
+                ruling = PARKED
+                row = {"log_id": source.id, "idx": entry.index, "trace": parked[entry.index]}
+                overlay.put("parked", (source.id, entry.index), row, salt=b"", place=entry.place)
+            elif bench is None:
+                ruling = OWN
+            else:
+                ruling = judge(entry, bench, overlay)
+        # 3
+        _take(node, result, overlay, entry, ruling, again.get(entry.index), times)
+    result.next_seq = overlay.seq
+    return result
+
+
+def _bench(node: Node, source: LogHead, times: _MirroredTimes, at: datetime) -> Bench:
+    peer = node.peers.get(source.peer)
+
+    def verdict(envelope: bytes, logged_at: int) -> tuple[str, str]:
+        if peer is None:
+            return ("KEY_UNKNOWN", source.peer)
+        return verdict_of(peer.signing, envelope, logged_at)
+
+    return Bench(
+        federation=node.federation,
+        origin=source.peer,
+        me=node.name,
+        lane=source.lane,
+        areas=peer.areas if peer else (),
+        verdict=verdict,
+        mirrored_at=times.of,
+        tables=node.tables,
+        rules=node.rules,
+        require_approvals=node.require_approvals,
+        today=at.astimezone(LOCAL_TIME).date(),
+    )
+
+
+class _MirroredTimes:
+    """For each index of a run, the time of the first cosignature that covers it."""
+
+    def __init__(self, connection: Connection, source: LogHead, first: int, last: int) -> None:
+        notes = log_store.checkpoints_between(connection, source.id, first + 1, last + 1)
+        self._sizes = [note.size for note in notes]
+        self._times = [note.cosigned_at for note in notes]
+
+    def of(self, index: int) -> int:
+        """In microseconds."""
+        return self._times[bisect_left(self._sizes, index + 1)]
+
+
+def _take(
+    node: Node,
+    result: StepPlan,
+    overlay: effects.RegisterOverlay,
+    entry: ReadEntry,
+    ruling: Ruling,
+    again: Redecide | None,
+    times: _MirroredTimes | None,
+) -> None:
+    """Plan what one ruled entry does."""
+    statement = entry.statement
+    source = result.source
+    mirrored = times is not None
+    revision = again.decision_revision + 1 if again else 1
+    if mirrored and (statement is None or ruling is not UNANSWERED) and not (
+        statement is not None and _is_answer(statement.kind)
+    ):
+        result.decided.append(
+            Decided(
+                index=entry.index,
+                record_id=statement.record_id if statement else "",
+                record_revision=statement.revision if statement else 0,
+                decision_revision=revision,
+                ruling=ruling,
+                cause=again.cause if again else DecisionCause.DECISION_CAUSE_ARRIVAL,
+            )
+        )
+    if again:
+        overlay.drop("waits", (source.id, entry.index), place=entry.place)
+    if ruling.waits_for:
+        token = ruling.waits_for[0]
+        row = {"log_id": source.id, "idx": entry.index, "token": token, "decision_revision": revision}
+        overlay.put("waits", (source.id, entry.index), row, salt=b"", place=entry.place)
+    if "CONFLICT" in ruling.reasons or (mirrored and statement is not None and _is_answer(statement.kind) and (
+        ruling.outcome != Outcome.OUTCOME_UNSPECIFIED
+    )):
+        result.notes.append((ruling.reasons[0], entry.index, entry.envelope))
+    if statement is None or not ruling.makes_row:
+        return
+    if not mirrored and any(
+        row["revision"] == statement.revision for row in overlay.revisions(node.name, entry.record_id)
+    ):
+        return  # the same own record in the log towards another addressee
+    edition = node.rules.edition if ruling.rules and is_recognised_kind(statement.kind) and mirrored else ""
+    row = effects.bare_row(
+        entry,
+        source.peer if mirrored else node.name,
+        source.id,
+        times.of(entry.index) if times else None,
+        ruling,
+        revision if mirrored else 0,
+        edition,
+    )
+    effects.apply_record(overlay, entry, row, ruling)
+    if ruling.takes_effect and entry.record is not None:
+        _carry_out(node, result, overlay, entry, row["origin"], mirrored=mirrored)
+
+
+def _is_answer(kind: int) -> bool:
+    return kind in kinds.KINDS and kinds.spec(kind).is_answer  # type: ignore[arg-type]
+
+
+def _carry_out(
+    node: Node,
+    result: StepPlan,
+    overlay: effects.RegisterOverlay,
+    entry: ReadEntry,
+    origin: str,
+    *,
+    mirrored: bool,
+) -> None:
+    """The effects of kinds that have more than a row."""
+    assert entry.record is not None
+    assert entry.statement is not None
+    kind = entry.statement.kind
+    if kind == Kind.KIND_ERASURE:
+        result.decided.extend(effects.apply_erasure(overlay, entry, origin, mirrored=mirrored))
+    elif kind == Kind.KIND_KEY_ANNOUNCEMENT:
+        effects.apply_keys(overlay, entry, origin)
+        if mirrored:
+            result.answers.append(answered.key_accepted(node, entry, origin, result.at))
+    elif kind == Kind.KIND_RECOGNITION and mirrored:
+        problem = answered.take_recognition(overlay, entry, result.source)
+        if problem:
+            result.notes.append((problem, entry.index, entry.envelope))
+
+
+def digest_leaves(changes: Sequence[Change], origins: Mapping[int, str]) -> list[tuple[int, bytes]]:
+    """The digest leaf of each row change, with the place of its entry."""
+    return [(change.place, change.leaf(origins)) for change in changes]
+
+
+def trace_of(error: BaseException) -> str:
+    """A short trace for a parked entry: where, and which error; no values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-4:]))
+    return f"{type(error).__name__} in {where}"
+
+
+__all__ = [
+    "NO_ENTRY",
+    "PARK_AFTER",
+    "STEP_ENTRIES",
+    "Recorded",
+    "Redecide",
+    "StepPlan",
+    "digest_leaves",
+    "plan",
+    "trace_of",
+]

@@ -1,0 +1,111 @@
+"""What every flow needs of its node: identity, keys, tables, storage. Put together by ``app`` and never changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+
+from exchange.crypto.dsse import Signer
+from exchange.crypto.ed25519 import Cosigner, NoteSigner
+from exchange.crypto.envelope_verifier import SigningTrust
+from exchange.domain.adapter import Adapter
+from exchange.domain.recognition import RuleSet
+from exchange.domain.tables import Tables
+from exchange.flows.events import EventHub
+from exchange.storage.database import Database
+from exchange.storage.writer import Writer
+from exchange.tlog.note import VerifierKey
+from exchange.v1.common_pb2 import Authority
+
+LOCAL_TIME = timezone(timedelta(hours=8))
+"""UTC+8: the legal time of native documents and of dates in decisions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """What this node believes about another one: all of it from the peer's card.
+
+    Attributes:
+        areas: Area prefixes that it is competent for.
+        mirror_key: Cosigns our outbound logs.
+        witness_key: Cosigns our journal and local log.
+        log_keys: Key of each of its logs, by origin.
+        signing: Verifies its region's envelopes.
+    """
+
+    name: str
+    areas: tuple[str, ...]
+    mirror_key: VerifierKey
+    witness_key: VerifierKey
+    log_keys: Mapping[str, VerifierKey]
+    signing: SigningTrust
+    duty_desk: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeKeys:
+    """The node's own keys.
+
+    Attributes:
+        log_signer: Gives the signer of one log by its origin.
+        submission_key: Makes tags that only this node can recompute.
+    """
+
+    signer: Signer
+    log_signer: Callable[[str], NoteSigner]
+    mirror: Cosigner
+    witness: Cosigner
+    submission_key: bytes
+
+
+class PeerBook:
+    """The peers as the trust folder names them; a new set is taken whole."""
+
+    def __init__(self, peers: Mapping[str, Peer]) -> None:
+        self._peers = dict(peers)
+
+    def get(self, name: str) -> Peer | None:
+        """The peer of that name."""
+        return self._peers.get(name)
+
+    def names(self) -> tuple[str, ...]:
+        """Names of all peers, sorted."""
+        return tuple(sorted(self._peers))
+
+    def replace(self, peers: Mapping[str, Peer]) -> None:
+        """Take a new set."""
+        self._peers = dict(peers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One running node."""
+
+    name: str
+    federation: str
+    authority: Authority
+    areas: tuple[str, ...]
+    catalogue_no: str
+    tables: Tables
+    rules: RuleSet
+    require_approvals: bool
+    keys: NodeKeys
+    peers: PeerBook
+    database: Database
+    writer: Writer
+    events: EventHub
+    adapters: Mapping[str, Adapter]
+    clock: Callable[[], datetime]
+    editions: Mapping[str, str] = field(default_factory=dict)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def area_code(self) -> str:
+        """Area of records that the node states itself: the first of its areas, as a code of six digits."""
+        return self.areas[0].ljust(6, "0") if self.areas else ""
+
+    def origin_to(self, peer: str, lane: str, epoch: int) -> str:
+        """Origin of an outbound log."""
+        return f"{self.name}.{self.federation}/to/{peer}/{lane}/{epoch}"

@@ -1,0 +1,46 @@
+"""Waking those who wait: loops and watchers learn that a log grew, and look for themselves what is new."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+
+
+class EventHub:
+    """Topics with listeners. A wake-up says only "look again": losing none matters, counting them does not."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners: dict[Hashable, list[Callable[[], None]]] = {}
+
+    def listen(self, topic: Hashable, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call ``wake`` whenever the topic is notified, from any thread; returns what ends that.
+
+        ``wake`` must not block and must not raise.
+        """
+        with self._lock:
+            self._listeners.setdefault(topic, []).append(wake)
+
+        def end() -> None:
+            with self._lock:
+                listeners = self._listeners.get(topic, [])
+                if wake in listeners:
+                    listeners.remove(wake)
+                if not listeners:
+                    self._listeners.pop(topic, None)
+
+        return end
+
+    def notify(self, topic: Hashable) -> None:
+        """Wake everybody who listens to the topic."""
+        with self._lock:
+            listeners = list(self._listeners.get(topic, ()))
+        for wake in listeners:
+            wake()
+
+
+LOG_GREW = "log-grew"
+"""Topic: some log got entries or a cosigned checkpoint."""
+
+REGISTERS_CHANGED = "registers-changed"
+"""Topic: apply finished a step."""

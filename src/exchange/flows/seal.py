@@ -1,0 +1,75 @@
+"""Sealing: from a record to the bytes that are signed, logged and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from exchange.crypto.keys import generate_salt
+from exchange.crypto.sealing import commit
+from exchange.domain import kinds
+from exchange.flows.context import Node
+from exchange.storage.transaction import NewEntry
+from exchange.v1.record_pb2 import Record
+from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
+
+ENTRY_VERSION = 1
+MAX_BODY_BYTES = 1 << 20
+"""Protocol constant: a body has at most 1 MiB."""
+
+MAX_ENTRY_BYTES = 65_535
+"""Protocol constant: an entry's length fits the two bytes of C2SP tlog-tiles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A sealed record: its envelope's bytes and the entry to append."""
+
+    envelope: bytes
+    salt: bytes
+    entry: NewEntry
+
+
+def seal(
+    node: Node,
+    record: Record,
+    addressees: Sequence[str],
+    now: datetime,
+    *,
+    salt: bytes = b"",
+    tag: bytes = b"",
+) -> Sealed:
+    """Seal a record that has its record id and revision.
+
+    Args:
+        node: Whose region states it.
+        record: Serialized here, once; nobody serializes it again to verify.
+        addressees: Nodes it is for; none for a local record.
+        now: Stated and logged time.
+        salt: Proposed by the caller; drawn when empty.
+        tag: Submission tag, or empty for records that the node makes itself.
+    """
+    body = record.SerializeToString(deterministic=True)
+    salt = salt or generate_salt()
+    statement = Statement(
+        federation=node.federation,
+        origin=node.name,
+        addressees=sorted(addressees),
+        record_id=record.header.record_id,
+        revision=record.header.revision,
+        kind=kinds.kind_of(record),
+        body_size=len(body),
+        commitments=[commit(salt, body)],
+        erasure_class=kinds.erasure_class_of(record),
+    )
+    statement.stated_at.FromDatetime(now)
+    return seal_statement(node, node.keys.signer.envelope(statement.SerializeToString()), body, salt, now, tag)
+
+
+def seal_statement(node: Node, envelope: Envelope, body: bytes, salt: bytes, now: datetime, tag: bytes) -> Sealed:
+    """Make the log entry of a signed envelope."""
+    envelope_bytes = envelope.SerializeToString()
+    entry = LogEntry(version=ENTRY_VERSION, envelope=envelope_bytes, submission_tag=tag)
+    entry.logged_at.FromDatetime(now)
+    return Sealed(envelope_bytes, salt, NewEntry.of(entry.SerializeToString(), salt, body))

@@ -1,0 +1,1 @@
+"""Tables, the one writer, logs, registers. The only layer that knows SQL."""

@@ -1,0 +1,115 @@
+"""Connections: one for the writer, several for readers, set up so that an acknowledged commit survives a crash."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import QueuePool
+
+READERS = 16
+"""Connections for readers: enough for every reading thread of the process; each is held for one short query."""
+
+BUSY_TIMEOUT_MS = 10_000
+"""How long SQLite waits for another process that holds the file (backup, checkpoint) before it gives up."""
+
+PAGE_CACHE_KIB = 65_536
+"""SQLite page cache of the writer: keeps the hot part of the indexes in memory."""
+
+PG_LOCK_TIMEOUT_MS = 10_000
+PG_STATEMENT_TIMEOUT_MS = 60_000
+PG_IDLE_TIMEOUT_MS = 60_000
+"""PostgreSQL: no session may hold or wait for longer than this; a stuck one must not stop the node silently."""
+
+
+class Database:
+    """One database, on SQLite or PostgreSQL.
+
+    Args:
+        url: ``sqlite:///path`` or ``postgresql://…``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._writer = self._engine(writing=True)
+        self._reader = self._engine(writing=False)
+
+    def _engine(self, *, writing: bool) -> Engine:
+        if self.is_sqlite:
+            engine = create_engine(
+                self.url,
+                poolclass=QueuePool,
+                pool_size=1 if writing else READERS,
+                max_overflow=0,
+                connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000},
+            )
+            event.listen(engine, "connect", _sqlite_writer if writing else _sqlite_reader)
+            event.listen(engine, "begin", _begin_immediate if writing else _begin_deferred)
+            return engine
+        options = (
+            f"-c lock_timeout={PG_LOCK_TIMEOUT_MS} -c statement_timeout={PG_STATEMENT_TIMEOUT_MS} "
+            f"-c idle_in_transaction_session_timeout={PG_IDLE_TIMEOUT_MS} -c synchronous_commit=on"
+        )
+        return create_engine(
+            self.url,
+            pool_size=1 if writing else READERS,
+            max_overflow=0,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED" if writing else "REPEATABLE READ",
+            connect_args={"options": options},
+        )
+
+    def writer_connection(self) -> Connection:
+        """A connection for the one writer; it stays open for the life of the process."""
+        return self._writer.connect()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view for a short query. Never held for longer: it would stop WAL checkpoints."""
+        with self._reader.connect() as connection:
+            connection.begin()
+            try:
+                yield connection
+            finally:
+                connection.rollback()
+
+    def checkpoint_wal(self) -> None:
+        """Move what is committed from the WAL into the database file. Called by a thread of its own."""
+        if self.is_sqlite:
+            with self._reader.connect() as connection:
+                cursor = connection.connection.cursor()
+                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                cursor.fetchall()
+                cursor.close()
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def _sqlite_writer(connection: Any, _record: object) -> None:
+    _sqlite_pragmas(connection, ("synchronous=FULL", f"cache_size=-{PAGE_CACHE_KIB}", "wal_autocheckpoint=0"))
+
+
+def _sqlite_reader(connection: Any, _record: object) -> None:
+    _sqlite_pragmas(connection, ("synchronous=FULL", "cache_size=-8192", "wal_autocheckpoint=0"))
+
+
+def _sqlite_pragmas(connection: sqlite3.Connection, own: tuple[str, ...]) -> None:
+    for pragma in ("journal_mode=WAL", "secure_delete=ON", "temp_store=MEMORY", *own):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # The driver alone opens no transaction for SELECT: what a batch read could change before it writes.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_deferred(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

@@ -1,0 +1,327 @@
+"""Reading logs: heads, entries, subtree hashes, checkpoints, receipts' material."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, delete, func, or_, select, tuple_, update
+
+from exchange.storage import schema
+from exchange.storage.submissions import SubmissionRow
+from exchange.storage.transaction import STORED_LEVEL, LogHead, Transaction, head_of
+from exchange.tlog.tree import Frontier, NodeReader, frontier_at, leaf_hash, node_hash, root_at
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """One entry as it lies on disk; ``body`` and ``salt`` are None when erased or missing."""
+
+    index: int
+    entry: bytes
+    salt: bytes | None
+    body: bytes | None
+    submission: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A cosigned note. ``cosigned_at`` is the time inside the cosignature, in microseconds."""
+
+    size: int
+    cosigner: str
+    note: bytes
+    cosigned_at: int
+
+
+def heads(connection: Connection) -> list[LogHead]:
+    """Every log, in order of id."""
+    return [head_of(row) for row in connection.execute(select(schema.logs).order_by(schema.logs.c.id))]
+
+
+def head(connection: Connection, origin: str) -> LogHead | None:
+    """The log of that origin."""
+    row = connection.execute(select(schema.logs).where(schema.logs.c.origin == origin)).first()
+    return head_of(row) if row else None
+
+
+def head_by_id(connection: Connection, log_id: int) -> LogHead | None:
+    """The log of that id."""
+    row = connection.execute(select(schema.logs).where(schema.logs.c.id == log_id)).first()
+    return head_of(row) if row else None
+
+
+def current(connection: Connection, use: str, peer: str = "", lane: int = 0) -> LogHead | None:
+    """The log of the newest epoch for one use."""
+    table = schema.logs.c
+    row = connection.execute(
+        select(schema.logs)
+        .where(table.use == use, table.peer == peer, table.lane == lane, table.retired.is_(False))
+        .order_by(table.epoch.desc())
+        .limit(1)
+    ).first()
+    return head_of(row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentOrigins:
+    """Our logs of the current epochs.
+
+    Attributes:
+        outbound: Origin by (peer, lane).
+        local: Origin of the local log.
+    """
+
+    outbound: Mapping[tuple[str, int], str]
+    local: str
+    by_id: Mapping[int, tuple[str, int]]
+
+    def peers_of(self, row: SubmissionRow) -> set[str]:
+        """Nodes that a submission went to."""
+        return {peer for address in row.addresses if (peer := self.by_id[address.log_id][0])}
+
+    def lanes_of(self, row: SubmissionRow) -> set[int]:
+        """Lanes that a submission went in; empty for the local log."""
+        return {lane for address in row.addresses if (lane := self.by_id[address.log_id][1])}
+
+
+def current_origins(connection: Connection) -> CurrentOrigins:
+    """Where submissions are appended now, and where those of every epoch went."""
+    table = schema.logs.c
+    rows = connection.execute(
+        select(table.id, table.origin, table.use, table.peer, table.lane, table.epoch, table.retired)
+        .where(table.use.in_(("outbound", "local")))
+        .order_by(table.epoch)
+    ).all()
+    live = [row for row in rows if not row.retired]
+    return CurrentOrigins(
+        outbound={(row.peer, row.lane): row.origin for row in live if row.use == "outbound"},
+        local=next((row.origin for row in reversed(live) if row.use == "local"), ""),
+        by_id={row.id: (row.peer, row.lane) for row in rows},
+    )
+
+
+def entries(
+    connection: Connection,
+    log_id: int,
+    start: int,
+    end: int,
+    *,
+    bodies: bool = True,
+    max_bytes: int | None = None,
+) -> list[StoredEntry]:
+    """Entries ``start`` up to, not including, ``end``, in order; stops before ``max_bytes`` but after at least one."""
+    table = schema.entries.c
+    columns = [table.idx, table.entry, table.submission]
+    if bodies:
+        columns += [table.salt, table.body]
+    found: list[StoredEntry] = []
+    size = 0
+    result = connection.execute(
+        select(*columns).where(table.log_id == log_id, table.idx >= start, table.idx < end).order_by(table.idx)
+    )
+    for row in result:
+        salt, body = (row.salt, row.body) if bodies else (None, None)
+        size += len(row.entry) + len(body or b"") + 64
+        if max_bytes is not None and found and size > max_bytes:
+            result.close()
+            break
+        found.append(StoredEntry(row.idx, row.entry, salt, body, row.submission))
+    return found
+
+
+def entries_at(connection: Connection, log_id: int, indices: Sequence[int]) -> dict[int, StoredEntry]:
+    """The entries at some indices."""
+    table = schema.entries.c
+    rows = connection.execute(
+        select(table.idx, table.entry, table.salt, table.body, table.submission).where(
+            table.log_id == log_id, table.idx.in_(list(indices))
+        )
+    )
+    return {row.idx: StoredEntry(row.idx, row.entry, row.salt, row.body, row.submission) for row in rows}
+
+
+def node_reader(connection: Connection, log_id: int) -> NodeReader:
+    """Subtree hashes of one log: stored ones, and lower ones from their leaves."""
+
+    def read(wanted: Sequence[tuple[int, int]]) -> list[bytes]:
+        stored = [key for key in wanted if key[0] >= STORED_LEVEL]
+        lower = [key for key in wanted if key[0] < STORED_LEVEL]
+        found: dict[tuple[int, int], bytes] = {}
+        nodes = schema.tree_nodes.c
+        if stored:
+            for row in connection.execute(
+                select(nodes.level, nodes.idx, nodes.hash).where(
+                    nodes.log_id == log_id, tuple_(nodes.level, nodes.idx).in_(stored)
+                )
+            ):
+                found[row.level, row.idx] = row.hash
+        if lower:
+            rows = schema.entries.c
+            spans = [and_(rows.idx >= index << level, rows.idx < (index + 1) << level) for level, index in lower]
+            leaves = {
+                row.idx: leaf_hash(row.entry)
+                for row in connection.execute(select(rows.idx, rows.entry).where(rows.log_id == log_id, or_(*spans)))
+            }
+            for level, index in lower:
+                hashes = [leaves[leaf] for leaf in range(index << level, (index + 1) << level)]
+                while len(hashes) > 1:
+                    hashes = [node_hash(hashes[i], hashes[i + 1]) for i in range(0, len(hashes), 2)]
+                found[level, index] = hashes[0]
+        return [found[key] for key in wanted]
+
+    return read
+
+
+def root(connection: Connection, log: LogHead, size: int) -> bytes:
+    """Root of the first ``size`` entries."""
+    return log.frontier.root() if size == log.size else root_at(size, node_reader(connection, log.id))
+
+
+def frontier(connection: Connection, log: LogHead, size: int) -> Frontier:
+    """Frontier of the first ``size`` entries."""
+    return log.frontier if size == log.size else frontier_at(size, node_reader(connection, log.id))
+
+
+# -- checkpoints ------------------------------------------------------------------------------------------------
+
+
+def _checkpoint(row: object) -> StoredCheckpoint:
+    return StoredCheckpoint(row.size, row.cosigner, row.note, row.cosigned_at)  # type: ignore[attr-defined]
+
+
+def last_checkpoint(connection: Connection, log_id: int, cosigner: str | None = None) -> StoredCheckpoint | None:
+    """The largest cosigned checkpoint of a log."""
+    table = schema.checkpoints.c
+    query = select(schema.checkpoints).where(table.log_id == log_id)
+    if cosigner is not None:
+        query = query.where(table.cosigner == cosigner)
+    row = connection.execute(query.order_by(table.size.desc()).limit(1)).first()
+    return _checkpoint(row) if row else None
+
+
+def first_checkpoint_covering(
+    connection: Connection, log_id: int, size: int, cosigner: str | None = None
+) -> StoredCheckpoint | None:
+    """The smallest cosigned checkpoint of at least ``size`` entries: the one a receipt uses."""
+    table = schema.checkpoints.c
+    query = select(schema.checkpoints).where(table.log_id == log_id, table.size >= size)
+    if cosigner is not None:
+        query = query.where(table.cosigner == cosigner)
+    row = connection.execute(query.order_by(table.size).limit(1)).first()
+    return _checkpoint(row) if row else None
+
+
+def checkpoints(connection: Connection, log_id: int, above: int, limit: int) -> list[StoredCheckpoint]:
+    """Cosigned checkpoints of sizes beyond ``above``, smallest first."""
+    table = schema.checkpoints.c
+    rows = connection.execute(
+        select(schema.checkpoints)
+        .where(table.log_id == log_id, table.size > above)
+        .order_by(table.size)
+        .limit(limit)
+    )
+    return [_checkpoint(row) for row in rows]
+
+
+def checkpoints_between(connection: Connection, log_id: int, low: int, high: int) -> list[StoredCheckpoint]:
+    """Cosigned checkpoints of at least ``low`` entries up to the first of at least ``high``, smallest first."""
+    table = schema.checkpoints.c
+    found = []
+    result = connection.execute(
+        select(schema.checkpoints).where(table.log_id == log_id, table.size >= low).order_by(table.size)
+    )
+    for row in result:
+        found.append(_checkpoint(row))
+        if row.size >= high:
+            result.close()
+            break
+    return found
+
+
+def checkpoint_of(connection: Connection, log_id: int, size: int) -> StoredCheckpoint | None:
+    """The cosigned checkpoint of exactly that size."""
+    table = schema.checkpoints.c
+    row = connection.execute(
+        select(schema.checkpoints).where(table.log_id == log_id, table.size == size).limit(1)
+    ).first()
+    return _checkpoint(row) if row else None
+
+
+def store_checkpoints(tx: Transaction, log_id: int, notes: Sequence[StoredCheckpoint]) -> None:
+    """Keep cosigned notes; those already held stay as they are."""
+    if not notes:
+        return
+    table = schema.checkpoints.c
+    held = set(
+        tx.connection.execute(
+            select(table.size, table.cosigner).where(
+                table.log_id == log_id, table.size.in_([note.size for note in notes])
+            )
+        ).tuples()
+    )
+    for note in notes:
+        if (note.size, note.cosigner) not in held:
+            held.add((note.size, note.cosigner))
+            row = {"size": note.size, "cosigner": note.cosigner, "note": note.note, "cosigned_at": note.cosigned_at}
+            tx.insert(schema.checkpoints, [{"log_id": log_id} | row])
+
+
+# -- late bodies, erasing, recovering ---------------------------------------------------------------------------
+
+
+def put_body(tx: Transaction, log_id: int, index: int, salt: bytes, body: bytes) -> bool:
+    """Put a body that was missing; returns whether it was."""
+    table = schema.entries.c
+    changed = tx.connection.execute(
+        update(schema.entries)
+        .where(table.log_id == log_id, table.idx == index, table.body.is_(None))
+        .values(salt=salt, body=body)
+    )
+    return changed.rowcount == 1
+
+
+def erase_bodies(tx: Transaction, addresses: Sequence[tuple[int, int]]) -> None:
+    """Destroy bodies and salts; the entries stay."""
+    table = schema.entries.c
+    for log_id in {log for log, _ in addresses}:
+        indices = [index for log, index in addresses if log == log_id]
+        tx.write_now(schema.entries)
+        tx.connection.execute(
+            update(schema.entries)
+            .where(table.log_id == log_id, table.idx.in_(indices))
+            .values(salt=None, body=None)
+        )
+
+
+def count_missing_bodies(connection: Connection, log_id: int, start: int, end: int) -> list[int]:
+    """Indices in a range whose bodies are absent."""
+    table = schema.entries.c
+    rows = connection.execute(
+        select(table.idx)
+        .where(table.log_id == log_id, table.idx >= start, table.idx < end, table.body.is_(None))
+        .order_by(table.idx)
+    )
+    return list(rows.scalars())
+
+
+def truncate(tx: Transaction, log: LogHead, size: int) -> LogHead:
+    """Cut a log of ours back to ``size``: only recovery does this, with entries that nobody cosigned.
+
+    What a crash here leaves behind is the log as it was: the cut is part of one transaction.
+    """
+    cut = frontier(tx.connection, log, size)
+    entry, node, note = schema.entries.c, schema.tree_nodes.c, schema.checkpoints.c
+    tx.connection.execute(delete(schema.entries).where(entry.log_id == log.id, entry.idx >= size))
+    # A stored node (level, idx) is complete only while its last leaf is below the size.
+    top = tx.connection.execute(select(func.max(node.level)).where(node.log_id == log.id)).scalar() or 0
+    for level in range(STORED_LEVEL, top + 1):
+        tx.connection.execute(
+            delete(schema.tree_nodes).where(
+                node.log_id == log.id, node.level == level, node.idx >= size >> level
+            )
+        )
+    tx.connection.execute(delete(schema.checkpoints).where(note.log_id == log.id, note.size > size))
+    shorter = LogHead(log.id, log.origin, log.use, log.peer, log.lane, log.epoch, size, cut, log.retired)
+    tx.replace_head(shorter)
+    return shorter

@@ -1,0 +1,208 @@
+"""Registers: tables of current state, made only by apply, thrown away and made again at will.
+
+A row change is a ``Put`` or a ``Drop``. Each leaves one digest leaf, ``SHA-256(row salt ‖ row)`` with
+``row salt = HMAC-SHA-256(body salt, table ‖ key)``: without the body's salt nobody can test a guess against it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, bindparam, delete, select
+
+from exchange.storage import schema
+from exchange.storage.transaction import Transaction
+
+CHUNK = 500
+LEAF_SIZE = 36
+"""Bytes kept for each row change: the entry's place within its step (4) and the leaf (32)."""
+
+NO_ENTRY = 0xFFFFFFFF
+"""Place of a change that no single entry made."""
+
+TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
+    "records": (schema.records, ("origin", "record_id", "revision")),
+    "decisions": (schema.decisions, ("seq",)),
+    "blocks": (schema.blocks, ("seq",)),
+    "keys": (schema.keys, ("origin", "key_id")),
+    "agencies": (schema.agencies, ("name",)),
+    "waits": (schema.waits, ("log_id", "idx")),
+    "parked": (schema.parked, ("log_id", "idx")),
+}
+"""Registers by name, with the columns that name a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row change.
+
+    Attributes:
+        table: Name of the register.
+        key: Values of the columns that name the row.
+        row: The whole row after the change; None when it is dropped.
+        salt: Salt of the body that the row was made of; empty when it was made of none.
+        place: Place of the entry within the step, or ``NO_ENTRY``.
+        fresh: True when no row of that key can exist yet.
+    """
+
+    table: str
+    key: tuple[Any, ...]
+    row: Mapping[str, Any] | None
+    salt: bytes = b""
+    place: int = NO_ENTRY
+    fresh: bool = False
+
+    def leaf(self, origins: Mapping[int, str]) -> bytes:
+        """The digest leaf; log ids are written as origins, so that two databases agree."""
+        key = _encode(self.key)
+        salt = hmac.digest(self.salt, self.table.encode() + key, "sha256")
+        if self.row is None:
+            return sha256(salt + b"-").digest()
+        values = [
+            origins[value] if name in _LOG_COLUMNS else value for name, value in self.row.items() if name != "seq"
+        ]
+        return sha256(salt + _encode(values)).digest()
+
+
+_LOG_COLUMNS = frozenset(("log_id", "source_log"))
+
+
+def _bytes_as_hex(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(type(value).__name__)
+
+
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_bytes_as_hex)
+
+
+def _encode(values: Sequence[Any]) -> bytes:
+    return _encoder.encode(values).encode()
+
+
+def pack_leaves(leaves: Iterable[tuple[int, bytes]]) -> bytes:
+    """Leaves with their places, as kept beside the step."""
+    return b"".join(place.to_bytes(4, "big") + leaf for place, leaf in leaves)
+
+
+def unpack_leaves(packed: bytes) -> list[tuple[int, bytes]]:
+    """What ``pack_leaves`` wrote."""
+    return [
+        (int.from_bytes(packed[at : at + 4], "big"), packed[at + 4 : at + LEAF_SIZE])
+        for at in range(0, len(packed), LEAF_SIZE)
+    ]
+
+
+def fold(digest: bytes, leaves: Iterable[bytes]) -> bytes:
+    """The running digest after some more leaves."""
+    return sha256(digest + b"".join(leaves)).digest()
+
+
+def write(tx: Transaction, changes: Sequence[Change]) -> None:
+    """Carry out row changes: of several for one key, the last one counts."""
+    last: dict[tuple[str, tuple[Any, ...]], Change] = {}
+    fresh: set[tuple[str, tuple[Any, ...]]] = set()
+    for change in changes:
+        name = (change.table, change.key)
+        if change.fresh:
+            fresh.add(name)
+        last[name] = change
+    drops: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    puts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for name, change in last.items():
+        if name not in fresh:
+            columns = TABLES[change.table][1]
+            drops[change.table].append({f"k_{column}": part for column, part in zip(columns, change.key, strict=True)})
+        if change.row is not None:
+            puts[change.table].append(change.row)
+    for table_name, keys in drops.items():
+        table, columns = TABLES[table_name]
+        tx.write_now(table)
+        tx.connection.execute(
+            delete(table).where(and_(*(table.c[column] == bindparam(f"k_{column}") for column in columns))), keys
+        )
+    for table_name, rows in puts.items():
+        tx.insert(TABLES[table_name][0], rows)
+
+
+def clear(tx: Transaction) -> None:
+    """Throw every projection away."""
+    for table in schema.PROJECTIONS:
+        tx.connection.execute(delete(table))
+
+
+# -- reading ----------------------------------------------------------------------------------------------------
+
+
+def records_of(connection: Connection, pairs: Iterable[tuple[str, bytes]]) -> dict[tuple[str, bytes], list[Any]]:
+    """Register rows of records, all revisions in order, by (origin, record id)."""
+    table = schema.records
+    wanted = set(pairs)
+    found: dict[tuple[str, bytes], list[Any]] = defaultdict(list)
+    ids = sorted({record_id for _, record_id in wanted})
+    for start in range(0, len(ids), CHUNK):
+        query = (
+            select(table)
+            .where(table.c.record_id.in_(ids[start : start + CHUNK]))
+            .order_by(table.c.record_id, table.c.revision)
+        )
+        for row in connection.execute(query):
+            if (row.origin, row.record_id) in wanted:
+                found[row.origin, row.record_id].append(dict(row._mapping))
+    return found
+
+
+def holders_of(connection: Connection, natural_keys: Iterable[str]) -> dict[tuple[str, str], bytes]:
+    """Which record states a natural key, by (origin, natural key)."""
+    table = schema.records
+    wanted = sorted({key for key in natural_keys if key})
+    found: dict[tuple[str, str], bytes] = {}
+    for start in range(0, len(wanted), CHUNK):
+        query = select(table.c.origin, table.c.natural_key, table.c.record_id).where(
+            table.c.natural_key.in_(wanted[start : start + CHUNK]), table.c.newest.is_(True)
+        )
+        for row in connection.execute(query):
+            found[row.origin, row.natural_key] = row.record_id
+    return found
+
+
+def blocks_of(connection: Connection, record_id: bytes, origin: str) -> list[int]:
+    """Numbers of the reading blocks that a record made."""
+    table = schema.blocks
+    query = select(table.c.seq).where(table.c.record_id == record_id, table.c.origin == origin)
+    return list(connection.execute(query.order_by(table.c.seq)).scalars())
+
+
+def waits_for(connection: Connection, tokens: Sequence[str], limit: int) -> list[Any]:
+    """Deferred entries that wait for one of these, in log order."""
+    table = schema.waits
+    query = select(table).where(table.c.token.in_(list(tokens))).order_by(table.c.log_id, table.c.idx).limit(limit)
+    return list(connection.execute(query))
+
+
+def wait_tokens(connection: Connection) -> list[str]:
+    """Everything that some deferred entry waits for."""
+    return list(connection.execute(select(schema.waits.c.token).distinct().order_by(schema.waits.c.token)).scalars())
+
+
+def waits_at(connection: Connection, log_id: int, indices: Sequence[int]) -> dict[int, Any]:
+    """Deferred entries among some indices of a log."""
+    table = schema.waits
+    query = select(table).where(table.c.log_id == log_id, table.c.idx.in_(list(indices)))
+    return {row.idx: row for row in connection.execute(query)}
+
+
+def keys_of(connection: Connection) -> dict[tuple[str, str], Any]:
+    """Announced keys by (origin, key id)."""
+    return {(row.origin, row.key_id): row for row in connection.execute(select(schema.keys))}
+
+
+def next_indices(connection: Connection) -> dict[int, int]:
+    """For each log, the index that apply reads next."""
+    return dict(connection.execute(select(schema.cursors.c.log_id, schema.cursors.c.next)).tuples().all())

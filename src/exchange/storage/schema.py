@@ -1,0 +1,349 @@
+"""The tables. Three sorts: *primary* facts, *logs*, and *projections*; only projections may be thrown away.
+
+Instants are microseconds since 1970 (``BigInteger``), dates are ``YYYY-MM-DD`` text, record ids are the 16 bytes of
+a UUIDv7 (time-ordered, so that the index grows at its right edge).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+metadata = MetaData()
+
+# SQLite gives a rowid only to a column that is declared exactly INTEGER PRIMARY KEY.
+_SERIAL = BigInteger().with_variant(Integer, "sqlite")
+
+# -- primary ----------------------------------------------------------------------------------------------------
+
+node_state = Table(
+    "node_state",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("seq", _SERIAL, primary_key=True, autoincrement=False),
+    # HMAC of agency and idempotency key: all that is left of them after a restore from the peer's mirror.
+    Column("key_tag", LargeBinary, nullable=False),
+    Column("request_tag", LargeBinary, nullable=False),
+    Column("agency", Text),
+    Column("idempotency_key", Text),
+    Column("record_id", LargeBinary, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("kind", Integer, nullable=False),
+    # Keyed tags, so that an erased record can not be guessed from them. Empty once erased.
+    Column("natural_tag", LargeBinary, nullable=False),
+    Column("content_tag", LargeBinary, nullable=False),
+    Column("authority", Text, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("result", Integer, nullable=False),
+    Column("accepted_at", BigInteger, nullable=False),
+    # "log:index" of each addressee's log, comma-separated.
+    Column("addresses", Text, nullable=False),
+    Column("document_id", LargeBinary),
+    Column("document_row", Integer),
+    Index("submissions_key", "key_tag", unique=True),
+    Index("submissions_record", "record_id", "revision"),
+    Index("submissions_natural", "natural_tag"),
+)
+Index("submissions_agency", submissions.c.agency, submissions.c.seq)
+Index(
+    "submissions_document",
+    submissions.c.document_id,
+    sqlite_where=submissions.c.document_id.is_not(None),
+    postgresql_where=submissions.c.document_id.is_not(None),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("document_id", LargeBinary, primary_key=True),
+    Column("key_tag", LargeBinary, nullable=False, unique=True),
+    Column("request_tag", LargeBinary, nullable=False),
+    Column("agency", Text, nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("redacted", LargeBinary, nullable=False),
+    # Serialized SubmitDocumentRequest without its content: what a retry needs.
+    Column("request", LargeBinary, nullable=False),
+    # Serialized SubmitDocumentResponse: the first answer, given again.
+    Column("answer", LargeBinary, nullable=False),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("quarantine_id", LargeBinary, primary_key=True),
+    Column("document_id", LargeBinary, nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("agency", Text, nullable=False),
+    Column("row", Integer, nullable=False),
+    Column("place", Text, nullable=False),
+    # JSON list of [reason, place, detail].
+    Column("problems", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Index("quarantine_document", "document_id"),
+    Index("quarantine_state", "state", "since"),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("peer", Text, primary_key=True),
+    Column("lane", Integer, primary_key=True),
+    Column("paused", Boolean, nullable=False),
+    # Reason code of the contradiction that stopped the lane; empty while it runs.
+    Column("stopped", Text, nullable=False),
+    # Epoch of the peer's log towards us that its operator and ours agreed on.
+    Column("mirror_epoch", Integer, nullable=False),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=False),
+    Column("code", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("cleared_at", BigInteger),
+    Column("acknowledged_by", Text, nullable=False),
+    Index("alarms_code", "code", "object"),
+)
+
+# -- logs -------------------------------------------------------------------------------------------------------
+
+logs = Table(
+    "logs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("origin", Text, nullable=False, unique=True),
+    Column("use", Text, nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("lane", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+    Column("retired", Boolean, nullable=False),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("log_id", Integer, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry", LargeBinary, nullable=False),
+    # Erasing takes these two and leaves the entry.
+    Column("salt", LargeBinary),
+    Column("body", LargeBinary),
+    # Submission that appended it; null for entries of peers and of the node itself.
+    Column("submission", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+tree_nodes = Table(
+    "tree_nodes",
+    metadata,
+    Column("log_id", Integer, primary_key=True, autoincrement=False),
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("log_id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("cosigner", Text, primary_key=True),
+    # The whole note with both signatures; signature lines stay opaque.
+    Column("note", LargeBinary, nullable=False),
+    # Time inside the cosignature.
+    Column("cosigned_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+witnessed = Table(
+    "witnessed",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("peer", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", LargeBinary, nullable=False),
+)
+
+# Leaves of a step's row changes, so that replay can take those of erased bodies as kept.
+steps = Table(
+    "steps",
+    metadata,
+    Column("log_id", Integer, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaves", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Entries of our own logs that a restore moved: they wait here until they are appended again.
+moved_entries = Table(
+    "moved_entries",
+    metadata,
+    Column("log_id", Integer, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry", LargeBinary, nullable=False),
+    Column("salt", LargeBinary),
+    Column("body", LargeBinary),
+    Column("submission", BigInteger),
+)
+
+# -- projections ------------------------------------------------------------------------------------------------
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("log_id", Integer, primary_key=True, autoincrement=False),
+    Column("next", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+records = Table(
+    "reg_records",
+    metadata,
+    # Order of effects: the place of this row's newest change in the run of all row changes.
+    Column("seq", _SERIAL, primary_key=True, autoincrement=False),
+    Column("origin", Text, nullable=False),
+    Column("record_id", LargeBinary, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("log_id", Integer, nullable=False),
+    Column("idx", BigInteger, nullable=False),
+    Column("commitment", LargeBinary, nullable=False),
+    Column("logged_at", BigInteger, nullable=False),
+    Column("mirrored_at", BigInteger),
+    Column("natural_key", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("area", Text, nullable=False),
+    Column("authority", Text, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("year", Integer, nullable=False),
+    Column("sort_on", Text, nullable=False),
+    # 0 for own records: their standing is ORIGIN.
+    Column("outcome", Integer, nullable=False),
+    Column("decision_revision", Integer, nullable=False),
+    # JSON: reasons, conditions, waits_for, parts, rule edition.
+    Column("decision", Text, nullable=False),
+    # Revision that is shown: false once a higher one has taken effect.
+    Column("newest", Boolean, nullable=False),
+    # Empty, or REPAIRED, REVOKED, WITHDRAWN, ERASED.
+    Column("tombstone", Text, nullable=False),
+    Column("tombstone_on", Text, nullable=False),
+)
+Index("reg_records_id", records.c.record_id, records.c.origin, records.c.revision, unique=True)
+Index("reg_records_subject", records.c.subject, records.c.kind)
+Index("reg_records_natural", records.c.natural_key)
+
+decisions = Table(
+    "reg_decisions",
+    metadata,
+    Column("seq", _SERIAL, primary_key=True, autoincrement=False),
+    # Our outbound log that is answered.
+    Column("log_id", Integer, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("end", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    # True for one entry that differs from the default of its range.
+    Column("item", Boolean, nullable=False),
+    Column("outcome", Integer, nullable=False),
+    # JSON: reasons, conditions, waits_for, parts, rule edition.
+    Column("decision", Text, nullable=False),
+    # Where the decision record stands.
+    Column("source_log", Integer, nullable=False),
+    Column("source_idx", BigInteger, nullable=False),
+)
+Index("reg_decisions_range", decisions.c.log_id, decisions.c.first)
+
+blocks = Table(
+    "reg_blocks",
+    metadata,
+    Column("seq", _SERIAL, primary_key=True, autoincrement=False),
+    Column("origin", Text, nullable=False),
+    Column("station", Text, nullable=False),
+    Column("medium", Text, nullable=False),
+    Column("interval", Integer, nullable=False),
+    Column("factor", Text, nullable=False),
+    Column("first_time", BigInteger, nullable=False),
+    Column("last_time", BigInteger, nullable=False),
+    Column("record_id", LargeBinary, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("area", Text, nullable=False),
+    # Serialized MonitoringBatch with the series of this factor only.
+    Column("series", LargeBinary, nullable=False),
+)
+Index("reg_blocks_station", blocks.c.station, blocks.c.factor, blocks.c.last_time)
+Index("reg_blocks_record", blocks.c.record_id)
+
+stations = Table(
+    "reg_stations",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("station", Text, primary_key=True),
+    Column("medium", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("area", Text, nullable=False),
+    # Serialized Station as last stated.
+    Column("detail", LargeBinary, nullable=False),
+    # Comma-separated, in order.
+    Column("factors", Text, nullable=False),
+    Column("last_time", BigInteger, nullable=False),
+    # Record that stated the detail.
+    Column("record_id", LargeBinary, nullable=False),
+)
+
+keys = Table(
+    "reg_keys",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("use", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    # Serialized AnnouncedKey as last announced.
+    Column("announced", LargeBinary, nullable=False),
+)
+
+agencies = Table(
+    "reg_agencies",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # Serialized Agency.
+    Column("agency", LargeBinary, nullable=False),
+)
+
+waits = Table(
+    "reg_waits",
+    metadata,
+    Column("log_id", Integer, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    # KEY:<id>, BODY, TIME or REFERENCE:<what>.
+    Column("token", Text, nullable=False),
+    Column("decision_revision", Integer, nullable=False),
+    Index("reg_waits_token", "token"),
+)
+
+parked = Table(
+    "reg_parked",
+    metadata,
+    Column("log_id", Integer, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    Column("trace", Text, nullable=False),
+)
+
+PROJECTIONS = (cursors, records, decisions, blocks, stations, keys, agencies, waits, parked)
+LANE_NONE = 0

@@ -1,0 +1,221 @@
+"""One batch's transaction: log heads under lock, rows collected per table, written once.
+
+The log's index is given here, under the log's head row, and never from a sequence: the order of a sequence is not
+the order of commits. Nothing leaves the node that was not committed by the batch that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
+
+from exchange.storage import schema
+from exchange.tlog.tree import Frontier, leaf_hash
+
+STORED_LEVEL = 4
+"""Lowest level of subtree hashes that is stored: below it, at most 16 leaves are hashed again when asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """A log as its head row says."""
+
+    id: int
+    origin: str
+    use: str
+    peer: str
+    lane: int
+    epoch: int
+    size: int
+    frontier: Frontier
+    retired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """One entry to append. ``leaf`` is its leaf hash, computed before the queue."""
+
+    entry: bytes
+    leaf: bytes
+    salt: bytes | None = None
+    body: bytes | None = None
+    submission: int | None = None
+
+    @staticmethod
+    def of(entry: bytes, salt: bytes | None = None, body: bytes | None = None) -> NewEntry:
+        """An entry with its leaf hash."""
+        return NewEntry(entry, leaf_hash(entry), salt, body)
+
+
+def head_of(row: Any) -> LogHead:
+    """A log head from its row."""
+    return LogHead(
+        id=row.id,
+        origin=row.origin,
+        use=row.use,
+        peer=row.peer,
+        lane=row.lane,
+        epoch=row.epoch,
+        size=row.size,
+        frontier=Frontier.from_bytes(row.frontier),
+        retired=row.retired,
+    )
+
+
+class Transaction:
+    """What handlers see of the batch's transaction."""
+
+    def __init__(self, connection: Connection, *, is_sqlite: bool) -> None:
+        self.connection = connection
+        self.is_sqlite = is_sqlite
+        self._heads: dict[int, LogHead] | None = None
+        self._by_origin: dict[str, int] = {}
+        self._changed: set[int] = set()
+        self._new_logs: set[int] = set()
+        self._inserts: dict[Table, list[Mapping[str, Any]]] = {}
+        self._next_serial: dict[Table, int] = {}
+
+    # -- logs ------------------------------------------------------------------------------------------------
+
+    @property
+    def heads(self) -> Mapping[int, LogHead]:
+        """Every log's head by id, locked for this transaction."""
+        if self._heads is None:
+            rows = self.connection.execute(select(schema.logs).order_by(schema.logs.c.id).with_for_update())
+            self._heads = {row.id: head_of(row) for row in rows}
+            self._by_origin = {head.origin: head.id for head in self._heads.values()}
+        return self._heads
+
+    def head(self, origin: str) -> LogHead | None:
+        """The log of that origin."""
+        heads = self.heads
+        return heads[self._by_origin[origin]] if origin in self._by_origin else None
+
+    def open_log(self, origin: str, *, use: str, peer: str, lane: int, epoch: int) -> LogHead:
+        """The log of that origin; made empty when it does not exist."""
+        known = self.head(origin)
+        if known:
+            return known
+        assert self._heads is not None
+        head = LogHead(max(self._heads, default=0) + 1, origin, use, peer, lane, epoch, 0, Frontier(), False)
+        self._heads[head.id] = head
+        self._by_origin[origin] = head.id
+        self._new_logs.add(head.id)
+        self._changed.add(head.id)
+        return head
+
+    def retire_log(self, log_id: int) -> None:
+        """The log goes on in a newer epoch; it is kept for ever."""
+        self.heads
+        assert self._heads is not None
+        self._heads[log_id] = replace(self._heads[log_id], retired=True)
+        self._changed.add(log_id)
+
+    def append(self, log_id: int, new: Sequence[NewEntry]) -> int:
+        """Append entries.
+
+        Returns:
+            Index of the first one.
+        """
+        head = self.heads[log_id]
+        assert self._heads is not None
+        frontier, nodes = head.frontier.extend([entry.leaf for entry in new])
+        first = head.size
+        self._heads[log_id] = replace(head, size=first + len(new), frontier=frontier)
+        self._changed.add(log_id)
+        self.insert(
+            schema.entries,
+            [
+                {
+                    "log_id": log_id,
+                    "idx": first + offset,
+                    "entry": entry.entry,
+                    "salt": entry.salt,
+                    "body": entry.body,
+                    "submission": entry.submission,
+                }
+                for offset, entry in enumerate(new)
+            ],
+        )
+        stored = [
+            {"log_id": log_id, "level": level, "idx": index, "hash": digest}
+            for level, index, digest in nodes
+            if level >= STORED_LEVEL
+        ]
+        if stored:
+            self.insert(schema.tree_nodes, stored)
+        return first
+
+    def replace_head(self, head: LogHead) -> None:
+        """Put a head that recovery recomputed."""
+        self.heads
+        assert self._heads is not None
+        self._heads[head.id] = head
+        self._changed.add(head.id)
+
+    @property
+    def grown(self) -> frozenset[int]:
+        """Logs that this batch changed."""
+        return frozenset(self._changed)
+
+    # -- rows ------------------------------------------------------------------------------------------------
+
+    def insert(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Collect rows; they are written by ``flush``."""
+        self._inserts.setdefault(table, []).extend(rows)
+
+    def serial(self, table: Table, count: int = 1) -> int:
+        """The next ``count`` serial numbers of a table's first column; returns the first of them."""
+        column = next(iter(table.primary_key.columns))
+        if table not in self._next_serial:
+            newest = self.connection.execute(select(func.max(column))).scalar()
+            self._next_serial[table] = (newest or 0) + 1
+        first = self._next_serial[table]
+        self._next_serial[table] = first + count
+        return first
+
+    def write_now(self, table: Table) -> None:
+        """Write the rows collected for one table, for a handler that must read them back."""
+        rows = self._inserts.pop(table, None)
+        if rows:
+            self.connection.execute(insert(table), list(rows))
+
+    def flush(self) -> None:
+        """Write everything that was collected: one statement per table."""
+        for table in list(self._inserts):
+            self.write_now(table)
+        if not self._changed:
+            return
+        assert self._heads is not None
+        new, known = [], []
+        for log_id in sorted(self._changed):
+            head = self._heads[log_id]
+            row = {
+                "size": head.size,
+                "frontier": head.frontier.to_bytes(),
+                "retired": head.retired,
+            }
+            if log_id in self._new_logs:
+                named = {
+                    "id": head.id,
+                    "origin": head.origin,
+                    "use": head.use,
+                    "peer": head.peer,
+                    "lane": head.lane,
+                    "epoch": head.epoch,
+                }
+                new.append(named | row)
+            else:
+                known.append({"log": log_id} | row)
+        if new:
+            self.connection.execute(insert(schema.logs), new)
+        if known:
+            self.connection.execute(
+                update(schema.logs)
+                .where(schema.logs.c.id == bindparam("log"))
+                .values(size=bindparam("size"), frontier=bindparam("frontier"), retired=bindparam("retired")),
+                known,
+            )
