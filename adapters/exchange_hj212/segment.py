@@ -161,33 +161,27 @@ def without_secrets(command: str, content: bytes) -> bytes:
     return content
 
 
+_FORMATS = (("QN", _QN), ("ST", _ST), ("CN", _CN), ("PNUM", _NUMBER), ("PNO", _NUMBER))
+
+
 def _check_fields(header: dict[str, str], problems: list[str], notes: list[str]) -> Flag | None:
-    for name in MANDATORY:
-        if not header.get(name):
-            problems.append(f"missing_{name}")
-    if (number := header.get("QN")) and not _QN.fullmatch(number):
-        problems.append("qn_format")
-    if (medium := header.get("ST")) and not _ST.fullmatch(medium):
-        problems.append("st_format")
-    if (command := header.get("CN")) and not _CN.fullmatch(command):
-        problems.append("cn_format")
+    problems += [f"missing_{name}" for name in MANDATORY if not header.get(name)]
+    problems += [
+        f"{name.lower()}_format" for name, form in _FORMATS if (text := header.get(name)) and not form.fullmatch(text)
+    ]
     if (station := header.get("MN")) and not _MN.fullmatch(station):
         notes.append("mn_format")
     text = header.get("Flag")
-    flag: Flag | None = None
-    if text:
-        if text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < len(_FLAGS):
-            flag = _FLAGS[int(text)]
-            if flag.edition == PROTOCOL_EDITION_UNSPECIFIED:
-                problems.append("flag_version_unknown")
-        else:
-            problems.append("flag_not_numeric")
-    for name in ("PNUM", "PNO"):
-        if (part := header.get(name)) is not None:
-            if not _NUMBER.fullmatch(part):
-                problems.append(f"{name.lower()}_format")
-        elif flag is not None and flag.has_packet_no:
-            problems.append(f"missing_{name}")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < len(_FLAGS)):
+        problems.append("flag_not_numeric")
+        return None
+    flag = _FLAGS[int(text)]
+    if flag.edition == PROTOCOL_EDITION_UNSPECIFIED:
+        problems.append("flag_version_unknown")
+    if flag.has_packet_no:
+        problems += [f"missing_{name}" for name in ("PNUM", "PNO") if not header.get(name)]
     return flag
 
 
@@ -226,8 +220,9 @@ def _header_fields(fields: bytes, problems: list[str]) -> tuple[dict[str, str], 
     kept: list[bytes] = []
     pieces = fields.split(b";")
     if len(pieces) > MAX_HEADER_FIELDS:
+        # The marker keeps the header too long in its redacted form, so that reading that says the same.
         problems.append("header_too_long")
-        pieces = pieces[:MAX_HEADER_FIELDS]
+        pieces = [*pieces[:MAX_HEADER_FIELDS], _MARKER]
     found: set[str] = set()
     for piece in pieces:
         name, equals, value = piece.partition(b"=")
@@ -243,13 +238,12 @@ def _header_fields(fields: bytes, problems: list[str]) -> tuple[dict[str, str], 
             kept.append(_MARKER)
             continue
         if key.upper().startswith(b"PW"):
-            value = _MARKER
-            key = key[:2]
-            piece = key + b"=" + value
+            key, value = key[:2], _MARKER
+            kept.append(key + b"=" + value)
         else:
-            piece = _PASSWORD.sub(rb"\1" + _MARKER, piece)
-            value = piece.partition(b"=")[2]
-        kept.append(piece)
+            masked = _PASSWORD.sub(rb"\1" + _MARKER, piece)
+            value = masked.partition(b"=")[2]
+            kept.append(masked)
         label = text_of(key)
         if label in header:
             found.add("header_field_repeated")
