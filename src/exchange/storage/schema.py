@@ -228,6 +228,8 @@ records = Table(
     Column("logged_at", BigInteger, nullable=False),
     Column("mirrored_at", BigInteger),
     Column("natural_key", Text, nullable=False),
+    # Record of the same origin that this one replaces, while it has effect; null where there is none.
+    Column("supersedes", LargeBinary),
     Column("subject", Text, nullable=False),
     Column("area", Text, nullable=False),
     Column("authority", Text, nullable=False),
@@ -249,6 +251,12 @@ records = Table(
 Index("reg_records_id", records.c.record_id, records.c.origin, records.c.revision, unique=True)
 Index("reg_records_subject", records.c.subject, records.c.kind)
 Index("reg_records_natural", records.c.natural_key)
+Index(
+    "reg_records_supersedes",
+    records.c.supersedes,
+    sqlite_where=records.c.supersedes.is_not(None),
+    postgresql_where=records.c.supersedes.is_not(None),
+)
 
 decisions = Table(
     "reg_decisions",

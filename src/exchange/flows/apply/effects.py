@@ -149,6 +149,7 @@ def bare_row(
         "logged_at": entry.logged_at,
         "mirrored_at": mirrored_at,
         "natural_key": "",
+        "supersedes": None,
         "subject": "",
         "area": "",
         "authority": "",
@@ -170,6 +171,8 @@ def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]
     record = entry.record
     if record is not None and ruling.takes_effect:
         row["natural_key"] = kinds.natural_key(record) or ""
+        if record.header.HasField("supersedes"):
+            row["supersedes"] = raw_id(record.header.supersedes.record_id) or None
     if record is not None:
         index = index_of(record)
         row["subject"] = index.subject
@@ -256,6 +259,7 @@ def apply_erasure(
             continue
         row = old | {
             "natural_key": "",
+            "supersedes": None,
             "subject": "",
             "area": "",
             "authority": "",
