@@ -193,6 +193,16 @@ def permit_reasons(text: str, accepted: AcceptedCodes) -> tuple[str, ...]:
     return uscc_reasons(text[:USCC_LENGTH], accepted)
 
 
+def permit_is_of(text: str, uscc: str) -> bool:
+    """Whether a permit code is a firm's USCC with a sound tail: the usual case, when the USCC itself was checked."""
+    return (
+        len(text) == PERMIT_LENGTH
+        and text.startswith(uscc)
+        and len(uscc) == USCC_LENGTH
+        and _PERMIT_TAIL.fullmatch(text, USCC_LENGTH) is not None
+    )
+
+
 def permit_is_fallback(text: str, accepted: AcceptedCodes) -> bool:
     """Whether the permit code is of a unit without USCC, so that its first 18 characters name no firm."""
     return text.startswith(accepted.permit_fallback_prefixes) if accepted.permit_fallback_prefixes else False

@@ -81,7 +81,8 @@ class Decision:
         reasons: Reason codes; never empty for NOT_RECOGNISED and DEFERRED.
         conditions: Never empty for CONDITIONAL, empty for every other outcome.
         waits_for: What a DEFERRED record waits for.
-        facts: What the decision rests on: codes, dates and numbers only.
+        facts: What the decision rests on: codes, dates and numbers only. Empty for a plain FULL, which is told as the
+            default of a range.
         rules: Ids of the rules that fired, in order.
         parts: Parts that differ from the whole.
     """
@@ -175,12 +176,14 @@ class RuleSet:
             receiver_vetoes=self.vetoes.get(context.receiver, frozenset()),
         )
         rules = self.rules.get(kind, ())
-        fired = _walk((rule for rule in rules if not rule.part), question)
-        facts = (*_facts(record, context), *((rule.fact, "1") for rule in fired if rule.fact))
+        fired = _walk([rule for rule in rules if not rule.part], question)
         whole = _conclude(fired, context)
         if kind == Kind.KIND_MONITORING_BATCH and whole.outcome in (FULL, CONDITIONAL):
             whole = self._with_parts(record.monitoring_batch, fired, question, context, whole)
-        return replace(whole, facts=facts)
+        noted = [(rule.fact, "1") for rule in fired if rule.fact]
+        if whole.outcome == FULL and not noted and not whole.parts:
+            return whole
+        return replace(whole, facts=(*_facts(record, context), *noted))
 
     def _with_parts(
         self,
@@ -192,18 +195,19 @@ class RuleSet:
     ) -> Decision:
         """The decision where values may differ: the best outcome that any value has, and the parts that differ."""
         rules = [rule for rule in self.rules.get(Kind.KIND_MONITORING_BATCH, ()) if rule.part]
-        by_usability: dict[int, Decision] = {}
-        parts: dict[tuple[str, str], Decision] = {}
+        usabilities: dict[tuple[str, str], int] = {}
         for series in body.series:
+            factor = series.factor_code
             for point in series.points:
-                key = (series.factor_code, point.source_flag)
-                if key not in parts:
-                    usability = point.usability
-                    if usability not in by_usability:
-                        own = _walk(rules, replace(question, usability=usability))
-                        merged = [*(rule for rule in own if rule.outcome in _FINAL_OUTCOMES)] or [*own, *fired]
-                        by_usability[usability] = _conclude(merged, context)
-                    parts[key] = by_usability[usability]
+                usabilities.setdefault((factor, point.source_flag), point.usability)
+        by_usability: dict[int, Decision] = {}
+        for usability in set(usabilities.values()):
+            own = _walk(rules, replace(question, usability=usability))
+            ended = bool(own) and own[-1].outcome in _FINAL_OUTCOMES
+            by_usability[usability] = _conclude(own if ended else [*own, *fired], context)
+        if len(by_usability) == 1:
+            return next(iter(by_usability.values()))
+        parts = {key: by_usability[usability] for key, usability in usabilities.items()}
         if not parts:
             return whole
         best = min(parts.values(), key=_rank)
@@ -264,12 +268,16 @@ def _conclude(fired: Sequence[Rule], context: DecisionContext) -> Decision:
     conditional = [rule for rule in deciding if rule.outcome == CONDITIONAL]
     reasons = list(dict.fromkeys(rule.reason for rule in conditional))
     conditions = list(dict.fromkeys(rule.condition for rule in conditional if rule.condition is not None))
-    nodes = frozenset({context.origin, context.receiver})
-    if context.require_approvals and not all(rule.approved(nodes, context.decided_on) for rule in deciding):
+    if context.require_approvals and not _approved(deciding, context):
         reasons.append("RULE_NOT_APPROVED")
         conditions.append(Condition.CONDITION_RULE_NOT_APPROVED)
     outcome = CONDITIONAL if conditions else FULL
     return Decision(outcome=outcome, reasons=tuple(reasons), conditions=tuple(conditions), rules=ids)
+
+
+def _approved(rules: Iterable[Rule], context: DecisionContext) -> bool:
+    nodes = frozenset({context.origin, context.receiver})
+    return all(rule.approved(nodes, context.decided_on) for rule in rules)
 
 
 def _rank(decision: Decision) -> tuple[int, int, tuple[str, ...]]:

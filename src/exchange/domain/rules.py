@@ -43,7 +43,10 @@ class Rule:
 
     def fires(self, question: Question) -> bool:
         """Whether all its tests hold."""
-        return all(test(question) for test in self.tests)
+        for test in self.tests:  # noqa: SIM110 - a generator takes twice as long, and this runs for every rule
+            if not test(question):
+                return False
+        return True
 
     def approved(self, nodes: frozenset[str], on: date) -> bool:
         """Whether all the nodes have approved it by a day."""

@@ -32,7 +32,7 @@ class Band:
         return (self.low is None or self.low <= score) and (self.high is None or score < self.high)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Scheme:
     """One credit evaluation scheme.
 

@@ -67,4 +67,4 @@ def _has_unknown_fields(record: Record) -> bool:
     known = Record()
     known.CopyFrom(record)
     known.DiscardUnknownFields()
-    return known.ByteSize() != record.ByteSize()
+    return len(known.SerializeToString()) != len(record.SerializeToString())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 from exchange.domain.schemes import Scheme
 from exchange.domain.validation.findings import Findings, numbers
@@ -103,6 +104,13 @@ def _decimal(found: Findings, text: str, place: str) -> Decimal | None:
     return Decimal(text)
 
 
+@lru_cache(maxsize=4096)
+def _by_scheme(scheme: Scheme, score: str) -> tuple[bool, CreditLevel.ValueType | None]:
+    """What a scheme says about a score: whether it can be one, and which level it gives. Few scores occur often."""
+    number = Decimal(score)
+    return scheme.accepts_score(number), scheme.level_for(number)
+
+
 def _check_scores(found: Findings, body: CreditResult, scheme: Scheme | None, *, vetoed: bool) -> None:
     score = _decimal(found, body.score, _P + "score")
     highest = _decimal(found, body.score_max, _P + "score_max")
@@ -118,11 +126,11 @@ def _check_scores(found: Findings, body: CreditResult, scheme: Scheme | None, *,
         found.add("SCORE_PARTS_MISMATCH", _P + "score")
     if scheme is None or not scheme.bands:
         return
-    if not scheme.accepts_score(score):
+    accepted, by_score = _by_scheme(scheme, body.score)
+    if not accepted:
         whole = score == score.to_integral_value()
         found.add("SCORE_RANGE" if whole or not scheme.score_integer else "SCORE_NOT_INTEGER", _P + "score", str(score))
         return
-    by_score = scheme.level_for(score)
     if by_score is None or body.shared_level not in _LEVELS or body.shared_level == by_score:
         return
     # A veto only lowers: levels count downwards from GREEN.

@@ -9,7 +9,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Protocol
 
-from exchange.domain.codes import permit_is_fallback, permit_reasons, uscc_problem
+from exchange.domain.codes import permit_is_fallback, permit_is_of, permit_reasons, uscc_problem
 from exchange.domain.personal import RESIDENT_ID_LENGTH, contains_resident_id
 from exchange.domain.problems import Problem
 from exchange.domain.tables import Tables
@@ -182,7 +182,7 @@ class Findings:
 
     def permit(self, value: str, uscc: str, place: str) -> None:
         """A permit code of HJ 608 that belongs to the firm beside it; empty is sound."""
-        if not value:
+        if not value or permit_is_of(value, uscc):
             return
         accepted = self.tables.accepted_codes
         reasons = permit_reasons(value, accepted)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import chain
 
 from exchange.domain.kinds import KIND_EDITION
+from exchange.domain.personal import contains_resident_id
 from exchange.domain.validation.findings import Findings, is_record_id, numbers
 from exchange.domain.validation.limits import (
     ATTACHMENT_BYTES,
@@ -97,15 +99,14 @@ def _check_provenance(found: Findings, provenance: Provenance) -> None:
     if len(lines) > PROVENANCE_LINES:
         found.add("TOO_MANY_ITEMS", "header.provenance.fields", f"{len(lines)} > {PROVENANCE_LINES}")
         return
-    for number, line in enumerate(lines):
-        # One look at the three texts together: a line has nothing else, and a record has dozens of lines.
-        texts = (line.field, line.source, line.rule)
-        joined = "|".join(texts)
-        if len(joined) <= SHORT_CHARACTERS and joined.isprintable() and texts[0]:
-            if len(joined) > 17:
-                found.text(joined, f"header.provenance.fields[{number}]", NAME_CHARACTERS)
-            continue
-        for name, value in zip(("field", "source", "rule"), texts, strict=True):
+    texts = [(line.field, line.source, line.rule) for line in lines]
+    # One look at all texts together: a record has dozens of lines, and almost always all are short and clean.
+    joined = "|".join(chain.from_iterable(texts))
+    short = all(line[0] and sum(map(len, line)) <= NAME_CHARACTERS for line in texts)
+    if short and joined.isprintable() and not contains_resident_id(joined):
+        return
+    for number, line in enumerate(texts):
+        for name, value in zip(("field", "source", "rule"), line, strict=True):
             found.text(value, f"header.provenance.fields[{number}].{name}", NAME_CHARACTERS, required=name == "field")
 
 

@@ -148,31 +148,32 @@ def _check_points(found: Findings, series: Series, number: int, latest: int) -> 
     if not points:
         found.add("SERIES_MISSING", f"monitoring_batch.series[{number}].points")
         return
-    usability_of = found.tables.flags.usability
+    usability_by_flag = found.tables.flags.by_flag
     before = (-1, -1)
     for index, point in enumerate(points):
         at = point.data_time
         time = (at.seconds, at.nanos)
-        if not EARLIEST_SECOND <= time[0] <= latest or time <= before:
+        if time <= before or not EARLIEST_SECOND <= time[0] <= latest:
             _refuse_time(found, point, time, before, f"monitoring_batch.series[{number}].points[{index}].data_time")
         before = time
         value = point.value
-        if len(value) > VALUE_CHARACTERS or not (value.isascii() and _VALUE.fullmatch(value)):
+        if len(value) > VALUE_CHARACTERS or not _VALUE.fullmatch(value):
             found.add("VALUE_NOT_DECIMAL", f"monitoring_batch.series[{number}].points[{index}].value")
-        flag, usability = point.source_flag, point.usability
-        if len(flag) > _FLAG_CHARACTERS or not flag.isprintable():
-            found.add("TEXT_TOO_LONG", f"monitoring_batch.series[{number}].points[{index}].source_flag")
-        if usability != usability_of(flag):
-            place = f"monitoring_batch.series[{number}].points[{index}].usability"
-            if usability in _USABILITIES:
-                found.add("FLAG_USABILITY_MISMATCH", place)
-            else:
-                found.choice(usability, _USABILITIES, place)
+        if point.usability != usability_by_flag.get(point.source_flag):
+            _check_flag(found, point, f"monitoring_batch.series[{number}].points[{index}]")
         limit = point.detection_limit
-        if limit and (len(limit) > VALUE_CHARACTERS or not (limit.isascii() and _LIMIT.fullmatch(limit))):
+        if limit and (len(limit) > VALUE_CHARACTERS or not _LIMIT.fullmatch(limit)):
             found.add("VALUE_NOT_DECIMAL", f"monitoring_batch.series[{number}].points[{index}].detection_limit")
         if point.HasField("sample_time") and not EARLIEST_SECOND <= point.sample_time.seconds <= latest:
             found.add("TIME_RANGE", f"monitoring_batch.series[{number}].points[{index}].sample_time")
+
+
+def _check_flag(found: Findings, point: Point, place: str) -> None:
+    """A flag that the table does not list with this usability: unknown flags are shown as such."""
+    flag, usability = point.source_flag, point.usability
+    found.text(flag, f"{place}.source_flag", _FLAG_CHARACTERS)
+    if found.choice(usability, _USABILITIES, f"{place}.usability") and usability != found.tables.flags.usability(flag):
+        found.add("FLAG_USABILITY_MISMATCH", f"{place}.usability")
 
 
 def _refuse_time(found: Findings, point: Point, time: tuple[int, int], before: tuple[int, int], place: str) -> None:
