@@ -1,0 +1,319 @@
+"""The first tables."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Go up to this revision."""
+    op.create_table(
+        "alarms",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("object", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("last_seen", sa.BigInteger(), nullable=False),
+        sa.Column("cleared_at", sa.BigInteger(), nullable=True),
+        sa.Column("acknowledged_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("alarms", schema=None) as batch_op:
+        batch_op.create_index("alarms_code", ["code", "object"], unique=False)
+
+    op.create_table(
+        "checkpoints",
+        sa.Column("log_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("cosigner", sa.Text(), nullable=False),
+        sa.Column("note", sa.LargeBinary(), nullable=False),
+        sa.Column("cosigned_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "size", "cosigner"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "cursors",
+        sa.Column("log_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("next", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "documents",
+        sa.Column("document_id", sa.LargeBinary(), nullable=False),
+        sa.Column("key_tag", sa.LargeBinary(), nullable=False),
+        sa.Column("request_tag", sa.LargeBinary(), nullable=False),
+        sa.Column("agency", sa.Text(), nullable=False),
+        sa.Column("file_name", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("salt", sa.LargeBinary(), nullable=False),
+        sa.Column("redacted", sa.LargeBinary(), nullable=False),
+        sa.Column("request", sa.LargeBinary(), nullable=False),
+        sa.Column("answer", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("document_id"),
+        sa.UniqueConstraint("key_tag"),
+    )
+    op.create_table(
+        "entries",
+        sa.Column("log_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("idx", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("entry", sa.LargeBinary(), nullable=False),
+        sa.Column("salt", sa.LargeBinary(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("submission", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("log_id", "idx"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "links",
+        sa.Column("peer", sa.Text(), nullable=False),
+        sa.Column("lane", sa.Integer(), nullable=False),
+        sa.Column("paused", sa.Boolean(), nullable=False),
+        sa.Column("stopped", sa.Text(), nullable=False),
+        sa.Column("mirror_epoch", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("peer", "lane"),
+    )
+    op.create_table(
+        "logs",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("use", sa.Text(), nullable=False),
+        sa.Column("peer", sa.Text(), nullable=False),
+        sa.Column("lane", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("frontier", sa.LargeBinary(), nullable=False),
+        sa.Column("retired", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("origin"),
+    )
+    op.create_table(
+        "moved_entries",
+        sa.Column("log_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("idx", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("entry", sa.LargeBinary(), nullable=False),
+        sa.Column("salt", sa.LargeBinary(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("submission", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("log_id", "idx"),
+    )
+    op.create_table(
+        "node_state",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_table(
+        "quarantine",
+        sa.Column("quarantine_id", sa.LargeBinary(), nullable=False),
+        sa.Column("document_id", sa.LargeBinary(), nullable=False),
+        sa.Column("file_name", sa.Text(), nullable=False),
+        sa.Column("agency", sa.Text(), nullable=False),
+        sa.Column("row", sa.Integer(), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("problems", sa.Text(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("quarantine_id"),
+    )
+    with op.batch_alter_table("quarantine", schema=None) as batch_op:
+        batch_op.create_index("quarantine_document", ["document_id"], unique=False)
+        batch_op.create_index("quarantine_state", ["state", "since"], unique=False)
+
+    op.create_table(
+        "reg_agencies",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("agency", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "reg_blocks",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("station", sa.Text(), nullable=False),
+        sa.Column("medium", sa.Text(), nullable=False),
+        sa.Column("interval", sa.Integer(), nullable=False),
+        sa.Column("factor", sa.Text(), nullable=False),
+        sa.Column("first_time", sa.BigInteger(), nullable=False),
+        sa.Column("last_time", sa.BigInteger(), nullable=False),
+        sa.Column("record_id", sa.LargeBinary(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("area", sa.Text(), nullable=False),
+        sa.Column("series", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    with op.batch_alter_table("reg_blocks", schema=None) as batch_op:
+        batch_op.create_index("reg_blocks_record", ["record_id"], unique=False)
+        batch_op.create_index("reg_blocks_station", ["station", "factor", "last_time"], unique=False)
+
+    op.create_table(
+        "reg_decisions",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("log_id", sa.Integer(), nullable=False),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.Column("end", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("item", sa.Boolean(), nullable=False),
+        sa.Column("outcome", sa.Integer(), nullable=False),
+        sa.Column("decision", sa.Text(), nullable=False),
+        sa.Column("source_log", sa.Integer(), nullable=False),
+        sa.Column("source_idx", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    with op.batch_alter_table("reg_decisions", schema=None) as batch_op:
+        batch_op.create_index("reg_decisions_range", ["log_id", "first"], unique=False)
+
+    op.create_table(
+        "reg_keys",
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("use", sa.Integer(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("announced", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("origin", "key_id"),
+    )
+    op.create_table(
+        "reg_parked",
+        sa.Column("log_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("idx", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("trace", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "idx"),
+    )
+    op.create_table(
+        "reg_records",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("record_id", sa.LargeBinary(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Integer(), nullable=False),
+        sa.Column("log_id", sa.Integer(), nullable=False),
+        sa.Column("idx", sa.BigInteger(), nullable=False),
+        sa.Column("commitment", sa.LargeBinary(), nullable=False),
+        sa.Column("logged_at", sa.BigInteger(), nullable=False),
+        sa.Column("mirrored_at", sa.BigInteger(), nullable=True),
+        sa.Column("natural_key", sa.Text(), nullable=False),
+        sa.Column("supersedes", sa.LargeBinary(), nullable=True),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("area", sa.Text(), nullable=False),
+        sa.Column("authority", sa.Text(), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Integer(), nullable=False),
+        sa.Column("year", sa.Integer(), nullable=False),
+        sa.Column("sort_on", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Integer(), nullable=False),
+        sa.Column("decision_revision", sa.Integer(), nullable=False),
+        sa.Column("decision", sa.Text(), nullable=False),
+        sa.Column("newest", sa.Boolean(), nullable=False),
+        sa.Column("tombstone", sa.Text(), nullable=False),
+        sa.Column("tombstone_on", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    with op.batch_alter_table("reg_records", schema=None) as batch_op:
+        batch_op.create_index("reg_records_id", ["record_id", "origin", "revision"], unique=True)
+        batch_op.create_index("reg_records_natural", ["natural_key"], unique=False)
+        batch_op.create_index("reg_records_subject", ["subject", "kind"], unique=False)
+        batch_op.create_index(
+            "reg_records_supersedes",
+            ["supersedes"],
+            unique=False,
+            sqlite_where=sa.text("supersedes IS NOT NULL"),
+            postgresql_where=sa.text("supersedes IS NOT NULL"),
+        )
+
+    op.create_table(
+        "reg_stations",
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("station", sa.Text(), nullable=False),
+        sa.Column("medium", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("area", sa.Text(), nullable=False),
+        sa.Column("detail", sa.LargeBinary(), nullable=False),
+        sa.Column("factors", sa.Text(), nullable=False),
+        sa.Column("last_time", sa.BigInteger(), nullable=False),
+        sa.Column("record_id", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("origin", "station", "medium"),
+    )
+    op.create_table(
+        "reg_waits",
+        sa.Column("log_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("idx", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("decision_revision", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "idx"),
+    )
+    with op.batch_alter_table("reg_waits", schema=None) as batch_op:
+        batch_op.create_index("reg_waits_token", ["token"], unique=False)
+
+    op.create_table(
+        "steps",
+        sa.Column("log_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("idx", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("leaves", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "idx"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "submissions",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("key_tag", sa.LargeBinary(), nullable=False),
+        sa.Column("request_tag", sa.LargeBinary(), nullable=False),
+        sa.Column("agency", sa.Text(), nullable=True),
+        sa.Column("idempotency_key", sa.Text(), nullable=True),
+        sa.Column("record_id", sa.LargeBinary(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Integer(), nullable=False),
+        sa.Column("natural_tag", sa.LargeBinary(), nullable=False),
+        sa.Column("content_tag", sa.LargeBinary(), nullable=False),
+        sa.Column("authority", sa.Text(), nullable=False),
+        sa.Column("state", sa.Integer(), nullable=False),
+        sa.Column("result", sa.Integer(), nullable=False),
+        sa.Column("accepted_at", sa.BigInteger(), nullable=False),
+        sa.Column("addresses", sa.Text(), nullable=False),
+        sa.Column("document_id", sa.LargeBinary(), nullable=True),
+        sa.Column("document_row", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    with op.batch_alter_table("submissions", schema=None) as batch_op:
+        batch_op.create_index("submissions_agency", ["agency", "seq"], unique=False)
+        batch_op.create_index(
+            "submissions_document",
+            ["document_id"],
+            unique=False,
+            sqlite_where=sa.text("document_id IS NOT NULL"),
+            postgresql_where=sa.text("document_id IS NOT NULL"),
+        )
+        batch_op.create_index("submissions_key", ["key_tag"], unique=True)
+        batch_op.create_index("submissions_natural", ["natural_tag"], unique=False)
+        batch_op.create_index("submissions_record", ["record_id", "revision"], unique=False)
+
+    op.create_table(
+        "tree_nodes",
+        sa.Column("log_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("idx", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "level", "idx"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "witnessed",
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("peer", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("root", sa.LargeBinary(), nullable=False),
+        sa.Column("note", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("origin"),
+    )
+
+
+def downgrade() -> None:
+    """Never: an older program would not know what the newer one stored. Restore a backup instead."""
+    raise NotImplementedError
