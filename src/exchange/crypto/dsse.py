@@ -122,7 +122,7 @@ def verify(envelope: Envelope, keys: Mapping[str, ec.EllipticCurvePublicKey]) ->
     left = MAX_TRIES
     for signature in envelope.signatures:
         hinted = [signature.keyid] if signature.keyid in keys else []
-        order = hinted + [keyid for keyid in reversed(keys) if keyid not in hinted]
+        order = hinted + [keyid for keyid in reversed(list(keys)) if keyid not in hinted]
         tried = order[: max(left, len(hinted))]
         found = None
         for keyid in tried:

@@ -1,0 +1,100 @@
+"""Verifying a receipt alone: entry, path, log's signature, cosignature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from exchange.crypto.ed25519 import verify_cosignature, verify_note
+from exchange.domain.problems import ExchangeError
+from exchange.tlog import proof
+from exchange.tlog.checkpoint import Checkpoint
+from exchange.tlog.errors import LogFormatError
+from exchange.tlog.note import VerifierKey
+
+MAX_UNIX_TIME = 253_402_300_799
+"""Seconds: the last second of the year 9999, beyond which no instant can be shown."""
+
+
+class ReceiptRefused(ExchangeError):
+    """A receipt proves nothing; the text says which step failed."""
+
+    reason = "RECEIPT_INVALID"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifiedReceipt:
+    """Proof that an entry is in a log and on the cosigner's disk. Made by ``verify_receipt`` and nowhere else.
+
+    Attributes:
+        entry: The entry's bytes.
+        index: Its index.
+        checkpoint: The head that both signed.
+        cosigner: Name of the cosigning key.
+        cosigned_at: When it cosigned: the entry's mirrored time by that cosigner.
+    """
+
+    entry: bytes
+    index: int
+    checkpoint: Checkpoint
+    cosigner: str
+    cosigned_at: datetime
+
+
+def verify_receipt(
+    data: bytes, log_keys: Iterable[VerifierKey], cosigners: Iterable[VerifierKey], entry: bytes | None = None
+) -> VerifiedReceipt:
+    """Verify a receipt with keys that the caller trusts.
+
+    1. The bytes are a tlog-proof in its one spelling.
+    2. The entry is the one asked for, or the one that the receipt carries.
+    3. The path leads from the entry to the checkpoint's root.
+    4. A log key of that origin signed the checkpoint.
+    5. A cosigner's key signed it too.
+
+    Args:
+        data: The receipt.
+        log_keys: Keys of logs; the checkpoint's origin chooses among them.
+        cosigners: Mirror keys of the addressee.
+        entry: The entry's bytes where they are known; ``None`` takes the receipt's own.
+
+    Raises:
+        ReceiptRefused: A step failed.
+    """
+    # 1
+    try:
+        receipt = proof.parse(data)
+        checkpoint = receipt.checkpoint()
+    except LogFormatError as error:
+        raise ReceiptRefused(str(error)) from None
+    # 2
+    if entry is None:
+        entry = receipt.extra
+    if entry is None:
+        raise ReceiptRefused("the receipt does not carry its entry, and none was given")
+    if receipt.extra is not None and receipt.extra != entry:
+        raise ReceiptRefused("the receipt is for another entry")
+    # 3
+    if not receipt.includes(entry):
+        raise ReceiptRefused("the path does not lead from the entry to the checkpoint")
+    # 4
+    named = [key for key in log_keys if key.name == checkpoint.origin]
+    if not named:
+        raise ReceiptRefused(f"no key of the log {checkpoint.origin} is trusted")
+    if all(verify_note(receipt.checkpoint_note, key) is None for key in named):
+        raise ReceiptRefused("the log's key did not sign the checkpoint")
+    # 5
+    times = [(time, key) for key in cosigners if (time := verify_cosignature(receipt.checkpoint_note, key)) is not None]
+    if not times:
+        raise ReceiptRefused("no trusted cosigner signed the checkpoint")
+    time, key = min(times, key=lambda found: found[0])
+    if time > MAX_UNIX_TIME:
+        raise ReceiptRefused("the cosignature's time is no date")
+    return VerifiedReceipt(
+        entry=entry,
+        index=receipt.index,
+        checkpoint=checkpoint,
+        cosigner=key.name,
+        cosigned_at=datetime.fromtimestamp(time, UTC),
+    )
