@@ -18,13 +18,14 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP) ## .venv with every locked package and this one; done once, again when the lock changes
+	@:
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@rm -f $@
 	@tools/python.sh $(VENV)
 	@echo "Installing the locked packages into $(VENV) (once, a minute or two) ..."
-	@$(PY) -m pip install --quiet --require-hashes --requirement requirements/dev.txt
-	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(PY) -m pip install -qq --require-hashes --requirement requirements/dev.txt
+	@$(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 test: setup ## the fast set (ARGS='-k walk' narrows it)
