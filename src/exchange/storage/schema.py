@@ -276,7 +276,8 @@ decisions = Table(
     Column("source_log", Integer, nullable=False),
     Column("source_idx", BigInteger, nullable=False),
 )
-Index("reg_decisions_range", decisions.c.log_id, decisions.c.first)
+# Items are looked up by their index, defaults by the nearest range that begins at or before it.
+Index("reg_decisions_range", decisions.c.log_id, decisions.c.item, decisions.c.first)
 
 blocks = Table(
     "reg_blocks",
