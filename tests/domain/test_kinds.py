@@ -1,0 +1,247 @@
+"""The table of kinds, natural keys and what else is read off a record."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchange.domain import kinds
+from exchange.domain.competence import in_competence
+from exchange.v1.common_pb2 import SubjectKind
+from exchange.v1.kind_pb2 import ErasureClass, Kind, Lane
+from exchange.v1.record_pb2 import Record
+from tests.domain.records import AUTHORITY, FIRM, OTHER_RECORD_ID, RECORD_ID, SOUND, make_uscc
+
+_DECISION_NUMBERS = st.text(alphabet="演环罚〔〕【】[]()（）2025 17号|%", min_size=1, max_size=20)
+
+
+def test_every_kind_of_the_schema_has_a_line() -> None:
+    """The table and the schema know the same kinds, bodies and names."""
+    assert set(kinds.KINDS) == set(Kind.values()) - {Kind.KIND_UNSPECIFIED}
+    bodies = {field.name for field in Record.DESCRIPTOR.oneofs_by_name["body"].fields}
+    assert {kinds.spec(kind).field for kind in kinds.KINDS} == bodies
+    for kind in kinds.KINDS:
+        line = kinds.spec(kind)
+        assert f"KIND_{line.field.upper()}" == Kind.Name(kind)
+        assert {kinds.kind_by_name(name) for name in (line.name, line.field, line.field.replace("_", "-"))} == {kind}
+    assert kinds.kind_by_name("ListEntry") is None
+
+
+def test_the_table_of_answers_has_no_cycles() -> None:
+    """Following what answers a kind always ends, and nothing that is an answer is answered."""
+    for kind in kinds.KINDS:
+        seen = [kind]
+        follower = kinds.spec(kind).answered_by
+        while follower is not None:
+            assert follower not in seen
+            assert kinds.spec(follower).is_answer
+            seen.append(follower)
+            follower = kinds.spec(follower).answered_by
+        if kinds.spec(kind).is_answer:
+            assert kinds.spec(kind).answered_by is None
+
+
+@given(st.sampled_from(kinds.KINDS), st.sampled_from([Lane.LANE_URGENT, Lane.LANE_REGISTRY, Lane.LANE_TELEMETRY]))
+def test_answers_travel_in_the_lane_of_what_they_answer(kind: Kind.ValueType, lane: Lane.ValueType) -> None:
+    """A kind with a lane keeps it; one without follows the lane that is named."""
+    own = kinds.spec(kind).lane
+    assert kinds.lane_of(kind, lane) == (lane if own is None else own)
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind.KIND_RECOGNITION, Kind.KIND_ERASURE, Kind.KIND_ANSWER, Kind.KIND_KEY_ANNOUNCEMENT]
+)
+def test_an_answer_without_a_lane_is_an_error(kind: Kind.ValueType) -> None:
+    """Nobody guesses the lane of an answer."""
+    with pytest.raises(ValueError, match="lane"):
+        kinds.lane_of(kind)
+    with pytest.raises(ValueError, match="lane"):
+        kinds.lane_of(kind, Lane.LANE_UNSPECIFIED)
+
+
+def test_the_kind_is_read_off_the_body() -> None:
+    """A record is of the kind of its body, and of none without one."""
+    assert kinds.kind_of(SOUND["monitoring"]()) == Kind.KIND_MONITORING_BATCH
+    assert kinds.kind_of(Record()) == Kind.KIND_UNSPECIFIED
+    assert kinds.natural_key(Record()) is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["演环罚【2025】17号", "演环罚[2025]17号", "演环罚（2025）17号", "演环罚(２０２５) 17 号", "演环罚〔2025〕17号"],
+)
+def test_decision_numbers_are_one_key_in_every_spelling(written: str) -> None:
+    """Brackets, width and blanks of a decision number make no other fact."""
+    record = SOUND["penalty"]()
+    record.penalty_notice.decision_no = written
+    assert kinds.natural_key(record) == f"{AUTHORITY}|演环罚〔2025〕17号|{FIRM}"
+
+
+@given(_DECISION_NUMBERS)
+def test_normalising_a_document_number_twice_changes_nothing(text: str) -> None:
+    """A normalised number is its own normal form."""
+    once = kinds.normalise_document_no(text)
+    assert kinds.normalise_document_no(once) == once
+
+
+@given(st.lists(st.text(alphabet="a|%7C25", max_size=6), min_size=2, max_size=2, unique=True))
+def test_natural_keys_of_different_parts_differ(names: list[str]) -> None:
+    """Separators within a part never make two facts one."""
+    made = []
+    for name in names:
+        record = SOUND["credit"]()
+        record.credit_result.subject.uscc, record.credit_result.subject.permit_code = name, names[0]
+        made.append(kinds.natural_key(record))
+    assert made[0] != made[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("subject.permit_code", ""), ("subject.uscc", make_uscc(9)), ("evaluation_year", 2023)],
+)
+def test_a_credit_key_holds_firm_permit_year_and_authority(path: str, value: object) -> None:
+    """Another firm, permit, year or authority is another fact; another level is not."""
+    base, other, same = SOUND["credit"](), SOUND["credit"](), SOUND["credit"]()
+    target: object = other.credit_result
+    *walk, last = path.split(".")
+    for step in walk:
+        target = getattr(target, step)
+    setattr(target, last, value)
+    same.credit_result.score = "80"
+    assert kinds.natural_key(other) != kinds.natural_key(base) == kinds.natural_key(same)
+    other = SOUND["credit"]()
+    other.header.authority.uscc = make_uscc(5)
+    assert kinds.natural_key(other) != kinds.natural_key(base)
+
+
+@given(st.permutations(range(4)))
+def test_a_monitoring_key_ignores_the_order_of_series_and_values(order: list[int]) -> None:
+    """The same times and factors are the same batch however they are listed and whatever they measure."""
+    base = SOUND["monitoring"]()
+    batch = base.monitoring_batch
+    for code in ("w21011", "w21001"):
+        series = batch.series.add()
+        series.CopyFrom(batch.series[0])
+        series.factor_code = code
+    shuffled = Record()
+    shuffled.CopyFrom(base)
+    del shuffled.monitoring_batch.series[:]
+    for index in order:
+        shuffled.monitoring_batch.series.append(batch.series[index])
+    shuffled.monitoring_batch.series[0].points[0].value = "7"
+    assert kinds.natural_key(shuffled) == kinds.natural_key(base)
+
+
+def test_a_monitoring_key_holds_station_medium_interval_times_and_factors() -> None:
+    """Another station, medium, interval, time or factor is another batch, and the key stays short."""
+    base = kinds.natural_key(SOUND["monitoring"]())
+    assert base is not None
+    assert len(base) < 160
+    for change in (
+        lambda batch: setattr(batch.station, "station_id", "OTHER"),
+        lambda batch: setattr(batch, "medium_code", "31"),
+        lambda batch: setattr(batch, "interval", 4),
+        lambda batch: setattr(batch.series[0].points[0].data_time, "seconds", 5),
+        lambda batch: setattr(batch.series[0], "factor_code", "w21011"),
+        lambda batch: setattr(batch.series[0], "value_kind", 4),
+    ):
+        record = SOUND["monitoring"]()
+        change(record.monitoring_batch)
+        assert kinds.natural_key(record) != base
+
+
+@given(st.sampled_from(sorted(SOUND)), st.text(max_size=8), st.integers(0, 9))
+def test_content_leaves_out_id_revision_and_provenance(name: str, adapter: str, revision: int) -> None:
+    """Two records say the same whatever they are called and wherever they came from."""
+    record, other = SOUND[name](), SOUND[name]()
+    other.header.record_id = RECORD_ID
+    other.header.revision = revision
+    other.header.provenance.adapter = adapter
+    assert kinds.content_bytes(record) == kinds.content_bytes(other)
+    assert other.header.record_id == RECORD_ID
+
+
+def test_content_holds_everything_else() -> None:
+    """A changed purpose, reference or score is another content."""
+    base = kinds.content_bytes(SOUND["credit"]())
+    for change in (
+        lambda record: setattr(record.header, "purpose", "x"),
+        lambda record: setattr(record.header.supersedes, "record_id", OTHER_RECORD_ID),
+        lambda record: setattr(record.credit_result, "score", "93"),
+    ):
+        record = SOUND["credit"]()
+        change(record)
+        assert kinds.content_bytes(record) != base
+
+
+def test_what_is_read_off_each_kind() -> None:
+    """Subject, area, state and date come from where the kind keeps them."""
+    read = {
+        name: (kinds.subject_uscc(make()), kinds.area_of(make()), kinds.state_of(make()), kinds.sort_date(make()))
+        for name, make in SOUND.items()
+    }
+    assert read == {
+        "credit": (FIRM, "500107", 4, "2025-11-20"),
+        "penalty": (FIRM, "500107", 1, "2025-09-03"),
+        "joint_measure": (FIRM, "500107", 1, "2025-09-03"),
+        "monitoring": (FIRM, "500107", 0, "2026-01-01"),
+        "erasure": ("", "500107", 0, "2026-02-01"),
+        "answer": ("", "500107", 0, "2026-01-01"),
+        "recognition": ("", "", 0, "2026-01-01"),
+        "key_announcement": ("", "", 0, "2026-01-01"),
+    }
+
+
+def test_days_are_days_of_utc_plus_8() -> None:
+    """An hour that is evening in UTC is the next day here, and an impossible instant has no day."""
+    record = SOUND["answer"]()
+    record.answer.answered_at.FromJsonString("2026-01-01T17:00:00Z")
+    assert kinds.sort_date(record) == "2026-01-02"
+    record.answer.answered_at.seconds = 1 << 60
+    assert kinds.sort_date(record) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "personal"),
+    [
+        (lambda subject: None, False),
+        (lambda subject: setattr(subject, "kind", SubjectKind.SUBJECT_KIND_SOLE_TRADER), True),
+        (lambda subject: setattr(subject, "kind", SubjectKind.SUBJECT_KIND_NATURAL_PERSON), True),
+        (lambda subject: setattr(subject, "uscc", make_uscc(1, prefix="92500000")), True),
+        (lambda subject: setattr(subject, "legal_representative", "张三"), True),
+    ],
+)
+def test_persons_make_a_body_personal(change: object, personal: bool) -> None:
+    """A sole trader, a person, a 92 code or a named representative asks for the class of personal data."""
+    record = SOUND["penalty"]()
+    assert callable(change)
+    change(record.penalty_notice.subject)
+    expected = ErasureClass.ERASURE_CLASS_PERSONAL if personal else ErasureClass.ERASURE_CLASS_ORGANISATION
+    assert kinds.erasure_class_of(record) == expected
+
+
+def test_a_responsible_person_makes_a_body_personal() -> None:
+    """A person beside the unit counts too, and readings and decisions keep their own classes."""
+    record = SOUND["penalty"]()
+    record.penalty_notice.responsible_persons.add(role="主要负责人", name_masked="张**")
+    assert kinds.erasure_class_of(record) == ErasureClass.ERASURE_CLASS_PERSONAL
+    assert kinds.erasure_class_of(SOUND["monitoring"]()) == ErasureClass.ERASURE_CLASS_MEASUREMENT
+    assert kinds.erasure_class_of(SOUND["recognition"]()) == ErasureClass.ERASURE_CLASS_PERMANENT
+
+
+@pytest.mark.parametrize(
+    ("areas", "competent"),
+    [
+        (("50",), True),
+        (("51", "5001"), True),
+        (("500107",), True),
+        (("51",), False),
+        ((), False),
+        (("*",), True),
+        (("5",), False),
+    ],
+)
+def test_competence_follows_the_area_of_the_authority(areas: tuple[str, ...], competent: bool) -> None:
+    """A node may state what authorities of its own areas state, and nothing without areas."""
+    assert in_competence(SOUND["credit"](), areas) is competent
