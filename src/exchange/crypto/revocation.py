@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -16,9 +15,7 @@ from exchange.crypto.certificates import (
     MAX_CERTIFICATES,
     Certificate,
     CertificateUnreadable,
-    PublicKey,
     load_chain,
-    public_hash,
     public_key_of,
 )
 from exchange.crypto.chains import authority_paths
@@ -43,11 +40,11 @@ class Revocations:
 
     Attributes:
         next_update: When the first of the lists is due to be replaced; ``None`` without lists.
-        entries: When a certificate was revoked, by issuer's key hash and serial number.
+        entries: When a certificate was revoked, by issuer's name in DER and serial number.
     """
 
     next_update: datetime | None = None
-    entries: Mapping[tuple[str, int], datetime] = field(default_factory=dict)
+    entries: Mapping[tuple[bytes, int], datetime] = field(default_factory=dict)
 
     @classmethod
     def load(cls, pem: bytes, roots: Sequence[Certificate]) -> Revocations:
@@ -70,30 +67,27 @@ class Revocations:
         except CertificateUnreadable as error:
             raise RevocationUnreadable(str(error)) from None
         authorities = [*roots, *(c for c in extra if authority_paths(c, extra, roots))]
-        entries: dict[tuple[str, int], datetime] = {}
+        entries: dict[tuple[bytes, int], datetime] = {}
         due: list[datetime] = []
         for label, block in blocks:
             if label == b"X509 CRL":
                 _read(block, authorities, entries, due)
         return cls(next_update=min(due, default=None), entries=entries)
 
-    def revoked_at(self, path: Sequence[Certificate]) -> datetime | None:
-        """When the first certificate of a path (leaf first, root last) was revoked, or ``None``."""
+    def revoked_at(self, certificates: Iterable[Certificate]) -> datetime | None:
+        """When the first of some certificates (a leaf, or its whole path) was revoked; ``None`` when none is."""
         if not self.entries:
             return None
-        found = [
-            self.entries.get((public_hash(public_key_of(issuer)), certificate.serial_number))
-            for certificate, issuer in pairwise(path)
-        ]
+        found = (self.entries.get((c.issuer.public_bytes(), c.serial_number)) for c in certificates)
         return min((at for at in found if at is not None), default=None)
 
 
 def _read(
-    block: bytes, authorities: Sequence[Certificate], entries: dict[tuple[str, int], datetime], due: list[datetime]
+    block: bytes, authorities: Sequence[Certificate], entries: dict[tuple[bytes, int], datetime], due: list[datetime]
 ) -> None:
     try:
         crl = x509.load_pem_x509_crl(block)
-        issuer = _issuer(crl, authorities)
+        _check_issuer(crl, authorities)
         if any(extension.critical for extension in crl.extensions):
             raise RevocationUnreadable("a revocation list with a critical extension, as partial ones have")
         revoked = {entry.serial_number: entry.revocation_date_utc for entry in crl}
@@ -102,22 +96,21 @@ def _read(
         raise RevocationUnreadable("not a readable revocation list") from None
     if next_update is not None:
         due.append(next_update)
-    name = public_hash(issuer)
+    name = crl.issuer.public_bytes()
     for serial, at in revoked.items():
         entries[name, serial] = min(at, entries.get((name, serial), at))
 
 
-def _issuer(crl: x509.CertificateRevocationList, authorities: Sequence[Certificate]) -> PublicKey:
+def _check_issuer(crl: x509.CertificateRevocationList, authorities: Sequence[Certificate]) -> None:
     algorithm = crl.signature_hash_algorithm
     if algorithm is not None and not isinstance(algorithm, hashes.SHA256 | hashes.SHA384 | hashes.SHA512):
         raise RevocationUnreadable("a revocation list with a weak signature")
     for authority in authorities:
         if authority.subject != crl.issuer:
             continue
-        key = public_key_of(authority)
         try:
-            if crl.is_signature_valid(key):
-                return key
+            if crl.is_signature_valid(public_key_of(authority)):
+                return
         except (InvalidSignature, TypeError):
             continue
     raise RevocationUnreadable("a revocation list that no trusted authority signed")
