@@ -1,0 +1,349 @@
+"""What a node can be told, as frozen values: every default, its unit and its reason stand here and nowhere else.
+
+A field's metadata is a :class:`Setting`. A field without default must be written in the node file.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: RUF009  (_key makes a dataclass field, once, as field() does)
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field
+from pathlib import Path
+from typing import Any
+
+KIB = 1024
+MIB = 1024 * KIB
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104  every caller shows a certificate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What the reader needs to know of one key.
+
+    Attributes:
+        unit: Unit of a number; empty where it has none.
+        why: Why the default is what it is, one sentence.
+        low: Least value allowed.
+        high: Greatest value allowed.
+        choices: The closed list of a text or of each text of a list.
+        form: Name of the check in ``exchange.settings.forms`` that a text must pass.
+    """
+
+    unit: str = ""
+    why: str = ""
+    low: int | None = None
+    high: int | None = None
+    choices: tuple[str, ...] = ()
+    form: str = ""
+
+
+def _key(
+    default: Any = MISSING,
+    *,
+    unit: str = "",
+    why: str = "",
+    low: int | None = None,
+    high: int | None = None,
+    choices: tuple[str, ...] = (),
+    form: str = "",
+) -> Any:
+    setting = Setting(unit=unit, why=why, low=low, high=high, choices=choices, form=form)
+    if default is MISSING:
+        return field(metadata={"setting": setting})
+    return field(default=default, metadata={"setting": setting})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """Where to listen or dial.
+
+    Attributes:
+        host: Name or address; an IPv6 address without brackets.
+        port: 0 to 65535; 0 lets the system choose, for tests.
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeySource:
+    """Where a key lies. Only files now; a token gets its own scheme later.
+
+    Attributes:
+        scheme: ``file``.
+        path: Absolute path.
+    """
+
+    scheme: str
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.path}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuthorityName:
+    """The authority that runs the node."""
+
+    uscc: str = _key(form="uscc")
+    name: str = _key()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """Who this node is."""
+
+    name: str = _key(form="node")
+    domain: str = _key(form="domain")
+    authority: AuthorityName = _key()
+    data: Path = _key()
+    areas: tuple[str, ...] = _key(
+        (), form="area", why="competence shown on the peers card; empty means that no authority of this node may state"
+    )
+    lang: str = _key("zh-CN", form="lang", why="officers read Chinese unless told otherwise")
+    duty_desk: str = _key("", why="post and telephone number shown on the peers card; nobody is named")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listen:
+    """Where the node listens."""
+
+    agencies: Address = _key(Address(host=ANY_ADDRESS, port=8443), why="agencies, operators and auditors")
+    peers: Address = _key(Address(host=ANY_ADDRESS, port=9443), why="a port of its own, so that a firewall can tell")
+    metrics: Address = _key(Address(host="127.0.0.1", port=9464), form="loopback", why="metrics have no access control")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatabaseSettings:
+    """Where the node keeps what it knows."""
+
+    url: str = _key("sqlite:///exchange.db", form="database", why="embedded; relative to node.data")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrustSettings:
+    """Whom the node trusts."""
+
+    folder: Path = _key(Path("trust"), why="beside the node file")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keys:
+    """Private keys: one file for each use, never shared."""
+
+    tls: KeySource = _key(KeySource(scheme="file", path=Path("keys/tls.pem")), why="beside the node file")
+    signing: tuple[KeySource, ...] = _key(
+        (KeySource(scheme="file", path=Path("keys/sign-p256.pem")),), why="beside the node file"
+    )
+    log: KeySource = _key(KeySource(scheme="file", path=Path("keys/log.seed")), why="beside the node file")
+    mirror: KeySource = _key(KeySource(scheme="file", path=Path("keys/mirror.pem")), why="beside the node file")
+    witness: KeySource = _key(KeySource(scheme="file", path=Path("keys/witness.pem")), why="beside the node file")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PeerLink:
+    """A peer as the node file names it; whom to trust there is in the trust folder."""
+
+    name: str = _key(form="node")
+    dial: Address = _key()
+    require: tuple[str, ...] = _key(
+        ("ES256",), choices=("ES256",), why="the one signature that every node can make today"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a caller may ask for."""
+
+    message_bytes: int = _key(
+        4 * MIB + 256 * KIB,
+        unit="byte",
+        low=64 * KIB,
+        high=16 * MIB,
+        why="4 MiB of records or entries, and the fields around them",
+    )
+    batch_items: int = _key(1_000, unit="record", low=1, high=1_000, why="one call holds the writer for ~8 ms")
+    batch_bytes: int = _key(4 * MIB, unit="byte", low=1 * MIB, high=4 * MIB, why="what one call may cost in memory")
+    document_bytes: int = _key(
+        3 * MIB, unit="byte", low=64 * KIB, high=3 * MIB, why="a document fits one message; bigger files are cut"
+    )
+    document_rows: int = _key(20_000, unit="row", low=1, high=100_000, why="answers to 3 MiB of rows fit one message")
+    page_size: int = _key(100, unit="row", low=1, high=500, why="a screen or two; 500 is the most a caller may ask for")
+    calls_per_caller: int = _key(
+        64, unit="call", low=1, high=1_024, why="saturates one node from one client; more only queues"
+    )
+    watchers_per_caller: int = _key(8, unit="stream", low=1, high=64, why="a stream for each system of an agency")
+    watchers: int = _key(256, unit="stream", low=1, high=4_096, why="each costs a cursor and a query per change")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """How entries travel to a peer."""
+
+    batch_entries: int = _key(
+        256, unit="entry", low=1, high=4_096, why="first bound of a call; 4,096 is the protocol's"
+    )
+    batch_bytes: int = _key(
+        3 * MIB, unit="byte", low=64 * KIB, high=4 * MIB, why="leaves room below the 4 MiB accepted"
+    )
+    retry_min_ms: int = _key(50, unit="ms", low=50, high=10_000, why="a blip costs nothing and nothing loops busily")
+    retry_max_ms: int = _key(30_000, unit="ms", low=50, high=600_000, why="how late a silent peer's return may be seen")
+    call_timeout_s: int = _key(30, unit="s", low=1, high=300, why="a half-open connection is given up after this")
+    hello_interval_s: int = _key(60, unit="s", low=1, high=3_600, why="idle links prove that both sides still agree")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Apply:
+    """Bounds of one apply step."""
+
+    step_entries: int = _key(256, unit="entry", low=1, high=256, why="one record causes bounded work")
+    step_ms: int = _key(20, unit="ms", low=1, high=1_000, why="urgent entries wait no longer than a step")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WriterSettings:
+    """Bounds of one transaction and of the queues before it."""
+
+    batch_commands: int = _key(
+        256, unit="command", low=1, high=4_096, why="group commit is within 10 % of its best here"
+    )
+    command_rows: int = _key(1_000, unit="row", low=1, high=10_000, why="longer work is a series of commands")
+    batch_ms: int = _key(8, unit="ms", low=1, high=1_000, why="keeps a single durable submit below 15 ms")
+    queue_commands: int = _key(2_048, unit="command", low=16, high=65_536, why="then callers are told to come later")
+    queue_rows: int = _key(65_536, unit="row", low=1_000, high=1_000_000, why="bounds the memory of what waits")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JournalSettings:
+    """How often peers witness the journal and the local log."""
+
+    witness_interval_s: int = _key(
+        60, unit="s", low=1, high=60, why="the longest stretch that could be rewritten unseen"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recognition:
+    """Recognition rules."""
+
+    require_approvals: bool = _key(
+        default=True, why="a rule that lacks one region's approval recognises under a condition only"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FreshnessSettings:
+    """When knowledge of a peer counts as stale."""
+
+    stale_after_s: int = _key(
+        900, unit="s", low=1, high=86_400, why="a quarter of an hour, the shortest reporting cycle"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clock:
+    """How far the clocks of two nodes may be apart."""
+
+    skew_limit_s: int = _key(
+        10, unit="s", low=1, high=300, why="far below the 5 minutes after which times are unproven"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disk:
+    """Free space below which classes of submissions are refused; delivery goes on."""
+
+    telemetry_below: int = _key(2_048 * MIB, unit="byte", low=0, why="refused first: a station sends again")
+    registry_below: int = _key(1_024 * MIB, unit="byte", low=0, why="a day of documents still fits")
+    urgent_below: int = _key(256 * MIB, unit="byte", low=0, why="refused last: warnings and what delivery writes")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alarms:
+    """Who is told when an alarm opens or clears."""
+
+    command: tuple[str, ...] = _key(
+        (), why="program and arguments, run without a shell; the alarm is JSON on its input"
+    )
+    command_timeout_s: int = _key(10, unit="s", low=1, high=300, why="a hanging command must not hold the next alarm")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Certificates:
+    """When the end of a certificate becomes an alarm."""
+
+    warn_days: int = _key(30, unit="day", low=1, high=365, why="time for a government certificate office to answer")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adapters:
+    """Which documents the node reads."""
+
+    side: str = _key("", form="adapter", why="adapter tried first; empty means that the document decides")
+    tables: Path | None = _key(None, why="folder of the administrator's own tables, which win over the adapter's")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Log:
+    """How the node logs."""
+
+    format: str = _key("json", choices=("json", "console"), why="one object a line, for machines")
+    level: str = _key("info", choices=("debug", "info", "warning", "error"), why="one line per batch")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shutdown:
+    """How the node stops."""
+
+    drain_s: int = _key(20, unit="s", low=0, high=600, why="calls in flight finish; shorter than systemd's 90 s")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeSettings:
+    """Everything a node was told, checked, with absolute paths.
+
+    Attributes:
+        file: The node file.
+        places: Line of each key that the node file sets, by key path; all other keys have their default.
+    """
+
+    file: Path
+    places: Mapping[str, int]
+    node: Node
+    peers: tuple[PeerLink, ...]
+    listen: Listen
+    database: DatabaseSettings
+    trust: TrustSettings
+    keys: Keys
+    limits: Limits
+    delivery: Delivery
+    apply: Apply
+    writer: WriterSettings
+    journal: JournalSettings
+    recognition: Recognition
+    freshness: FreshnessSettings
+    clock: Clock
+    disk: Disk
+    alarms: Alarms
+    certificates: Certificates
+    adapters: Adapters
+    log: Log
+    shutdown: Shutdown
+
+    @property
+    def federation(self) -> str:
+        """The domain that all nodes of the federation share."""
+        return self.node.domain
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file of this machine."""
+        return self.database.url.startswith("sqlite:")
+
+    def peer(self, name: str) -> PeerLink | None:
+        """The peer of that name, if the node file has it."""
+        return next((peer for peer in self.peers if peer.name == name), None)
