@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from exchange.domain import kinds
 from exchange.domain.competence import in_competence
 from exchange.v1.common_pb2 import SubjectKind
 from exchange.v1.kind_pb2 import ErasureClass, Kind, Lane
+from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
 from exchange.v1.record_pb2 import Record
 from tests.domain.records import AUTHORITY, FIRM, OTHER_RECORD_ID, RECORD_ID, SOUND, make_uscc
 
@@ -138,14 +141,15 @@ def test_a_monitoring_key_holds_station_medium_interval_times_and_factors() -> N
     base = kinds.natural_key(SOUND["monitoring"]())
     assert base is not None
     assert len(base) < 160
-    for change in (
+    changes: tuple[Callable[[MonitoringBatch], None], ...] = (
         lambda batch: setattr(batch.station, "station_id", "OTHER"),
         lambda batch: setattr(batch, "medium_code", "31"),
         lambda batch: setattr(batch, "interval", 4),
         lambda batch: setattr(batch.series[0].points[0].data_time, "seconds", 5),
         lambda batch: setattr(batch.series[0], "factor_code", "w21011"),
         lambda batch: setattr(batch.series[0], "value_kind", 4),
-    ):
+    )
+    for change in changes:
         record = SOUND["monitoring"]()
         change(record.monitoring_batch)
         assert kinds.natural_key(record) != base
@@ -165,11 +169,12 @@ def test_content_leaves_out_id_revision_and_provenance(name: str, adapter: str, 
 def test_content_holds_everything_else() -> None:
     """A changed purpose, reference or score is another content."""
     base = kinds.content_bytes(SOUND["credit"]())
-    for change in (
+    changes: tuple[Callable[[Record], None], ...] = (
         lambda record: setattr(record.header, "purpose", "x"),
         lambda record: setattr(record.header.supersedes, "record_id", OTHER_RECORD_ID),
         lambda record: setattr(record.credit_result, "score", "93"),
-    ):
+    )
+    for change in changes:
         record = SOUND["credit"]()
         change(record)
         assert kinds.content_bytes(record) != base
