@@ -169,7 +169,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq"),
     )
     with op.batch_alter_table("reg_decisions", schema=None) as batch_op:
-        batch_op.create_index("reg_decisions_range", ["log_id", "first"], unique=False)
+        batch_op.create_index("reg_decisions_range", ["log_id", "item", "first"], unique=False)
 
     op.create_table(
         "reg_keys",
