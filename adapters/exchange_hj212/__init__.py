@@ -6,6 +6,7 @@ from exchange_hj212.decode import DecodedPacket, decode, to_json
 from exchange_hj212.document import Part, cut, read_document, recognises
 from exchange_hj212.profiles import StationProfile, StationProfiles
 from exchange_hj212.tables import CatalogueEntry
+from exchange_hj212.write import frame_bytes, write_document
 
 __all__ = [
     "CatalogueEntry",
@@ -15,7 +16,9 @@ __all__ = [
     "StationProfiles",
     "cut",
     "decode",
+    "frame_bytes",
     "read_document",
     "recognises",
     "to_json",
+    "write_document",
 ]

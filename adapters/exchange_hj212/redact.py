@@ -73,10 +73,13 @@ def redacted_packet(frame: Frame, decoded: Decoded) -> bytes:
     """
     packet = decoded.packet
     declared = b"-" if frame.declared is None else b"%d" % frame.declared
-    # Encrypted content keeps its verdict open until somebody has the key.
-    open_verdict = decoded.sealed_crc is not None or packet.crc_verdict == CRC_VERDICT_UNSPECIFIED
-    verdict = b"-" if open_verdict else verdict_name(packet.crc_verdict).encode()
-    sealed = b"-" if decoded.sealed_crc is None else b"%d" % decoded.sealed_crc
+    if frame.taken is not None:
+        # Redacted before: the document stays the one that was digested, whatever keys have come since.
+        taken, sealed_crc = frame.taken, frame.sealed_crc
+    else:
+        taken, sealed_crc = packet.crc_verdict, decoded.sealed_crc
+    verdict = verdict_name(taken).encode() or b"-"
+    sealed = b"-" if sealed_crc is None else b"%d" % sealed_crc
     problems = ",".join(frame.problems).encode() or b"-"
     fields = (frame.offset, frame.length, declared, frame.actual, verdict, sealed, problems, len(decoded.redacted))
     return b"P %d %d %b %d %b %b %b %d\n" % fields + decoded.redacted + b"\n"
