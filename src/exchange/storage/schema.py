@@ -250,6 +250,8 @@ records = Table(
 )
 Index("reg_records_id", records.c.record_id, records.c.origin, records.c.revision, unique=True)
 Index("reg_records_subject", records.c.subject, records.c.kind)
+# Lists of one kind go newest change first; without it they would walk past every other kind.
+Index("reg_records_kind", records.c.kind, records.c.seq)
 Index("reg_records_natural", records.c.natural_key)
 Index(
     "reg_records_supersedes",

@@ -218,6 +218,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("reg_records", schema=None) as batch_op:
         batch_op.create_index("reg_records_id", ["record_id", "origin", "revision"], unique=True)
+        batch_op.create_index("reg_records_kind", ["kind", "seq"], unique=False)
         batch_op.create_index("reg_records_natural", ["natural_key"], unique=False)
         batch_op.create_index("reg_records_subject", ["subject", "kind"], unique=False)
         batch_op.create_index(
