@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
 from exchange.crypto.dsse import Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
-from exchange.crypto.envelope_verifier import SigningTrust
+from exchange.crypto.envelope_verifier import SigningChain, SigningTrust
 from exchange.domain.adapter import Adapter
 from exchange.domain.recognition import RuleSet
 from exchange.domain.tables import Tables
@@ -33,6 +33,7 @@ class Peer:
         witness_key: Cosigns our journal and local log.
         log_keys: Key of each of its logs, by origin.
         signing: Verifies its region's envelopes.
+        edition: Counts changes of trust within this process: verdicts are kept by it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Peer:
     log_keys: Mapping[str, VerifierKey]
     signing: SigningTrust
     duty_desk: str = ""
+    edition: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,8 @@ class PeerBook:
     """The peers as the trust folder names them; a new set is taken whole."""
 
     def __init__(self, peers: Mapping[str, Peer]) -> None:
+        self._lock = threading.Lock()
+        self._learned: set[tuple[str, SigningChain]] = set()
         self._peers = dict(peers)
 
     def get(self, name: str) -> Peer | None:
@@ -76,7 +80,27 @@ class PeerBook:
 
     def replace(self, peers: Mapping[str, Peer]) -> None:
         """Take a new set."""
-        self._peers = dict(peers)
+        with self._lock:
+            self._learned.clear()
+            self._peers = dict(peers)
+
+    def learn_chains(self, name: str, chains: Iterable[SigningChain]) -> None:
+        """A peer's announcement: whether a chain is trusted follows from the signing roots of its card."""
+        with self._lock:
+            peer = self._peers.get(name)
+            fresh = [chain for chain in chains if (name, chain) not in self._learned]
+            if peer is not None and fresh:
+                self._learned.update((name, chain) for chain in fresh)
+                signing = peer.signing.with_chains(fresh)
+                self._peers = self._peers | {name: replace(peer, signing=signing, edition=peer.edition + 1)}
+
+    def learn_log_key(self, name: str, key: VerifierKey) -> None:
+        """The key of a new epoch of one of the peer's logs."""
+        with self._lock:
+            peer = self._peers.get(name)
+            if peer is not None:
+                keys = {**peer.log_keys, key.name: key}
+                self._peers = self._peers | {name: replace(peer, log_keys=keys, edition=peer.edition + 1)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,37 +5,65 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from exchange.crypto.envelope_verifier import SigningTrust
-from exchange.flows.instants import instant
+from google.protobuf.message import DecodeError
+
+from exchange.flows.context import Peer
+from exchange.flows.instants import instant, micros
+from exchange.v1.statement_pb2 import Envelope
 
 KEPT = 65_536
 """Verdicts kept between mirroring and applying: a few full batches of every lane; about 50 MB at most."""
 
-Verdict = tuple[str, str]
-"""``VALID``, ``KEY_UNKNOWN`` or ``UNTRUSTED_SIGNATURE``, with the key id that it is about."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of an envelope.
+
+    Attributes:
+        status: ``VALID``, ``KEY_UNKNOWN`` or ``UNTRUSTED_SIGNATURE``.
+        key_id: Key that it is about.
+        revoked_at: When its certificate was revoked, in microseconds; None when it was not.
+    """
+
+    status: str
+    key_id: str
+    revoked_at: int | None
+
 
 _lock = threading.Lock()
-_kept: OrderedDict[tuple[int, int, bytes], Verdict] = OrderedDict()
+_kept: OrderedDict[tuple[str, int, int, bytes], Verdict] = OrderedDict()
 
 
-def verdict_of(trust: SigningTrust, envelope: bytes, logged_at: int) -> Verdict:
+def verdict_of(peer: Peer, envelope: bytes, logged_at: int) -> Verdict:
     """The verdict on one envelope at its logged time; a verdict of bytes, so it can be kept while trust stands."""
-    key = (trust.edition, logged_at, envelope)
+    key = (peer.name, peer.edition, logged_at, envelope)
     with _lock:
         known = _kept.get(key)
     if known is not None:
         return known
-    verdict = trust.verify(envelope, instant(logged_at))
-    result = (str(verdict.status), verdict.keyids[0] if verdict.keyids else "")
+    found = peer.signing.verify(envelope, instant(logged_at))
+    verdict = Verdict(
+        str(found.status),
+        found.keyids[0] if found.keyids else _hinted_key(envelope),
+        micros(found.revoked_at) if found.revoked_at else None,
+    )
     with _lock:
-        _kept[key] = result
+        _kept[key] = verdict
         while len(_kept) > KEPT:
             _kept.popitem(last=False)
-    return result
+    return verdict
 
 
-def verify_ahead(trust: SigningTrust, envelopes: Sequence[tuple[bytes, int]]) -> None:
+def _hinted_key(envelope: bytes) -> str:
+    try:
+        signatures = Envelope.FromString(envelope).signatures
+    except DecodeError:
+        return ""
+    return signatures[0].keyid[:128] if signatures else ""
+
+
+def verify_ahead(peer: Peer, envelopes: Sequence[tuple[bytes, int]]) -> None:
     """Verify envelopes now, so that apply finds the verdicts."""
     for envelope, logged_at in envelopes:
-        verdict_of(trust, envelope, logged_at)
+        verdict_of(peer, envelope, logged_at)

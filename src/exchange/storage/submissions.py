@@ -312,7 +312,7 @@ def forget(tx: Transaction, record_id: bytes, revision: int) -> list[Address]:
     Returns:
         Every address of its entries.
     """
-    table, files = schema.submissions, schema.documents
+    table, files, rows_kept = schema.submissions, schema.documents, schema.quarantine
     rows = tx.connection.execute(
         select(table).where(table.c.record_id == record_id, table.c.revision == revision)
     ).all()
@@ -325,5 +325,11 @@ def forget(tx: Transaction, record_id: bytes, revision: int) -> list[Address]:
         if row.document_id:
             tx.connection.execute(
                 update(files).where(files.c.document_id == row.document_id).values(redacted=b"", salt=b"")
+            )
+            # The row may have come out of quarantine, which keeps what it says.
+            tx.connection.execute(
+                update(rows_kept)
+                .where(rows_kept.c.document_id == row.document_id, rows_kept.c.row == row.document_row)
+                .values(content="")
             )
     return addresses

@@ -74,6 +74,7 @@ class Transaction:
         self._heads: dict[int, LogHead] | None = None
         self._by_origin: dict[str, int] = {}
         self._changed: set[int] = set()
+        self._touched: set[int] = set()
         self._new_logs: set[int] = set()
         self._inserts: dict[Table, list[Mapping[str, Any]]] = {}
         self._next_serial: dict[Table, int] = {}
@@ -156,10 +157,14 @@ class Transaction:
         self._heads[head.id] = head
         self._changed.add(head.id)
 
+    def touched(self, log_id: int) -> None:
+        """A cosigned checkpoint of the log came: whoever waits for it looks again."""
+        self._touched.add(log_id)
+
     @property
     def grown(self) -> frozenset[int]:
-        """Logs that this batch changed."""
-        return frozenset(self._changed)
+        """Logs that got entries or checkpoints in this batch."""
+        return frozenset(self._changed | self._touched)
 
     # -- rows ------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from exchange.domain.tables import Tables
 from exchange.domain.validate import validate
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.ruling import UNANSWERED, PartRuling, Ruling
+from exchange.flows.verdicts import Verdict
 from exchange.v1.kind_pb2 import Outcome
 from exchange.v1.record_pb2 import RecordHeader
 
@@ -48,7 +49,7 @@ class Bench:
         me: This node.
         lane: Lane of the log.
         areas: Area prefixes that the origin is competent for.
-        verdict: Verdict on an envelope at its logged time: ``("VALID" | "KEY_UNKNOWN" | "UNTRUSTED_SIGNATURE", key id)``.
+        verdict: Verdict on an envelope at its logged time.
         mirrored_at: Time of the first cosignature that covers an index, in microseconds.
         today: Local date of the decision.
     """
@@ -58,7 +59,7 @@ class Bench:
     me: str
     lane: int
     areas: Sequence[str]
-    verdict: Callable[[bytes, int], tuple[str, str]]
+    verdict: Callable[[bytes, int], Verdict]
     mirrored_at: Callable[[int], int]
     tables: Tables
     rules: RuleSet
@@ -96,12 +97,17 @@ def _about_bytes(entry: ReadEntry, bench: Bench) -> Ruling | None:
         return _refuse("NOT_ADDRESSED")
     if not may_travel_in(statement.kind, bench.lane):
         return _refuse("WRONG_LANE")
-    status, key_id = bench.verdict(entry.envelope, entry.logged_at)
-    if status == "KEY_UNKNOWN":
-        return _defer("KEY_UNKNOWN", f"KEY:{key_id}")
-    if status != "VALID":
+    verdict = bench.verdict(entry.envelope, entry.logged_at)
+    if verdict.status == "KEY_UNKNOWN":
+        return _defer("KEY_UNKNOWN", f"KEY:{verdict.key_id}")
+    if verdict.status != "VALID":
         return _refuse("UNTRUSTED_SIGNATURE")
-    if entry.logged_at > bench.mirrored_at(entry.index) + CLOCK_TOLERANCE_MICROS:
+    mirrored_at = bench.mirrored_at(entry.index)
+    if verdict.revoked_at is not None and mirrored_at >= verdict.revoked_at:
+        # Logged time is only claimed: before the revocation it is not proven, behind it the key was not valid.
+        late = entry.logged_at >= verdict.revoked_at
+        return _refuse("UNTRUSTED_SIGNATURE") if late else _defer("UNPROVEN_TIME", f"KEY:{verdict.key_id}")
+    if entry.logged_at > mirrored_at + CLOCK_TOLERANCE_MICROS:
         return _defer("UNPROVEN_TIME", "TIME")
     return None
 
@@ -214,6 +220,7 @@ def _by_rules(entry: ReadEntry, bench: Bench) -> Ruling:
         origin=bench.origin,
         receiver=bench.me,
         require_approvals=bench.require_approvals,
+        kind=entry.statement.kind,
     )
     decision = bench.rules.decide(entry.record, context)
     return Ruling(

@@ -194,7 +194,7 @@ class ApplyLoop:
         if sort == "BODY":
             return DecisionCause.DECISION_CAUSE_BODY_ARRIVED
         if sort == "KEY" and any(
-            peer.signing.knows(what) for name in self._node.peers.names() if (peer := self._node.peers.get(name))
+            what in peer.signing.keyids for name in self._node.peers.names() if (peer := self._node.peers.get(name))
         ):
             return DecisionCause.DECISION_CAUSE_KEY_KNOWN
         return None

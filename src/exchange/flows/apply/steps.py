@@ -25,7 +25,7 @@ from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.judge import Bench, judge
 from exchange.flows.apply.ruling import OWN, UNANSWERED, Decided, Ruling
 from exchange.flows.context import LOCAL_TIME, Node
-from exchange.flows.verdicts import verdict_of
+from exchange.flows.verdicts import Verdict, verdict_of
 from exchange.storage import log_store
 from exchange.storage.registers import NO_ENTRY, Change
 from exchange.storage.transaction import LogHead
@@ -63,6 +63,7 @@ class StepPlan:
         decided: Rulings that a Recognition will carry.
         answers: Records that answer entries which no Recognition answers.
         notes: Evidence for the journal: (reason, position, bytes).
+        erased_places: Places of entries without a body.
     """
 
     source: LogHead
@@ -76,6 +77,7 @@ class StepPlan:
     erasures: list[effects.ErasedRow] = field(default_factory=list)
     redecisions: Sequence[Redecide] = ()
     notes: list[tuple[str, int, bytes]] = field(default_factory=list)
+    erased_places: frozenset[int] = frozenset()
 
 
 Recorded = Callable[[ReadEntry], Ruling | None]
@@ -133,6 +135,7 @@ def plan(
         next_seq=next_seq,
         erasures=overlay.erasures,
         redecisions=redecisions,
+        erased_places=frozenset(entry.place for entry in entries if entry.raw.body is None),
     )
     again = {item.index: item for item in redecisions}
     for entry in entries:
@@ -156,10 +159,10 @@ def plan(
 def _bench(node: Node, source: LogHead, times: _MirroredTimes, at: datetime) -> Bench:
     peer = node.peers.get(source.peer)
 
-    def verdict(envelope: bytes, logged_at: int) -> tuple[str, str]:
+    def verdict(envelope: bytes, logged_at: int) -> Verdict:
         if peer is None:
-            return ("KEY_UNKNOWN", source.peer)
-        return verdict_of(peer.signing, envelope, logged_at)
+            return Verdict("KEY_UNKNOWN", source.peer, None)
+        return verdict_of(peer, envelope, logged_at)
 
     return Bench(
         federation=node.federation,

@@ -1,0 +1,207 @@
+"""Replay: walking a journal's steps over its logs gives its registers, byte for byte.
+
+Each outcome is taken from the decision that the step recorded; nothing is decided again. What depends on an erased
+body can not be computed: its digest leaves are taken as kept, and its row is what the statement alone gives, which
+is what the Erasure later in the log leaves anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from exchange.flows.apply.commit import SEQ_CURSOR, set_cursor
+from exchange.flows.apply.entry import ReadEntry
+from exchange.flows.apply.loop import START_DIGEST
+from exchange.flows.apply.recorded import Rulings, ruling_for
+from exchange.flows.apply.ruling import Ruling, rulings_in
+from exchange.flows.apply.steps import Redecide, StepPlan, digest_leaves, plan
+from exchange.flows.context import Node
+from exchange.flows.instants import instant, micros_of
+from exchange.storage import log_store, registers, schema
+from exchange.storage.registers import Change
+from exchange.storage.transaction import LogHead, Transaction
+from exchange.v1.journal_pb2 import GrantChanged, JournalEntry, Step
+from exchange.v1.record_pb2 import Record
+
+PAGE = 256
+"""Journal entries read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedStep:
+    """One step of the journal, computed again.
+
+    Attributes:
+        index: Of the step in its journal.
+        agrees: Whether the running digest is the one that the journal names.
+    """
+
+    journal: str
+    index: int
+    plan: StepPlan
+    digest: bytes
+    agrees: bool
+
+
+Write = Callable[[Sequence[Change], int, StepPlan | None], None]
+"""Writes row changes, and the position that the plan reached, where the replay keeps its registers."""
+
+
+def journals(connection: Connection) -> list[LogHead]:
+    """Every epoch of the journal, oldest first."""
+    found = [log for log in log_store.heads(connection) if log.use == "journal"]
+    return sorted(found, key=lambda log: log.epoch)
+
+
+def events(connection: Connection, book: LogHead, start: int, end: int) -> Iterator[tuple[int, JournalEntry]]:
+    """Entries of a journal, in order."""
+    while start < end:
+        page = log_store.entries(connection, book.id, start, min(end, start + PAGE), bodies=False)
+        for raw in page:
+            yield raw.index, JournalEntry.FromString(raw.entry)
+        start += len(page)
+
+
+def epochs(connection: Connection) -> list[tuple[LogHead, int]]:
+    """Every epoch of the journal with the size up to which its steps hold."""
+    books = journals(connection)
+    held = {book.origin: book.size for book in books}
+    for book in books:
+        first = next((event for _, event in events(connection, book, 0, min(1, book.size))), None)
+        if first is not None and first.HasField("opened") and first.opened.HasField("continues"):
+            held[first.opened.continues.origin] = first.opened.continues.size
+    return [(book, held[book.origin]) for book in books]
+
+
+def replay(
+    node: Node,
+    logs: Connection,
+    state: Connection,
+    write: Write,
+    grant: Callable[[GrantChanged], None],
+    *,
+    start: tuple[str, int] | None = None,
+) -> Iterator[ReplayedStep]:
+    """Compute every step again, in order, writing as it goes.
+
+    Args:
+        node: Tables and names; its keys and peers are not used.
+        logs: Where logs and journal are read.
+        state: Where the registers that are being made are read.
+        write: Writes them.
+        grant: Takes a change of grants.
+        start: Journal and index to go on from, after an interruption.
+    """
+    digest = START_DIGEST
+    skipping = start is not None
+    for book, end in epochs(logs):
+        for index, event in events(logs, book, 0, end):
+            if skipping and start == (book.origin, index):
+                skipping = False
+            if event.HasField("step"):
+                if skipping:
+                    digest = event.step.digest
+                    continue
+                step = again(node, logs, state, event)
+                leaves = _leaves(logs, book, index, step)
+                digest = registers.fold(digest, leaves)
+                write(step.changes, step.next_seq, step)
+                yield ReplayedStep(book.origin, index, step, digest, digest == event.step.digest)
+            elif event.HasField("grant_changed") and not skipping:
+                grant(event.grant_changed)
+
+
+def again(node: Node, logs: Connection, state: Connection, event: JournalEntry) -> StepPlan:
+    """One step of a journal, computed again over the registers as they stand.
+
+    Raises:
+        LookupError: It reads a log that is not here.
+    """
+    step = event.step
+    source = log_store.head(logs, step.source_log)
+    if source is None:
+        raise LookupError(step.source_log)
+    next_seq = registers.next_indices(state).get(SEQ_CURSOR, 1)
+    rulings = _rulings(logs, step)
+    redecisions = [Redecide(item.index, item.cause, _revision(state, source, item.index)) for item in step.redecisions]
+
+    def recorded(entry: ReadEntry) -> Ruling | None:
+        return ruling_for(entry, rulings) if rulings is not None else None
+
+    return plan(
+        node,
+        logs,
+        state,
+        source,
+        step.first,
+        step.end,
+        instant(micros_of(event.at)),
+        next_seq,
+        recorded=recorded if source.use == "mirror" else None,
+        redecisions=redecisions,
+        parked=_parked(state, source, rulings),
+    )
+
+
+def _revision(state: Connection, source: LogHead, index: int) -> int:
+    waiting = registers.waits_at(state, source.id, [index]).get(index)
+    return waiting.decision_revision if waiting is not None else 0
+
+
+def _parked(state: Connection, source: LogHead, rulings: Rulings | None) -> dict[int, str]:
+    """Entries that were parked: the decision says so; the trace is only in the live register."""
+    if rulings is None:
+        return {}
+    table = schema.parked
+    kept = {row.idx: row.trace for row in state.execute(select(table).where(table.c.log_id == source.id))}
+    return {index: kept.get(index, "") for index, (ruling, *_) in rulings[1].items() if "INTERNAL" in ruling.reasons}
+
+
+def _rulings(logs: Connection, step: Step) -> Rulings | None:
+    for decision in step.decisions:
+        log = log_store.head(logs, decision.log)
+        found = log_store.entries_at(logs, log.id, [decision.index]) if log else {}
+        raw = found.get(decision.index)
+        if raw is not None and raw.body is not None:
+            record = Record.FromString(raw.body)
+            if record.HasField("recognition"):
+                return rulings_in(record.recognition)
+    return (None, {})
+
+
+def _leaves(logs: Connection, book: LogHead, index: int, step: StepPlan) -> list[bytes]:
+    """The step's leaves; those of entries whose bodies are erased are taken as kept."""
+    origins = {log.id: log.origin for log in log_store.heads(logs)}
+    computed = digest_leaves(step.changes, origins)
+    kept = logs.execute(
+        select(schema.steps.c.leaves).where(schema.steps.c.log_id == book.id, schema.steps.c.idx == index)
+    ).scalar()
+    if kept is None or len(step.erased_places) == 0:
+        return [leaf for _, leaf in computed]
+    merged: list[bytes] = []
+    mine = iter(computed)
+    pending = next(mine, None)
+    for place, leaf in registers.unpack_leaves(kept):
+        while pending is not None and pending[0] in step.erased_places:
+            pending = next(mine, None)
+        if place in step.erased_places:
+            merged.append(leaf)
+        elif pending is not None:
+            merged.append(pending[1])
+            pending = next(mine, None)
+    return merged
+
+
+def write_replayed(tx: Transaction, payloads: Sequence[tuple[Sequence[Change], int, StepPlan | None]]) -> list[None]:
+    """Write replayed changes and cursors into the database that the transaction belongs to."""
+    for changes, next_seq, step in payloads:
+        registers.write(tx, changes)
+        set_cursor(tx, SEQ_CURSOR, next_seq)
+        if step is not None and not step.redecisions:
+            set_cursor(tx, step.source.id, step.end)
+    return [None] * len(payloads)
+
+

@@ -1,0 +1,376 @@
+"""Delivering: one loop per peer and lane carries our outbound log over, and brings the cosigned notes home.
+
+A checkpoint is signed here and nowhere else, and only after a hello of this process has shown that what the peer
+cosigned is a prefix of our committed log. The response is checked before anything is stored: a note that is not our
+own text with the peer's valid cosignature advances nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import Connection, select
+from tenacity import RetryCallState
+from tenacity.wait import wait_random_exponential
+
+from exchange.crypto.ed25519 import verify_cosignature, verify_note
+from exchange.domain.problems import ExchangeError
+from exchange.flows.context import Node, Peer
+from exchange.flows.events import LOG_GREW
+from exchange.flows.links import Link
+from exchange.flows.peer_port import PeerAwayError, PeerPort, PeerRefusedError
+from exchange.flows.submit import LANE_NAMES
+from exchange.storage import log_store, schema
+from exchange.storage.log_store import StoredCheckpoint
+from exchange.storage.transaction import LogHead, Transaction
+from exchange.storage.writer import WorkClass, WriterBusyError
+from exchange.tlog.checkpoint import Checkpoint
+from exchange.tlog.note import parse as parse_note
+from exchange.tlog.errors import LogFormatError
+from exchange.v1.operation_service_pb2 import LaneState
+from exchange.v1.relay_service_pb2 import DeliverRequest, DeliverResponse, DeliverResult, LateBody
+from exchange.v1.statement_pb2 import Body
+
+FIRST_BATCH = 256
+"""Entries of the first batch after a start or a fault: small enough to find out quickly."""
+
+MAX_BATCH = 4_096
+"""Protocol constant: entries of one call."""
+
+BATCH_BYTES = 3 << 20
+"""Bytes of entries and bodies in one batch: leaves room below the protocol's 4 MiB."""
+
+LATE_BYTES = 512 << 10
+"""Bytes of late bodies that ride on one batch."""
+
+MIN_RETRY_SECONDS = 0.05
+MAX_RETRY_SECONDS = 30.0
+"""Waiting between tries: exponential with jitter between these two, for ever."""
+
+WAKE_SECONDS = 1.0
+"""While a peer is away, new entries wake the loop at most this often: a peer that is down stays cheap."""
+
+
+class Hello(Protocol):
+    """Makes sure that the link has a session; raises what the port raises."""
+
+    async def __call__(self, peer: str) -> Link: ...
+
+
+class LaneStoppedError(ExchangeError):
+    """A contradiction: an operator has to look."""
+
+    def __init__(self, reason: str, evidence: Sequence[bytes] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.evidence = tuple(evidence)
+
+
+@dataclass(slots=True)
+class LaneView:
+    """What status shows of a lane."""
+
+    state: int = LaneState.LANE_STATE_WAITING
+    last_error: str = ""
+    detail: str = ""
+    next_try: datetime | None = None
+    tries: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    request: DeliverRequest
+    log: LogHead
+    size: int
+    body_of: dict[int, Body] = field(default_factory=dict)
+
+
+class LaneSender:
+    """One lane towards one peer.
+
+    Args:
+        node: The node.
+        peer: Name of the peer.
+        lane: Lane.
+        port: The peer.
+        hello: Makes sure of a session.
+        may_sign: False while this node waits for its hello or fetches its own entries back.
+        on_stop: Called with (peer, lane, reason, evidence) when the lane has to stop.
+        on_error: Called with (peer, lane, reason) after a failed try, and with an empty reason after a success.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        peer: str,
+        lane: int,
+        port: PeerPort,
+        hello: Hello,
+        *,
+        may_sign: Callable[[], bool],
+        on_stop: Callable[[str, int, str, Sequence[bytes]], None],
+        on_try: Callable[[str, int, str], None],
+    ) -> None:
+        self.node = node
+        self.peer = peer
+        self.lane = lane
+        self.view = LaneView()
+        self._port = port
+        self._hello = hello
+        self._may_sign = may_sign
+        self._on_stop = on_stop
+        self._on_try = on_try
+        self._news = asyncio.Event()
+        self._nudge = asyncio.Event()
+        self._batch = FIRST_BATCH
+        self._late: list[int] = []
+        self._show: int | None = None
+        self._wait = wait_random_exponential(multiplier=MIN_RETRY_SECONDS, max=MAX_RETRY_SECONDS)
+
+    # -- the loop --------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        loop = asyncio.get_running_loop()
+        end = self.node.events.listen(LOG_GREW, lambda: loop.call_soon_threadsafe(self._news.set))
+        try:
+            while True:
+                self._news.clear()
+                if await self._blocked():
+                    continue
+                try:
+                    progressed = await self._deliver_once()
+                    self._succeeded()
+                    if not progressed:
+                        await self._news.wait()
+                except (PeerAwayError, PeerRefusedError, WriterBusyError) as error:
+                    await self._failed(error.reason, str(error), getattr(error, "retry_after", None))
+                except LaneStoppedError as error:
+                    self.view.state = LaneState.LANE_STATE_STOPPED
+                    self.view.last_error = error.reason
+                    await asyncio.to_thread(self._on_stop, self.peer, self.lane, error.reason, error.evidence)
+                except ExchangeError as error:
+                    await self._failed(error.reason, type(error).__name__, None)
+        finally:
+            end()
+
+    def nudge(self) -> None:
+        """Try at once: an operator asked, or the peer came back. Called on the event loop."""
+        self._nudge.set()
+        self._news.set()
+
+    async def _blocked(self) -> bool:
+        """Paused and stopped lanes, and a node that may not sign, wait for a nudge."""
+        row = await asyncio.to_thread(self._link_row)
+        if row is not None and row[1]:
+            self.view.state, self.view.last_error = LaneState.LANE_STATE_STOPPED, row[1]
+        elif row is not None and row[0]:
+            self.view.state = LaneState.LANE_STATE_PAUSED
+        elif not self._may_sign():
+            self.view.state = LaneState.LANE_STATE_WAITING
+            try:
+                # The hello may be what is missing: it is made here, and what it shows decides.
+                await self._hello(self.peer)
+            except (PeerAwayError, PeerRefusedError) as error:
+                await self._failed(error.reason, str(error), error.retry_after if isinstance(error, PeerAwayError) else None)
+                return True
+            if self._may_sign():
+                return False
+        else:
+            return False
+        self._nudge.clear()
+        await self._pause(WAKE_SECONDS)
+        return True
+
+    def _link_row(self) -> tuple[bool, str] | None:
+        table = schema.links.c
+        with self.node.database.read() as connection:
+            row = connection.execute(
+                select(table.paused, table.stopped).where(table.peer == self.peer, table.lane == self.lane)
+            ).first()
+        return (row.paused, row.stopped if not row.stopped.startswith("MIRROR:") else "") if row else None
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._nudge.wait()
+        except TimeoutError:
+            pass
+        self._nudge.clear()
+
+    def _succeeded(self) -> None:
+        if self.view.state != LaneState.LANE_STATE_RUNNING or self.view.tries:
+            self._on_try(self.peer, self.lane, "")
+        self.view = LaneView(state=LaneState.LANE_STATE_RUNNING)
+
+    async def _failed(self, reason: str, detail: str, retry_after: float | None) -> None:
+        self.view.tries += 1
+        self.view.state = LaneState.LANE_STATE_WAITING
+        self.view.last_error, self.view.detail = reason, detail[:300]
+        self._batch = FIRST_BATCH
+        state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
+        state.attempt_number = min(self.view.tries, 30)
+        wait = max(self._wait(state), MIN_RETRY_SECONDS, retry_after or 0.0)
+        if reason == "PEER_REFUSED":
+            wait = max(wait, 1.0)
+        self.view.next_try = self.node.clock() + timedelta(seconds=wait)
+        self._on_try(self.peer, self.lane, reason)
+        await self._pause(wait)
+        self.view.next_try = None
+
+    # -- one batch -------------------------------------------------------------------------------------------
+
+    async def _deliver_once(self) -> bool:
+        """Deliver the next batch; returns False when the peer holds everything."""
+        link = await self._hello(self.peer)
+        batch = await asyncio.to_thread(self._prepare, link)
+        if batch is None:
+            return False
+        response = await self._port.deliver(batch.request)
+        await asyncio.to_thread(self._take, link, batch, response)
+        return True
+
+    def _prepare(self, link: Link) -> _Batch | None:
+        peer = self._peer()
+        with self.node.database.read() as connection:
+            log = log_store.current(connection, "outbound", self.peer, self.lane)
+            if log is None or link.given is None:
+                return None
+            newest = log_store.last_checkpoint(connection, log.id, peer.mirror_key.name)
+            delivered = newest.size if newest else 0
+            if self._show is not None:
+                return self._checkpoint_only(connection, log, link, self._show)
+            start = link.held.get(log.origin, delivered)
+            if start >= log.size and not self._late:
+                return None
+            end = min(log.size, start + min(self._batch, MAX_BATCH))
+            if start < delivered:
+                end = min(end, delivered)  # the peer is sent what it lacks up to what it cosigned, and not beyond
+            entries = log_store.entries(connection, log.id, start, end, max_bytes=BATCH_BYTES)
+            size = start + len(entries)
+            root = log_store.root(connection, log, size)
+            request = DeliverRequest(
+                session=link.given,
+                origin=log.origin,
+                start=start,
+                entries=[each.entry for each in entries],
+                bodies=[Body(record=each.body or b"", salt=each.salt or b"") for each in entries],
+            )
+            if start < delivered:
+                notes = log_store.checkpoints_between(connection, log.id, start + 1, size)
+                request.lacking_notes.extend(note.note for note in notes if note.size <= size)
+            self._add_late(connection, log, request)
+        checkpoint = Checkpoint(log.origin, size, root)
+        request.checkpoint = self.node.keys.log_signer(log.origin).sign_checkpoint(checkpoint)
+        return _Batch(request, log, size)
+
+    def _checkpoint_only(self, connection: Connection, log: LogHead, link: Link, size: int) -> _Batch | None:
+        """Shows our checkpoint of a size, so that the peer can tell a fault of the line from a fork."""
+        self._show = None
+        if not 0 < size <= log.size or link.given is None:
+            return None
+        checkpoint = Checkpoint(log.origin, size, log_store.root(connection, log, size))
+        note = self.node.keys.log_signer(log.origin).sign_checkpoint(checkpoint)
+        request = DeliverRequest(session=link.given, origin=log.origin, start=size, checkpoint=note)
+        return _Batch(request, log, size)
+
+    def _add_late(self, connection: Connection, log: LogHead, request: DeliverRequest) -> None:
+        if not self._late:
+            return
+        found = log_store.entries_at(connection, log.id, self._late[:256])
+        # An erased body is not sent any more: its Erasure travels in this lane.
+        gone = {index for index in self._late[:256] if index not in found or found[index].body is None}
+        self._late = [index for index in self._late if index not in gone]
+        size = 0
+        for index in self._late[:256]:
+            entry = found[index]
+            assert entry.body is not None
+            assert entry.salt is not None
+            size += len(entry.body)
+            if size > LATE_BYTES:
+                break
+            request.late_bodies.append(LateBody(index=index, body=Body(record=entry.body, salt=entry.salt)))
+
+    def _take(self, link: Link, batch: _Batch, response: DeliverResponse) -> None:
+        """Check what came back, keep what it proves, and know where to go on."""
+        origin = batch.log.origin
+        sent_late = {late.index for late in batch.request.late_bodies}
+        match response.result:
+            case DeliverResult.DELIVER_RESULT_COSIGNED:
+                kept = self._verified(batch, response.note)
+                self.node.writer.call(
+                    keep_cosigned, (batch.log.id, kept), WorkClass.URGENT if self.lane == 1 else WorkClass.REGISTRY
+                )
+                link.held.pop(origin, None)
+                self._batch = min(MAX_BATCH, self._batch * 2)
+            case DeliverResult.DELIVER_RESULT_STORED:
+                link.held[origin] = max(0, min(response.size, batch.log.size))
+                self._batch = min(MAX_BATCH, self._batch * 2)
+            case DeliverResult.DELIVER_RESULT_HELLO_REQUIRED:
+                link.given = None
+                raise PeerAwayError("the peer wants a hello", MIN_RETRY_SECONDS)
+            case DeliverResult.DELIVER_RESULT_OUT_OF_STEP:
+                if not 0 <= response.size < batch.request.start:
+                    raise PeerRefusedError("PEER_ANSWER", "out of step, beyond where we stood")
+                link.held[origin] = response.size
+                self._batch = FIRST_BATCH
+            case DeliverResult.DELIVER_RESULT_MISMATCH:
+                self._show = response.show_checkpoint if 0 < response.show_checkpoint <= batch.log.size else None
+                raise PeerAwayError("the entries did not hash to the signed root")
+            case DeliverResult.DELIVER_RESULT_FORK | DeliverResult.DELIVER_RESULT_BAD_CHECKPOINT:
+                name = DeliverResult.Name(response.result).removeprefix("DELIVER_RESULT_")
+                raise LaneStoppedError(f"PEER_SAYS_{name}", (batch.request.checkpoint, response.note))
+            case _:
+                raise PeerRefusedError("PEER_ANSWER", "a result that does not exist")
+        self._late = [index for index in self._late if index not in sent_late]
+        self._late.extend(
+            index for index in response.missing_bodies if 0 <= index < batch.log.size and index not in sent_late
+        )
+        del self._late[4_096:]
+
+    def _verified(self, batch: _Batch, note: bytes) -> StoredCheckpoint:
+        """The receipt: our own checkpoint of a size that we have, with the peer's cosignature."""
+        peer = self._peer()
+        checkpoint = verify_note(note, self.node.keys.log_signer(batch.log.origin).key)
+        time = verify_cosignature(note, peer.mirror_key)
+        if checkpoint is None or time is None:
+            raise LaneStoppedError("BAD_COSIGNATURE", (batch.request.checkpoint, note))
+        if checkpoint.size == batch.size:
+            try:
+                same = parse_note(note).text_bytes == parse_note(batch.request.checkpoint).text_bytes
+            except LogFormatError:
+                same = False
+        else:
+            with self.node.database.read() as connection:
+                log = log_store.head_by_id(connection, batch.log.id)
+                same = (
+                    log is not None
+                    and checkpoint.size <= log.size
+                    and log_store.root(connection, log, checkpoint.size) == checkpoint.root
+                )
+        if not same:
+            raise LaneStoppedError("BAD_COSIGNATURE", (batch.request.checkpoint, note))
+        return StoredCheckpoint(checkpoint.size, peer.mirror_key.name, note, time * 1_000_000)
+
+    def _peer(self) -> Peer:
+        peer = self.node.peers.get(self.peer)
+        if peer is None:
+            raise PeerRefusedError("PEER_UNKNOWN", self.peer)
+        return peer
+
+    @property
+    def lane_name(self) -> str:
+        """Name of the lane."""
+        return LANE_NAMES[self.lane]
+
+
+def keep_cosigned(tx: Transaction, payloads: Sequence[tuple[int, StoredCheckpoint]]) -> list[None]:
+    """Store receipts; afterwards the entries they cover count as delivered."""
+    for log_id, note in payloads:
+        tx.touched(log_id)
+        log_store.store_checkpoints(tx, log_id, [note])
+    return [None] * len(payloads)

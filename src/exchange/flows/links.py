@@ -1,0 +1,60 @@
+"""What this process knows of its links to peers: sessions, what was shown in hello, where each lane stands.
+
+Nothing here outlives the process: after a start everything is learned again by a hello, before anything is signed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import dataclass, field
+
+SESSION_BYTES = 16
+"""Random bytes of a hello session: gRPC reconnects silently, so the connection itself can not be observed."""
+
+
+@dataclass(slots=True)
+class Link:
+    """One peer, as this process sees it.
+
+    Attributes:
+        issued: Session that the peer's newest hello got from us; its ``Deliver`` calls must carry it.
+        given: Session that our newest hello got from the peer; None before it, and when the peer wants another.
+        shown: Per log of the peer: the largest size for which it showed our own cosignature.
+        held: Per log of ours: entries that the peer holds, when fewer than it cosigned (it was restored).
+        peer_restored: The peer said in hello that it was restored and has not healed.
+        clock_skew: Peer's clock minus ours at the last hello, in seconds.
+    """
+
+    peer: str
+    issued: bytes | None = None
+    given: bytes | None = None
+    shown: dict[str, int] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
+    peer_restored: bool = False
+    clock_skew: float | None = None
+    version: str = ""
+
+
+class Links:
+    """The links of a node."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._links: dict[str, Link] = {}
+
+    def of(self, peer: str) -> Link:
+        """The link to a peer."""
+        with self._lock:
+            return self._links.setdefault(peer, Link(peer))
+
+    def issue(self, peer: str) -> bytes:
+        """A new session for a peer's hello; every older one is void from here on."""
+        link = self.of(peer)
+        link.issued = secrets.token_bytes(SESSION_BYTES)
+        return link.issued
+
+    def is_current(self, peer: str, session: bytes) -> bool:
+        """Whether a call carries the newest session of this process."""
+        issued = self.of(peer).issued
+        return issued is not None and secrets.compare_digest(issued, session)

@@ -1,0 +1,451 @@
+"""Mirroring: taking entries of a peer's outbound log, and cosigning what is durably on our disk.
+
+The numbered walk (architecture §3, the table of Deliver):
+  1 session    the call belongs to the newest hello of this process
+  2 shape      sizes agree, the log is the caller's, its epoch is one that both operators know
+  3 signature  the checkpoint is signed by that log's key
+  4 tree       our tree and the entries give the signed root
+  5 envelopes  verdicts of bytes, kept for apply; bodies match their commitments or count as missing
+  6 cosign     its time is chosen here, before the commit, and stored with it
+  7 store      entries, bodies and cosigned note in one transaction
+The cosigned note leaves after 7 is on disk, never before. A crash between 7 and the answer is repaired by the
+sender's next call, which finds p ≤ n and gets the stored note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from google.protobuf.message import DecodeError
+from sqlalchemy import Connection, select
+
+from exchange.crypto.ed25519 import verify_cosignature, verify_note
+from exchange.crypto.envelope_verifier import SigningChain
+from exchange.crypto.sealing import matches
+from exchange.domain.problems import ExchangeError, Problem, Refused
+from exchange.flows.context import Node, Peer
+from exchange.flows.instants import instant, micros_of
+from exchange.flows.links import Links
+from exchange.flows.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES
+from exchange.flows.submit import LANE_NAMES
+from exchange.flows.verdicts import verify_ahead
+from exchange.storage import journal, log_store, schema
+from exchange.storage.log_store import StoredCheckpoint
+from exchange.storage.transaction import LogHead, NewEntry, Transaction
+from exchange.storage.writer import WorkClass
+from exchange.tlog.checkpoint import Checkpoint
+from exchange.tlog.errors import LogFormatError
+from exchange.tlog.note import VerifierKey
+from exchange.tlog.origin import LogName, OriginUse
+from exchange.tlog.tree import Frontier
+from exchange.v1.journal_pb2 import EvidenceKept, JournalEntry
+from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyUse
+from exchange.v1.kind_pb2 import Kind, Lane
+from exchange.v1.record_pb2 import Record
+from exchange.v1.relay_service_pb2 import DeliverRequest, DeliverResponse, DeliverResult
+from exchange.v1.statement_pb2 import Body, Envelope, LogEntry, Statement
+
+MAX_ENTRIES = 4_096
+"""Protocol constant: entries of one call."""
+
+MAX_BYTES = 4 << 20
+"""Protocol constant: bytes of one call."""
+
+MAX_LATE_BODIES = 256
+"""Bodies of earlier entries in one call: bounds what is compared with the disk before the answer."""
+
+_LANES = {name: lane for lane, name in LANE_NAMES.items()}
+_WORK = {
+    Lane.LANE_URGENT: WorkClass.URGENT,
+    Lane.LANE_REGISTRY: WorkClass.REGISTRY,
+    Lane.LANE_TELEMETRY: WorkClass.TELEMETRY,
+}
+
+
+class NotYourLogError(ExchangeError):
+    """The log is not the caller's, or of an epoch that was not agreed on."""
+
+    reason = "NOT_YOUR_LOG"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mirrored:
+    """A verified run of entries, ready to be stored.
+
+    Attributes:
+        size: Entries that the mirror held when the run was verified: it must still be so.
+        frontier: Of the tree with the new entries.
+    """
+
+    origin: str
+    peer: str
+    lane: int
+    epoch: int
+    size: int
+    entries: Sequence[NewEntry]
+    notes: Sequence[StoredCheckpoint]
+
+
+class MirrorFlow:
+    """Answers ``Deliver``.
+
+    Args:
+        node: The node.
+        links: Sessions and what hello showed.
+        may_cosign: False while this node fetches its own entries back.
+        on_fork: Called with (peer, origin, reason, evidence) when a lane has to stop.
+        on_bodies: Called when bodies arrived that were missing.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        links: Links,
+        *,
+        may_cosign: Callable[[], bool],
+        on_contradiction: Callable[[str, str, str], None],
+        on_bodies: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self._links = links
+        self._may_cosign = may_cosign
+        self._on_contradiction = on_contradiction
+        self._on_bodies = on_bodies
+        self._mismatches: dict[str, int] = {}
+
+    def deliver(self, peer: Peer, request: DeliverRequest, now: datetime) -> DeliverResponse:
+        """Take one call.
+
+        Raises:
+            Refused: The call's sizes do not agree or are over the protocol's limits.
+            NotYourLogError: The log is not the caller's.
+        """
+        # 1
+        if not self._links.is_current(peer.name, request.session) or not self._may_cosign():
+            return DeliverResponse(result=DeliverResult.DELIVER_RESULT_HELLO_REQUIRED)
+        # 2
+        name = self._log_name(peer, request)
+        self._check_limits(request)
+        with self._node.database.read() as connection:
+            log = log_store.head(connection, request.origin)
+            stopped = self._stopped(connection, peer.name, _LANES[name.lane])
+        if stopped:
+            return DeliverResponse(result=DeliverResult.DELIVER_RESULT_FORK, size=log.size if log else 0)
+        # 3
+        key = peer.log_keys.get(request.origin) or self._announced_key(peer, request)
+        checkpoint = verify_note(request.checkpoint, key) if key else None
+        if checkpoint is None:
+            self._contradiction(peer, request.origin, "BAD_CHECKPOINT", [request.checkpoint], now)
+            return DeliverResponse(
+                result=DeliverResult.DELIVER_RESULT_BAD_CHECKPOINT, size=log.size if log else 0
+            )
+        if request.start + len(request.entries) != checkpoint.size:
+            raise Refused([Problem("SIZE_MISMATCH", "checkpoint", str(checkpoint.size))])
+        size = log.size if log else 0
+        if request.start > size:
+            return self._out_of_step(log)
+        if checkpoint.size <= size:
+            return self._known(peer, request, log, checkpoint, now)
+        return self._extend(peer, request, log, checkpoint, now)
+
+    # -- checks ----------------------------------------------------------------------------------------------
+
+    def _log_name(self, peer: Peer, request: DeliverRequest) -> LogName:
+        try:
+            name = LogName.parse(request.origin)
+        except LogFormatError as error:
+            raise NotYourLogError from error
+        if (
+            name.node != peer.name
+            or name.domain != self._node.federation
+            or name.use is not OriginUse.OUTBOUND
+            or name.peer != self._node.name
+            or name.lane not in _LANES
+        ):
+            raise NotYourLogError
+        with self._node.database.read() as connection:
+            table = schema.links.c
+            agreed = connection.execute(
+                select(table.mirror_epoch).where(table.peer == peer.name, table.lane == _LANES[name.lane])
+            ).scalar()
+        if name.epoch > (agreed or 1):
+            raise NotYourLogError
+        return name
+
+    @staticmethod
+    def _stopped(connection: Connection, peer: str, lane: int) -> bool:
+        table = schema.links.c
+        row = connection.execute(select(table.stopped).where(table.peer == peer, table.lane == lane)).first()
+        return bool(row and row.stopped.startswith("MIRROR:"))
+
+    @staticmethod
+    def _check_limits(request: DeliverRequest) -> None:
+        problems = []
+        if request.start < 0 or len(request.entries) > MAX_ENTRIES:
+            problems.append(Problem("TOO_MANY_ENTRIES", "entries", str(len(request.entries))))
+        if len(request.bodies) != len(request.entries):
+            problems.append(Problem("SIZE_MISMATCH", "bodies", str(len(request.bodies))))
+        if any(len(entry) > MAX_ENTRY_BYTES for entry in request.entries):
+            problems.append(Problem("ENTRY_TOO_LARGE", "entries"))
+        if any(len(body.record) > MAX_BODY_BYTES for body in request.bodies):
+            problems.append(Problem("BODY_TOO_LARGE", "bodies"))
+        if len(request.late_bodies) > MAX_LATE_BODIES:
+            problems.append(Problem("TOO_MANY_ENTRIES", "late_bodies", str(len(request.late_bodies))))
+        if problems:
+            raise Refused(problems)
+
+    def _announced_key(self, peer: Peer, request: DeliverRequest) -> VerifierKey | None:
+        """The key of a new epoch: entry 0 announces it, signed under the signing root of the peer's card."""
+        if request.start != 0 or not request.entries:
+            return None
+        parts = _open(request.entries[0])
+        if parts is None or parts[1].kind != Kind.KIND_KEY_ANNOUNCEMENT:
+            return None
+        entry, statement = parts
+        body = request.bodies[0]
+        if not matches(statement, body.record, body.salt):
+            return None
+        self._learn_chains(peer, [(entry, statement, body)])
+        trusted = self._node.peers.get(peer.name) or peer
+        verdict = trusted.signing.verify(entry.envelope, instant(micros_of(entry.logged_at)))
+        if verdict.verified is None or statement.origin != peer.name:
+            return None
+        for key in Record.FromString(body.record).key_announcement.keys:
+            if key.use == KeyUse.KEY_USE_LOG and key.vkey.startswith(request.origin + "+"):
+                vkey = VerifierKey.parse(key.vkey)
+                self._node.peers.learn_log_key(peer.name, vkey)
+                return vkey
+        return None
+
+    # -- the cases of the table ------------------------------------------------------------------------------
+
+    def _out_of_step(self, log: LogHead | None) -> DeliverResponse:
+        response = DeliverResponse(
+            result=DeliverResult.DELIVER_RESULT_OUT_OF_STEP, size=log.size if log else 0
+        )
+        if log:
+            with self._node.database.read() as connection:
+                newest = log_store.last_checkpoint(connection, log.id)
+            response.note = newest.note if newest else b""
+        return response
+
+    def _known(
+        self, peer: Peer, request: DeliverRequest, log: LogHead | None, checkpoint: Checkpoint, now: datetime
+    ) -> DeliverResponse:
+        """p ≤ n: nothing new but, perhaps, bodies. A smaller size is never cosigned after a larger one."""
+        if log is None:
+            return DeliverResponse(result=DeliverResult.DELIVER_RESULT_OUT_OF_STEP, size=0)
+        with self._node.database.read() as connection:
+            root = log_store.root(connection, log, checkpoint.size)
+            exact = log_store.checkpoint_of(connection, log.id, checkpoint.size)
+            newest = log_store.last_checkpoint(connection, log.id)
+        if root != checkpoint.root:
+            held = newest.note if newest else b""
+            self._contradiction(peer, request.origin, "FORK", [request.checkpoint, held], now)
+            return DeliverResponse(result=DeliverResult.DELIVER_RESULT_FORK, size=log.size)
+        self._take_late_bodies(log, request)
+        shown = self._links.of(peer.name).shown.get(request.origin, 0)
+        note = exact or newest
+        if note is None or log.size < shown:
+            return DeliverResponse(result=DeliverResult.DELIVER_RESULT_STORED, size=log.size)
+        return DeliverResponse(result=DeliverResult.DELIVER_RESULT_COSIGNED, size=log.size, note=note.note)
+
+    def _extend(
+        self, peer: Peer, request: DeliverRequest, log: LogHead | None, checkpoint: Checkpoint, now: datetime
+    ) -> DeliverResponse:
+        """start ≤ n < p: 4 the tree, 5 envelopes and bodies, 6 cosign, 7 store."""
+        # 4
+        size = log.size if log else 0
+        skip = size - request.start
+        frontier = log.frontier if log else Frontier()
+        prepared = [NewEntry.of(entry) for entry in request.entries[skip:]]
+        extended, _ = frontier.extend([each.leaf for each in prepared])
+        overlap_agrees = skip == 0 or self._overlap_agrees(log, request.entries[:skip], request.start)
+        if not overlap_agrees or extended.root() != checkpoint.root:
+            return self._mismatch(peer, request.origin, size, now)
+        self._mismatches.pop(request.origin, None)
+        # 5
+        parts = [_open(entry.entry) for entry in prepared]
+        bodies = request.bodies[skip:]
+        self._learn_chains(
+            peer, [(*part, body) for part, body in zip(parts, bodies, strict=True) if part is not None]
+        )
+        trusted = self._node.peers.get(peer.name) or peer
+        verify_ahead(trusted, [(part[0].envelope, micros_of(part[0].logged_at)) for part in parts if part])
+        entries, missing = [], []
+        for offset, (entry, part, body) in enumerate(zip(prepared, parts, bodies, strict=True)):
+            if part is not None and body.record and matches(part[1], body.record, body.salt):
+                entries.append(NewEntry(entry.entry, entry.leaf, body.salt, body.record))
+            else:
+                entries.append(entry)
+                missing.append(size + offset)
+        # 6
+        shown = self._links.of(peer.name).shown.get(request.origin, 0)
+        notes = self._given_back(request, frontier, size, prepared) if shown > size else []
+        if checkpoint.size > shown:
+            time = int(now.timestamp())
+            cosigned = self._node.keys.mirror.cosign(request.checkpoint, time)
+            own = self._node.keys.mirror.name
+            notes = [*notes, StoredCheckpoint(checkpoint.size, own, cosigned, time * 1_000_000)]
+        # 7
+        name = LogName.parse(request.origin)
+        lane = _LANES[name.lane or ""]
+        run = _Mirrored(
+            origin=request.origin,
+            peer=peer.name,
+            lane=lane,
+            epoch=name.epoch,
+            size=size,
+            entries=entries,
+            notes=notes,
+        )
+        stored = self._node.writer.call(store_mirrored, run, _WORK[lane], rows=len(entries) + 2)
+        if not stored:
+            return self._out_of_step(log)
+        if log is not None:
+            self._take_late_bodies(log, request)
+        last = next((note for note in reversed(notes) if note.size == checkpoint.size), None)
+        if last is None:
+            return DeliverResponse(
+                result=DeliverResult.DELIVER_RESULT_STORED, size=checkpoint.size, missing_bodies=missing
+            )
+        return DeliverResponse(
+            result=DeliverResult.DELIVER_RESULT_COSIGNED,
+            size=checkpoint.size,
+            note=last.note,
+            missing_bodies=missing,
+        )
+
+    def _overlap_agrees(self, log: LogHead | None, overlap: Sequence[bytes], start: int) -> bool:
+        if log is None:
+            return False
+        with self._node.database.read() as connection:
+            held = log_store.entries(connection, log.id, start, start + len(overlap), bodies=False)
+        return [each.entry for each in held] == list(overlap)
+
+    def _given_back(
+        self, request: DeliverRequest, frontier: Frontier, size: int, entries: Sequence[NewEntry]
+    ) -> list[StoredCheckpoint]:
+        """Our own cosigned notes, shown by the sender: taken back as they are where they agree with our tree."""
+        own = self._node.keys.mirror.key
+        peer = self._node.peers.get(LogName.parse(request.origin).node)
+        key = peer.log_keys.get(request.origin) if peer else None
+        found: dict[int, StoredCheckpoint] = {}
+        at = size
+        candidates = []
+        for note in request.lacking_notes:
+            checkpoint = verify_note(note, key) if key else None
+            time = verify_cosignature(note, own)
+            if checkpoint and time is not None and size < checkpoint.size <= size + len(entries):
+                candidates.append((checkpoint, time, note))
+        for checkpoint, time, note in sorted(candidates, key=lambda each: each[0].size):
+            frontier, _ = frontier.extend([each.leaf for each in entries[at - size : checkpoint.size - size]])
+            at = checkpoint.size
+            if frontier.root() == checkpoint.root:
+                found[at] = StoredCheckpoint(at, own.name, note, time * 1_000_000)
+        return list(found.values())
+
+    def _mismatch(self, peer: Peer, origin: str, size: int, now: datetime) -> DeliverResponse:
+        self._mismatches[origin] = self._mismatches.get(origin, 0) + 1
+        if self._mismatches[origin] == MISMATCH_ALARM:
+            self._on_contradiction(peer.name, origin, "MISMATCH")
+        return DeliverResponse(
+            result=DeliverResult.DELIVER_RESULT_MISMATCH, size=size, show_checkpoint=size
+        )
+
+    def _contradiction(
+        self, peer: Peer, origin: str, reason: str, evidence: Sequence[bytes], now: datetime
+    ) -> None:
+        """Two statements that can not both be true: kept with what shows it, the lane stops, other lanes go on."""
+        event = JournalEntry(
+            evidence_kept=EvidenceKept(reason=reason, log=origin, evidence=b"\n\n".join(evidence)[:65_000])
+        )
+        event.at.FromDatetime(now)
+        self._node.writer.call(_keep_evidence, event, WorkClass.URGENT)
+        self._on_contradiction(peer.name, origin, reason)
+
+    # -- keys and bodies -------------------------------------------------------------------------------------
+
+    def _learn_chains(self, peer: Peer, parts: Sequence[tuple[LogEntry, Statement, Body]]) -> None:
+        """Signing chains announced in these entries; whether to trust them follows from the roots of the card."""
+        chains = []
+        for _entry, statement, body in parts:
+            if statement.kind != Kind.KIND_KEY_ANNOUNCEMENT or not matches(statement, body.record, body.salt):
+                continue
+            try:
+                announcement = Record.FromString(body.record).key_announcement
+            except DecodeError:
+                continue
+            chains += chains_of(announcement.keys)
+        if chains:
+            self._node.peers.learn_chains(peer.name, chains)
+
+    def _take_late_bodies(self, log: LogHead, request: DeliverRequest) -> None:
+        """Bodies that were missing: each must match the commitment of its own entry."""
+        if not request.late_bodies:
+            return
+        with self._node.database.read() as connection:
+            held = log_store.entries_at(connection, log.id, [late.index for late in request.late_bodies])
+        fitting = []
+        for late in request.late_bodies:
+            entry = held.get(late.index)
+            parts = _open(entry.entry) if entry and entry.body is None else None
+            if parts and matches(parts[1], late.body.record, late.body.salt):
+                fitting.append((log.id, late.index, late.body.salt, late.body.record))
+        if fitting and any(self._node.writer.call(_store_bodies, fitting, WorkClass.REGISTRY, rows=len(fitting))):
+            self._on_bodies()
+
+
+MISMATCH_ALARM = 3
+"""Mismatches of one log in a row before an alarm: one may be a fault of the line."""
+
+
+def chains_of(keys: Iterable[AnnouncedKey]) -> list[SigningChain]:
+    """The signing chains among announced keys."""
+    return [
+        SigningChain(
+            certificates=tuple(key.chain),
+            valid_from=instant(micros_of(key.valid_from)) if key.HasField("valid_from") else None,
+            valid_until=instant(micros_of(key.valid_until)) if key.HasField("valid_until") else None,
+        )
+        for key in keys
+        if key.use == KeyUse.KEY_USE_SIGNING and key.chain
+    ]
+
+
+def _open(entry_bytes: bytes) -> tuple[LogEntry, Statement] | None:
+    try:
+        entry = LogEntry.FromString(entry_bytes)
+        return entry, Statement.FromString(Envelope.FromString(entry.envelope).payload)
+    except DecodeError:
+        return None
+
+
+# -- handlers ---------------------------------------------------------------------------------------------------
+
+
+def store_mirrored(tx: Transaction, payloads: Sequence[_Mirrored]) -> list[bool]:
+    """Append verified runs; False where the mirror grew meanwhile: the sender goes on from where it stands."""
+    answers = []
+    for run in payloads:
+        log = tx.head(run.origin)
+        if (log.size if log else 0) != run.size:
+            answers.append(False)
+            continue
+        log = log or tx.open_log(run.origin, use="mirror", peer=run.peer, lane=run.lane, epoch=run.epoch)
+        tx.append(log.id, run.entries)
+        log_store.store_checkpoints(tx, log.id, run.notes)
+        answers.append(True)
+    return answers
+
+
+def _store_bodies(tx: Transaction, payloads: Sequence[Sequence[tuple[int, int, bytes, bytes]]]) -> list[list[bool]]:
+    return [[log_store.put_body(tx, *each) for each in payload] for payload in payloads]
+
+
+def _keep_evidence(tx: Transaction, payloads: Sequence[JournalEntry]) -> list[int]:
+    first = journal.append(tx, payloads)
+    return [first + offset for offset in range(len(payloads))]
+

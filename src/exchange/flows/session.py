@@ -1,0 +1,153 @@
+"""The driver of hello: asks and answers, keeps the notes that were lacking, and acts on what was found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from exchange.domain.problems import ExchangeError
+from exchange.flows import hello
+from exchange.flows.context import Node, Peer
+from exchange.flows.instants import micros, micros_of
+from exchange.flows.links import Link, Links
+from exchange.flows.peer_port import PeerAwayError, PeerPort, PeerRefusedError
+from exchange.flows.status import NodeStatus
+from exchange.storage.writer import WorkClass
+from exchange.v1.relay_service_pb2 import HelloRequest, HelloResponse
+
+Recover = Callable[[Peer, PeerPort, hello.Findings], Awaitable[None]]
+"""Fetches back what a peer holds of our logs."""
+
+
+class NotYouError(ExchangeError):
+    """The hello is for another node, or of another federation, or names another caller than its certificate."""
+
+    reason = "HELLO_NOT_FOR_US"
+
+
+class HelloFlow:
+    """Hello in both directions.
+
+    Args:
+        node: The node.
+        links: What this process knows of its links.
+        status: State of the node.
+        ports: Port of each peer.
+        recover: Heals the node after a restore.
+        on_forks: Called with (peer, findings) when our own log forked.
+        on_both_restored: Called with the peer's name when neither side can vouch.
+        on_skew: Called with (peer, seconds) after each hello.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        links: Links,
+        status: NodeStatus,
+        ports: Mapping[str, PeerPort],
+        *,
+        recover: Recover,
+        on_forks: Callable[[str, hello.Findings], None],
+        on_both_restored: Callable[[str], None],
+        on_skew: Callable[[str, float], None],
+    ) -> None:
+        self._node = node
+        self._links = links
+        self._status = status
+        self._ports = ports
+        self._recover = recover
+        self._on_forks = on_forks
+        self._on_both_restored = on_both_restored
+        self._on_skew = on_skew
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def ensure(self, name: str) -> Link:
+        """A link with a session; says hello when there is none.
+
+        Raises:
+            PeerAwayError: The peer can not be reached, or this node is fetching.
+            PeerRefusedError: The peer refused the hello.
+        """
+        link = self._links.of(name)
+        if link.given is not None and self._status.may_sign(name):
+            return link
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            if link.given is not None and self._status.may_sign(name):
+                return link
+            peer = self._peer(name)
+            findings, response = await self._greet(peer)
+            if findings.restored or findings.unknown:
+                if response.restored:
+                    await asyncio.to_thread(self._on_both_restored, name)
+                    raise PeerRefusedError("BOTH_RESTORED", name)
+                await self._recover(peer, self._ports[name], findings)
+                findings, response = await self._greet(peer)
+                if findings.restored or findings.unknown:
+                    raise PeerRefusedError("NOT_HEALED", name)
+            if not findings.forks:
+                self._status.greeted(name)
+            link.given = response.session
+            return link
+
+    async def _greet(self, peer: Peer) -> tuple[hello.Findings, HelloResponse]:
+        now = self._node.clock()
+
+        def ask() -> HelloRequest:
+            with self._node.database.read() as connection:
+                return hello.request(self._node, connection, peer, now, restored=self._status.restored)
+
+        response = await self._ports[peer.name].hello(await asyncio.to_thread(ask))
+        skew = (micros_of(response.at) - micros(now)) / 1e6
+        self._links.of(peer.name).version = response.version
+        findings = await asyncio.to_thread(self._examined, peer, response)
+        await asyncio.to_thread(self._noticed, peer.name, skew, response.restored)
+        return findings, response
+
+    def _examined(self, peer: Peer, shown: HelloResponse | HelloRequest) -> hello.Findings:
+        lacking = shown.lacking if isinstance(shown, HelloResponse) else ()
+        with self._node.database.read() as connection:
+            findings = hello.examine(self._node, connection, peer, shown.positions, lacking, self._links)
+        if findings.notes:
+            self._node.writer.call(hello.keep_notes, findings.notes, WorkClass.REGISTRY, rows=len(findings.notes))
+        if findings.forks:
+            self._on_forks(peer.name, findings)
+        return findings
+
+    def _noticed(self, name: str, skew: float, restored: bool) -> None:  # noqa: FBT001 - a fact, not a switch
+        link = self._links.of(name)
+        link.clock_skew = skew
+        link.peer_restored = restored
+        self._on_skew(name, skew)
+
+    def answer(self, peer: Peer, request: HelloRequest) -> HelloResponse:
+        """Answer a peer's hello. What it shows of our own logs is looked at, and healed by our own next hello.
+
+        Raises:
+            NotYouError: It is not for this node, or not by the caller.
+        """
+        if (request.federation, request.node, request.to) != (self._node.federation, peer.name, self._node.name):
+            raise NotYouError
+        now = self._node.clock()
+        findings = self._examined(peer, request)
+        link = self._links.of(peer.name)
+        if findings.restored or findings.unknown:
+            # Our own session is void: the next delivery says hello, finds the same, and heals.
+            link.given = None
+            self._status.fetching()
+        self._noticed(peer.name, (micros_of(request.at) - micros(now)) / 1e6, request.restored)
+        with self._node.database.read() as connection:
+            return hello.answer(
+                self._node,
+                connection,
+                peer,
+                request,
+                self._links.issue(peer.name),
+                now,
+                restored=self._status.restored,
+            )
+
+    def _peer(self, name: str) -> Peer:
+        peer = self._node.peers.get(name)
+        if peer is None or name not in self._ports:
+            raise PeerAwayError(f"{name} is not known")
+        return peer

@@ -1,0 +1,106 @@
+"""In which state the node is, and what it may do in it (architecture §3, Recovering)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection, delete, insert, select
+
+from exchange.storage import schema
+from exchange.storage.transaction import Transaction
+from exchange.v1.operation_service_pb2 import NodeState
+
+RESTORED = "restored"
+"""Set by ``db restore``, and when a hello shows it; cleared when the node has healed."""
+
+UNACKNOWLEDGED = "unacknowledged"
+"""Set when the node has healed; the security officer's acknowledgement clears it."""
+
+
+def read_flag(connection: Connection, key: str) -> str:
+    """A value of the node's state; empty when it is not set."""
+    table = schema.node_state.c
+    return connection.execute(select(table.value).where(table.key == key)).scalar() or ""
+
+
+def set_flags(tx: Transaction, payloads: Sequence[tuple[str, str]]) -> list[None]:
+    """Set values of the node's state; an empty one removes it."""
+    table = schema.node_state
+    for key, value in payloads:
+        tx.connection.execute(delete(table).where(table.c.key == key))
+        if value:
+            tx.connection.execute(insert(table), [{"key": key, "value": value}])
+    return [None] * len(payloads)
+
+
+class NodeStatus:
+    """The node's state.
+
+    Args:
+        peers: Gives the names of all peers.
+        restored: The database was restored and has not healed.
+        unacknowledged: The node has healed, and nobody acknowledged it.
+    """
+
+    def __init__(self, peers: Callable[[], Sequence[str]], *, restored: bool, unacknowledged: bool) -> None:
+        self._peers = peers
+        self._lock = threading.Lock()
+        self._greeted: set[str] = set()
+        self._fetching = False
+        self._restored = restored
+        self._unacknowledged = unacknowledged
+
+    @property
+    def state(self) -> NodeState.ValueType:
+        """What status shows."""
+        with self._lock:
+            if self._fetching:
+                return NodeState.NODE_STATE_FETCHING
+            if self._unacknowledged:
+                return NodeState.NODE_STATE_AWAITING_ACKNOWLEDGEMENT
+            if not self._greeted.issuperset(self._peers()):
+                return NodeState.NODE_STATE_AWAITING_HELLO
+            return NodeState.NODE_STATE_SERVING
+
+    @property
+    def restored(self) -> bool:
+        """Whether the node says in hello that it was restored and has not healed."""
+        return self._restored or self._fetching
+
+    def may_sign(self, peer: str) -> bool:
+        """Whether checkpoints may be signed towards a peer: only behind a hello of this process."""
+        with self._lock:
+            return peer in self._greeted and not self._fetching
+
+    def may_apply(self) -> bool:
+        """Whether registers may change."""
+        return not self._fetching
+
+    def may_cosign(self) -> bool:
+        """Whether a peer's log may be cosigned."""
+        return not self._fetching
+
+    def greeted(self, peer: str) -> None:
+        """A hello showed that what the peer cosigned is a prefix of our log."""
+        with self._lock:
+            self._greeted.add(peer)
+
+    def fetching(self) -> None:
+        """The node was restored: until it has healed it neither submits, signs, cosigns nor applies."""
+        with self._lock:
+            self._fetching = True
+            self._restored = True
+            self._greeted.clear()
+
+    def healed(self, *, acknowledge: bool) -> None:
+        """The node has its own entries back."""
+        with self._lock:
+            self._fetching = False
+            self._restored = False
+            self._unacknowledged = self._unacknowledged or acknowledge
+
+    def acknowledged(self) -> None:
+        """The security officer looked at the agencies."""
+        with self._lock:
+            self._unacknowledged = False

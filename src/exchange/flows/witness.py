@@ -1,0 +1,175 @@
+"""Witnessing: peers cosign the heads of our journal and local log, and we theirs. A head only ever grows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from exchange.crypto.ed25519 import verify_cosignature, verify_note
+from exchange.flows.context import Node, Peer
+from exchange.flows.deliver import Hello
+from exchange.flows.links import Links
+from exchange.flows.mirror import NotYourLogError
+from exchange.flows.peer_port import PeerAwayError, PeerPort, PeerRefusedError
+from exchange.flows.status import NodeStatus
+from exchange.storage import log_store, schema
+from exchange.storage.log_store import StoredCheckpoint
+from exchange.storage.transaction import LogHead, Transaction
+from exchange.storage.writer import WorkClass
+from exchange.tlog.checkpoint import Checkpoint
+from exchange.tlog.errors import LogFormatError
+from exchange.tlog.origin import LogName, OriginUse
+from exchange.tlog.tree import consistency_proof, verify_consistency
+from exchange.v1.relay_service_pb2 import CosignJournalRequest, CosignJournalResponse
+
+WITNESS_SECONDS = 10.0
+"""How often a grown journal or local log is shown to each peer: bounds what a restore can lose unnoticed."""
+
+_USES = ("journal", "local")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    origin: str
+    peer: str
+    old_size: int
+    checkpoint: Checkpoint
+    note: bytes
+
+
+class WitnessFlow:
+    """Answers ``CosignJournal``: "I saw this head; it extends the last one"."""
+
+    def __init__(self, node: Node, links: Links, on_contradiction: Callable[[str, str, str], None]) -> None:
+        self._node = node
+        self._links = links
+        self._on_contradiction = on_contradiction
+
+    def cosign(self, peer: Peer, request: CosignJournalRequest, now: datetime) -> CosignJournalResponse:
+        """Witness one head.
+
+        Raises:
+            NotYourLogError: Not a journal or local log of the caller, or not signed by its key.
+        """
+        origin = request.checkpoint.split(b"\n", 1)[0].decode("utf-8", "replace")
+        try:
+            name = LogName.parse(origin)
+        except LogFormatError as error:
+            raise NotYourLogError from error
+        key = peer.log_keys.get(origin)
+        if name.node != peer.name or name.domain != self._node.federation or name.use is OriginUse.OUTBOUND:
+            raise NotYourLogError
+        checkpoint = verify_note(request.checkpoint, key) if key else None
+        if checkpoint is None or not self._links.is_current(peer.name, request.session):
+            raise NotYourLogError
+        with self._node.database.read() as connection:
+            last = connection.execute(
+                select(schema.witnessed).where(schema.witnessed.c.origin == origin)
+            ).first()
+        size, root = (last.size, last.root) if last else (0, b"")
+        answer = CosignJournalResponse(size=size, last_note=last.note if last else b"")
+        if checkpoint.size < size or request.old_size != size:
+            return answer
+        if size and not verify_consistency(size, checkpoint.size, list(request.proof), root, checkpoint.root):
+            self._on_contradiction(peer.name, origin, "FORK")
+            return answer
+        note = self._node.keys.witness.cosign(request.checkpoint, int(now.timestamp()))
+        seen = _Seen(origin=origin, peer=peer.name, old_size=size, checkpoint=checkpoint, note=note)
+        if self._node.writer.call(_store_seen, seen, WorkClass.REGISTRY):
+            return CosignJournalResponse(note=note, size=checkpoint.size, last_note=note)
+        return answer
+
+
+def _store_seen(tx: Transaction, payloads: Sequence[_Seen]) -> list[bool]:
+    table = schema.witnessed
+    answers = []
+    for seen in payloads:
+        known = tx.connection.execute(select(table.c.size).where(table.c.origin == seen.origin)).scalar() or 0
+        answers.append(known == seen.old_size)
+        if known != seen.old_size:
+            continue
+        tx.connection.execute(delete(table).where(table.c.origin == seen.origin))
+        row = {"size": seen.checkpoint.size, "root": seen.checkpoint.root, "note": seen.note}
+        tx.connection.execute(insert(table), [{"origin": seen.origin, "peer": seen.peer} | row])
+    return answers
+
+
+class WitnessLoop:
+    """Has our journal and local log witnessed by one peer."""
+
+    def __init__(self, node: Node, peer: str, port: PeerPort, hello: Hello, status: NodeStatus) -> None:
+        self._node = node
+        self._peer = peer
+        self._port = port
+        self._hello = hello
+        self._status = status
+
+    async def run(self) -> None:
+        """Show grown heads until cancelled; a peer that is away is asked again at the next turn."""
+        while True:
+            try:
+                await self.once()
+            except (PeerAwayError, PeerRefusedError):
+                pass
+            await asyncio.sleep(WITNESS_SECONDS)
+
+    async def once(self) -> None:
+        """Show every head that grew."""
+        link = await self._hello(self._peer)
+        if not self._status.may_sign(self._peer) or link.given is None:
+            return
+        for use in _USES:
+            asked = await asyncio.to_thread(self._prepare, use, link.given)
+            if asked is None:
+                continue
+            log, request = asked
+            response = await self._port.cosign_journal(request)
+            await asyncio.to_thread(self._take, log, request, response)
+
+    def _prepare(self, use: str, session: bytes) -> tuple[LogHead, CosignJournalRequest] | None:
+        with self._node.database.read() as connection:
+            log = log_store.current(connection, use)
+            peer = self._node.peers.get(self._peer)
+            if log is None or peer is None:
+                return None
+            last = log_store.last_checkpoint(connection, log.id, peer.witness_key.name)
+            old = last.size if last else 0
+            if log.size <= old:
+                return None
+            return log, self._request(connection, log, old, session)
+
+    def _request(self, connection: Connection, log: LogHead, old: int, session: bytes) -> CosignJournalRequest:
+        proof = consistency_proof(old, log.size, log_store.node_reader(connection, log.id)) if old else []
+        checkpoint = Checkpoint(log.origin, log.size, log_store.root(connection, log, log.size))
+        note = self._node.keys.log_signer(log.origin).sign_checkpoint(checkpoint)
+        return CosignJournalRequest(checkpoint=note, old_size=old, proof=proof, session=session)
+
+    def _take(self, log: LogHead, request: CosignJournalRequest, response: CosignJournalResponse) -> None:
+        peer = self._node.peers.get(self._peer)
+        note = response.note or response.last_note
+        if peer is None or not note:
+            return
+        checkpoint = verify_note(note, self._node.keys.log_signer(log.origin).key)
+        time = verify_cosignature(note, peer.witness_key)
+        if checkpoint is None or time is None:
+            return
+        with self._node.database.read() as connection:
+            now = log_store.head_by_id(connection, log.id)
+            agrees = (
+                now is not None
+                and checkpoint.size <= now.size
+                and log_store.root(connection, now, checkpoint.size) == checkpoint.root
+            )
+        if agrees:
+            stored = StoredCheckpoint(checkpoint.size, peer.witness_key.name, note, time * 1_000_000)
+            self._node.writer.call(_store_witnessed, (log.id, stored), WorkClass.BACKGROUND)
+
+
+def _store_witnessed(tx: Transaction, payloads: Sequence[tuple[int, StoredCheckpoint]]) -> list[None]:
+    for log_id, note in payloads:
+        log_store.store_checkpoints(tx, log_id, [note])
+    return [None] * len(payloads)

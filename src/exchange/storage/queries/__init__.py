@@ -1,0 +1,1 @@
+"""Reading for those who ask: set-based, bounded, and never more than one page of anything."""

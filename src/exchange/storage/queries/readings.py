@@ -1,0 +1,186 @@
+"""Blocks of readings: stations by skipping along the index, blocks of one station newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, func, or_, select
+
+from exchange.storage import schema
+from exchange.storage.queries.records import AreaLimit
+
+_T = schema.blocks.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRow:
+    """One block: a factor of one record.
+
+    Attributes:
+        outcome: Of this node's decision about the record; 0 for own records.
+        decision: As the register keeps it.
+        effective: The record counts as what its origin states now.
+    """
+
+    seq: int
+    origin: str
+    station: str
+    medium: str
+    interval: int
+    factor: str
+    first_time: int
+    last_time: int
+    record_id: bytes
+    revision: int
+    area: str
+    series: bytes
+    outcome: int
+    decision: str
+    effective: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationRow:
+    """A station of one origin with its newest block.
+
+    Attributes:
+        factors: Factors that it stated, in order.
+    """
+
+    origin: str
+    station: str
+    medium: str
+    area: str
+    factors: tuple[str, ...]
+    last_time: int
+    record_id: bytes
+    revision: int
+
+
+def station_names(connection: Connection, after: str, limit: int) -> list[str]:
+    """Names of stations beyond one, in order: the index is skipped along, one step for each station."""
+    first = select(func.min(_T.station).label("station")).where(_T.station > after)
+    found = first.cte("found", recursive=True)
+    inner = schema.blocks.alias("inner")
+    following = select(func.min(inner.c.station)).where(inner.c.station > found.c.station).scalar_subquery()
+    found = found.union_all(select(following).where(found.c.station.is_not(None)))
+    query = select(found.c.station).where(found.c.station.is_not(None)).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def station(connection: Connection, origin: str, name: str) -> StationRow | None:
+    """One station of one origin: its factors by skipping along the index, details from its newest block."""
+    factors: list[str] = []
+    newest = None
+    factor = ""
+    while True:
+        found = connection.execute(
+            select(func.min(_T.factor)).where(_T.station == name, _T.factor > factor)
+        ).scalar()
+        if found is None:
+            break
+        factor = str(found)
+        row = connection.execute(
+            select(_T.medium, _T.area, _T.last_time, _T.record_id, _T.revision)
+            .where(_T.station == name, _T.factor == factor, _T.origin == origin)
+            .order_by(_T.last_time.desc(), _T.seq.desc())
+            .limit(1)
+        ).first()
+        if row is not None:
+            factors.append(factor)
+            if newest is None or row.last_time > newest.last_time:
+                newest = row
+    if newest is None:
+        return None
+    return StationRow(
+        origin=origin,
+        station=name,
+        medium=newest.medium,
+        area=newest.area,
+        factors=tuple(factors),
+        last_time=newest.last_time,
+        record_id=newest.record_id,
+        revision=newest.revision,
+    )
+
+
+def factors_of(connection: Connection, name: str) -> list[str]:
+    """Factors of a station, of every origin, in order."""
+    found: list[str] = []
+    while True:
+        factor = connection.execute(
+            select(func.min(_T.factor)).where(_T.station == name, _T.factor > (found[-1] if found else ""))
+        ).scalar()
+        if factor is None:
+            return found
+        found.append(str(factor))
+
+
+def blocks(
+    connection: Connection,
+    name: str,
+    factor: str,
+    *,
+    origin: str,
+    interval: int,
+    since: int | None,
+    until: int | None,
+    before: int | None,
+    areas: AreaLimit | None,
+    limit: int,
+) -> list[BlockRow]:
+    """Blocks of one station and factor, newest last time first.
+
+    Args:
+        since: Only blocks that end at or after this instant.
+        until: Only blocks that begin before this instant.
+        before: Only blocks whose last time is at most this: where a page goes on.
+        areas: Areas that may be read; None means any.
+    """
+    record = schema.records.c
+    query = (
+        select(schema.blocks, record.outcome, record.decision, record.newest.label("effective"))
+        .join(
+            schema.records,
+            and_(
+                record.record_id == _T.record_id, record.origin == _T.origin, record.revision == _T.revision
+            ),
+        )
+        .where(_T.station == name, _T.factor == factor, record.tombstone == "")
+    )
+    if origin:
+        query = query.where(_T.origin == origin)
+    if interval:
+        query = query.where(_T.interval == interval)
+    if since is not None:
+        query = query.where(_T.last_time >= since)
+    if until is not None:
+        query = query.where(_T.first_time < until)
+    if before is not None:
+        query = query.where(_T.last_time <= before)
+    if areas is not None:
+        tests = [func.substr(_T.area, 1, len(each)) == each for each in areas.prefixes]
+        tests.append(_T.area.in_(areas.codes))
+        query = query.where(or_(*tests))
+    rows = connection.execute(query.order_by(_T.last_time.desc(), _T.seq.desc()).limit(limit))
+    return [
+        BlockRow(**{**row._mapping, "effective": bool(row.effective)})  # noqa: SLF001 - SQLAlchemy's public name
+        for row in rows
+    ]
+
+
+def bodies(connection: Connection, records: Sequence[tuple[str, bytes, int]]) -> dict[tuple[str, bytes, int], bytes]:
+    """Bodies of records by (origin, record id, revision); those erased or missing are left out."""
+    record, entry = schema.records.c, schema.entries.c
+    wanted = set(records)
+    query = (
+        select(record.origin, record.record_id, record.revision, entry.body)
+        .join(schema.entries, and_(entry.log_id == record.log_id, entry.idx == record.idx))
+        .where(record.record_id.in_(sorted({each[1] for each in wanted})), record.tombstone == "")
+    )
+    return {
+        (row.origin, row.record_id, row.revision): row.body
+        for row in connection.execute(query)
+        if row.body is not None and (row.origin, row.record_id, row.revision) in wanted
+    }

@@ -1,0 +1,208 @@
+"""Register rows of records, as lists and watchers ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, or_, select
+
+from exchange.storage import schema
+
+_T = schema.records.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """One register row of a record.
+
+    Attributes:
+        replaced: A higher revision, or another live record, has taken its place.
+    """
+
+    seq: int
+    origin: str
+    record_id: bytes
+    revision: int
+    kind: int
+    log_id: int
+    idx: int
+    logged_at: int
+    mirrored_at: int | None
+    natural_key: str
+    subject: str
+    area: str
+    authority: str
+    level: int
+    state: int
+    year: int
+    sort_on: str
+    outcome: int
+    decision_revision: int
+    decision: str
+    newest: bool
+    tombstone: str
+    tombstone_on: str
+    replaced: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AreaLimit:
+    """Areas of one kind that may be read.
+
+    Attributes:
+        prefixes: Leading characters of area codes.
+        codes: Whole codes beside them, as abolished ones whose area goes on below a prefix.
+    """
+
+    prefixes: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFilter:
+    """What a list asks for; empty and 0 mean all.
+
+    Attributes:
+        readable: Kinds that may be read, each with its areas; None means any area.
+        area: Prefix of 2, 4 or 6 characters.
+        include_replaced: Also rows whose place was taken.
+    """
+
+    readable: Mapping[int, AreaLimit | None] = field(default_factory=dict)
+    kind: int = 0
+    origin: str = ""
+    subject: str = ""
+    area: AreaLimit | None = None
+    outcome: int = 0
+    level: int = 0
+    state: int = 0
+    year: int = 0
+    include_replaced: bool = False
+
+
+def _replaced() -> ColumnElement[bool]:
+    higher = schema.records.alias("higher")
+    other = schema.records.alias("other")
+    return or_(
+        and_(
+            _T.newest.is_(False),
+            exists().where(
+                higher.c.record_id == _T.record_id,
+                higher.c.origin == _T.origin,
+                higher.c.revision > _T.revision,
+                higher.c.newest.is_(True),
+            ),
+        ),
+        exists().where(
+            other.c.supersedes == _T.record_id,
+            other.c.origin == _T.origin,
+            other.c.newest.is_(True),
+            other.c.tombstone == "",
+        ),
+    )
+
+
+_COLUMNS = tuple(_T[name] for name in RecordRow.__dataclass_fields__ if name != "replaced")
+_REPLACED = _replaced()
+
+
+def _query() -> Select[tuple[object, ...]]:
+    return select(*_COLUMNS, _REPLACED.label("replaced"))
+
+
+def _rows(connection: Connection, query: Select[tuple[object, ...]]) -> list[RecordRow]:
+    return [
+        RecordRow(**{**row._mapping, "replaced": bool(row.replaced)})  # noqa: SLF001 - SQLAlchemy's public name
+        for row in connection.execute(query)
+    ]
+
+
+def _in_area(limit: AreaLimit) -> ColumnElement[bool]:
+    tests: list[ColumnElement[bool]] = [func.substr(_T.area, 1, len(each)) == each for each in limit.prefixes]
+    if limit.codes:
+        tests.append(_T.area.in_(limit.codes))
+    return or_(false(), *tests)
+
+
+def _readable(readable: Mapping[int, AreaLimit | None]) -> ColumnElement[bool]:
+    tests: list[ColumnElement[bool]] = []
+    everywhere = [kind for kind, limit in readable.items() if limit is None]
+    if everywhere:
+        tests.append(_T.kind.in_(everywhere))
+    for kind, limit in readable.items():
+        if limit is not None:
+            # Erasing takes the area too; that something was erased is no secret of an area.
+            tests.append(and_(_T.kind == kind, or_(_in_area(limit), _T.tombstone == "ERASED")))
+    return or_(false(), *tests)
+
+
+def _filtered(query: Select[tuple[object, ...]], wanted: RecordFilter) -> Select[tuple[object, ...]]:
+    query = query.where(_readable(wanted.readable))
+    for column, value in (
+        (_T.kind, wanted.kind),
+        (_T.origin, wanted.origin),
+        (_T.subject, wanted.subject),
+        (_T.outcome, wanted.outcome),
+        (_T.level, wanted.level),
+        (_T.state, wanted.state),
+        (_T.year, wanted.year),
+    ):
+        if value:
+            query = query.where(column == value)
+    if wanted.area is not None:
+        query = query.where(_in_area(wanted.area))
+    if not wanted.include_replaced:
+        query = query.where(~_REPLACED)
+    return query
+
+
+def page(connection: Connection, wanted: RecordFilter, *, before: int | None, limit: int) -> list[RecordRow]:
+    """Rows below a number, newest change first."""
+    query = _filtered(_query(), wanted)
+    if before is not None:
+        query = query.where(_T.seq < before)
+    return _rows(connection, query.order_by(_T.seq.desc()).limit(limit))
+
+
+def changed_after(
+    connection: Connection, kinds: Sequence[int], *, after: int, until: int, limit: int
+) -> list[RecordRow]:
+    """Rows of some kinds that changed beyond a number, oldest change first; what may be read is the caller's to say."""
+    query = _query().where(_T.seq > after, _T.seq <= until, _T.kind.in_(list(kinds)))
+    return _rows(connection, query.order_by(_T.seq).limit(limit))
+
+
+def newest_seq(connection: Connection) -> int:
+    """Number of the newest row change; 0 when there is none."""
+    return connection.execute(select(func.max(_T.seq))).scalar() or 0
+
+
+def of_record(connection: Connection, origin: str, record_id: bytes, revision: int) -> RecordRow | None:
+    """One revision of a record.
+
+    Args:
+        revision: 0 asks for the one that has effect, else for the highest.
+    """
+    query = _query().where(_T.origin == origin, _T.record_id == record_id)
+    if revision:
+        query = query.where(_T.revision == revision)
+    else:
+        query = query.order_by(_T.newest.desc(), _T.revision.desc())
+    found = _rows(connection, query.limit(1))
+    return found[0] if found else None
+
+
+def of_subject(connection: Connection, subject: str, kinds: Sequence[int], limit: int) -> list[RecordRow]:
+    """Live rows and tombstones about one subject, newest change first."""
+    query = _query().where(_T.subject == subject, _T.kind.in_(list(kinds)), _T.newest.is_(True), ~_REPLACED)
+    return _rows(connection, query.order_by(_T.seq.desc()).limit(limit))
+
+
+def with_natural_part(connection: Connection, part: str, kind: int, limit: int) -> list[RecordRow]:
+    """Live rows of a kind whose natural key has a part between two others, newest change first."""
+    inner = schema.records.alias("inner")
+    # Reads the index of natural keys alone, not the rows.
+    numbers = select(inner.c.seq).where(inner.c.natural_key.contains(f"|{part}|", autoescape=True))
+    query = _query().where(_T.seq.in_(numbers), _T.kind == kind, _T.newest.is_(True))
+    return _rows(connection, query.order_by(_T.seq.desc()).limit(limit))
