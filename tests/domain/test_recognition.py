@@ -369,6 +369,8 @@ def test_the_edition_is_that_of_the_day_of_the_fact() -> None:
     assert edition_for([old, new], date(2025, 12, 31)) is old
     assert edition_for([old, new], date(2026, 1, 1)) is new
     assert edition_for([new], date(2020, 1, 1)) is None
+    endless = RuleSet.load(RULES.encode())
+    assert edition_for([new, endless], date(2026, 1, 1)) is edition_for([endless, new], date(2026, 1, 1)) is new
     assert old.digest != new.digest
 
 
