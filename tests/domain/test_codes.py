@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from stdnum.cn import uscc as oracle
 
@@ -133,6 +133,8 @@ def test_typing_is_taken_away_before_a_code_is_judged(typed: str, tables: Tables
 
 
 @given(st.text())
+@example("\u0390")
+@example("i\u200b\u0307")
 def test_normalising_twice_changes_nothing(text: str) -> None:
     """A normalised code stays as it is."""
     assert normalise(normalise(text)) == normalise(text)

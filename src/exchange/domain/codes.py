@@ -31,6 +31,7 @@ _CMA = re.compile(r"[0-9]{12}")
 _AREA = re.compile(r"[0-9]{4}(?:[0-9]{2}|X[0-9])")
 _OUTLET = re.compile(r"D[AW][0-9]{3}")
 _BLANKS = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]+")
+_UPPER = {ord(char): char.upper() for char in "abcdefghijklmnopqrstuvwxyz"}
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_VALUES = {char: value for value, char in enumerate(_USCC_ALPHABET)}
 _USCC_WEIGHTS = tuple(pow(3, position, 31) for position in range(17))
@@ -129,8 +130,13 @@ def load_accepted_codes(file: Row, overlay: Row | None = None) -> AcceptedCodes:
 
 
 def normalise(text: str) -> str:
-    """The code without what typing adds: NFKC, upper case, no blanks and no zero-width characters."""
-    return _BLANKS.sub("", unicodedata.normalize("NFKC", text)).upper()
+    """The code without what typing adds: NFKC, upper case, no blanks and no zero-width characters.
+
+    Only ASCII letters change their case: no code has others. NFKC comes again at the end, because what stood apart
+    may now compose; so normalising twice changes nothing.
+    """
+    bare = _BLANKS.sub("", unicodedata.normalize("NFKC", text))
+    return unicodedata.normalize("NFKC", bare.translate(_UPPER))
 
 
 def uscc_check_character(body: str) -> str:

@@ -60,7 +60,9 @@ class KindSpec:
 
 def normalise_document_no(text: str) -> str:
     """A document number for comparison: NFKC, every kind of bracket as 〔〕, no blanks. Never for display."""
-    return _BLANKS.sub("", unicodedata.normalize("NFKC", text).translate(_BRACKETS))
+    bare = _BLANKS.sub("", unicodedata.normalize("NFKC", text).translate(_BRACKETS))
+    # Again: what blanks held apart may now compose.
+    return bare if bare.isascii() else unicodedata.normalize("NFKC", bare)
 
 
 def _key(*parts: str) -> str:
