@@ -249,6 +249,38 @@ class GetStatusRequest(_message.Message):
 Global___GetStatusRequest: _TypeAlias = GetStatusRequest  # noqa: Y015
 
 @_typing.final
+class PeerStatus(_message.Message):
+    """What is known of a peer since its last hello."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PEER_FIELD_NUMBER: _builtins.int
+    LAST_HELLO_FIELD_NUMBER: _builtins.int
+    CLOCK_AHEAD_SECONDS_FIELD_NUMBER: _builtins.int
+    peer: _builtins.str
+    """Name."""
+    clock_ahead_seconds: _builtins.float
+    """Its clock minus ours at that hello, in seconds; positive when it is ahead."""
+    @_builtins.property
+    def last_hello(self) -> _timestamp_pb2.Timestamp:
+        """When the last hello with it succeeded; absent: never since this process started."""
+
+    def __init__(
+        self,
+        *,
+        peer: _builtins.str = ...,
+        last_hello: _timestamp_pb2.Timestamp | None = ...,
+        clock_ahead_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_hello", b"last_hello"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ahead_seconds", b"clock_ahead_seconds", "last_hello", b"last_hello", "peer", b"peer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PeerStatus: _TypeAlias = PeerStatus  # noqa: Y015
+
+@_typing.final
 class GetStatusResponse(_message.Message):
     """Answer to GetStatus."""
 
@@ -269,6 +301,7 @@ class GetStatusResponse(_message.Message):
     CERTIFICATE_DAYS_LEFT_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
     STARTED_AT_FIELD_NUMBER: _builtins.int
+    PEERS_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """Node."""
     domain: _builtins.str
@@ -309,6 +342,10 @@ class GetStatusResponse(_message.Message):
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When the process started."""
 
+    @_builtins.property
+    def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerStatus]:
+        """What is known of each peer."""
+
     def __init__(
         self,
         *,
@@ -327,10 +364,11 @@ class GetStatusResponse(_message.Message):
         certificate_days_left: _builtins.int = ...,
         counts: _abc.Iterable[Global___CountingRow] | None = ...,
         started_at: _timestamp_pb2.Timestamp | None = ...,
+        peers: _abc.Iterable[Global___PeerStatus] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "certificate_days_left", b"certificate_days_left", "counts", b"counts", "disk_free", b"disk_free", "domain", b"domain", "freshness", b"freshness", "journal_size", b"journal_size", "journal_witnessed", b"journal_witnessed", "lanes", b"lanes", "node", b"node", "quarantined", b"quarantined", "started_at", b"started_at", "state", b"state", "submissions", b"submissions", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "certificate_days_left", b"certificate_days_left", "counts", b"counts", "disk_free", b"disk_free", "domain", b"domain", "freshness", b"freshness", "journal_size", b"journal_size", "journal_witnessed", b"journal_witnessed", "lanes", b"lanes", "node", b"node", "peers", b"peers", "quarantined", b"quarantined", "started_at", b"started_at", "state", b"state", "submissions", b"submissions", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
