@@ -107,9 +107,9 @@ def _check_provenance(found: Findings, provenance: Provenance) -> None:
     if short and joined.isprintable() and not contains_resident_id(joined):
         return
     for number, value in enumerate(texts):
-        line, name = divmod(number, 3)
-        place = f"header.provenance.fields[{line}].{('field', 'source', 'rule')[name]}"
-        found.text(value, place, NAME_CHARACTERS, required=name == 0)
+        index, part = divmod(number, 3)
+        place = f"header.provenance.fields[{index}].{('field', 'source', 'rule')[part]}"
+        found.text(value, place, NAME_CHARACTERS, required=part == 0)
 
 
 def _check_attachments(found: Findings, attachments: Sequence[Attachment]) -> None:
