@@ -47,7 +47,7 @@ def choose_adapter(adapters: Mapping[str, Adapter], named: str, side: str, docum
         if adapter is None:
             raise DocumentRefused([Problem("ADAPTER_UNKNOWN", "adapter", named[:64])])
         return adapter
-    for name in sorted(adapters, key=lambda name: (adapters[name].side != side, name)):
+    for name in sorted(adapters, key=lambda name: (side not in (name, adapters[name].side), name)):
         if adapters[name].recognises(document):
             return adapters[name]
     raise DocumentRefused([Problem("DOCUMENT_NOT_RECOGNISED", "content", ", ".join(sorted(adapters)))])

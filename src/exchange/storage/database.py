@@ -17,6 +17,9 @@ READERS = 16
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process that holds the file (backup, checkpoint) before it gives up."""
 
+TRUNCATE_TIMEOUT_MS = 500
+"""How long emptying the WAL may hold the writer back while readers leave it."""
+
 PAGE_CACHE_KIB = 65_536
 """SQLite page cache of the writer: keeps the hot part of the indexes in memory."""
 
@@ -78,13 +81,26 @@ class Database:
             finally:
                 connection.rollback()
 
-    def checkpoint_wal(self) -> None:
-        """Move what is committed from the WAL into the database file. Called by a thread of its own."""
-        if self.is_sqlite:
-            with self._reader.connect() as connection:
-                cursor = connection.connection.cursor()
-                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
-                cursor.fetchall()
+    def checkpoint_wal(self, *, truncate: bool = False) -> None:
+        """Move what is committed from the WAL into the database file. Called by a thread of its own.
+
+        Args:
+            truncate: Also empty the WAL; the writer waits for it, and it for readers, both for
+                ``TRUNCATE_TIMEOUT_MS`` at most. If somebody is in the way, the WAL stays and nothing is lost.
+        """
+        if not self.is_sqlite:
+            return
+        with self._reader.connect() as connection:
+            cursor = connection.connection.cursor()
+            try:
+                if truncate:
+                    cursor.execute(f"PRAGMA busy_timeout={TRUNCATE_TIMEOUT_MS}").fetchall()
+                    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                else:
+                    cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            finally:
+                if truncate:
+                    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}").fetchall()
                 cursor.close()
 
     def dispose(self) -> None:
