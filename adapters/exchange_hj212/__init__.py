@@ -5,6 +5,7 @@ from __future__ import annotations
 from exchange_hj212.decode import DecodedPacket, decode, to_json
 from exchange_hj212.document import Part, cut, read_document, recognises
 from exchange_hj212.profiles import StationProfile, StationProfiles
+from exchange_hj212.samples import sample_profiles, samples
 from exchange_hj212.tables import CatalogueEntry
 from exchange_hj212.write import frame_bytes, write_document
 
@@ -19,6 +20,8 @@ __all__ = [
     "frame_bytes",
     "read_document",
     "recognises",
+    "sample_profiles",
+    "samples",
     "to_json",
     "write_document",
 ]

@@ -283,6 +283,9 @@ class FrameReader:
     def _headless(self, start: int, line: bytes, events: list[Event]) -> None:
         found = _KEY.search(line)
         segment = line[found.start() :].rstrip(_BLANK) if found else b""
+        # Without its checksum, which would tell about the password once that is masked.
+        if checksum := _CHECKSUM.search(segment, max(0, segment.find(b"CP=&&")) + 5):
+            segment = segment[: checksum.start() + 2]
         self._flush_run(events)
         events.append(
             Frame(
