@@ -12,8 +12,9 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from exchange.storage import log_store, schema
 from exchange.storage.log_store import StoredCheckpoint, StoredEntry
-from exchange.storage.submissions import Address, NewSubmission
+from exchange.storage.submissions import NewSubmission
 from exchange.storage.transaction import LogHead, NewEntry, Transaction
+from exchange.tlog.tree import leaf_hash
 
 PAGE = 512
 """Rows moved at once inside the transaction: bounds memory, not the transaction."""
@@ -94,7 +95,7 @@ def adopt(tx: Transaction, adopted: Sequence[AdoptedLog]) -> None:
         log_store.store_checkpoints(tx, log.id, each.notes)
         _rebuild(tx, each)
         for entry in each.again:
-            _append_again(tx, log.id, entry)
+            append_again(tx, log.id, entry, moved_from=log.id)
         tx.connection.execute(delete(schema.moved_entries).where(schema.moved_entries.c.log_id == -log.id))
 
 
@@ -155,18 +156,17 @@ def _rebuild(tx: Transaction, each: AdoptedLog) -> None:
         )
 
 
-def _append_again(tx: Transaction, log_id: int, entry: StoredEntry) -> None:
-    """The same bytes behind what was fetched; the submission points at its new place."""
+def append_again(tx: Transaction, log_id: int, entry: StoredEntry, *, moved_from: int) -> None:
+    """The same bytes at the end of a log; the submission points at its new place."""
     table = schema.submissions
-    index = tx.append(log_id, [NewEntry(entry.entry, NewEntry.of(entry.entry).leaf, entry.salt, entry.body, entry.submission)])
+    again = NewEntry(entry.entry, leaf_hash(entry.entry), entry.salt, entry.body, entry.submission)
+    index = tx.append(log_id, [again])
     if entry.submission is None:
         return
     row = tx.connection.execute(select(table.c.addresses).where(table.c.seq == entry.submission)).first()
     if row is not None:
-        others = [part for part in row.addresses.split(",") if part and part.split(":")[0] != str(log_id)]
-        address = Address(log_id, index)
-        others.append(f"{address.log_id}:{address.index}")
+        others = [part for part in row.addresses.split(",") if part and part.split(":")[0] != str(moved_from)]
+        others.append(f"{log_id}:{index}")
         tx.connection.execute(
             update(table).where(table.c.seq == entry.submission).values(addresses=",".join(others))
         )
-

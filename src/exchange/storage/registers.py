@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, select
+from sqlalchemy import Connection, Table, and_, bindparam, delete, func, select
 
 from exchange.storage import schema
 from exchange.storage.transaction import Transaction
@@ -206,3 +206,10 @@ def keys_of(connection: Connection) -> dict[tuple[str, str], Any]:
 def next_indices(connection: Connection) -> dict[int, int]:
     """For each log, the index that apply reads next."""
     return dict(connection.execute(select(schema.cursors.c.log_id, schema.cursors.c.next)).tuples().all())
+
+
+def count_waiting(connection: Connection, log_id: int, token: str) -> int:
+    """Deferred entries of a log that wait for one thing."""
+    table = schema.waits
+    query = select(func.count()).select_from(table).where(table.c.log_id == log_id, table.c.token == token)
+    return connection.execute(query).scalar() or 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from exchange.storage import schema
 from exchange.storage.queries.records import AreaLimit
@@ -63,8 +63,10 @@ def station_names(connection: Connection, after: str, limit: int) -> list[str]:
     first = select(func.min(_T.station).label("station")).where(_T.station > after)
     found = first.cte("found", recursive=True)
     inner = schema.blocks.alias("inner")
-    following = select(func.min(inner.c.station)).where(inner.c.station > found.c.station).scalar_subquery()
-    found = found.union_all(select(following).where(found.c.station.is_not(None)))
+    following = (
+        select(func.min(inner.c.station)).where(inner.c.station > found.c.station).correlate(found).scalar_subquery()
+    )
+    found = found.union_all(select(following).select_from(found).where(found.c.station.is_not(None)))
     query = select(found.c.station).where(found.c.station.is_not(None)).limit(limit)
     return list(connection.execute(query).scalars())
 
@@ -117,52 +119,61 @@ def factors_of(connection: Connection, name: str) -> list[str]:
         found.append(str(factor))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockFilter:
+    """Which blocks of a station are asked for.
+
+    Attributes:
+        origin: Empty means all.
+        interval: 0 means all.
+        since: Only blocks that end at or after this instant, in microseconds.
+        until: Only blocks that begin at or before this instant.
+        areas: Areas that may be read; None means any.
+    """
+
+    origin: str = ""
+    interval: int = 0
+    since: int | None = None
+    until: int | None = None
+    areas: AreaLimit | None = None
+
+
 def blocks(
-    connection: Connection,
-    name: str,
-    factor: str,
-    *,
-    origin: str,
-    interval: int,
-    since: int | None,
-    until: int | None,
-    before: int | None,
-    areas: AreaLimit | None,
-    limit: int,
+    connection: Connection, name: str, factor: str, wanted: BlockFilter, after: tuple[int, int] | None, limit: int
 ) -> list[BlockRow]:
     """Blocks of one station and factor, newest last time first.
 
     Args:
-        since: Only blocks that end at or after this instant.
-        until: Only blocks that begin before this instant.
-        before: Only blocks whose last time is at most this: where a page goes on.
-        areas: Areas that may be read; None means any.
+        after: (last time, number) of the last block that was seen; None begins.
     """
-    record = schema.records.c
+    record, other = schema.records.c, schema.records.alias("other").c
+    superseded = exists().where(
+        other.supersedes == record.record_id,
+        other.origin == record.origin,
+        other.newest.is_(True),
+        other.tombstone == "",
+    )
+    same_record = and_(record.record_id == _T.record_id, record.origin == _T.origin, record.revision == _T.revision)
+    effective = and_(record.newest.is_(True), ~superseded).label("effective")
     query = (
-        select(schema.blocks, record.outcome, record.decision, record.newest.label("effective"))
-        .join(
-            schema.records,
-            and_(
-                record.record_id == _T.record_id, record.origin == _T.origin, record.revision == _T.revision
-            ),
-        )
+        select(schema.blocks, record.outcome, record.decision, effective)
+        .join(schema.records, same_record)
         .where(_T.station == name, _T.factor == factor, record.tombstone == "")
     )
-    if origin:
-        query = query.where(_T.origin == origin)
-    if interval:
-        query = query.where(_T.interval == interval)
-    if since is not None:
-        query = query.where(_T.last_time >= since)
-    if until is not None:
-        query = query.where(_T.first_time < until)
-    if before is not None:
-        query = query.where(_T.last_time <= before)
-    if areas is not None:
-        tests = [func.substr(_T.area, 1, len(each)) == each for each in areas.prefixes]
-        tests.append(_T.area.in_(areas.codes))
-        query = query.where(or_(*tests))
+    if wanted.origin:
+        query = query.where(_T.origin == wanted.origin)
+    if wanted.interval:
+        query = query.where(_T.interval == wanted.interval)
+    if wanted.since is not None:
+        query = query.where(_T.last_time >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(_T.first_time <= wanted.until)
+    if wanted.areas is not None:
+        tests = [func.substr(_T.area, 1, len(each)) == each for each in wanted.areas.prefixes]
+        query = query.where(or_(_T.area.in_(wanted.areas.codes), *tests))
+    if after is not None:
+        last_time, seq = after
+        query = query.where(_T.last_time <= last_time, or_(_T.last_time < last_time, _T.seq < seq))
     rows = connection.execute(query.order_by(_T.last_time.desc(), _T.seq.desc()).limit(limit))
     return [
         BlockRow(**{**row._mapping, "effective": bool(row.effective)})  # noqa: SLF001 - SQLAlchemy's public name

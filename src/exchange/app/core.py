@@ -1,0 +1,297 @@
+"""A node without its doors: the flows, their loops, and how they tell each other that something happened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import structlog
+from sqlalchemy import select
+
+from exchange.crypto.envelope_verifier import SigningChain
+from exchange.flows import bootstrap
+from exchange.flows.apply.loop import ApplyLoop
+from exchange.flows.apply.replay import write_replayed
+from exchange.flows.context import Node, Peer
+from exchange.flows.deliver import LaneSender
+from exchange.flows.fetch import fetch_entries
+from exchange.flows.hello import Findings
+from exchange.flows.lanes import MIRROR_STOP, LaneControl
+from exchange.flows.links import Links
+from exchange.flows.mirror import MirrorFlow, chains_of
+from exchange.flows.peer_port import PeerPort
+from exchange.flows.recover import REPLAYING, RecoverFlow, load_recorded
+from exchange.flows.session import HelloFlow
+from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
+from exchange.flows.submit import LANE_NAMES, SubmitFlow
+from exchange.flows.witness import WitnessFlow, WitnessLoop
+from exchange.storage import registers, schema
+from exchange.storage.registers import Change
+from exchange.storage.writer import WorkClass
+from exchange.tlog.note import VerifierKey
+from exchange.tlog.origin import LogName
+from exchange.v1.journal_pb2 import GrantChanged
+from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyUse
+from exchange.v1.relay_service_pb2 import (
+    CosignJournalRequest,
+    CosignJournalResponse,
+    DeliverRequest,
+    DeliverResponse,
+    FetchEntriesRequest,
+    FetchEntriesResponse,
+    HelloRequest,
+    HelloResponse,
+)
+
+log = structlog.get_logger("exchange.core")
+
+SKEW_LIMIT_SECONDS = 30.0
+"""Clocks further apart than this raise an alarm: signatures are judged by time."""
+
+
+class AlarmBell(Protocol):
+    """Where alarms are raised and cleared; called from any thread, never blocks."""
+
+    def raise_(self, code: str, about: str, detail: str) -> None:
+        """Open an alarm, or see it again."""
+        ...
+
+    def clear(self, code: str, about: str) -> None:
+        """The condition is gone."""
+        ...
+
+
+class Core:
+    """One node's flows and loops.
+
+    Args:
+        node: The node.
+        ports: A port for each peer.
+        alarms: Where alarms go.
+        grant: Takes a replayed change of grants; the new register row, or None when the agency is gone.
+        admit: Says for a lane why it takes nothing now, or None.
+        on_retry: Called with (peer, lane name, reason) for each failed try.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        ports: Mapping[str, PeerPort],
+        alarms: AlarmBell,
+        *,
+        grant: Callable[[GrantChanged], Change | None] = lambda changed: None,
+        on_retry: Callable[[str, str, str], None] = lambda peer, lane, reason: None,
+        admit: Callable[[int], object] = lambda lane: None,
+    ) -> None:
+        self.node = node
+        self.ports = dict(ports)
+        self._alarms = alarms
+        self._grant_row = grant
+        self._on_retry = on_retry
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        bootstrap.open_logs(node)
+        self._load_keys()
+        with node.database.read() as connection:
+            restored = bool(read_flag(connection, RESTORED))
+            unacknowledged = bool(read_flag(connection, UNACKNOWLEDGED))
+            self._replaying = bool(read_flag(connection, REPLAYING))
+        self.links = Links()
+        self.status = NodeStatus(node.peers.names, restored=restored, unacknowledged=unacknowledged)
+        self.apply = ApplyLoop(
+            node,
+            allowed=self.status.may_apply,
+            on_keys=self._keys_changed,
+            on_note=self._noted,
+            on_error=lambda error: log.error("apply.failed", error=type(error).__name__, detail=str(error)[:200]),
+        )
+        self.apply.recorded = load_recorded(node)
+        self.submit = SubmitFlow(node, admit=admit)  # type: ignore[arg-type]
+        self.mirror = MirrorFlow(
+            node,
+            self.links,
+            may_cosign=self.status.may_cosign,
+            on_contradiction=self._contradicted,
+            on_bodies=self.apply.wake,
+        )
+        self.witness = WitnessFlow(node, self.links, self._contradicted)
+        self.recover = RecoverFlow(
+            node, self.status, self.apply, on_restored=self._restored, grant=self._take_grant
+        )
+        self.hello = HelloFlow(
+            node,
+            self.links,
+            self.status,
+            self.ports,
+            recover=self.recover.recover,
+            on_forks=self._forked,
+            on_both_restored=self._both_restored,
+            on_skew=self._skewed,
+        )
+        self.senders = {
+            (peer, lane): LaneSender(
+                node,
+                peer,
+                lane,
+                self.ports[peer],
+                self.hello.ensure,
+                may_sign=lambda peer=peer: self.status.may_sign(peer),  # type: ignore[misc]
+                on_stop=self._stopped,
+                on_try=self._tried,
+            )
+            for peer in node.peers.names()
+            if peer in self.ports
+            for lane in LANE_NAMES
+        }
+        self.lanes = LaneControl(node, self.links, self.senders, self._nudge)
+        self._apply_thread = threading.Thread(target=self.apply.run, name="apply", daemon=True)
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start every loop."""
+        self._loop = asyncio.get_running_loop()
+        if self._replaying:
+            await asyncio.to_thread(self.recover.finish)
+        self._apply_thread.start()
+        for (peer, lane), sender in self.senders.items():
+            self._tasks.append(asyncio.create_task(sender.run(), name=f"deliver {peer} {LANE_NAMES[lane]}"))
+        for peer, port in self.ports.items():
+            witness = WitnessLoop(self.node, peer, port, self.hello.ensure, self.status)
+            self._tasks.append(asyncio.create_task(witness.run(), name=f"witness {peer}"))
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
+
+    async def stop(self) -> None:
+        """Stop the loops; what is under way is finished or repeated after the next start."""
+        self.node.stopping.set()
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
+        self.apply.wake()
+        if self._apply_thread.is_alive():
+            await asyncio.to_thread(self._apply_thread.join)
+
+    def peer_is_back(self, peer: str) -> None:
+        """The peer can be reached again: try its lanes at once. Called on the event loop."""
+        for (name, _lane), sender in self.senders.items():
+            if name == peer:
+                sender.nudge()
+
+    # -- the relay door --------------------------------------------------------------------------------------
+
+    def answer_hello(self, peer: Peer, request: HelloRequest) -> HelloResponse:
+        """A peer says hello."""
+        response = self.hello.answer(peer, request)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.peer_is_back, peer.name)
+        return response
+
+    def answer_deliver(self, peer: Peer, request: DeliverRequest) -> DeliverResponse:
+        """A peer delivers."""
+        return self.mirror.deliver(peer, request, self.node.clock())
+
+    def answer_fetch(self, peer: Peer, request: FetchEntriesRequest) -> FetchEntriesResponse:
+        """A peer fetches its own entries back."""
+        return fetch_entries(self.node, peer, request)
+
+    def answer_cosign(self, peer: Peer, request: CosignJournalRequest) -> CosignJournalResponse:
+        """A peer shows the head of its journal or local log."""
+        return self.witness.cosign(peer, request, self.node.clock())
+
+    # -- what the flows tell ---------------------------------------------------------------------------------
+
+    def acknowledge_restore(self) -> None:
+        """The security officer looked at the agencies after a restore."""
+        self.node.writer.call(set_flags, (UNACKNOWLEDGED, ""), WorkClass.URGENT)
+        self.status.acknowledged()
+
+    def _nudge(self, sender: LaneSender) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(sender.nudge)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.error("loop.ended", loop=task.get_name(), error=repr(task.exception())[:300])
+            self._alarms.raise_("LOOP_ENDED", task.get_name(), type(task.exception()).__name__)
+
+    def _tried(self, peer: str, lane: int, reason: str) -> None:
+        if reason:
+            self._on_retry(peer, LANE_NAMES[lane], reason)
+            self._alarms.raise_("PEER_AWAY", peer, reason)
+        else:
+            self._alarms.clear("PEER_AWAY", peer)
+
+    def _stopped(self, peer: str, lane: int, reason: str, evidence: Sequence[bytes]) -> None:
+        self.lanes.stop(peer, lane, reason, evidence, self.node.clock())
+        log.error("lane.stopped", peer=peer, lane=LANE_NAMES[lane], reason=reason)
+        self._alarms.raise_("LANE_STOPPED", f"{peer}/{LANE_NAMES[lane]}", reason)
+
+    def _contradicted(self, peer: str, origin: str, reason: str) -> None:
+        log.error("mirror.contradiction", peer=peer, origin=origin, reason=reason)
+        name = LogName.parse(origin)
+        lanes = {text: number for number, text in LANE_NAMES.items()}
+        if reason in ("FORK", "BAD_CHECKPOINT") and name.lane:
+            self.lanes.stop(peer, lanes[name.lane], MIRROR_STOP + reason, (), self.node.clock())
+        self._alarms.raise_(reason, origin, peer)
+
+    def _forked(self, peer: str, findings: Findings) -> None:
+        for found in findings.forks:
+            if found.log.use == "outbound":
+                self.lanes.stop(peer, found.log.lane, "FORK", (found.note,), self.node.clock())
+            self._alarms.raise_("FORK", found.log.origin, peer)
+
+    def _both_restored(self, peer: str) -> None:
+        for lane in LANE_NAMES:
+            self.lanes.stop(peer, lane, "RESTORED_BOTH", (), self.node.clock())
+        self._alarms.raise_("RESTORED_BOTH", peer, "")
+
+    def _restored(self, detail: str) -> None:
+        log.warning("node.restored", detail=detail)
+        self._alarms.raise_("RESTORED", self.node.name, detail)
+
+    def _skewed(self, peer: str, seconds: float) -> None:
+        if abs(seconds) > SKEW_LIMIT_SECONDS:
+            self._alarms.raise_("CLOCK_SKEW", peer, f"{seconds:+.0f} s")
+        else:
+            self._alarms.clear("CLOCK_SKEW", peer)
+
+    def _noted(self, reason: str, place: str) -> None:
+        log.warning("apply.noted", reason=reason, place=place)
+        self._alarms.raise_(reason, place, "")
+
+    # -- keys and grants -------------------------------------------------------------------------------------
+
+    def _keys_changed(self, peer: str) -> None:
+        self._load_keys(peer)
+        self.apply.wake()
+
+    def _load_keys(self, only: str = "") -> None:
+        """Put what peers announced beside what their cards say."""
+        with self.node.database.read() as connection:
+            rows = connection.execute(select(schema.keys)).all()
+        chains: dict[str, list[SigningChain]] = {}
+        for row in rows:
+            if only and row.origin != only:
+                continue
+            key = AnnouncedKey.FromString(row.announced)
+            chains.setdefault(row.origin, []).extend(chains_of([key]))
+            peer = self.node.peers.get(row.origin)
+            if key.use == KeyUse.KEY_USE_LOG and peer is not None:
+                vkey = VerifierKey.parse(key.vkey)
+                if vkey.name not in peer.log_keys:  # a key that the card names is never replaced from here
+                    self.node.peers.learn_log_key(row.origin, vkey)
+        for origin, found in chains.items():
+            self.node.peers.learn_chains(origin, found)
+
+    def _take_grant(self, changed: GrantChanged) -> None:
+        row = self._grant_row(changed)
+        if row is not None:
+            with self.node.database.read() as connection:
+                next_seq = registers.next_indices(connection).get(0, 1)
+            self.node.writer.call(write_replayed, ([row], next_seq, None), WorkClass.URGENT)

@@ -1,0 +1,235 @@
+"""Who calls, and what it may do. A caller is its certificate; whatever no grant allows is refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from exchange.crypto.certificates import Identity, Role
+from exchange.domain import kinds
+from exchange.domain.areas import EVERYWHERE, Areas
+from exchange.domain.problems import ExchangeError, Problem
+from exchange.flows.context import Node
+from exchange.storage.queries import agencies
+from exchange.storage.queries.records import AreaLimit
+from exchange.tlog.errors import LogFormatError
+from exchange.v1.security_service_pb2 import Agency, Verb
+
+AGENCIES_CHANGED = "agencies-changed"
+"""Topic: an agency or its grants changed."""
+
+
+class AccessDenied(ExchangeError):
+    """The caller may not do this."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.reason = problem.reason
+        super().__init__(f"{problem.reason} {problem.detail}".strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: one identity holds one role."""
+
+    role: Role
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.role.value}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """Areas of one verb and kind, over all grants."""
+
+    prefixes: frozenset[str]
+
+    @property
+    def everywhere(self) -> bool:
+        return EVERYWHERE in self.prefixes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """An agency, ready to be asked."""
+
+    name: str
+    suspended: bool
+    authorities: frozenset[str]
+    allowed: Mapping[tuple[int, int], _Allowed]
+    """By verb and kind; CHECK stands under kind 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Book:
+    entries: Mapping[str, _Entry] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+
+class AgencyBook:
+    """Agencies and their grants as the register has them, kept in memory.
+
+    Args:
+        node: The node.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._lock = threading.Lock()
+        self._book = _Book()
+        self._edition = 0
+        self.reload()
+
+    @property
+    def edition(self) -> int:
+        """Counts reloads: what was concluded under an older one has to be concluded again."""
+        return self._edition
+
+    def reload(self) -> None:
+        """Read the register again: after every change, and after the registers were made anew."""
+        with self._lock:
+            with self._node.database.read() as connection:
+                rows = agencies.everything(connection)
+            entries: dict[str, _Entry] = {}
+            keys: dict[str, str] = {}
+            for name, raw in rows.items():
+                agency = Agency.FromString(raw)
+                entries[name] = _entry(agency)
+                keys |= dict.fromkeys(agency.bound_keys, name)
+            self._book = _Book(entries, keys)
+            self._edition += 1
+        self._node.events.notify(AGENCIES_CHANGED)
+
+    # -- who -------------------------------------------------------------------------------------------------
+
+    def identify(self, uri: str | None, key_hash: str) -> Caller:
+        """The caller that a certificate stands for.
+
+        Args:
+            uri: Identity in the certificate, given only when its issuer is trusted for identities.
+            key_hash: Hex SHA-256 of the certificate's public key.
+
+        Raises:
+            AccessDenied: IDENTITY_UNKNOWN, or AGENCY_SUSPENDED.
+        """
+        caller = self._by_uri(uri) if uri else None
+        if caller is None:
+            bound = self._book.keys.get(key_hash)
+            if bound is None:
+                raise AccessDenied(Problem("IDENTITY_UNKNOWN"))
+            caller = Caller(Role.AGENCY, bound)
+        if caller.role is Role.AGENCY:
+            entry = self._book.entries.get(caller.name)
+            if entry is None:
+                raise AccessDenied(Problem("IDENTITY_UNKNOWN", "", caller.name))
+            if entry.suspended:
+                raise AccessDenied(Problem("AGENCY_SUSPENDED", "", caller.name))
+        return caller
+
+    def _by_uri(self, uri: str) -> Caller | None:
+        try:
+            identity = Identity.parse(uri)
+        except LogFormatError:
+            return None
+        if identity.domain != self._node.federation:
+            return None
+        if identity.role is not Role.NODE and identity.node != self._node.name:
+            # Officers and agencies of another region have nothing to say here.
+            return None
+        return Caller(identity.role, identity.name if identity.role is not Role.NODE else identity.node)
+
+    def is_suspended(self, agency: str) -> bool:
+        """Whether the agency is suspended, or gone."""
+        entry = self._book.entries.get(agency)
+        return entry is None or entry.suspended
+
+    # -- what ------------------------------------------------------------------------------------------------
+
+    def require(self, agency: str, verb: int, kind: int, area: str, authority: str = "") -> Problem | None:
+        """Why an agency may not do something, or None when a grant allows it.
+
+        Args:
+            verb: ``VERB_SUBMIT``, ``VERB_READ`` or ``VERB_CHECK``.
+            kind: Kind of the record; ignored for CHECK.
+            area: Area of authority or station for SUBMIT, of subject or station for READ, of the matter for CHECK.
+            authority: USCC of the stating authority, for SUBMIT.
+        """
+        entry = self._book.entries.get(agency)
+        if entry is None:
+            return Problem("NO_GRANT", "", agency)
+        if entry.suspended:
+            return Problem("AGENCY_SUSPENDED", "", agency)
+        allowed = entry.allowed.get((verb, 0 if verb == Verb.VERB_CHECK else kind))
+        if allowed is None:
+            return Problem("NO_GRANT", "", _named(verb, kind))
+        if not allowed.everywhere:
+            if not area:
+                return Problem("GRANT_AREA_MISSING", "area_code", _named(verb, kind))
+            if not _covers(self._node.tables.areas, allowed.prefixes, area):
+                return Problem("GRANT_AREA", "area_code", area)
+        if verb == Verb.VERB_SUBMIT and entry.authorities and authority not in entry.authorities:
+            return Problem("GRANT_AUTHORITY", "header.authority.uscc", authority)
+        return None
+
+    def readable(self, agency: str, wanted: Iterable[int] = ()) -> Mapping[int, AreaLimit | None]:
+        """Kinds that an agency may read, each with its areas; None means any area.
+
+        Args:
+            wanted: Only these kinds; empty means all.
+        """
+        entry = self._book.entries.get(agency)
+        if entry is None or entry.suspended:
+            return {}
+        only = frozenset(wanted)
+        found: dict[int, AreaLimit | None] = {}
+        for (verb, kind), allowed in entry.allowed.items():
+            if verb == Verb.VERB_READ and (not only or kind in only):
+                found[kind] = None if allowed.everywhere else area_limit(self._node.tables.areas, allowed.prefixes)
+        return found
+
+    def may_read(self, agency: str, kind: int, area: str, tombstone: str = "") -> Problem | None:
+        """Why an agency may not read a row, or None. Erasing takes the area, so a row erased is shown to any reader."""
+        problem = self.require(agency, Verb.VERB_READ, kind, area)
+        if problem is not None and tombstone == "ERASED" and problem.reason == "GRANT_AREA_MISSING":
+            return None
+        return problem
+
+
+def area_limit(areas: Areas, prefixes: Iterable[str]) -> AreaLimit:
+    """What a query tests for areas within prefixes: abolished codes whose successors lie within are added."""
+    wanted = tuple(sorted(prefixes))
+    codes = tuple(
+        sorted(
+            code
+            for code, area in areas.by_code.items()
+            if area.successors and not code.startswith(wanted) and _covers(areas, wanted, code)
+        )
+    )
+    return AreaLimit(prefixes=wanted, codes=codes)
+
+
+def _covers(areas: Areas, prefixes: Iterable[str], code: str) -> bool:
+    return any(areas.covers(prefix, code) for prefix in prefixes)
+
+
+def _named(verb: int, kind: int) -> str:
+    name = Verb.Name(verb).removeprefix("VERB_")  # type: ignore[arg-type]
+    if verb == Verb.VERB_CHECK or kind not in kinds.KINDS:
+        return name
+    return f"{name} {kinds.spec(kind).name}"  # type: ignore[arg-type]
+
+
+def _entry(agency: Agency) -> _Entry:
+    areas: dict[tuple[int, int], set[str]] = {}
+    for grant in agency.grants:
+        granted = (0,) if grant.verb == Verb.VERB_CHECK else tuple(grant.kinds)
+        for kind in granted:
+            areas.setdefault((grant.verb, kind), set()).update(grant.areas)
+    return _Entry(
+        name=agency.name,
+        suspended=agency.suspended,
+        authorities=frozenset(agency.authorities),
+        allowed={key: _Allowed(frozenset(prefixes)) for key, prefixes in areas.items()},
+    )

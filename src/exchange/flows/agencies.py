@@ -1,0 +1,124 @@
+"""Agencies and their grants: every change is in the journal together with the register that it changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from exchange.domain.agency_form import check_agency, format_agency
+from exchange.domain.problems import ExchangeError, Problem, Refused
+from exchange.flows.access import AgencyBook
+from exchange.flows.context import Node
+from exchange.storage.queries import agencies
+from exchange.storage.queries.agencies import AgencyChange, AgencyChangedError, KeyBoundError
+from exchange.storage.writer import WorkClass
+from exchange.v1.journal_pb2 import GrantChanged, JournalEntry
+from exchange.v1.security_service_pb2 import Agency
+
+MAX_REASON = 500
+"""Characters of a reason: two sentences."""
+
+MAX_ROUNDS = 4
+"""How often a change is made again because another one came first."""
+
+
+class NotFound(ExchangeError):
+    """What was asked for does not exist, or may not be seen."""
+
+    reason = "NOT_FOUND"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedAgency:
+    """An agency as it is now, and where the journal says so."""
+
+    agency: Agency
+    journal_index: int
+
+
+class AgencyFlow:
+    """What security officers do with agencies.
+
+    Args:
+        node: The node.
+        book: What callers are checked by; it knows a change before the change is answered.
+    """
+
+    def __init__(self, node: Node, book: AgencyBook) -> None:
+        self._node = node
+        self._book = book
+
+    def list(self, after: str, limit: int) -> list[Agency]:
+        """Agencies beyond a name, in order of name."""
+        with self._node.database.read() as connection:
+            return agencies.page(connection, after, limit)
+
+    def put(self, agency: Agency, reason: str, actor: str, now: datetime) -> ChangedAgency:
+        """Create or replace an agency.
+
+        Raises:
+            Refused: The agency breaks rules, or no reason was given.
+        """
+        problems = [*check_agency(agency, self._node.tables), *_about_reason(reason)]
+        if problems:
+            raise Refused(problems)
+        for _round in range(MAX_ROUNDS):
+            with self._node.database.read() as connection:
+                standing = agencies.get(connection, agency.name)
+            changed = self._change(agency, standing, reason, actor, now)
+            if changed is not None:
+                return changed
+        raise AgencyChangedError
+
+    def suspend(self, name: str, reason: str, actor: str, now: datetime, *, suspended: bool) -> ChangedAgency:
+        """Suspend or reinstate an agency. Its watchers end, and its next call is refused, before this is answered.
+
+        Raises:
+            NotFound: No such agency.
+            Refused: No reason was given.
+        """
+        problems = _about_reason(reason)
+        if problems:
+            raise Refused(problems)
+        for _round in range(MAX_ROUNDS):
+            with self._node.database.read() as connection:
+                standing = agencies.get(connection, name)
+            if standing is None:
+                raise NotFound
+            agency = Agency.FromString(standing)
+            agency.suspended = suspended
+            changed = self._change(agency, standing, reason, actor, now)
+            if changed is not None:
+                return changed
+        raise AgencyChangedError
+
+    def _change(
+        self, agency: Agency, standing: bytes | None, reason: str, actor: str, now: datetime
+    ) -> ChangedAgency | None:
+        """One transaction: journal and register. None when another change came first."""
+        event = JournalEntry(
+            grant_changed=GrantChanged(
+                agency=agency.name, grant=format_agency(agency), actor=actor, reason=reason.strip()
+            )
+        )
+        event.at.FromDatetime(now)
+        try:
+            index = self._node.writer.call(
+                agencies.put, AgencyChange(agency=agency, event=event, expected=standing), WorkClass.INTERACTIVE
+            )
+        except KeyBoundError:
+            raise Refused([Problem("KEY_BOUND_TWICE", "agency.bound_keys")]) from None
+        except AgencyChangedError:
+            return None
+        self._book.reload()
+        return ChangedAgency(agency, index)
+
+
+def _about_reason(reason: str) -> list[Problem]:
+    if not reason.strip():
+        return [Problem("REASON_MISSING", "reason")]
+    if len(reason) > MAX_REASON:
+        return [Problem("TEXT_TOO_LONG", "reason", str(len(reason)))]
+    if any(not char.isprintable() and char != "\n" for char in reason):
+        return [Problem("TEXT_CONTROL_CHARACTER", "reason")]
+    return []

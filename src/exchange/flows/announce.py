@@ -1,0 +1,44 @@
+"""KeyAnnouncements: entry 0 of every outbound epoch tells by which keys the log speaks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from exchange.crypto.certificates import facts_of
+from exchange.flows.apply.answered import node_record
+from exchange.flows.context import Node
+from exchange.v1.key_announcement_pb2 import AnnouncedKey, Continues, KeyAnnouncement, KeyState, KeyUse
+from exchange.v1.record_pb2 import Record
+
+
+def announcement(node: Node, origin: str, now: datetime, continues: Continues | None = None) -> Record:
+    """The record for entry 0 of an outbound log.
+
+    Args:
+        node: The node.
+        origin: The log.
+        now: Time of the record.
+        continues: The log that it goes on from, from the second epoch on.
+    """
+    signer = node.keys.signer
+    signing = AnnouncedKey(
+        use=KeyUse.KEY_USE_SIGNING,
+        key_id=signer.keyid,
+        chain=signer.chain,
+        state=KeyState.KEY_STATE_ACTIVE,
+    )
+    signing.valid_from.FromDatetime(facts_of(signer.certificate).not_before)
+    announced = [signing]
+    for use, vkey in (
+        (KeyUse.KEY_USE_LOG, node.keys.log_signer(origin).vkey),
+        (KeyUse.KEY_USE_MIRROR, node.keys.mirror.vkey),
+        (KeyUse.KEY_USE_WITNESS, node.keys.witness.vkey),
+    ):
+        name, hint, _ = vkey.split("+", 2)
+        announced.append(
+            AnnouncedKey(use=use, key_id=f"{name}+{hint}", vkey=vkey, state=KeyState.KEY_STATE_ACTIVE)
+        )
+        announced[-1].valid_from.CopyFrom(signing.valid_from)
+    record = node_record(node, now)
+    record.key_announcement.CopyFrom(KeyAnnouncement(keys=announced, continues=continues))
+    return record

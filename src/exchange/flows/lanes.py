@@ -1,0 +1,259 @@
+"""Lanes under an operator's hand: pause, resume, retry, retire; and what stops one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select
+
+from exchange.domain.problems import Problem, Refused
+from exchange.flows.announce import announcement
+from exchange.flows.context import Node
+from exchange.flows.deliver import LaneSender, LaneView
+from exchange.flows.instants import instant, micros_of
+from exchange.flows.links import Links
+from exchange.flows.seal import seal
+from exchange.flows.submit import LANE_NAMES
+from exchange.storage import journal, log_store, registers, schema
+from exchange.storage.recovery import append_again
+from exchange.storage.transaction import NewEntry, Transaction
+from exchange.storage.writer import WorkClass
+from exchange.tlog.origin import LogName
+from exchange.v1.journal_pb2 import AdministratorAction, EvidenceKept, JournalEntry
+from exchange.v1.key_announcement_pb2 import Continues
+from exchange.v1.operation_service_pb2 import LaneState, LaneStatus
+from exchange.v1.statement_pb2 import LogEntry
+
+MIRROR_STOP = "MIRROR:"
+"""Prefix of a stop that concerns the peer's log towards us, not ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """A change of one lane with its line in the journal."""
+
+    peer: str
+    lane: int
+    event: JournalEntry
+    paused: bool | None = None
+    stopped: str | None = None
+    mirror_epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Retire:
+    """Our own log goes on in a new epoch."""
+
+    change: _Change
+    old: str
+    new: str
+    first: NewEntry
+
+
+class LaneControl:
+    """What operators do with lanes.
+
+    Args:
+        node: The node.
+        links: What this process knows of its links.
+        senders: The delivery loop of each (peer, lane).
+        nudge: Wakes a sender from any thread.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        links: Links,
+        senders: Mapping[tuple[str, int], LaneSender],
+        nudge: Callable[[LaneSender], None],
+    ) -> None:
+        self._node = node
+        self._links = links
+        self._senders = senders
+        self._nudge = nudge
+
+    # -- verbs -----------------------------------------------------------------------------------------------
+
+    def pause(self, peer: str, lane: int, actor: str, reason: str) -> None:
+        """Stop sending until resumed."""
+        self._change("lanes.pause", peer, lane, actor, reason, paused=True)
+
+    def resume(self, peer: str, lane: int, actor: str, reason: str) -> None:
+        """Go on sending."""
+        self._change("lanes.resume", peer, lane, actor, reason, paused=False)
+
+    def retry(self, peer: str, lane: int, actor: str, reason: str) -> None:
+        """Try at once; a stopped lane is started again, and stops again when the contradiction stands."""
+        self._links.of(peer).given = None
+        self._change("lanes.retry", peer, lane, actor, reason, stopped="")
+
+    def retire(self, peer: str, lane: int, actor: str, reason: str, *, mirror: bool) -> None:
+        """Go on in a new epoch: our own log, or (``mirror``) agree that the peer's log does.
+
+        Raises:
+            Refused: The lane is not stopped, so nothing has to be retired.
+        """
+        self._known(peer, lane)
+        with self._node.database.read() as connection:
+            row = connection.execute(
+                select(schema.links).where(schema.links.c.peer == peer, schema.links.c.lane == lane)
+            ).first()
+            log = log_store.current(connection, "outbound", peer, lane)
+            newest = log_store.last_checkpoint(connection, log.id) if log else None
+            root = log_store.root(connection, log, newest.size) if log and newest else b""
+        stopped = row.stopped if row else ""
+        event = self._event("lanes.retire", peer, lane, actor, reason)
+        if mirror:
+            epoch = (row.mirror_epoch if row else 1) + 1
+            change = _Change(peer=peer, lane=lane, event=event, stopped="", mirror_epoch=epoch)
+            self._node.writer.call(_apply_change, change, WorkClass.URGENT)
+            return
+        if not stopped or log is None:
+            raise Refused([Problem("LANE_NOT_STOPPED", "lane", f"{peer} {LANE_NAMES[lane]}")])
+        name = LogName.parse(log.origin).next_epoch()
+        now = self._node.clock()
+        continues = Continues(origin=log.origin, size=newest.size if newest else 0, root=root, reason=stopped)
+        record = announcement(self._node, str(name), now, continues)
+        first = seal(self._node, record, [peer], now).entry
+        change = _Change(peer=peer, lane=lane, event=event, stopped="")
+        retire = _Retire(change=change, old=log.origin, new=str(name), first=first)
+        self._node.writer.call(_retire, retire, WorkClass.URGENT)
+        self._links.of(peer).given = None
+        self._wake(peer, lane)
+
+    def stop(self, peer: str, lane: int, reason: str, evidence: Sequence[bytes], now: datetime) -> None:
+        """A contradiction: the lane stops with its evidence in the journal; other lanes go on."""
+        event = JournalEntry(
+            evidence_kept=EvidenceKept(
+                reason=reason, log=f"{peer}/{LANE_NAMES[lane]}", evidence=b"\n\n".join(evidence)[:65_000]
+            )
+        )
+        event.at.FromDatetime(now)
+        change = _Change(peer=peer, lane=lane, event=event, stopped=reason)
+        self._node.writer.call(_apply_change, change, WorkClass.URGENT)
+
+    def _change(
+        self,
+        action: str,
+        peer: str,
+        lane: int,
+        actor: str,
+        reason: str,
+        *,
+        paused: bool | None = None,
+        stopped: str | None = None,
+    ) -> None:
+        self._known(peer, lane)
+        event = self._event(action, peer, lane, actor, reason)
+        change = _Change(peer=peer, lane=lane, event=event, paused=paused, stopped=stopped)
+        self._node.writer.call(_apply_change, change, WorkClass.URGENT)
+        self._wake(peer, lane)
+
+    def _event(self, action: str, peer: str, lane: int, actor: str, reason: str) -> JournalEntry:
+        event = JournalEntry(
+            administrator_action=AdministratorAction(
+                actor=actor, action=action, object=f"{peer}/{LANE_NAMES[lane]}", reason=reason
+            )
+        )
+        event.at.FromDatetime(self._node.clock())
+        return event
+
+    def _known(self, peer: str, lane: int) -> None:
+        if (peer, lane) not in self._senders:
+            raise Refused([Problem("LANE_UNKNOWN", "lane", f"{peer}/{LANE_NAMES.get(lane, lane)}")])
+
+    def _wake(self, peer: str, lane: int) -> None:
+        sender = self._senders.get((peer, lane))
+        if sender is not None:
+            self._nudge(sender)
+
+    # -- status ----------------------------------------------------------------------------------------------
+
+    def lane_statuses(self) -> list[LaneStatus]:
+        """Every lane as it stands now."""
+        return [self.lane_status(peer, lane) for peer, lane in sorted(self._senders)]
+
+    def lane_status(self, peer: str, lane: int) -> LaneStatus:
+        """One lane.
+
+        Raises:
+            Refused: There is no such lane.
+        """
+        self._known(peer, lane)
+        view = self._senders[peer, lane].view
+        now = self._node.clock()
+        status = LaneStatus(peer=peer, lane=lane, last_error=view.last_error, tries=view.tries, detail=view.detail)  # type: ignore[arg-type]
+        with self._node.database.read() as connection:
+            row = connection.execute(
+                select(schema.links).where(schema.links.c.peer == peer, schema.links.c.lane == lane)
+            ).first()
+            log = log_store.current(connection, "outbound", peer, lane)
+            mirror = log_store.current(connection, "mirror", peer, lane)
+            if log is not None:
+                newest = log_store.last_checkpoint(connection, log.id)
+                status.log, status.size = log.origin, log.size
+                status.delivered = newest.size if newest else 0
+                if status.delivered < log.size:
+                    oldest = log_store.entries(connection, log.id, status.delivered, status.delivered + 1, bodies=False)
+                    since = instant(micros_of(LogEntry.FromString(oldest[0].entry).logged_at))
+                    status.backlog_seconds = max(0.0, (now - since).total_seconds())
+            if mirror is not None:
+                status.mirrored = mirror.size
+                status.applied = registers.next_indices(connection).get(mirror.id, 0)
+                status.missing_bodies = registers.count_waiting(connection, mirror.id, "BODY")
+        status.state = _state(view, row)  # type: ignore[assignment]
+        if row is not None and row.stopped:
+            status.last_error = row.stopped
+        if view.next_try is not None:
+            status.next_try.FromDatetime(view.next_try)
+        return status
+
+
+def _state(view: LaneView, row: object) -> int:
+    if row is not None and row.stopped:  # type: ignore[attr-defined]
+        return LaneState.LANE_STATE_STOPPED
+    if row is not None and row.paused:  # type: ignore[attr-defined]
+        return LaneState.LANE_STATE_PAUSED
+    return view.state
+
+
+def _apply_change(tx: Transaction, payloads: Sequence[_Change]) -> list[int]:
+    table = schema.links
+    for change in payloads:
+        where = (table.c.peer == change.peer, table.c.lane == change.lane)
+        row = tx.connection.execute(select(table).where(*where)).first()
+        values = {
+            "peer": change.peer,
+            "lane": change.lane,
+            "paused": change.paused if change.paused is not None else bool(row and row.paused),
+            "stopped": change.stopped if change.stopped is not None else (row.stopped if row else ""),
+            "mirror_epoch": change.mirror_epoch or (row.mirror_epoch if row else 1),
+        }
+        tx.connection.execute(delete(table).where(*where))
+        tx.connection.execute(insert(table), [values])
+    first = journal.append(tx, [change.event for change in payloads])
+    return [first + offset for offset in range(len(payloads))]
+
+
+def _retire(tx: Transaction, payloads: Sequence[_Retire]) -> list[None]:
+    """Entries that the peer never cosigned go on in the new epoch, same bytes, behind its announcement."""
+    for retire in payloads:
+        old = tx.head(retire.old)
+        if old is None or old.retired:
+            continue
+        newest = log_store.last_checkpoint(tx.connection, old.id)
+        name = LogName.parse(retire.new)
+        opened = tx.open_log(retire.new, use="outbound", peer=old.peer, lane=old.lane, epoch=name.epoch)
+        tx.append(opened.id, [retire.first])
+        position = max(newest.size if newest else 0, 1)
+        while position < old.size:
+            page = log_store.entries(tx.connection, old.id, position, position + 256)
+            for entry in page:
+                append_again(tx, opened.id, entry, moved_from=old.id)
+            tx.write_now(schema.entries)
+            position += len(page)
+        tx.retire_log(old.id)
+        _apply_change(tx, [retire.change])
+    return [None] * len(payloads)

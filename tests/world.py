@@ -1,0 +1,378 @@
+"""Two nodes in one process, joined by a link that can drop, delay, duplicate and tamper.
+
+Everything is the real thing: databases on disk, keys, certificates, loops. Only the wire is replaced: a call goes
+straight to the other node's relay door, as bytes, so that nothing is shared by reference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+from exchange.app.core import Core
+from exchange.crypto import pki
+from exchange.crypto.certificates import Identity, Role
+from exchange.crypto.dsse import Signer
+from exchange.crypto.ed25519 import Cosigner, NoteSigner
+from exchange.crypto.envelope_verifier import SigningTrust
+from exchange.crypto.keys import derive_log_key, derive_submission_key
+from exchange.crypto.keys import generate_ed25519, generate_seed
+from exchange.crypto.pki_profile import Profile
+from exchange.domain.recognition import RuleSet
+from exchange.domain.tables import Tables, load
+from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
+from exchange.flows.events import LOG_GREW, EventHub
+from exchange.flows.mirror import NotYourLogError
+from exchange.flows.peer_port import PeerAwayError, PeerRefusedError
+from exchange.flows.submit import LANE_NAMES
+from exchange.storage import log_store, schema
+from exchange.storage.database import Database
+from exchange.storage.maintenance import migrate
+from exchange.storage.writer import Writer
+from exchange.tables import read_all
+from exchange.tlog.origin import LogName, mirror_name, witness_name
+from exchange.v1.common_pb2 import Authority
+from exchange.v1.record_pb2 import Record
+from exchange.v1.relay_service_pb2 import (
+    CosignJournalResponse,
+    DeliverResponse,
+    FetchEntriesResponse,
+    HelloResponse,
+)
+from exchange.v1.submission_service_pb2 import RecordSubmission, SubmittedRecord
+from tests.domain.records import make_uscc
+
+FEDERATION = "exchange.example"
+AUTHORITIES = {"cq": "11500000MB1614741U", "sc": make_uscc(900, prefix="11510000")}
+AREAS = {"cq": ("50",), "sc": ("51",)}
+RULES = "recognition.toml"
+
+_T = TypeVar("_T")
+
+
+@cache
+def tables() -> Tables:
+    """The domain tables, loaded once."""
+    return load(read_all())
+
+
+@cache
+def rules() -> RuleSet:
+    """The recognition rules."""
+    files = read_all()
+    name = next(each for each in files if each.endswith(RULES))
+    return RuleSet.load(files[name])
+
+
+@cache
+def profile() -> Profile:
+    """Lifetimes for test certificates."""
+    return Profile.parse((Path(__file__).parent.parent / "certs" / "profile.toml").read_bytes())
+
+
+@dataclass(slots=True)
+class Keyring:
+    """All private keys of one node: they outlive its database."""
+
+    name: str
+    seed: bytes = field(default_factory=generate_seed)
+    mirror: Any = field(default_factory=generate_ed25519)
+    witness: Any = field(default_factory=generate_ed25519)
+    root: pki.Authority = field(init=False)
+    signer: Signer = field(init=False)
+
+    def __post_init__(self) -> None:
+        now = datetime.now(UTC)
+        self.root = pki.create_root(profile(), f"{self.name} signing root", now=now)
+        issued = pki.issue_signing(
+            profile(),
+            self.root,
+            identity=Identity(node=self.name, domain=FEDERATION, role=Role.NODE, name=self.name),
+            organisation=f"{self.name} authority",
+            now=now,
+        )
+        self.signer = Signer.from_pem(issued.bundle)
+
+    @property
+    def keys(self) -> NodeKeys:
+        """As the node holds them."""
+        signers: dict[str, NoteSigner] = {}
+
+        def log_signer(origin: str) -> NoteSigner:
+            if origin not in signers:
+                signers[origin] = NoteSigner(origin, derive_log_key(self.seed, origin))
+            return signers[origin]
+
+        return NodeKeys(
+            signer=self.signer,
+            log_signer=log_signer,
+            mirror=Cosigner(mirror_name(self.name, FEDERATION), self.mirror),
+            witness=Cosigner(witness_name(self.name, FEDERATION), self.witness),
+            submission_key=derive_submission_key(self.seed),
+        )
+
+    def peer_for(self, other: str) -> Peer:
+        """What the other node believes about this one: its card."""
+        keys = self.keys
+        origins = [str(LogName.outbound(self.name, FEDERATION, other, lane)) for lane in LANE_NAMES.values()]
+        origins += [str(LogName.journal(self.name, FEDERATION)), str(LogName.local(self.name, FEDERATION))]
+        return Peer(
+            name=self.name,
+            areas=AREAS[self.name],
+            mirror_key=keys.mirror.key,
+            witness_key=keys.witness.key,
+            log_keys={origin: keys.log_signer(origin).key for origin in origins},
+            signing=SigningTrust.build(node=self.name, domain=FEDERATION, roots=self.root.root_pem),
+        )
+
+
+@lru_cache(maxsize=8)
+def keyring(name: str) -> Keyring:
+    """A node's keys, made once for the test session: only logs and databases differ between tests."""
+    return Keyring(name)
+
+
+class Bell:
+    """Alarms as a set that tests look at."""
+
+    def __init__(self) -> None:
+        self.open: dict[tuple[str, str], str] = {}
+        self.ever: set[str] = set()
+
+    def raise_(self, code: str, about: str, detail: str) -> None:
+        """Open."""
+        self.open[code, about] = detail
+        self.ever.add(code)
+
+    def clear(self, code: str, about: str) -> None:
+        """Clear."""
+        self.open.pop((code, about), None)
+
+    def codes(self) -> set[str]:
+        """Codes of the open ones."""
+        return {code for code, _ in self.open}
+
+
+Fault = Callable[[str, Message], Awaitable[Message | None]]
+"""Sees (verb, request) before a call: returns the request to pass on, or raises."""
+
+Tamper = Callable[[str, Message, Message], Message]
+"""Sees (verb, request, response) behind a call and returns what the caller gets."""
+
+
+class Wire:
+    """One direction of the link: calls of ``caller`` at ``target``. Broken by plain assignment."""
+
+    def __init__(self, caller: str) -> None:
+        self.caller = caller
+        self.target: Runtime | None = None
+        self.before: Fault | None = None
+        self.after: Tamper | None = None
+        self.calls: list[tuple[str, float]] = []
+
+    async def _call(self, verb: str, request: Message, answer: type[_T]) -> _T:
+        self.calls.append((verb, time.monotonic()))
+        passed: Message | None = request
+        if self.before is not None:
+            passed = await self.before(verb, request)
+        target = self.target
+        if target is None or passed is None:
+            raise PeerAwayError("nobody answers")
+        core = target.core
+        peer = core.node.peers.get(self.caller)
+        if peer is None:
+            raise PeerRefusedError("PEER_UNKNOWN", self.caller)
+        copy = type(passed).FromString(passed.SerializeToString())
+        try:
+            response = await asyncio.to_thread(getattr(core, f"answer_{verb}"), peer, copy)
+        except NotYourLogError as error:
+            raise PeerRefusedError(error.reason, "") from None
+        except Exception as error:  # what a server would answer with UNAVAILABLE or INTERNAL
+            raise PeerAwayError(repr(error)) from None
+        result = answer.FromString(response.SerializeToString())  # type: ignore[attr-defined]
+        if self.after is not None:
+            return self.after(verb, request, result)  # type: ignore[return-value]
+        return result  # type: ignore[no-any-return]
+
+    async def hello(self, request: Any) -> HelloResponse:
+        """Hello."""
+        return await self._call("hello", request, HelloResponse)
+
+    async def deliver(self, request: Any) -> DeliverResponse:
+        """Deliver."""
+        return await self._call("deliver", request, DeliverResponse)
+
+    async def fetch_entries(self, request: Any) -> FetchEntriesResponse:
+        """FetchEntries."""
+        return await self._call("fetch", request, FetchEntriesResponse)
+
+    async def cosign_journal(self, request: Any) -> CosignJournalResponse:
+        """CosignJournal."""
+        return await self._call("cosign", request, CosignJournalResponse)
+
+
+class Runtime:
+    """One running node."""
+
+    def __init__(self, name: str, url: str, others: list[str], wires: dict[str, Wire], skew: timedelta) -> None:
+        migrate(url)
+        self.name = name
+        self.url = url
+        self.bell = Bell()
+        self.database = Database(url)
+        events = EventHub()
+
+        def committed(logs: frozenset[int], _commands: int) -> None:
+            if logs:
+                events.notify(LOG_GREW)
+
+        self.writer = Writer(self.database, on_commit=committed)
+        self.node = Node(
+            name=name,
+            federation=FEDERATION,
+            authority=Authority(uscc=AUTHORITIES[name], name=f"演示{name}生态环境局"),
+            areas=AREAS[name],
+            catalogue_no="DEMO/2026-000",
+            tables=tables(),
+            rules=rules(),
+            require_approvals=False,
+            keys=keyring(name).keys,
+            peers=PeerBook({other: keyring(other).peer_for(name) for other in others}),
+            database=self.database,
+            writer=self.writer,
+            events=events,
+            adapters={},
+            clock=lambda: datetime.now(UTC) + skew,
+            editions={"RULES": rules().digest},
+        )
+        self.core = Core(self.node, wires, self.bell)
+
+    async def stop(self) -> None:
+        """Stop as a process would on SIGTERM."""
+        await self.core.stop()
+        await asyncio.to_thread(self.writer.close)
+        self.database.dispose()
+
+
+class World:
+    """Two nodes and the link between them, on an event loop of their own thread."""
+
+    def __init__(self, urls: dict[str, str]) -> None:
+        self.urls = urls
+        self.nodes: dict[str, Runtime] = {}
+        self.wires = {name: Wire(name) for name in urls}
+        self.skew = dict.fromkeys(urls, timedelta())
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Awaitable[_T]) -> _T:
+        """Run a coroutine on the world's loop."""
+
+        async def wrapped() -> _T:
+            return await work
+
+        future: Future[_T] = asyncio.run_coroutine_threadsafe(wrapped(), self._loop)
+        return future.result(timeout=120)
+
+    def start(self, *names: str) -> None:
+        """Start nodes; all of them when none is named."""
+        for name in names or self.urls:
+            others = [other for other in self.urls if other != name]
+            runtime = Runtime(name, self.urls[name], others, dict.fromkeys(others, self.wires[name]), self.skew[name])
+            self.nodes[name] = runtime
+            for other in others:
+                self.wires[other].target = runtime
+            self.run(runtime.core.start())
+
+    def stop(self, *names: str) -> None:
+        """Stop nodes."""
+        for name in names or tuple(self.nodes):
+            runtime = self.nodes.pop(name, None)
+            if runtime is None:
+                continue
+            for other in self.urls:
+                if other != name:
+                    self.wires[other].target = None
+            self.run(runtime.stop())
+
+    def close(self) -> None:
+        """Stop everything."""
+        self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+
+    def submit(self, name: str, record: Record, key: str, agency: str = "agency", **options: Any) -> SubmittedRecord:
+        """Submit one typed record."""
+        item = RecordSubmission(idempotency_key=key, record=record, **options)
+        core = self.nodes[name].core
+        return core.submit.submit(agency, [item], core.node.clock())[0]
+
+    def wait(self, condition: Callable[[], object], seconds: float = 20.0, what: str = "") -> None:
+        """Wait until something holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {seconds} s: {what or condition}")
+            time.sleep(0.02)
+
+    def log_size(self, name: str, origin: str) -> int:
+        """Entries of a log."""
+        with self.nodes[name].database.read() as connection:
+            log = log_store.head(connection, origin)
+        return log.size if log else 0
+
+    def delivered(self, name: str, origin: str) -> int:
+        """Entries of an outbound log that the peer cosigned."""
+        with self.nodes[name].database.read() as connection:
+            log = log_store.head(connection, origin)
+            newest = log_store.last_checkpoint(connection, log.id) if log else None
+        return newest.size if newest else 0
+
+    def rows(self, name: str, table: str = "reg_records") -> list[Any]:
+        """Rows of a table, in order of their first column."""
+        with self.nodes[name].database.read() as connection:
+            found = schema.metadata.tables[table]
+            return list(connection.execute(found.select().order_by(*found.primary_key.columns)))
+
+    def settled(self) -> bool:
+        """Whether everything is delivered, applied and answered, on both sides."""
+        for runtime in self.nodes.values():
+            with runtime.database.read() as connection:
+                positions = dict(
+                    connection.execute(schema.cursors.select()).tuples().all()  # type: ignore[arg-type]
+                )
+                for log in log_store.heads(connection):
+                    if log.use == "journal":
+                        continue
+                    if positions.get(log.id, 0) < log.size:
+                        return False
+                    if log.use == "outbound" and not log.retired:
+                        newest = log_store.last_checkpoint(connection, log.id)
+                        if (newest.size if newest else 0) < log.size:
+                            return False
+        return True
+
+
+def lane_origin(name: str, peer: str, lane: str = "registry", epoch: int = 1) -> str:
+    """Origin of an outbound log."""
+    return str(LogName.outbound(name, FEDERATION, peer, lane, epoch))
+
+
+def worlds(tmp_path: Path) -> Iterator[World]:
+    """A world on SQLite."""
+    world = World({name: f"sqlite:///{tmp_path}/{name}.db" for name in ("cq", "sc")})
+    try:
+        yield world
+    finally:
+        world.close()
