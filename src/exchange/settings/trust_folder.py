@@ -1,0 +1,132 @@
+"""The trust folder on disk. Bytes come out; ``exchange.crypto`` decides what they are worth.
+
+own/tls-roots.pem          roots that our own agencies', officers' and servers' certificates lead to
+own/signing-roots.pem      roots of our own signing certificates; what the card tells the peers
+own/tls-crl.pem            optional: revocation lists of our TLS authorities
+peers/<peer>/…             one set per peer, as ``exchange.crypto.trust`` describes it
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MAX_TRUST_FILE_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of one file: a revocation list of half a million certificates."""
+
+_OWN: Final = "own"
+_PEERS: Final = "peers"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnTrust:
+    """Whom the node trusts at home.
+
+    Attributes:
+        tls_roots: PEM.
+        signing_roots: PEM.
+        tls_crl: PEM; empty where there is none.
+    """
+
+    tls_roots: bytes
+    signing_roots: bytes
+    tls_crl: bytes
+
+
+def own_path(folder: Path) -> Path:
+    """Where the node's own roots lie."""
+    return folder / _OWN
+
+
+def peer_path(folder: Path, peer: str) -> Path:
+    """Where the set of one peer lies."""
+    return folder / _PEERS / peer
+
+
+def read_own(folder: Path) -> OwnTrust:
+    """The node's own roots.
+
+    Raises:
+        OSError: A file of roots is missing or not readable.
+    """
+    own = own_path(folder)
+    crl = own / "tls-crl.pem"
+    return OwnTrust(
+        tls_roots=_read(own / "tls-roots.pem"),
+        signing_roots=_read(own / "signing-roots.pem"),
+        tls_crl=_read(crl) if crl.exists() else b"",
+    )
+
+
+def peer_names(folder: Path) -> tuple[str, ...]:
+    """Peers that have a set, sorted. Folders that begin with a dot are sets in the making."""
+    peers = folder / _PEERS
+    if not peers.is_dir():
+        return ()
+    return tuple(sorted(path.name for path in peers.iterdir() if path.is_dir() and not path.name.startswith(".")))
+
+
+def read_peer(folder: Path, peer: str) -> dict[str, bytes]:
+    """The files of one peer's set, by name.
+
+    Raises:
+        OSError: The set is missing or not readable.
+    """
+    return {path.name: _read(path) for path in sorted(peer_path(folder, peer).iterdir()) if path.is_file()}
+
+
+def write_peer(folder: Path, peer: str, files: Mapping[str, bytes]) -> None:
+    """Put a peer's set in place of the one before it, whole.
+
+    True afterwards: the new set is on disk. Between two renames there is none for a moment; a reader that looks
+    then keeps what it has, as it does with any set that is not whole.
+    """
+    target = peer_path(folder, peer)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    made = target.with_name(f".{peer}.{secrets.token_hex(4)}.new")
+    made.mkdir(mode=0o755)
+    for name, data in files.items():
+        with (made / name).open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    _sync(made)
+    old = made.with_suffix(".old")
+    if target.exists():
+        target.rename(old)
+    made.rename(target)
+    _sync(target.parent)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def remove_peer(folder: Path, peer: str) -> bool:
+    """Remove a peer's set; False when there was none."""
+    target = peer_path(folder, peer)
+    if not target.is_dir():
+        return False
+    # Renamed first, so that no reader finds half of it.
+    old = target.with_name(f".{peer}.{secrets.token_hex(4)}.old")
+    target.rename(old)
+    _sync(target.parent)
+    shutil.rmtree(old)
+    return True
+
+
+def _read(path: Path) -> bytes:
+    if path.stat().st_size > MAX_TRUST_FILE_BYTES:
+        raise OSError(f"{path} has more than {MAX_TRUST_FILE_BYTES} bytes")
+    return path.read_bytes()
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
