@@ -44,7 +44,7 @@ def parse(payload: bytes) -> TimedSignature:
 
 
 def message(text: bytes, time: int) -> bytes:
-    """What is signed: ``"cosignature/v1\\ntime <time>\\n" ‖ text``.
+    r"""What is signed: ``"cosignature/v1\ntime <time>\n" ‖ text``.
 
     Args:
         text: Text of the checkpoint's note, with its last newline.

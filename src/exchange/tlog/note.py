@@ -198,7 +198,7 @@ class SignedNote:
         return format(self)
 
 
-def format(note: SignedNote) -> bytes:
+def format(note: SignedNote) -> bytes:  # noqa: A001 - the verb beside parse, called as note.format
     """Write a note.
 
     Raises:

@@ -68,7 +68,7 @@ class Receipt:
         return format(self)
 
 
-def format(receipt: Receipt) -> bytes:
+def format(receipt: Receipt) -> bytes:  # noqa: A001 - the verb beside parse, called as proof.format
     """Write a receipt.
 
     Raises:
