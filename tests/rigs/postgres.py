@@ -168,7 +168,7 @@ class PostgresServer:
         with self._connect("postgres") as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def template(self, name: str, prepare: Callable[[str], None]) -> str:
+    def template(self, name: str, prepare: Callable[[str], object]) -> str:
         """Make a database once per session, given its URL, for ``new_database`` to copy; return its name.
 
         ``prepare`` migrates it, say, and leaves no session open.
