@@ -27,6 +27,16 @@ MAX_CERTIFICATES = 64
 MAX_DER_BYTES = 16 * 1024
 """Bytes of one certificate: real ones have one to three thousand."""
 
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises on certificates that are none."""
+
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 _PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n.*?-----END CERTIFICATE-----", re.DOTALL)
 _PEM_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
@@ -102,7 +112,7 @@ def load_der(data: bytes) -> Certificate:
     try:
         certificate = x509.load_der_x509_certificate(data)
         _touch(certificate)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except _UNREADABLE:
         raise CertificateUnreadable("not a readable certificate") from None
     return certificate
 
@@ -139,12 +149,8 @@ def load_chain(pem: bytes) -> tuple[Certificate, ...]:
     chain = []
     for number, block in enumerate(blocks, 1):
         try:
-            certificate = x509.load_pem_x509_certificate(block)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise CertificateUnreadable(f"certificate {number} does not parse") from None
-        try:
-            chain.append(load_der(to_der(certificate)))
-        except CertificateUnreadable:
+            chain.append(load_der(to_der(x509.load_pem_x509_certificate(block))))
+        except (CertificateUnreadable, *_UNREADABLE):
             raise CertificateUnreadable(f"certificate {number} does not parse") from None
     return tuple(chain)
 

@@ -122,7 +122,7 @@ class Node:
     events: EventHub
     adapters: Mapping[str, Adapter]
     clock: Callable[[], datetime]
-    editions: Mapping[str, str] = field(default_factory=dict)
+    editions: dict[str, str] = field(default_factory=dict)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import uuid
 from datetime import datetime
+
+from exchange.crypto.keys import generate_salt
 
 _COUNTER_BITS = 12
 _lock = threading.Lock()
@@ -19,13 +20,13 @@ def new_id(now: datetime) -> uuid.UUID:
     with _lock:
         last_milliseconds, counter = _last
         if milliseconds > last_milliseconds:
-            counter = secrets.randbits(_COUNTER_BITS - 4)
+            counter = generate_salt()[0]
         else:
             milliseconds, counter = last_milliseconds, counter + 1
             if counter >> _COUNTER_BITS:
                 milliseconds, counter = milliseconds + 1, 0
         _last = (milliseconds, counter)
-    value = milliseconds << 80 | 7 << 76 | counter << 64 | 2 << 62 | secrets.randbits(62)
+    value = milliseconds << 80 | 7 << 76 | counter << 64 | 2 << 62 | int.from_bytes(generate_salt()[:8], "big") >> 2
     return uuid.UUID(int=value)
 
 

@@ -13,7 +13,6 @@ A crash before 3 leaves everything as it was; behind it, the next start goes on 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
+from exchange.crypto.mac import hmac_sha256
 from exchange.domain import kinds
 from exchange.flows.apply.entry import read_entry
 from exchange.flows.apply.loop import START_DIGEST, ApplyLoop
@@ -221,8 +221,8 @@ class RecoverFlow:
             record_id=parse_id(read.statement.record_id) or b"",
             revision=read.statement.revision,
             kind=kind,
-            natural_tag=hmac.digest(k, f"natural|{kind}|{natural}".encode(), "sha256")[:TAG_SIZE] if named else b"",
-            content_tag=hmac.digest(k, b"content|" + content, "sha256")[:TAG_SIZE] if record is not None else b"",
+            natural_tag=hmac_sha256(k, f"natural|{kind}|{natural}".encode())[:TAG_SIZE] if named else b"",
+            content_tag=hmac_sha256(k, b"content|" + content)[:TAG_SIZE] if record is not None else b"",
             authority=record.header.authority.uscc if record is not None else "",
             state=kinds.state_of(record) if record is not None else 0,
             result=SubmitResult.SUBMIT_RESULT_ACCEPTED if read.statement.revision == 1 else (

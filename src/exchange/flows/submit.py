@@ -11,7 +11,6 @@ with the same key finds out which.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +18,7 @@ from datetime import datetime
 from google.protobuf.message import DecodeError
 
 from exchange.crypto.keys import submission_tag
+from exchange.crypto.mac import hmac_sha256
 from exchange.crypto.sealing import matches
 from exchange.domain import kinds, lifecycles
 from exchange.domain.competence import in_competence
@@ -280,9 +280,9 @@ class SubmitFlow:
         natural_key = kinds.natural_key(item.record)
         kind = kinds.kind_of(item.record)
         if natural_key and kind not in (Kind.KIND_ANSWER, Kind.KIND_ERASURE):
-            item.natural_tag = hmac.digest(k, f"natural|{kind}|{natural_key}".encode(), "sha256")[:TAG_SIZE]
+            item.natural_tag = hmac_sha256(k, f"natural|{kind}|{natural_key}".encode())[:TAG_SIZE]
         content = item.request if item.row is not None else kinds.content_bytes(item.record)
-        item.content_tag = hmac.digest(k, b"content|" + content, "sha256")[:TAG_SIZE]
+        item.content_tag = hmac_sha256(k, b"content|" + content)[:TAG_SIZE]
 
     def _round(
         self,

@@ -6,7 +6,6 @@ A row change is a ``Put`` or a ``Drop``. Each leaves one digest leaf, ``SHA-256(
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, bindparam, delete, func, select
 
+from exchange.crypto.mac import hmac_sha256
 from exchange.storage import schema
 from exchange.storage.transaction import Transaction
 
@@ -61,7 +61,7 @@ class Change:
     def leaf(self, origins: Mapping[int, str]) -> bytes:
         """The digest leaf; log ids are written as origins, so that two databases agree."""
         key = _encode(self.key)
-        salt = hmac.digest(self.salt, self.table.encode() + key, "sha256")
+        salt = hmac_sha256(self.salt, self.table.encode() + key)
         if self.row is None:
             return sha256(salt + b"-").digest()
         values = [

@@ -1,0 +1,174 @@
+"""The relay door: nodes call here, and only nodes; each call is answered by the core in a thread."""
+
+from __future__ import annotations
+
+from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import grpc
+import grpc.aio
+import structlog
+
+from exchange.crypto.certificates import Identity, Role, fingerprint, identity_of, load_chain
+from exchange.crypto.chains import Purpose, find_paths
+from exchange.crypto.trust import TrustSet
+from exchange.domain.problems import ExchangeError, Refused
+from exchange.flows.context import Peer, PeerBook
+from exchange.flows.mirror import NotYourLogError
+from exchange.flows.session import NotYouError
+from exchange.v1.relay_service_pb2 import (
+    CosignJournalRequest,
+    CosignJournalResponse,
+    DeliverRequest,
+    DeliverResponse,
+    FetchEntriesRequest,
+    FetchEntriesResponse,
+    HelloRequest,
+    HelloResponse,
+)
+from exchange.v1.relay_service_pb2_grpc import RelayServiceServicer
+
+log = structlog.get_logger("exchange.relay")
+
+RELAY_THREADS = 8
+"""Relay calls worked on at once: each peer has three lanes, a witness and a hello under way at most."""
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+
+
+class RelayCore(Protocol):
+    """What the door hands calls to."""
+
+    def answer_hello(self, peer: Peer, request: HelloRequest) -> HelloResponse:
+        """A peer says hello."""
+        ...
+
+    def answer_deliver(self, peer: Peer, request: DeliverRequest) -> DeliverResponse:
+        """A peer delivers."""
+        ...
+
+    def answer_fetch(self, peer: Peer, request: FetchEntriesRequest) -> FetchEntriesResponse:
+        """A peer fetches its own entries back."""
+        ...
+
+    def answer_cosign(self, peer: Peer, request: CosignJournalRequest) -> CosignJournalResponse:
+        """A peer shows the head of its journal or local log."""
+        ...
+
+
+class PeerGate:
+    """Which peer a TLS client certificate is of: by its identity, and only under the roots of that peer's own card.
+
+    Args:
+        peers: The peers.
+        trust: Their trust sets: a new one is taken by assignment.
+        federation: Domain of the federation.
+    """
+
+    def __init__(self, peers: PeerBook, trust: Mapping[str, TrustSet], federation: str) -> None:
+        self._peers = peers
+        self._federation = federation
+        self.trust = dict(trust)
+
+    def peer_of(self, leaf_pem: bytes, chain_pem: bytes, now: datetime) -> Peer | None:
+        """The peer, or None when the certificate is of nobody who may call here.
+
+        1. The certificate names a node of this federation that is our peer.
+        2. It leads to a TLS root on that peer's own card: another peer's authority can not vouch for it.
+        3. It is not on that peer's revocation lists.
+        """
+        try:
+            chain = load_chain(chain_pem or leaf_pem)
+            leaf = load_chain(leaf_pem)[0]
+            name = identity_of(leaf)
+            identity = Identity.parse(name) if name else None
+        except (ExchangeError, ValueError):
+            return None
+        if identity is None or identity.domain != self._federation or identity.role is not Role.NODE:
+            return None
+        peer, trust = self._peers.get(identity.node), self.trust.get(identity.node)
+        if peer is None or trust is None or identity.name != identity.node:
+            return None
+        roots = load_chain(trust.card.tls_roots)
+        others = [each for each in chain if fingerprint(each) != fingerprint(leaf)]
+        search = find_paths(leaf, [*others, *roots], roots, Purpose.CLIENT)
+        if not search.at(now).ok:
+            return None
+        return peer if trust.tls_revocations.revoked_at([leaf]) is None else None
+
+
+class RelayServicer(RelayServiceServicer):
+    """RelayService over gRPC.
+
+    Args:
+        core: The node.
+        gate: Who calls.
+        clock: The clock.
+    """
+
+    def __init__(self, core: RelayCore, gate: PeerGate, clock: Callable[[], datetime]) -> None:
+        self._core = core
+        self._gate = gate
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(RELAY_THREADS, thread_name_prefix="relay")
+
+    async def Hello(  # type: ignore[override]
+        self, request: HelloRequest, context: grpc.aio.ServicerContext[HelloRequest, HelloResponse]
+    ) -> HelloResponse:
+        """Hello."""
+        return await self._answer(self._core.answer_hello, request, context)
+
+    async def Deliver(  # type: ignore[override]
+        self, request: DeliverRequest, context: grpc.aio.ServicerContext[DeliverRequest, DeliverResponse]
+    ) -> DeliverResponse:
+        """Deliver."""
+        return await self._answer(self._core.answer_deliver, request, context)
+
+    async def FetchEntries(  # type: ignore[override]
+        self, request: FetchEntriesRequest, context: grpc.aio.ServicerContext[FetchEntriesRequest, FetchEntriesResponse]
+    ) -> FetchEntriesResponse:
+        """FetchEntries."""
+        return await self._answer(self._core.answer_fetch, request, context)
+
+    async def CosignJournal(  # type: ignore[override]
+        self,
+        request: CosignJournalRequest,
+        context: grpc.aio.ServicerContext[CosignJournalRequest, CosignJournalResponse],
+    ) -> CosignJournalResponse:
+        """CosignJournal."""
+        return await self._answer(self._core.answer_cosign, request, context)
+
+    async def _answer(
+        self,
+        work: Callable[[Peer, _Request], _Response],
+        request: _Request,
+        context: grpc.aio.ServicerContext[_Request, _Response],
+    ) -> _Response:
+        peer = self._caller(context)
+        if peer is None:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "PEER_UNKNOWN")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, peer, request)
+        except (NotYourLogError, NotYouError) as error:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, error.reason)
+        except Refused as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error)[:500])
+        except ExchangeError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, error.reason)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the peer tries again and we look into the log
+            log.exception("relay.failed", error=type(error).__name__)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "INTERNAL")
+
+    def _caller(self, context: grpc.aio.ServicerContext[_Request, _Response]) -> Peer | None:
+        auth = context.auth_context()
+        leaf = next(iter(auth.get("x509_pem_cert", ())), b"")
+        chain = next(iter(auth.get("x509_pem_cert_chain", ())), b"")
+        if not leaf:
+            return None
+        return self._gate.peer_of(leaf, chain, self._clock())
