@@ -43,8 +43,10 @@ def read_json(content: bytes) -> Book:
     for index, each in enumerate(objects):
         cells: dict[int, Cell] = {}
         for key, value in each.items():
+            if len(key) > limits.MAX_KEY_CHARS or not key.isprintable():
+                raise refused(DAMAGED, "a key is too long or no text", f"{ROWS}[{index}]")
             column = headings.setdefault(key, len(headings) + 1)
-            place = f"{ROWS}[{index}].{in_words(key)}"
+            place = f"{ROWS}[{index}].{key}"
             cell = _cell(value, place)
             if column > limits.MAX_COLUMNS:
                 raise refused(TOO_LARGE, f"more than {limits.MAX_COLUMNS} keys")
@@ -54,7 +56,7 @@ def read_json(content: bytes) -> Book:
         if cells:
             budget.row()
             rows.append(SheetRow(number=index + 1, place=f"{ROWS}[{index}]", cells=dict(sorted(cells.items()))))
-    header = {column: Cell(in_words(key), key) for key, column in headings.items() if key.strip()}
+    header = {column: Cell(f"keys.{key}", key) for key, column in headings.items() if key.strip()}
     if header:
         rows.insert(0, SheetRow(number=0, place="keys", cells=header))
     sheet = Sheet(name=SHEET_NAME, rows=tuple(rows))

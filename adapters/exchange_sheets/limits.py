@@ -22,6 +22,9 @@ MAX_SHEETS: Final = 64
 MAX_SHEET_NAME_CHARS: Final = 64
 """Characters of a sheet's name: twice what most programs allow; it stands in every place of every row."""
 
+MAX_KEY_CHARS: Final = 64
+"""Characters of a key in JSON: it stands in the place of every value."""
+
 MAX_ROWS: Final = 20_000
 """Rows with content in a document, over all sheets: each row gets an answer in one message of 4 MiB."""
 

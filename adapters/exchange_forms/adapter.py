@@ -1,0 +1,167 @@
+"""The adapter of one region: forms of registers by its tables, monitoring by HJ 212 and its station profiles."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final
+
+from exchange.domain.adapter import DocumentReading, NativeDocument, Sample, WrittenDocument
+from exchange.domain.kinds import kind_by_name
+from exchange.domain.problems import Problem, Refused
+from exchange.domain.table_file import open_table
+from exchange.domain.tables import Tables
+from exchange.v1.common_pb2 import Authority
+from exchange.v1.kind_pb2 import Kind
+from exchange.v1.record_pb2 import Record
+from exchange_forms import reading, writing
+from exchange_forms.tables import Side, load_side
+from exchange_hj212 import StationProfiles
+from exchange_hj212 import read_document as read_packets
+from exchange_hj212 import recognises as recognises_packets
+from exchange_hj212 import write_document as write_packets
+
+STATIONS: Final = "stations.toml"
+KEYS: Final = "sm4_keys.toml"
+"""Overlay with ``[keys]``: 32 hex digits by MN, for stations that encrypt (HJ 212-2025)."""
+
+TABLES: Final = ("side.toml", "credit.toml", "penalty.toml")
+
+
+class FormsAdapter:
+    """One region's adapter; implements :class:`exchange.domain.adapter.Adapter`."""
+
+    def __init__(
+        self, *, side: Side, profiles: StationProfiles, sm4_keys: Mapping[str, bytes], folder: Traversable
+    ) -> None:
+        self.name = side.name
+        self.side = side.side
+        self.edition = side.edition
+        self.kinds: tuple[Kind.ValueType, ...] = (
+            Kind.KIND_CREDIT_RESULT,
+            Kind.KIND_PENALTY_NOTICE,
+            Kind.KIND_MONITORING_BATCH,
+        )
+        self.tables = side
+        self._profiles = profiles
+        self._sm4_keys = sm4_keys
+        self._folder = folder
+
+    def recognises(self, document: NativeDocument) -> bool:
+        """Whether the document has a table of this side, or is a recording of packets with a station of this side.
+
+        Packets look the same on both sides: a recording is taken where the kind allows it.
+        """
+        if recognises_packets(document.content):
+            return document.kind in (Kind.KIND_UNSPECIFIED, Kind.KIND_MONITORING_BATCH)
+        return reading.recognises(document, self.tables)
+
+    def read(self, document: NativeDocument) -> DocumentReading:
+        """Map a document.
+
+        Raises:
+            DocumentRefused: The whole document is refused.
+        """
+        if recognises_packets(document.content):
+            return read_packets(
+                document,
+                tables=self.tables.domain,
+                profiles=self._profiles,
+                adapter_name=self.name,
+                adapter_edition=self.edition,
+                sm4_keys=self._sm4_keys,
+            )
+        return reading.read_document(document, self.tables)
+
+    def write(self, records: Sequence[Record], *, kind: Kind.ValueType, form: str) -> WrittenDocument:
+        """Write records in this side's layout; monitoring as ``hj212``, the others as ``xlsx``, ``csv`` or ``json``.
+
+        Raises:
+            Refused: There is no layout for kind and form.
+        """
+        if kind == Kind.KIND_MONITORING_BATCH:
+            if form != "hj212":
+                raise Refused([Problem("LAYOUT_UNKNOWN", "", form)])
+            return write_packets(records)
+        return writing.write_records(records, self.tables, kind=kind, form=form)
+
+    def template(self, kind: Kind.ValueType) -> WrittenDocument:
+        """An empty form; for monitoring the file of station profiles, which is what a side fills in there.
+
+        Raises:
+            Refused: There is none for the kind.
+        """
+        if kind == Kind.KIND_MONITORING_BATCH:
+            content = (self._folder / "tables" / "stations_template.toml").read_bytes()
+            return WrittenDocument(file_name=STATIONS, media_type="application/toml", content=content)
+        return writing.write_template(self.tables, kind)
+
+    def samples(self) -> Sequence[Sample]:
+        """The samples beside the adapter, as ``samples/expected.toml`` lists them."""
+        folder = self._folder / "samples"
+        listed = tomllib.loads((folder / "expected.toml").read_text("utf-8"))
+        authority = Authority(uscc=listed["authority"]["uscc"], name=listed["authority"]["name"])
+        return [
+            Sample(
+                name=each["name"],
+                document=NativeDocument(
+                    file_name=each["file"],
+                    content=(folder / each["file"]).read_bytes(),
+                    received_at=datetime.fromisoformat(listed["received_at"]).astimezone(UTC),
+                    kind=kind_by_name(each["kind"]) or Kind.KIND_UNSPECIFIED,
+                    authority=authority,
+                    purpose=listed["purpose"],
+                ),
+                expected=tuple(each["expected"]),
+            )
+            for each in listed["sample"]
+        ]
+
+
+def make_adapter(package: str, tables: object, overlays: Mapping[str, bytes]) -> FormsAdapter:
+    """Make a region's adapter from the table files of its package.
+
+    Args:
+        package: Name of the region's package, with ``tables/`` and ``samples/``.
+        tables: The domain's tables.
+        overlays: The administrator's additions by file name: ``aliases.toml`` and ``stations.toml`` win over the
+            adapter's own tables; ``sm4_keys.toml`` holds keys.
+
+    Raises:
+        TableError: A table file is ill-formed; names file and place.
+        TypeError: ``tables`` are not the domain's.
+    """
+    if not isinstance(tables, Tables):
+        raise TypeError("an adapter is made from exchange.domain.tables.Tables")
+    folder = files(package)
+    own = {name: (folder / "tables" / name).read_bytes() for name in TABLES}
+    profiles = StationProfiles.load((folder / "tables" / STATIONS).read_bytes())
+    if STATIONS in overlays:
+        profiles = StationProfiles.load(overlays[STATIONS]).over(profiles)
+    return FormsAdapter(
+        side=load_side(own, overlays, tables),
+        profiles=profiles,
+        sm4_keys=_keys(overlays),
+        folder=folder,
+    )
+
+
+def _keys(overlays: Mapping[str, bytes]) -> dict[str, bytes]:
+    if KEYS not in overlays:
+        return {}
+    file = open_table(KEYS, overlays[KEYS])
+    row = file.row("keys")
+    keys: dict[str, bytes] = {}
+    for station in row.names():
+        text = row.text(station)
+        try:
+            keys[station] = bytes.fromhex(text)
+        except ValueError:
+            keys[station] = b""
+        if len(keys[station]) != 16:
+            raise row.wrong(station, "must be 32 hex digits")  # never the text itself: it may be most of a key
+    file.end()
+    return keys

@@ -1,0 +1,181 @@
+"""Builds one record from one row: every value with its source and rule, every fault with its cell."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from exchange.domain.codes import normalise, uscc_reasons
+from exchange.domain.problems import Problem
+from exchange.v1.common_pb2 import FieldProvenance
+from exchange.v1.record_pb2 import Record
+from exchange_forms.privacy import ID_REMOVED
+from exchange_forms.tables import Side
+from exchange_forms.vocabulary import Vocabulary, text_key
+from exchange_sheets import Cell, CellKind, NotADate, NotANumber, TableRow, read_date, read_decimal
+from exchange_sheets.book import in_words
+
+QUARANTINED_USCC_REASONS: Final = frozenset({"USCC_CHECK", "USCC_ORG_CODE", "USCC_REGION"})
+"""Checks that real codes are known to fail: the row waits for a listed exception. A wrong shape has none."""
+
+_LIST = re.compile(r"[；;|\n]+")
+_OUTER = " \t\r\n\u3000\u00a0\ufeff\u200b"
+_BROKEN: Final = {
+    CellKind.ERROR: "CELL_ERROR",
+    CellKind.NO_VALUE: "CELL_FORMULA_NO_VALUE",
+    CellKind.NESTED: "CELL_NESTED",
+}
+
+
+class RowMapping:
+    """One row on its way to a record.
+
+    A method that finds a fault notes it and answers as if the cell were empty: all faults of a row are listed.
+    """
+
+    def __init__(self, row: TableRow, side: Side, body: str) -> None:
+        """Start a record.
+
+        Args:
+            row: The row.
+            side: The side's tables.
+            body: Name of the body's field, as in ``credit_result``.
+        """
+        self.row = row
+        self.side = side
+        self.record = Record()
+        self.problems: list[Problem] = []
+        self.lines: list[FieldProvenance] = []
+        self._body = body
+        getattr(self.record, body).SetInParent()
+
+    def note(self, path: str, source: str, rule: str, *, lossy: bool = False) -> None:
+        """Say where a field came from."""
+        self.lines.append(FieldProvenance(field=self._path(path), source=source, rule=rule, lossy=lossy))
+
+    def fault(self, reason: str, cell: Cell | None, detail: str = "") -> None:
+        """Note why the row can not be mapped."""
+        problem = Problem(reason, cell.address if cell is not None else self.row.place, detail)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def _path(self, path: str) -> str:
+        return path if path.startswith("header.") else f"{self._body}.{path}"
+
+    def put(self, path: str, value: object, source: str, rule: str, *, lossy: bool = False) -> None:
+        """Set a field, or add to a repeated one, and say where it came from."""
+        target: object = self.record
+        *parents, name = self._path(path).split(".")
+        for parent in parents:
+            target = getattr(target, parent)
+        if isinstance(value, list):
+            getattr(target, name).extend(value)
+        else:
+            setattr(target, name, value)
+        self.note(path, source, rule, lossy=lossy)
+
+    def cell(self, field: str, *, may_be_blank: bool = True) -> Cell | None:
+        """The cell of a field; None where there is none, or it stands for an empty one, or is broken.
+
+        Args:
+            field: The field.
+            may_be_blank: Words such as 无 stand for an empty cell.
+        """
+        cell = self.row.cells.get(field)
+        if cell is None:
+            return None
+        if cell.kind in _BROKEN:
+            self.fault(_BROKEN[cell.kind], cell)
+            return None
+        if may_be_blank and text_key(cell.text) in self.side.blank:
+            return None
+        return cell
+
+    def text(self, field: str, path: str, *, may_be_blank: bool = True) -> str:
+        """A text as written, without outer blanks."""
+        cell = self.cell(field, may_be_blank=may_be_blank)
+        if cell is None:
+            return ""
+        text = cell.text.strip(_OUTER)
+        if text:
+            self.put(path, text, cell.address, "as-written", lossy=ID_REMOVED in text)
+        return text
+
+    def texts(self, field: str, path: str) -> list[str]:
+        """A list of texts, divided by ；, | or line breaks."""
+        cell = self.cell(field)
+        if cell is None:
+            return []
+        found = [part for part in (part.strip(_OUTER) for part in _LIST.split(cell.text)) if part]
+        if found:
+            self.put(path, found, cell.address, "list", lossy=ID_REMOVED in cell.text)
+        return found
+
+    def code(self, field: str, path: str) -> str:
+        """A code: normalised text. A number has lost digits, and which ones is never guessed."""
+        cell = self.code_cell(field)
+        if cell is None:
+            return ""
+        code = normalise(cell.text)
+        self.put(path, code, cell.address, "code", lossy=code != cell.text)
+        return code
+
+    def code_cell(self, field: str) -> Cell | None:
+        """The cell of a code; a fault where it is a number or date."""
+        cell = self.cell(field)
+        if cell is not None and cell.kind is not CellKind.TEXT:
+            self.fault("CELL_NUMERIC_CODE", cell)
+            return None
+        return cell
+
+    def uscc(self, field: str, path: str) -> str:
+        """A USCC; a fault where a check fails that only a listed exception can lift."""
+        code = self.code(field, path)
+        if code:
+            for reason in uscc_reasons(code, self.side.domain.accepted_codes):
+                if reason in QUARANTINED_USCC_REASONS:
+                    self.fault(reason, self.row.cells[field])
+        return code
+
+    def day(self, field: str, path: str) -> date | None:
+        """A date; the texts for no end leave the field empty and are noted."""
+        cell = self.cell(field)
+        if cell is None:
+            return None
+        if text_key(cell.text) in self.side.no_end:
+            self.note(path, cell.address, "no-end", lossy=True)
+            return None
+        try:
+            day = read_date(cell)
+        except NotADate:
+            self.fault("DATE_FORMAT", cell, in_words(cell.text, 20))
+            return None
+        if text_key(day.isoformat()) in self.side.no_end:
+            self.note(path, cell.address, "no-end", lossy=True)
+            return None
+        self.put(path, day.isoformat(), cell.address, "date")
+        return day
+
+    def number(self, field: str) -> tuple[Decimal, Cell] | None:
+        """A plain decimal number and its cell."""
+        cell = self.cell(field)
+        if cell is None:
+            return None
+        try:
+            return read_decimal(cell), cell
+        except NotANumber:
+            self.fault("DECIMAL_FORMAT", cell, in_words(cell.text, 20))
+            return None
+
+    def choice(self, field: str, words: Vocabulary, reason: str) -> tuple[str, Cell] | None:
+        """The meaning of a text from a closed list and its cell; a fault with ``reason`` where it is not listed."""
+        cell = self.cell(field)
+        if cell is None:
+            return None
+        value = words.find(cell.text)
+        if value is None:
+            self.fault(reason, cell, in_words(cell.text, 40))
+            return None
+        return value, cell
