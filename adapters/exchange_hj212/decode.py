@@ -24,11 +24,12 @@ Words for what is wrong (``problems``) and for what is only unusual (``notes``):
 =============================== ====================================================================
 
 Notes: ``mn_format`` (not 24 hex digits; most devices in the field), ``crc_lower_case``, ``encrypted``,
-``cp_param_repeated``.
+``cp_param_repeated``, ``header_field_unknown`` (its value is masked: it may be a password behind a damaged name).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
@@ -47,7 +48,7 @@ from exchange.v1.monitoring_batch_pb2 import (
 from exchange_hj212 import crc
 from exchange_hj212.frame import Frame, Skipped, read_frames
 from exchange_hj212.items import Items, Reading, parse_items
-from exchange_hj212.segment import Flag, Segment, parse_segment, text_of, without_secrets
+from exchange_hj212.segment import MARKER, Flag, Segment, parse_segment, text_of, without_secrets
 from exchange_hj212.sm4 import Sm4
 
 CHINA_TIME = timezone(timedelta(hours=8))
@@ -61,6 +62,7 @@ _EDITION_NAMES = {
     PROTOCOL_EDITION_HJ212_2017: "2017",
     PROTOCOL_EDITION_HJ212_2025: "2025",
 }
+_COMMAND = re.compile(r"[0-9]{4}")
 _NO_ITEMS = Items({}, (), (), ())
 
 
@@ -185,13 +187,13 @@ def decode_frame(frame: Frame, key_of: KeyOf) -> Decoded:
     """
     segment = parse_segment(frame.segment)
     command = segment.header.get("CN", "")
+    content = segment.content
     if "bad_header" in frame.problems:
-        redacted = segment.head + without_secrets(command, segment.content or b"") + segment.tail
+        redacted = segment.head + _shown(command, content or b"", CRC_VERDICT_UNSPECIFIED) + segment.tail
         end = frame.offset + frame.length
         return Decoded(packet=_unread(frame.offset, end, "bad_header", text=text_of(redacted)), redacted=redacted)
     verdict = frame.taken if frame.taken is not None else crc.verdict(frame.segment, frame.crc_given)
     sealed: int | None = None
-    content = segment.content
     notes = segment.notes
     problems = frame.problems
     kept = content or b""
@@ -211,7 +213,7 @@ def decode_frame(frame: Frame, key_of: KeyOf) -> Decoded:
             else:
                 content = without_secrets(command, content)
     elif content:
-        kept = content = without_secrets(command, content)
+        kept = content = _shown(command, content, verdict)
     if verdict == CRC_VERDICT_BAD:
         problems += ("crc_bad",)
     if frame.crc_given != frame.crc_given.upper():
@@ -244,6 +246,14 @@ def decode_frame(frame: Frame, key_of: KeyOf) -> Decoded:
         redacted=segment.head + kept + segment.tail,
         sealed_crc=sealed,
     )
+
+
+def _shown(command: str, content: bytes, verdict: CrcVerdict.ValueType) -> bytes:
+    """The content without secrets. Of a damaged packet, nothing that may be a header or any command is shown."""
+    damaged = verdict in (CRC_VERDICT_BAD, CRC_VERDICT_UNSPECIFIED)
+    if damaged and content and (not _COMMAND.fullmatch(command) or b"CP=&&" in content or b";MN=" in content):
+        return MARKER.encode()
+    return without_secrets(command, content)
 
 
 def _is_encrypted(segment: Segment, content: bytes) -> bool:

@@ -36,13 +36,15 @@ EDITION_BY_VERSION = {
 
 MANDATORY = ("QN", "ST", "CN", "PW", "MN", "Flag")
 
+_LABELS = {name.encode(): name for name in (*MANDATORY, "PNUM", "PNO", "RF")}
+
 # A header as the standard orders it, without anything that would need a second look.
 _IN_ORDER = re.compile(
     rb"(?:QN=([0-9]{17});)?ST=([0-9A-Z]{2});CN=([0-9]{4});PW=([0-9A-Za-z*]*);MN=([0-9A-Za-z_.\-]+);"
     rb"(?:Flag=([0-9]{1,3});)?(?:PNUM=([0-9]{1,6});PNO=([0-9]{1,6});)?(?:RF=([01]);)?CP=&&"
 )
 _SLOTS = ((1, "QN"), (2, "ST"), (3, "CN"), (4, "PW"), (5, "MN"), (6, "Flag"), (7, "PNUM"), (8, "PNO"), (9, "RF"))
-_PASSWORD = re.compile(rb"(?i)(PW\s*=)[^;]*")
+_COMMA_MISPRINT = re.compile(rb"[^=]*,(?:QN|ST|CN|MN|Flag)=[^=]*")
 _SECRET_ITEM = re.compile(rb"(?i)([0-9a-z_]*(?:PW|PWD|PASS|PASSWORD|KEY|SECRET)[0-9a-z_]*\s*=)[^;,&]*")
 _SECRET_WORDS = (b"PW", b"PASS", b"KEY", b"SECRET")
 _QN = re.compile(r"[0-9]{17}")
@@ -74,7 +76,7 @@ class Segment:
     """A data segment without its password.
 
     Attributes:
-        header: Fields as received, in their order; ``PW`` holds the marker.
+        header: The standard's fields as received, in their order; ``PW`` holds the marker.
         head: Bytes up to and with ``CP=&&``, or all of them where there is none; the password is the marker.
         content: Bytes between ``CP=&&`` and the closing ``&&``, as received, so possibly with a secret that a
             command sets (``without_secrets``); None where there is no CP.
@@ -198,14 +200,15 @@ def _parse_disordered(data: bytes) -> Segment:
         fields, rest = (data, b"") if stop < 0 else (data[:stop], data[stop:])
     else:
         fields, rest = data[:start], data[start : start + 5]
-        if start > 0 and data[start - 1 : start] != b";":
+        if start > 0 and not fields.rstrip().endswith(b";"):
             problems.append("missing_semicolon_before_cp")
-        content, tail = _content(data[start + 5 :], problems)
-    header, kept = _header_fields(fields, problems)
+    header, kept = _header_fields(fields, problems, notes)
     flag = _check_fields(header, problems, notes)
+    if start >= 0:
+        content, tail = _content(data[start + 5 :], problems)
     return Segment(
         header=header,
-        head=kept + (rest if start >= 0 else without_secrets(header.get("CN", ""), rest)),
+        head=kept + rest[:3] + (rest[3:] if start >= 0 else without_secrets(header.get("CN", ""), rest[3:])),
         content=content,
         tail=tail,
         flag=flag,
@@ -214,8 +217,11 @@ def _parse_disordered(data: bytes) -> Segment:
     )
 
 
-def _header_fields(fields: bytes, problems: list[str]) -> tuple[dict[str, str], bytes]:
-    """Header fields of an irregular header, and its bytes with everything masked that may be the password."""
+def _header_fields(fields: bytes, problems: list[str], notes: list[str]) -> tuple[dict[str, str], bytes]:
+    """Header fields of an irregular header, and its bytes with everything masked that may be the password.
+
+    A damaged line turns ``PW=`` into anything, so only the fields of the standard keep their values.
+    """
     header: dict[str, str] = {}
     kept: list[bytes] = []
     pieces = fields.split(b";")
@@ -232,25 +238,40 @@ def _header_fields(fields: bytes, problems: list[str]) -> tuple[dict[str, str], 
             continue
         if b"," in piece:
             found.add("comma_in_header")
+        label = _LABELS.get(key)
         if not equals:
-            # It may be a piece of the password: a marker says as much as anybody has to know.
             found.add("header_item_without_equals")
-            kept.append(_MARKER)
-            continue
-        if key.upper().startswith(b"PW"):
-            key, value = key[:2], _MARKER
-            kept.append(key + b"=" + value)
-        else:
-            masked = _PASSWORD.sub(rb"\1" + _MARKER, piece)
-            value = masked.partition(b"=")[2]
-            kept.append(masked)
-        label = text_of(key)
-        if label in header:
+            kept.append(_masked(piece))
+        elif label is None:
+            if "header_field_unknown" not in notes:
+                notes.append("header_field_unknown")
+            kept.append(_MARKER + b"=" + _masked(piece))
+        elif label in header:
             found.add("header_field_repeated")
+            kept.append(key + b"=" + _masked(piece))
+        elif label == "PW":
+            header[label] = MARKER
+            kept.append(key + b"=" + _masked(value))
         else:
-            header[label] = text_of(value).strip()
+            shown = _shown(label, value)
+            header[label] = text_of(shown).strip()
+            kept.append(key + b"=" + shown)
     problems.extend(sorted(found))
     return header, b";".join(kept)
+
+
+def _shown(label: str, value: bytes) -> bytes:
+    """The value of a field of the standard, less what a damaged line may have let run into it."""
+    if b"=" in value and not _COMMA_MISPRINT.fullmatch(value):
+        return _masked(value)
+    # Only a station's id may have these two letters in it.
+    near = -1 if label == "MN" else value.upper().find(b"PW")
+    return value if near < 0 else value[:near] + _masked(value[near:])
+
+
+def _masked(secret: bytes) -> bytes:
+    """The marker, and a comma where there was one: it is a problem that must not go unseen in the redacted form."""
+    return _MARKER + b"," if b"," in secret else _MARKER
 
 
 def text_of(data: bytes) -> str:

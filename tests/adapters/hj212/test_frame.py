@@ -78,6 +78,22 @@ def test_chunks_change_nothing(pieces: list[bytes], sizes: list[int]) -> None:
     assert chunked(data, sizes) == chunked(data, [max(1, len(data))])
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"CN=1;MN=2 ##1234 pages\n" + b"x" * 1300 + frame(),
+        b"##0001" + frame()[6:] + b"##9999" + frame()[6:] + frame()[:-6] + b"3\r\n" + frame(),
+        frame()[:80] + b"\r\n" + frame()[1:] + frame()[:-2] + frame(),
+    ],
+)
+def test_every_cut_gives_the_same(data: bytes) -> None:
+    """Cut once at each place, and byte by byte."""
+    whole = chunked(data, [len(data)])
+    assert chunked(data, [1]) == whole
+    for place in range(1, len(data)):
+        assert chunked(data, [place, len(data)]) == whole
+
+
 @given(st.lists(st.tuples(GARBAGE, st.binary(min_size=1, max_size=80)), min_size=1, max_size=5))
 def test_garbage_is_named_and_hides_no_frame(pieces: list[tuple[bytes, bytes]]) -> None:
     """Every frame behind garbage is found at its offset, and every byte that is no blank is accounted for."""

@@ -214,3 +214,14 @@ def test_the_password_leaves_with_nothing(data: bytes) -> None:
         assert PASSWORD not in shown
         assert PASSWORD[3:] not in shown
     assert STATION in json.dumps([to_json(packet) for packet in decode(frame())])
+
+
+@pytest.mark.parametrize("whole", [frame(), frame()[1:], frame(cn="1072", content=f"NewPW={PASSWORD}")])
+def test_no_single_damage_shows_the_password(whole: bytes) -> None:
+    """One byte lost, changed or too many, anywhere in a packet, does not carry the password into the open."""
+    for place in range(len(whole)):
+        for replacement in (b"", b";", b",", b"=", b"&", b"P", b"0", b" ", b"\n", b"\xff"):
+            for end in (place, place + 1):
+                damaged = whole[:place] + replacement + whole[end:]
+                for packet in decode(damaged):
+                    assert PASSWORD not in repr(packet), damaged
