@@ -7,7 +7,6 @@ user ``postgres``, else ``nobody``.
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import itertools
 import os
@@ -15,7 +14,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +25,8 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
+from tests.rigs.orphans import end_with_parent
+
 START_SECONDS = 30
 """A cluster is up in two; a busy machine of two cores may take ten times that."""
 
@@ -34,8 +34,6 @@ MAX_CONNECTIONS = 60
 """Sessions the server accepts: two nodes and their tests need a dozen, and a leak shall be noticed."""
 
 SUPERUSER = "exchange"
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class PostgresMissingError(Exception):
@@ -236,7 +234,7 @@ class PostgresServer:
             stderr=output,
             # Ctrl-C in the terminal is for the tests; they stop the server themselves.
             start_new_session=True,
-            preexec_fn=_stop_with_parent(),  # noqa: PLW1509 - one prctl call, resolved before the fork
+            preexec_fn=end_with_parent(signal.SIGINT),  # noqa: PLW1509  (one prctl call, resolved before the fork)
         )
 
     def _environment(self) -> dict[str, str]:
@@ -267,11 +265,3 @@ def _system_user() -> pwd.struct_passwd | None:
         except KeyError:
             continue
     raise PostgresMissingError("we are root, and there is neither a user postgres nor nobody to run a server as")
-
-
-def _stop_with_parent() -> Callable[[], None] | None:
-    """What asks the kernel to stop the server in order when this process dies; Linux only."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
