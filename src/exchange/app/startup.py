@@ -20,6 +20,7 @@ from exchange.flows import bootstrap
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import LOG_GREW, EventHub
 from exchange.settings import NodeSettings
+from exchange.settings.trust_folder import OwnTrust, read_own, read_peer
 from exchange.storage.database import Database
 from exchange.storage.writer import Writer
 from exchange.tables import read_all
@@ -28,9 +29,6 @@ from exchange.tlog.origin import mirror_name, witness_name
 from exchange.v1.common_pb2 import Authority
 
 RULES = "rules/recognition.toml"
-OWN_ROOTS = "own/tls-roots.pem"
-"""Within the trust folder: roots of the certificates of this region's agencies and officers."""
-
 NODE_CATALOGUE = "NODE-INTERNAL"
 """Catalogue number of records that nodes state themselves: decisions, answers, key announcements."""
 
@@ -60,7 +58,7 @@ class Files:
     keys: NodeKeys
     tls: TlsIdentity
     trust: Mapping[str, TrustSet]
-    own_roots: bytes
+    own: OwnTrust
     tables: Tables
     rules: RuleSet
     rules_file: bytes
@@ -76,10 +74,10 @@ def read_trust(settings: NodeSettings) -> dict[str, TrustSet]:
     """
     found = {}
     for link in settings.peers:
-        folder = settings.trust.folder / link.name
-        files = {path.name: path.read_bytes() for path in folder.glob("*") if path.is_file()}
-        if not files:
-            raise TrustMissingError(f"{folder}: run 'exchange peers add' with the card of {link.name}")
+        try:
+            files = read_peer(settings.trust.folder, link.name)
+        except OSError:
+            raise TrustMissingError(f"{link.name}: run 'exchange peers add' with its card") from None
         found[link.name] = TrustSet.load(files)
     return found
 
@@ -101,7 +99,6 @@ def read_files(settings: NodeSettings) -> Files:
     tls = KeyFile.parse(settings.keys.tls.path.read_bytes())
     files = read_all()
     overlays = read_overlays(settings.adapters.tables)
-    own_roots = settings.trust.folder / OWN_ROOTS
     return Files(
         keys=NodeKeys(
             signer=signer,
@@ -112,7 +109,7 @@ def read_files(settings: NodeSettings) -> Files:
         ),
         tls=TlsIdentity(key=tls.key, chain=tls.chain),
         trust=read_trust(settings),
-        own_roots=own_roots.read_bytes() if own_roots.exists() else b"",
+        own=read_own(settings.trust.folder),
         tables=load(files, overlays),
         rules=RuleSet.load(files[RULES]),
         rules_file=files[RULES],

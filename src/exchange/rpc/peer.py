@@ -58,7 +58,6 @@ class GrpcPeer:
         chain: Our TLS certificate with its intermediates, PEM.
         server_name: Name that the peer's certificate carries, when it is not the host.
         timeout: Seconds for one call.
-        on_connected: Called whenever the connection becomes ready.
     """
 
     def __init__(
@@ -70,10 +69,8 @@ class GrpcPeer:
         chain: bytes,
         server_name: str = "",
         timeout: float = 30.0,
-        on_connected: Callable[[], None] = lambda: None,
     ) -> None:
         self._timeout = timeout
-        self._on_connected = on_connected
         options: list[tuple[str, str | int]] = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -110,14 +107,14 @@ class GrpcPeer:
         """Have our journal or local log witnessed."""
         return await self._call(self._stub.CosignJournal, request)
 
-    async def watch_connection(self) -> None:
-        """Tell when the connection becomes ready again, until cancelled."""
+    async def watch_connection(self, on_ready: Callable[[], None]) -> None:
+        """Call ``on_ready`` whenever the connection becomes ready, until cancelled."""
         state = self._channel.get_state(try_to_connect=True)
         while True:
             await self._channel.wait_for_state_change(state)
             state = self._channel.get_state(try_to_connect=True)
             if state is grpc.ChannelConnectivity.READY:
-                self._on_connected()
+                on_ready()
 
     async def close(self) -> None:
         """Close the channel; calls in flight get a moment."""

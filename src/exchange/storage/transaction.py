@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
@@ -48,6 +49,12 @@ class NewEntry:
     def of(entry: bytes, salt: bytes | None = None, body: bytes | None = None) -> NewEntry:
         """An entry with its leaf hash."""
         return NewEntry(entry, leaf_hash(entry), salt, body)
+
+
+@lru_cache(maxsize=64)
+def _sqlite_insert(table: Table, names: tuple[str, ...]) -> str:
+    columns = ", ".join(f'"{name}"' for name in names)
+    return f'INSERT INTO "{table.name}" ({columns}) VALUES ({", ".join("?" * len(names))})'  # noqa: S608 - our names
 
 
 def head_of(row: Any) -> LogHead:
@@ -185,8 +192,15 @@ class Transaction:
     def write_now(self, table: Table) -> None:
         """Write the rows collected for one table, for a handler that must read them back."""
         rows = self._inserts.pop(table, None)
-        if rows:
+        if not rows:
+            return
+        if not self.is_sqlite:
             self.connection.execute(insert(table), list(rows))
+            return
+        # The driver takes our values as they are: converting each of them again was a fifth of the writer's time.
+        names = tuple(rows[0])
+        statement = _sqlite_insert(table, names)
+        self.connection.exec_driver_sql(statement, [tuple(row[name] for name in names) for row in rows])
 
     def flush(self) -> None:
         """Write everything that was collected: one statement per table."""

@@ -1,0 +1,67 @@
+"""Every few seconds: lag, backlog and certificate days as metrics, and the alarms that time alone brings."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from exchange.app.core import Core
+from exchange.app.startup import Files
+from exchange.crypto.certificates import facts_of, load_chain
+from exchange.domain.problems import ExchangeError
+from exchange.flows.alarms import Alarms
+from exchange.flows.submit import LANE_NAMES
+from exchange.settings import NodeSettings
+from exchange.telemetry import Metrics
+
+log = structlog.get_logger("exchange.metrics")
+
+EVERY_SECONDS = 5.0
+"""How often lanes are looked at: one query for each."""
+
+
+class MetricsLoop:
+    """Keeps the gauges current."""
+
+    def __init__(self, settings: NodeSettings, core: Core, alarms: Alarms, metrics: Metrics, files: Files) -> None:
+        self._settings = settings
+        self._core = core
+        self._alarms = alarms
+        self._metrics = metrics
+        self._leaves = {
+            "tls": load_chain(files.tls.chain)[0],
+            "signing": files.keys.signer.certificate,
+        }
+        self._open: set[str] = set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                await asyncio.to_thread(self.look)
+            except ExchangeError as error:
+                log.warning("metrics.failed", reason=error.reason)
+            await asyncio.sleep(EVERY_SECONDS)
+
+    def look(self) -> None:
+        """Look once."""
+        for lane in self._core.lanes.lane_statuses():
+            labels = {"peer": lane.peer, "lane": LANE_NAMES[lane.lane]}
+            self._metrics.lag.labels(**labels).set(lane.backlog_seconds)
+            self._metrics.backlog.labels(**labels).set(lane.size - lane.delivered)
+        for use, days in self.certificate_days().items():
+            self._metrics.certificate_days.labels(use=use).set(days)
+            if days <= self._settings.certificates.warn_days:
+                self._alarms.raise_("CERTIFICATE_EXPIRING", use, f"{days} d")
+            else:
+                self._alarms.clear("CERTIFICATE_EXPIRING", use)
+        codes = [code for code, _ in self._alarms.open_names()]
+        for code in self._open | set(codes):
+            self._metrics.alarms.labels(code=code).set(codes.count(code))
+        self._open |= set(codes)
+
+    def certificate_days(self) -> dict[str, int]:
+        """Days until each certificate of ours ends."""
+        now = self._core.node.clock()
+        return {use: (facts_of(leaf).not_after - now).days for use, leaf in self._leaves.items()}

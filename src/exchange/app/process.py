@@ -1,0 +1,180 @@
+"""One node as a process: doors, loops, signals. A crash at any moment is repaired by the next start."""
+
+from __future__ import annotations
+
+from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import structlog
+
+from exchange import telemetry
+from exchange.app import startup
+from exchange.app.core import Core
+from exchange.app.doors import Doors
+from exchange.app.metrics import MetricsLoop
+from exchange.domain.problems import ExchangeError
+from exchange.flows.apply.grants import register_row
+from exchange.flows.alarms import AlarmCommand, Alarms
+from exchange.flows.context import Node
+from exchange.flows.refusals import RefusalFolder
+from exchange.flows.watermark import Marks, Watermark
+from exchange.rpc.peer import GrpcPeer
+from exchange.settings import NodeSettings
+from exchange.storage.database import Database
+from exchange.storage.migrate import migrate
+from exchange.storage.wal import WalCheckpointer
+
+log = structlog.get_logger("exchange.process")
+
+EXIT_DISK = 74
+"""Exit status after an I/O error of the database (EX_IOERR): the service manager starts the node anew."""
+
+
+class AlreadyRunningError(ExchangeError):
+    """Another process serves this data folder."""
+
+    reason = "NODE_RUNNING"
+
+
+@contextlib.contextmanager
+def one_process(folder: Path) -> Iterator[None]:
+    """One process for each node folder: the lock is the kernel's, so a killed process leaves none behind.
+
+    Raises:
+        AlreadyRunningError: Another process holds it.
+    """
+    with (folder / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AlreadyRunningError(str(folder)) from None
+        yield
+
+
+def run(settings: NodeSettings) -> int:
+    """Run a node until it is told to stop.
+
+    Returns:
+        Exit status: 0 after a clean stop.
+    """
+    telemetry.configure_logging(form=settings.log.format, level=settings.log.level)
+    os.umask(0o077)
+    folder = startup.data_folder(settings)
+    with one_process(folder):
+        files = startup.read_files(settings)
+        migrate(settings.database.url)
+        with contextlib.suppress(ImportError):
+            import uvloop
+
+            return uvloop.run(_serve(settings, files))
+        return asyncio.run(_serve(settings, files))
+
+
+async def _serve(settings: NodeSettings, files: startup.Files) -> int:
+    metrics = telemetry.Metrics()
+    database = Database(settings.database.url)
+    node = startup.make_node(
+        settings, files, database, on_commit=lambda commands: metrics.commit_batch.observe(commands), on_fatal=_exit_now
+    )
+    alarms = Alarms(
+        node,
+        AlarmCommand(
+            argv=settings.alarms.command, timeout_s=settings.alarms.command_timeout_s, lang=settings.node.lang[:2]
+        ),
+    )
+    marks = Marks(
+        telemetry=settings.disk.telemetry_below,
+        registry=settings.disk.registry_below,
+        urgent=settings.disk.urgent_below,
+    )
+    watermark = Watermark(settings.node.data, marks, alarms)
+    refusals = RefusalFolder(node)
+    ports = _ports(settings, files)
+    core = Core(
+        node,
+        ports,
+        alarms,
+        grant=register_row,
+        admit=watermark.admit,
+        on_retry=lambda peer, lane, reason: metrics.retries.labels(peer=peer, lane=lane).inc(),
+    )
+    startup.activate_editions(node, files)
+    wal = WalCheckpointer(database)
+    doors = Doors(settings, files, core, alarms=alarms, refusals=refusals, metrics=metrics, watermark=watermark)
+    stop_metrics = metrics.serve(settings.listen.metrics.host, settings.listen.metrics.port)
+    alarms.start()
+    refusals.start()
+    wal.start()
+    stopped = _on_signals()
+    await core.start()
+    await doors.open()
+    watches = [
+        asyncio.create_task(_watch_connection(port, core, peer), name=f"connection {peer}")
+        for peer, port in ports.items()
+    ]
+    watches.append(asyncio.create_task(MetricsLoop(settings, core, alarms, metrics, files).run(), name="metrics"))
+    log.info("node.started", node=node.name, agencies=str(settings.listen.agencies), peers=str(settings.listen.peers))
+    try:
+        await stopped.wait()
+    finally:
+        log.info("node.stopping", node=node.name)
+        for task in watches:
+            task.cancel()
+        await doors.close(settings.shutdown.drain_s)
+        await core.stop()
+        for port in ports.values():
+            await port.close()
+        await asyncio.to_thread(_close_threads, node, refusals, alarms, wal, stop_metrics)
+        database.dispose()
+        log.info("node.stopped", node=node.name)
+    return 0
+
+
+def _ports(settings: NodeSettings, files: startup.Files) -> dict[str, GrpcPeer]:
+    return {
+        link.name: GrpcPeer(
+            str(link.dial),
+            roots=files.trust[link.name].card.tls_roots,
+            key=files.tls.key,
+            chain=files.tls.chain,
+            timeout=settings.delivery.call_timeout_s,
+        )
+        for link in settings.peers
+    }
+
+
+async def _watch_connection(port: GrpcPeer, core: Core, peer: str) -> None:
+    """The peer coming back wakes its lanes at once."""
+    await port.watch_connection(lambda: core.peer_is_back(peer))
+
+
+def _on_signals() -> asyncio.Event:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    return stopped
+
+
+def _close_threads(
+    node: Node, refusals: RefusalFolder, alarms: Alarms, wal: WalCheckpointer, stop_metrics: Callable[[], None]
+) -> None:
+    refusals.close()
+    alarms.close()
+    wal.close()
+    node.writer.close()
+    stop_metrics()
+
+
+def _exit_now(error: BaseException) -> None:
+    """The disk lied: nothing in memory can be trusted. What is on disk is read again by the next start."""
+    log.critical("database.failed", error=type(error).__name__, detail=str(error)[:200])
+    threading.Thread(target=lambda: os._exit(EXIT_DISK), daemon=True).start()
