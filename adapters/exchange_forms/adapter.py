@@ -23,6 +23,8 @@ from exchange_hj212 import StationProfiles
 from exchange_hj212 import read_document as read_packets
 from exchange_hj212 import recognises as recognises_packets
 from exchange_hj212 import write_document as write_packets
+from exchange_hj212.samples import sample_profiles
+from exchange_hj212.samples import samples as packet_samples
 
 STATIONS: Final = "stations.toml"
 KEYS: Final = "sm4_keys.toml"
@@ -100,11 +102,11 @@ class FormsAdapter:
         return writing.write_template(self.tables, kind)
 
     def samples(self) -> Sequence[Sample]:
-        """The samples beside the adapter, as ``samples/expected.toml`` lists them."""
+        """The samples beside the adapter, as ``samples/expected.toml`` lists them, and those of HJ 212."""
         folder = self._folder / "samples"
         listed = tomllib.loads((folder / "expected.toml").read_text("utf-8"))
         authority = Authority(uscc=listed["authority"]["uscc"], name=listed["authority"]["name"])
-        return [
+        own = [
             Sample(
                 name=each["name"],
                 document=NativeDocument(
@@ -119,6 +121,7 @@ class FormsAdapter:
             )
             for each in listed["sample"]
         ]
+        return [*own, *packet_samples(authority, listed["purpose"])]
 
 
 def make_adapter(package: str, tables: object, overlays: Mapping[str, bytes]) -> FormsAdapter:
@@ -141,9 +144,11 @@ def make_adapter(package: str, tables: object, overlays: Mapping[str, bytes]) ->
     profiles = StationProfiles.load((folder / "tables" / STATIONS).read_bytes())
     if STATIONS in overlays:
         profiles = StationProfiles.load(overlays[STATIONS]).over(profiles)
+    side = load_side(own, overlays, tables)
     return FormsAdapter(
-        side=load_side(own, overlays, tables),
-        profiles=profiles,
+        side=side,
+        # Stations of the samples come last: their ids are made up and no real station has them.
+        profiles=profiles.over(sample_profiles(side.area_code)),
         sm4_keys=_keys(overlays),
         folder=folder,
     )

@@ -68,13 +68,19 @@ def write_records(records: Sequence[Record], side: Side, *, kind: Kind.ValueType
     if wrong:
         raise Refused([Problem("KIND_MISMATCH", f"records[{n}]") for n in wrong])
     values_of = credit_values if kind == Kind.KIND_CREDIT_RESULT else penalty_values
+    fields = frozenset(column.field for column in columns)
     rows: list[list[str]] = []
     lost: dict[str, int] = {}
     for number, record in enumerate(records, start=1):
         values = values_of(record, side)
         texts = [str(number) if each.field == "ignored" else values.get(each.field, "") for each in columns]
         rows.append([*texts, record.header.record_id])
-        for path in _lost(record, columns, texts, side, kind):
+        cells = {
+            column.field: Cell(column.heading, text)
+            for column, text in zip(columns, texts, strict=True)
+            if text.strip() and column.field != "ignored"
+        }
+        for path in _lost(record, cells, fields, side):
             lost[path] = lost.get(path, 0) + 1
     sheet = OutSheet(
         name=_sheet_name(kind),
@@ -148,25 +154,16 @@ def _choices(field: str, side: Side, kind: Kind.ValueType) -> Sequence[str]:
     return lists.get(field, [])
 
 
-def _lost(
-    record: Record, columns: Sequence[Column], texts: Sequence[str], side: Side, kind: Kind.ValueType
-) -> list[str]:
+def _lost(record: Record, cells: Mapping[str, Cell], columns: frozenset[str], side: Side) -> list[str]:
     """Paths of fields that are not the same when the written row is read."""
-    cells = {
-        column.field: Cell(column.heading, text)
-        for column, text in zip(columns, texts, strict=True)
-        if text.strip() and column.field != "ignored"
-    }
     row = TableRow(number=1, place="row", cells=cells, source=SheetRow(number=1, place="row", cells={}))
     document = NativeDocument(file_name="", content=b"", received_at=_NO_DATE)
-    mapper = map_credit if kind == Kind.KIND_CREDIT_RESULT else map_penalty
-    mapping = mapper(row, side, document, frozenset(column.field for column in columns))
+    mapper = map_credit if record.HasField("credit_result") else map_penalty
+    mapping = mapper(row, side, document, columns)
     # A row with faults would be quarantined here: none of it arrives.
     again = {} if mapping.problems else flatten(mapping.record)
     before = flatten(record)
-    return [
-        path for path, value in before.items() if again.get(path) != value and not path.startswith("header.record_id")
-    ]
+    return [path for path, value in before.items() if again.get(path) != value and path != "header.record_id"]
 
 
 def _word(words: Vocabulary, name: str, prefix: str) -> str:

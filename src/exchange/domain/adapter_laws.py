@@ -192,22 +192,18 @@ def _round_trips(adapter: Adapter, kind: Kind.ValueType, found: list[tuple[Sampl
                 results.append(LawResult(name=name, passed=False, detail=refusal.reason))
             continue
         lost = frozenset(problem.place for problem in written.lost)
-        results.append(_round_trip(adapter, name, found, written.content, written.file_name, lost))
+        document = replace(
+            found[0][0].document, file_name=written.file_name, content=written.content, kind=Kind.KIND_UNSPECIFIED
+        )
+        results.append(_round_trip(adapter, name, found, document, lost))
     if not results:
         results.append(LawResult(name=f"round trip: {Kind.Name(kind)}", passed=False, detail="no form is written"))
     return results
 
 
 def _round_trip(
-    adapter: Adapter,
-    name: str,
-    found: list[tuple[Sample, Record]],
-    content: bytes,
-    file_name: str,
-    lost: frozenset[str],
+    adapter: Adapter, name: str, found: list[tuple[Sample, Record]], document: NativeDocument, lost: frozenset[str]
 ) -> LawResult:
-    example: NativeDocument = found[0][0].document
-    document = replace(example, file_name=file_name, content=content, kind=Kind.KIND_UNSPECIFIED)
     try:
         rows = adapter.read(document).rows
     except ExchangeError as error:
