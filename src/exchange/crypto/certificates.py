@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 
 from exchange.crypto.keys import MAX_PEM_BYTES, MAX_RSA_BITS, MIN_RSA_BITS
 from exchange.domain.problems import ExchangeError
@@ -34,8 +35,9 @@ _UNREADABLE = (
     x509.InvalidVersion,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
+    CryptographyDeprecationWarning,
 )
-"""What the library raises on certificates that are none."""
+"""What the library raises on certificates that are none; the warning where warnings are errors."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 _PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -111,23 +113,25 @@ def load_der(data: bytes) -> Certificate:
         raise CertificateUnreadable(f"a certificate has at most {MAX_DER_BYTES} bytes")
     try:
         certificate = x509.load_der_x509_certificate(data)
-        _touch(certificate)
+        serial = _touch(certificate)
     except _UNREADABLE:
         raise CertificateUnreadable("not a readable certificate") from None
+    if serial <= 0:
+        raise CertificateUnreadable("a certificate's serial number is positive")
     return certificate
 
 
-def _touch(certificate: Certificate) -> None:
-    """Parse now what the library would parse, and fail on, only when it is looked at."""
+def _touch(certificate: Certificate) -> int:
+    """Parse now what the library would parse, and fail on, only when it is looked at; gives the serial number."""
     _ = (
         certificate.version,
-        certificate.serial_number,
         certificate.subject,
         certificate.issuer,
         certificate.not_valid_before_utc,
         certificate.not_valid_after_utc,
         list(certificate.extensions),
     )
+    return certificate.serial_number
 
 
 def load_chain(pem: bytes) -> tuple[Certificate, ...]:

@@ -1,0 +1,200 @@
+"""Envelopes: the bytes that are signed, the openssl command as witness, commitments of bodies."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchange.crypto import dsse, keys, pki
+from exchange.crypto.certificates import CertificateUnreadable, public_key_of, spki_hash, to_der, to_pem
+from exchange.crypto.dsse import PAYLOAD_TYPE, Signer
+from exchange.crypto.keys import KeyUnreadable
+from exchange.crypto.sealing import commit, matches
+from exchange.v1.statement_pb2 import BodyCommitment, Envelope, Signature, Statement
+from tests.crypto.region import NODE, NOW, PROFILE, region
+
+CQ, SC = region("cq"), region("sc")
+OPENSSL = shutil.which("openssl")
+
+
+def known(*signers: Signer) -> dict[str, ec.EllipticCurvePublicKey]:
+    """Public keys of signers by key id."""
+    found = {}
+    for signer in signers:
+        key = public_key_of(signer.certificate)
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        found[signer.keyid] = key
+    return found
+
+
+def test_the_signed_bytes_are_those_of_dsse() -> None:
+    """The example of the DSSE protocol text, and lengths counted in bytes."""
+    assert dsse.pae("http://example.com/HelloWorld", b"hello world") == (
+        b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+    )
+    assert dsse.pae("类", "水".encode()) == b"DSSEv1 3 \xe7\xb1\xbb 3 \xe6\xb0\xb4"
+    assert dsse.pae("", b"") == b"DSSEv1 0  0 "
+
+
+@given(st.text(max_size=20), st.binary(max_size=30), st.text(max_size=20), st.binary(max_size=30))
+def test_no_two_contents_have_the_same_bytes(a: str, b: bytes, c: str, d: bytes) -> None:
+    """Type and payload can not be shifted into each other."""
+    assert (dsse.pae(a, b) == dsse.pae(c, d)) == ((a, b) == (c, d))
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="openssl-missing")
+def test_openssl_verifies_an_envelope(tmp_path: Path) -> None:
+    """`openssl dgst -verify` accepts the signature over the same bytes, and refuses it over others."""
+    payload = CQ.statement().SerializeToString()
+    signature = CQ.signer.sign(payload)
+    (tmp_path / "leaf.pem").write_bytes(to_pem(CQ.signing))
+    (tmp_path / "sig").write_bytes(signature.sig)
+    (tmp_path / "pae").write_bytes(dsse.pae(PAYLOAD_TYPE, payload))
+    (tmp_path / "other").write_bytes(dsse.pae(PAYLOAD_TYPE, payload + b"\0"))
+
+    def openssl(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([str(OPENSSL), *arguments], cwd=tmp_path, capture_output=True, check=False, timeout=30)
+
+    public = openssl("x509", "-in", "leaf.pem", "-pubkey", "-noout").stdout
+    (tmp_path / "pub.pem").write_bytes(public)
+    verify = ("dgst", "-sha256", "-verify", "pub.pem", "-signature", "sig")
+    assert openssl(*verify, "pae").stdout.strip() == b"Verified OK"
+    assert openssl(*verify, "other").returncode == 1
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="openssl-missing")
+def test_openssl_verifies_the_chain_and_names_the_key_alike(tmp_path: Path) -> None:
+    """`openssl verify` accepts leaf, intermediate and root, and the key id is what its digest of the key says."""
+    (tmp_path / "root.pem").write_bytes(CQ.root.root_pem)
+    (tmp_path / "mid.pem").write_bytes(to_pem(CQ.intermediate.certificate))
+    (tmp_path / "leaf.pem").write_bytes(to_pem(CQ.signing))
+    command = (
+        f"openssl verify -x509_strict -attime {NOW.timestamp():.0f} -CAfile root.pem -untrusted mid.pem leaf.pem && "
+        "openssl x509 -in leaf.pem -pubkey -noout | openssl pkey -pubin -outform DER | sha256sum"
+    )
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, check=True, timeout=30)  # noqa: S607
+    assert done.stdout.decode().split() == ["leaf.pem:", "OK", CQ.signer.keyid, "-"]
+
+
+def test_a_signature_verifies_under_its_key_alone() -> None:
+    """The region's own key verifies; with another one known, the signature is unknown."""
+    envelope = CQ.signer.envelope(b"payload")
+    assert dsse.verify(envelope, known(CQ.signer)).verified == (CQ.signer.keyid,)
+    assert dsse.verify(envelope, known(SC.signer)).unknown == 1
+    assert dsse.verify(envelope, {}).unknown == 1
+
+
+def test_the_key_id_is_only_a_hint() -> None:
+    """A signature with a wrong, empty or foreign key id is found by trying."""
+    for hint in ("", "nonsense", SC.signer.keyid):
+        envelope = CQ.signer.envelope(b"payload")
+        envelope.signatures[0].keyid = hint
+        check = dsse.verify(envelope, known(CQ.signer, SC.signer))
+        assert (check.verified, check.failed, check.unknown) == ((CQ.signer.keyid,), (), 0)
+
+
+@pytest.mark.parametrize("field", ["payload", "payload_type", "sig"])
+def test_a_changed_envelope_fails(field: str) -> None:
+    """Another payload, type or signature under a known key is a failure, not an unknown key."""
+    envelope = CQ.signer.envelope(b"payload")
+    match field:
+        case "payload":
+            envelope.payload += b"!"
+        case "payload_type":
+            envelope.payload_type += "!"
+        case _:
+            envelope.signatures[0].sig = b"\x30\x06\x02\x01\x01\x02\x01\x01"
+    assert dsse.verify(envelope, known(CQ.signer)).failed == (CQ.signer.keyid,)
+
+
+@given(st.binary(max_size=90))
+def test_no_signature_bytes_break_the_verifier(sig: bytes) -> None:
+    """Arbitrary bytes in place of a signature only fail."""
+    envelope = Envelope(payload=b"x", payload_type=PAYLOAD_TYPE, signatures=[Signature(keyid=CQ.signer.keyid, sig=sig)])
+    assert dsse.verify(envelope, known(CQ.signer)).failed == (CQ.signer.keyid,)
+
+
+def test_key_ids_that_name_nothing_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many keys are known and signatures sent, tries are bounded, and named keys are tried regardless."""
+    real, tried = dsse._verifies, []
+
+    def counting(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:
+        tried.append(key)
+        return real(key, signature, message)
+
+    monkeypatch.setattr(dsse, "_verifies", counting)
+    other = known(SC.signer)[SC.signer.keyid]
+    keys_known = {str(n): other for n in range(100)} | known(CQ.signer)
+    envelope = Envelope(payload=b"x", payload_type=PAYLOAD_TYPE, signatures=[Signature(sig=b"s")] * 8)
+    assert dsse.verify(envelope, keys_known).unknown == 8
+    assert len(tried) == dsse.MAX_TRIES
+    envelope.signatures.extend(CQ.signer.envelope(b"x").signatures)
+    assert dsse.verify(envelope, keys_known).verified == (CQ.signer.keyid,)
+
+
+def test_a_signer_needs_its_own_certificate() -> None:
+    """Another key, another curve, RSA, no certificate and no key are refused when the signer is made."""
+    chain = [to_der(CQ.signing)]
+    for private in (keys.generate_p256(), keys.generate_rsa(2048), ec.generate_private_key(ec.SECP384R1())):
+        with pytest.raises(KeyUnreadable):
+            Signer(private, chain)
+    with pytest.raises(KeyUnreadable):
+        Signer(keys.generate_p256(), [])
+    with pytest.raises(CertificateUnreadable):
+        Signer(keys.generate_p256(), [b"no certificate"])
+    with pytest.raises(KeyUnreadable):
+        Signer.from_pem(keys.encode_private(keys.generate_p256()))
+
+
+def test_the_chain_leaves_the_root_out() -> None:
+    """A key file with the root at its end gives the same signer as one without."""
+    issued = pki.issue_signing(PROFILE, CQ.intermediate, identity=NODE, organisation="局", now=NOW)
+    without, with_root = Signer.from_pem(issued.bundle), Signer.from_pem(issued.bundle + CQ.root.root_pem)
+    assert without.chain == with_root.chain
+    assert len(without.chain) == 2
+    assert without.keyid == spki_hash(without.certificate)
+
+
+SALT, BODY = bytes(range(32)), b"body"
+
+
+def stating(*commitments: BodyCommitment, size: int = len(BODY)) -> Statement:
+    """A statement with these commitments."""
+    return Statement(body_size=size, commitments=commitments)
+
+
+def test_a_commitment_can_be_made_by_hand() -> None:
+    """`cat salt body | sha256sum`."""
+    assert commit(SALT, BODY) == BodyCommitment(algorithm="SHA-256", digest=hashlib.sha256(SALT + BODY).digest())
+    assert matches(stating(commit(SALT, BODY)), BODY, SALT)
+
+
+def test_another_body_salt_or_size_does_not_match() -> None:
+    """Every part counts; bytes moved from salt to body too."""
+    statement = stating(commit(SALT, BODY))
+    assert not matches(statement, b"Body", SALT)
+    assert not matches(statement, BODY, bytes(32))
+    assert not matches(statement, SALT[-1:] + BODY, SALT[:-1])
+    assert not matches(stating(commit(SALT, BODY), size=5), BODY, SALT)
+
+
+def test_sha_256_must_be_among_the_commitments() -> None:
+    """None, only an unknown algorithm, one wrong of two, and too many do not match; an unknown one beside does."""
+    good, other = commit(SALT, BODY), BodyCommitment(algorithm="SM3", digest=bytes(32))
+    wrong = BodyCommitment(algorithm="SHA-256", digest=bytes(32))
+    assert matches(stating(good, other), BODY, SALT)
+    for commitments in ((), (other,), (good, wrong), (wrong,), (good,) * 5):
+        assert not matches(stating(*commitments), BODY, SALT)
+
+
+def test_a_salt_has_32_bytes() -> None:
+    """A shorter one is refused when committing."""
+    with pytest.raises(ValueError, match="32"):
+        commit(bytes(16), BODY)
