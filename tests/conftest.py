@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from exchange.storage.migrate import migrate
 from tests.rigs.postgres import PostgresMissingError, PostgresServer
 
 
@@ -29,4 +31,24 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     with server.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database with the newest tables, made once; tests copy it."""
+    path = tmp_path_factory.mktemp("migrated") / "exchange.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database with the newest tables and no rows, once of each kind that a node can stand on."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "exchange.db")
+        yield f"sqlite:///{tmp_path}/exchange.db"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.database(server.template("migrated", lambda url: migrate(url) and None)) as url:
         yield url

@@ -62,7 +62,10 @@ _EDITION_NAMES = {
     PROTOCOL_EDITION_HJ212_2017: "2017",
     PROTOCOL_EDITION_HJ212_2025: "2025",
 }
-_COMMAND = re.compile(r"[0-9]{4}")
+_HARMLESS = re.compile(
+    rb"[\s;]*(?:[0-9A-Za-z]{2,10}-[0-9A-Za-z_]{1,12}|DataTime|QN|QnRtn|ExeRtn|RtdInterval|MinInterval|OverTime|ReCount|WarnTime|PolId|BeginTime|EndTime"
+    rb"|SystemTime|RestartTime|SB[0-9]+-R[ST])="
+)
 _NO_ITEMS = Items({}, (), (), ())
 
 
@@ -226,7 +229,7 @@ def decode_frame(frame: Frame, key_of: KeyOf) -> Decoded:
         except UnicodeDecodeError:
             text = text_of(content)
             problems += ("text_encoding",)
-        items = parse_items(text)
+        items = _NO_ITEMS if text == MARKER else parse_items(text)
     return Decoded(
         packet=DecodedPacket(
             offset=frame.offset,
@@ -250,8 +253,9 @@ def decode_frame(frame: Frame, key_of: KeyOf) -> Decoded:
 
 def _shown(command: str, content: bytes, verdict: CrcVerdict.ValueType) -> bytes:
     """The content without secrets. Of a damaged packet, nothing that may be a header or any command is shown."""
-    damaged = verdict in (CRC_VERDICT_BAD, CRC_VERDICT_UNSPECIFIED)
-    if damaged and content and (not _COMMAND.fullmatch(command) or b"CP=&&" in content or b";MN=" in content):
+    # The command's number may be the damaged part, so the content itself has to show that it sets no secret.
+    harmless = _HARMLESS.match(content) and b"CP=&&" not in content and b";MN=" not in content
+    if content and not harmless and verdict in (CRC_VERDICT_BAD, CRC_VERDICT_UNSPECIFIED):
         return MARKER.encode()
     return without_secrets(command, content)
 

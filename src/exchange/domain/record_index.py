@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import re
 from dataclasses import dataclass
 
 from exchange.domain import kinds
@@ -11,6 +11,7 @@ from exchange.v1.kind_pb2 import Kind, Lane
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
 
+_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _CREDIT_ENDS = {
     CreditState.CREDIT_STATE_REPAIRED: "REPAIRED",
     CreditState.CREDIT_STATE_WITHDRAWN: "WITHDRAWN",
@@ -60,9 +61,12 @@ def index_of(record: Record) -> RecordIndex:
     return RecordIndex(kinds.subject_uscc(record), kinds.area_of(record), level, state, year, sort_on, ended, ended_on)
 
 
+_RECOGNISED = frozenset(kind for kind in kinds.KINDS if kinds.spec(kind).answered_by == Kind.KIND_RECOGNITION)
+
+
 def is_recognised_kind(kind: Kind.ValueType) -> bool:
     """Whether the kind states a fact that the receiving region decides about."""
-    return kind in kinds.KINDS and kinds.spec(kind).answered_by == Kind.KIND_RECOGNITION
+    return kind in _RECOGNISED
 
 
 def may_travel_in(kind: Kind.ValueType, lane: Lane.ValueType) -> bool:
@@ -74,8 +78,4 @@ def may_travel_in(kind: Kind.ValueType, lane: Lane.ValueType) -> bool:
 
 def raw_id(record_id: str) -> bytes:
     """The 16 bytes of a record id; empty when it is not one in its canonical spelling."""
-    try:
-        parsed = uuid.UUID(record_id)
-    except ValueError:
-        return b""
-    return parsed.bytes if str(parsed) == record_id else b""
+    return bytes.fromhex(record_id.replace("-", "")) if _CANONICAL.fullmatch(record_id) else b""

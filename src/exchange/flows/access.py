@@ -29,6 +29,12 @@ class AccessDenied(ExchangeError):
         super().__init__(f"{problem.reason} {problem.detail}".strip())
 
 
+class NotFound(ExchangeError):
+    """What was asked for does not exist."""
+
+    reason = "NOT_FOUND"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who calls: one identity holds one role."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exchange.domain.agency_form import check_agency, format_agency
-from exchange.domain.problems import ExchangeError, Problem, Refused
-from exchange.flows.access import AgencyBook
+from exchange.domain.problems import Problem, Refused
+from exchange.flows.access import AgencyBook, NotFound
 from exchange.flows.context import Node
 from exchange.storage.queries import agencies
 from exchange.storage.queries.agencies import AgencyChange, AgencyChangedError, KeyBoundError
@@ -20,12 +20,6 @@ MAX_REASON = 500
 
 MAX_ROUNDS = 4
 """How often a change is made again because another one came first."""
-
-
-class NotFound(ExchangeError):
-    """What was asked for does not exist, or may not be seen."""
-
-    reason = "NOT_FOUND"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,9 @@ costs one row a minute."""
 MAX_WAITING = 1_024
 """Changes that wait to be written; far more than there are conditions. Beyond, the picture is written instead."""
 
+CHUNK_CHANGES = 100
+"""Changes written in one transaction: each takes two statements, and others wait meanwhile."""
+
 MAX_COMMANDS = 256
 """Runs of the operator's command that wait; beyond, the oldest are dropped and logged: the table has them all."""
 
@@ -284,17 +287,16 @@ class Alarms:
     def _store(self, changes: Sequence[AlarmChange]) -> None:
         """Write until it is written; once we are closing, one failure is the last."""
         while changes:
+            some = tuple(changes[:CHUNK_CHANGES])
             try:
-                self._node.writer.submit(
-                    alarms.record, tuple(changes), WorkClass.INTERACTIVE, rows=2 * len(changes)
-                ).result()
+                self._node.writer.call(alarms.record, some, WorkClass.INTERACTIVE, rows=2 * len(some))
             except Exception as error:  # noqa: BLE001 - whatever the database says, the alarm must not be lost by it
                 _log.warning("alarms-unwritten", count=len(changes), error=str(error), kind=type(error).__name__)
                 with self._condition:
                     if self._condition.wait_for(lambda: self._closing, RETRY_S):
                         return
             else:
-                return
+                changes = changes[CHUNK_CHANGES:]
 
     def _differences(self, picture: dict[tuple[str, str], _Open]) -> Sequence[AlarmChange]:
         """What brings the table to the picture, when so much changed that the changes themselves were not kept."""

@@ -7,6 +7,7 @@ import uuid
 from datetime import datetime
 
 from exchange.crypto.keys import generate_salt
+from exchange.domain.record_index import raw_id
 
 _COUNTER_BITS = 12
 _lock = threading.Lock()
@@ -32,11 +33,7 @@ def new_id(now: datetime) -> uuid.UUID:
 
 def parse_id(text: str) -> bytes | None:
     """The 16 bytes of a UUID in its one canonical spelling; None for anything else."""
-    try:
-        parsed = uuid.UUID(text)
-    except ValueError:
-        return None
-    return parsed.bytes if str(parsed) == text else None
+    return raw_id(text) or None
 
 
 def format_id(raw: bytes) -> str:

@@ -166,14 +166,14 @@ class SubmitFlow:
 
     def _typed(self, slot: int, agency: str, item: RecordSubmission) -> _Item:
         key = item.idempotency_key
-        request = RecordSubmission()
-        request.CopyFrom(item)
-        request.idempotency_key = ""
+        item.idempotency_key = ""  # what is asked, apart from its name
+        request = item.SerializeToString(deterministic=True)
+        item.idempotency_key = key
         candidate = _Item(
             slot=slot,
             key=key,
             record=item.record,
-            request=request.SerializeToString(deterministic=True),
+            request=request,
             addressees=tuple(item.addressees),
             local_only=item.local_only,
             salt=item.salt,

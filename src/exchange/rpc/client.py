@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -13,7 +13,8 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from exchange.domain.problems import ExchangeError, Problem
+from exchange.domain.problems import Problem
+from exchange.rpc.failure import CallFailed
 from exchange.rpc.profile import Profile, ProfileInvalid
 from exchange.v1.check_service_pb2_grpc import CheckServiceStub
 from exchange.v1.credit_service_pb2_grpc import CreditServiceStub
@@ -39,36 +40,6 @@ _NOT_DECIDABLE: Final = frozenset(
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
-
-
-class CallFailed(ExchangeError):
-    """A call was refused or did not get through.
-
-    Attributes:
-        status: Name of the gRPC status, as in ``INVALID_ARGUMENT``.
-        reason: Reason code of the node; ``NODE_AWAY`` when no answer came.
-        problems: Every broken rule that the node named.
-        retry_after: Seconds after which the node wants to be asked again; None: it did not say.
-        away: True when the outcome is not known: the node did not answer.
-    """
-
-    def __init__(
-        self,
-        *,
-        status: str,
-        reason: str,
-        message: str,
-        problems: Sequence[Problem] = (),
-        retry_after: float | None = None,
-        away: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-        self.message = message
-        self.problems = tuple(problems)
-        self.retry_after = retry_after
-        self.away = away
 
 
 class Client:

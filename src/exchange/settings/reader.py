@@ -13,6 +13,7 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from exchange.domain.problems import Problem, Refused
 from exchange.settings.forms import TEXT_FORMS, check_loopback, read_address, read_key_source
+from exchange.settings.trust_folder import OWN
 from exchange.settings.model import Address, KeySource, NodeSettings, Setting
 
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -197,9 +198,12 @@ class _Reader:
             values["database"] = self._database(values["database"], node.data)
             names = [] if peers is _WRONG else [peer.name for peer in peers]
             for number, name in enumerate(names):
+                place = f"peer[{number}].name"
                 if name == node.name or name in names[:number]:
                     what = "is this node itself" if name == node.name else "is named twice"
-                    self._wrong("SETTING_VALUE", f"peer[{number}].name", f"{name} {what}")
+                    self._wrong("SETTING_VALUE", place, f"{name} {what}")
+                if name == OWN:
+                    self._wrong("SETTING_VALUE", place, f"{OWN} is the trust folder's name for this node's own roots")
         if keys is not _WRONG:
             uses = [("tls", keys.tls), ("log", keys.log), ("mirror", keys.mirror), ("witness", keys.witness)]
             uses += [("signing", source) for source in keys.signing]

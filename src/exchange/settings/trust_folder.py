@@ -19,8 +19,8 @@ from typing import Final
 MAX_TRUST_FILE_BYTES: Final = 32 * 1024 * 1024
 """Bytes of one file: a revocation list of half a million certificates."""
 
-_OWN: Final = "own"
-_PEERS: Final = "peers"
+OWN: Final = "own"
+"""Folder of the node's own roots; no peer may be called so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,12 +40,12 @@ class OwnTrust:
 
 def own_path(folder: Path) -> Path:
     """Where the node's own roots lie."""
-    return folder / _OWN
+    return folder / OWN
 
 
 def peer_path(folder: Path, peer: str) -> Path:
     """Where the set of one peer lies."""
-    return folder / _PEERS / peer
+    return folder / peer
 
 
 def read_own(folder: Path) -> OwnTrust:
@@ -65,10 +65,10 @@ def read_own(folder: Path) -> OwnTrust:
 
 def peer_names(folder: Path) -> tuple[str, ...]:
     """Peers that have a set, sorted. Folders that begin with a dot are sets in the making."""
-    peers = folder / _PEERS
-    if not peers.is_dir():
+    if not folder.is_dir():
         return ()
-    return tuple(sorted(path.name for path in peers.iterdir() if path.is_dir() and not path.name.startswith(".")))
+    found = (path.name for path in folder.iterdir() if path.is_dir())
+    return tuple(sorted(name for name in found if name != OWN and not name.startswith(".")))
 
 
 def read_peer(folder: Path, peer: str) -> dict[str, bytes]:

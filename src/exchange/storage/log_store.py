@@ -253,13 +253,14 @@ def store_checkpoints(tx: Transaction, log_id: int, notes: Sequence[StoredCheckp
     if not notes:
         return
     table = schema.checkpoints.c
-    held = set(
-        tx.connection.execute(
+    held = {
+        (row.size, row.cosigner)
+        for row in tx.connection.execute(
             select(table.size, table.cosigner).where(
                 table.log_id == log_id, table.size.in_([note.size for note in notes])
             )
-        ).tuples()
-    )
+        )
+    }
     for note in notes:
         if (note.size, note.cosigner) not in held:
             held.add((note.size, note.cosigner))

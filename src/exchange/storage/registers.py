@@ -205,7 +205,8 @@ def keys_of(connection: Connection) -> dict[tuple[str, str], Any]:
 
 def next_indices(connection: Connection) -> dict[int, int]:
     """For each log, the index that apply reads next."""
-    return dict(connection.execute(select(schema.cursors.c.log_id, schema.cursors.c.next)).tuples().all())
+    rows = connection.execute(select(schema.cursors.c.log_id, schema.cursors.c.next))
+    return {row.log_id: row.next for row in rows}
 
 
 def count_waiting(connection: Connection, log_id: int, token: str) -> int:

@@ -11,6 +11,7 @@ What a caller may rely on: when a future has a result, the transaction that made
 from __future__ import annotations
 
 import enum
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -19,12 +20,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from exchange.domain.problems import ExchangeError
 from exchange.storage.database import Database
 from exchange.storage.transaction import Transaction
+
+_log = structlog.get_logger(__name__)
 
 BATCH_COMMANDS = 256
 """Most commands in one transaction: bounds what a rollback repeats."""
@@ -37,6 +41,10 @@ QUEUE_COMMANDS = 2_048
 
 QUEUE_ROWS = 65_536
 """Rows that may wait in one class, for the same reason: a command may carry a thousand of them."""
+
+
+RECONNECT_S = 30
+"""Seconds that the writer tries to reach the database again after a failed commit, before the process gives up."""
 
 
 class WorkClass(enum.IntEnum):
@@ -52,13 +60,19 @@ class WorkClass(enum.IntEnum):
 class WriterBusyError(ExchangeError):
     """The class's queue is full: try again later."""
 
-    reason = "BUSY"
+    reason = "RESOURCE_EXHAUSTED"
 
 
 class OutcomeUnknownError(ExchangeError):
     """COMMIT failed: what was asked may or may not have been stored. Send the same call, with the same key, again."""
 
     reason = "OUTCOME_UNKNOWN"
+
+
+class DatabaseAwayError(ExchangeError):
+    """The database did not take the command, and nothing of it was stored. Send the same call again."""
+
+    reason = "TRY_AGAIN"
 
 
 class WriterClosedError(ExchangeError):
@@ -73,7 +87,9 @@ class Handler(Protocol):
     Returns one result for each payload, in order; an exception as a result fails that command alone.
     """
 
-    def __call__(self, tx: Transaction, payloads: Sequence[Any]) -> Sequence[Any]: ...
+    def __call__(self, tx: Transaction, payloads: Sequence[Any]) -> Sequence[Any]:
+        """Carry out the payloads inside the batch's transaction."""
+        ...
 
 
 @dataclass(slots=True)
@@ -97,8 +113,8 @@ class Writer:
         self,
         database: Database,
         *,
-        on_commit: Callable[[frozenset[int], int], None] = lambda logs, commands: None,
-        on_fatal: Callable[[BaseException], None] = lambda error: None,
+        on_commit: Callable[[frozenset[int], int], None] | None = None,
+        on_fatal: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._database = database
         self._on_commit = on_commit
@@ -108,6 +124,7 @@ class Writer:
         self._condition = threading.Condition()
         self._closing = False
         self._turn = 0
+        self._fatal = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
@@ -155,15 +172,37 @@ class Writer:
     # -- the thread ------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        connection = self._database.writer_connection()
         try:
-            while True:
-                batch = self._take()
-                if batch is None:
-                    return
-                connection = self._carry_out(connection, batch)
+            connection = self._database.writer_connection()
+            try:
+                while (batch := self._take()) is not None:
+                    if batch:
+                        connection = self._carry_out(connection, batch)
+            finally:
+                connection.close()
+        except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for this thread any more
+            self._tell_fatal(error)
         finally:
-            connection.close()
+            self._refuse_all()
+
+    def _tell_fatal(self, error: BaseException) -> None:
+        """Once: the process is to exit, and every later error is the same one."""
+        if not self._fatal:
+            self._fatal = True
+            _log.critical("writer-unfit", error=str(error), kind=type(error).__name__)
+            if self._on_fatal:
+                self._on_fatal(error)
+
+    def _refuse_all(self) -> None:
+        """The thread ends: whoever still waits is told, and nobody is let in."""
+        with self._condition:
+            self._closing = True
+            left = [command for queue in self._queues.values() for command in queue]
+            for queue in self._queues.values():
+                queue.clear()
+        for command in left:
+            if command.future.set_running_or_notify_cancel():
+                command.future.set_exception(WriterClosedError())
 
     def _take(self) -> list[_Command] | None:
         with self._condition:
@@ -181,8 +220,10 @@ class Writer:
                     break
                 command = self._queues[work].popleft()
                 self._rows[work] -= command.rows
-                rows += command.rows
-                batch.append(command)
+                # A caller that went away before its turn has asked for nothing; from here on it can not any more.
+                if command.future.set_running_or_notify_cancel():
+                    rows += command.rows
+                    batch.append(command)
             return batch
 
     def _next_turn(self, classes: list[WorkClass]) -> WorkClass | None:
@@ -199,18 +240,21 @@ class Writer:
             results, grown = self._attempt(connection, batch)
         except _CommitFailedError as failure:
             return self._give_up(connection, batch, failure)
-        except Exception as error:
-            if not connection.closed:
-                connection.rollback()
-            if _is_fatal(error):
+        except Exception as error:  # noqa: BLE001 - a handler's fault is its command's answer
+            if _is_fatal(error) or not _rolled_back(connection):
                 return self._give_up(connection, batch, error)
-            if len(batch) == 1:
-                batch[0].future.set_exception(error)
+            if len(batch) == 1 or _is_away(error):
+                for command in batch:
+                    command.future.set_exception(_answer_of(error))
                 return connection
             for command in batch:
                 connection = self._carry_out(connection, [command])
             return connection
-        self._on_commit(grown, len(batch))
+        try:
+            if self._on_commit:
+                self._on_commit(grown, len(batch))
+        except Exception as error:  # noqa: BLE001 - what was committed is committed, whoever can not hear of it
+            _log.error("commit-not-told", error=str(error), kind=type(error).__name__)
         for command, result in zip(batch, results, strict=True):
             if isinstance(result, BaseException):
                 command.future.set_exception(result)
@@ -223,7 +267,10 @@ class Writer:
         for position, command in enumerate(batch):
             groups.setdefault(command.handler, []).append(position)
         results: list[Any] = [None] * len(batch)
-        begun = connection.begin()
+        try:
+            begun = connection.begin()
+        except DBAPIError as error:
+            raise _NotBegunError from error
         tx = Transaction(connection, is_sqlite=self._database.is_sqlite)
         for handler, positions in groups.items():
             answers = handler(tx, [batch[position].payload for position in positions])
@@ -246,20 +293,61 @@ class Writer:
         connection.close()
         cause = error.__cause__ or error
         if _is_fatal(cause):
-            self._on_fatal(cause)
-        deadline = time.monotonic() + 30
+            self._tell_fatal(cause)
+        deadline = time.monotonic() + RECONNECT_S
         while True:
             try:
                 return self._database.writer_connection()
             except DBAPIError:
                 if time.monotonic() > deadline:
-                    self._on_fatal(error)
                     raise
                 time.sleep(0.1)
 
 
 class _CommitFailedError(Exception):
     """COMMIT itself raised."""
+
+
+class _NotBegunError(Exception):
+    """No transaction could be begun: the database is away, or somebody else holds it."""
+
+
+def _rolled_back(connection: Connection) -> bool:
+    """Roll back; False when even that failed: then nobody knows what the connection is in."""
+    try:
+        connection.rollback()
+    except DBAPIError:
+        return False
+    return True
+
+
+def _is_away(error: BaseException) -> bool:
+    """Whether no command of a batch can do better alone: there is no connection, or no transaction."""
+    return isinstance(error, _NotBegunError) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+
+def _answer_of(error: Exception) -> Exception:
+    """What the caller of a command is told: the fault itself, unless it is the database's and will pass."""
+    if not isinstance(error, _NotBegunError) and not _will_pass(error):
+        return error
+    away = DatabaseAwayError()
+    away.__cause__ = error
+    return away
+
+
+_SQLITE_PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL})
+_POSTGRESQL_PASSING = ("08", "40", "53", "55", "57")
+"""Classes of SQLSTATE: connection, rollback of concurrent transactions, resources, locks, operator's intervention."""
+
+
+def _will_pass(error: Exception) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    state = getattr(error.orig, "sqlstate", None) or ""
+    # The low byte of SQLite's code is the primary one.
+    passing = code is not None and code & 0xFF in _SQLITE_PASSING
+    return passing or error.connection_invalidated or state[:2] in _POSTGRESQL_PASSING
 
 
 def _is_fatal(error: BaseException) -> bool:

@@ -216,7 +216,15 @@ def test_the_password_leaves_with_nothing(data: bytes) -> None:
     assert STATION in json.dumps([to_json(packet) for packet in decode(frame())])
 
 
-@pytest.mark.parametrize("whole", [frame(), frame()[1:], frame(cn="1072", content=f"NewPW={PASSWORD}")])
+@pytest.mark.parametrize(
+    "whole",
+    [
+        frame(),
+        frame()[1:],
+        frame(cn="1072", content=f"NewPW={PASSWORD}"),
+        frame(cn="1014", content=f"anything={PASSWORD}"),
+    ],
+)
 def test_no_single_damage_shows_the_password(whole: bytes) -> None:
     """One byte lost, changed or too many, anywhere in a packet, does not carry the password into the open."""
     for place in range(len(whole)):

@@ -69,7 +69,7 @@ class RegisterOverlay:
                 raw = raw_id(reference.record_id)
                 if raw:
                     wanted.add((reference.origin, raw))
-            natural_keys.append(kinds.natural_key(entry.record) or "")
+            natural_keys.append(entry.natural_key)
         loaded = registers.records_of(state, wanted)
         self._rows: dict[tuple[str, bytes], list[dict[str, Any]]] = defaultdict(list, loaded)
         self._holders = registers.holders_of(state, natural_keys)
@@ -170,7 +170,7 @@ def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]
     """Put the row of a record, full when its body is there, and take it out of effect where a newer one stands."""
     record = entry.record
     if record is not None and ruling.takes_effect:
-        row["natural_key"] = kinds.natural_key(record) or ""
+        row["natural_key"] = entry.natural_key
         if record.header.HasField("supersedes"):
             row["supersedes"] = raw_id(record.header.supersedes.record_id) or None
     if record is not None:

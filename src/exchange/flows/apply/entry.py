@@ -21,6 +21,7 @@ class ReadEntry:
     Attributes:
         record: None when the body is absent or does not parse.
         problem: Reason code when the entry itself can not be read.
+        natural_key: Natural key of the record; empty for kinds without one, and without a record.
     """
 
     index: int
@@ -32,6 +33,7 @@ class ReadEntry:
     record_id: bytes
     record: Record | None
     problem: str = ""
+    natural_key: str = ""
 
     @property
     def salt(self) -> bytes:
@@ -70,4 +72,6 @@ def read_entry(raw: StoredEntry, place: int) -> ReadEntry:
             or read.record.header.revision != statement.revision
         ):
             read.problem = "BODY_NOT_AS_STATED"
+        elif statement.kind in kinds.KINDS:
+            read.natural_key = kinds.natural_key(read.record) or ""
     return read

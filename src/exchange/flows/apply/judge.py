@@ -158,7 +158,7 @@ def _about_content(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling |
     reach = _about_reach(entry, bench, overlay)
     if reach:
         return reach
-    natural_key = kinds.natural_key(record) or ""
+    natural_key = entry.natural_key
     holder = overlay.holder(bench.origin, natural_key) if natural_key else None
     if holder is not None and holder != entry.record_id:
         return _refuse("NATURAL_KEY_TAKEN")

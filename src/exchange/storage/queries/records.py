@@ -206,3 +206,23 @@ def with_natural_part(connection: Connection, part: str, kind: int, limit: int) 
     numbers = select(inner.c.seq).where(inner.c.natural_key.contains(f"|{part}|", autoescape=True))
     query = _query().where(_T.seq.in_(numbers), _T.kind == kind, _T.newest.is_(True))
     return _rows(connection, query.order_by(_T.seq.desc()).limit(limit))
+
+
+def bodies(connection: Connection, rows: Sequence[RecordRow]) -> dict[tuple[int, int], bytes]:
+    """Bodies of rows by (log, index), but for those that a tombstone stands for and those that are missing."""
+    entry = schema.entries.c
+    places: dict[int, list[int]] = {}
+    for row in rows:
+        if not row.tombstone:
+            places.setdefault(row.log_id, []).append(row.idx)
+    if not places:
+        return {}
+    tests = [and_(entry.log_id == log_id, entry.idx.in_(indices)) for log_id, indices in places.items()]
+    found = connection.execute(select(entry.log_id, entry.idx, entry.body).where(or_(*tests)))
+    return {(row.log_id, row.idx): row.body for row in found if row.body is not None}
+
+
+def origins(connection: Connection) -> dict[int, str]:
+    """Origin of every log by its id."""
+    table = schema.logs.c
+    return {row.id: row.origin for row in connection.execute(select(table.id, table.origin))}

@@ -1,0 +1,156 @@
+"""Credit standings and results of both regions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exchange.domain.codes import normalise, uscc_reasons
+from exchange.domain.problems import Problem, Refused
+from exchange.flows.access import AccessDenied
+from exchange.flows.apply.ruling import read_decision
+from exchange.flows.context import Node
+from exchange.flows.queries.freshness import stale_peers
+from exchange.flows.queries.paging import page_size
+from exchange.flows.queries.reading import Asked, Reading
+from exchange.flows.queries.records import check_enum, record_page
+from exchange.flows.queries.views import record_views
+from exchange.flows.queries.wording import Wording
+from exchange.storage.queries import Connection, records
+from exchange.storage.queries.records import RecordFilter, RecordRow
+from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
+from exchange.v1.credit_service_pb2 import (
+    GetCreditStandingRequest,
+    GetCreditStandingResponse,
+    Knowledge,
+    ListCreditResultsRequest,
+    ListCreditResultsResponse,
+    RegionalStanding,
+)
+from exchange.v1.freshness_pb2 import Freshness
+from exchange.v1.kind_pb2 import Condition, Kind, Lane, Outcome
+
+MAX_SUBJECT_ROWS = 1_000
+"""Rows of one subject that are looked at: decades of yearly results of a hundred units."""
+
+_COUNTS = (Outcome.OUTCOME_FULL, Outcome.OUTCOME_CONDITIONAL)
+
+
+class CreditQueries:
+    """Queries of CreditService."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def standing(self, asked: Asked, request: GetCreditStandingRequest) -> GetCreditStandingResponse:
+        """A firm's standing in both regions.
+
+        Raises:
+            Refused: The USCC is wrong.
+            AccessDenied: Nothing of what is known may be read.
+        """
+        reading = self._reading
+        uscc = checked_uscc(request.uscc, reading.node)
+        fresh = reading.freshness.read(asked.now, (Lane.LANE_REGISTRY,))
+        with reading.node.database.read() as connection:
+            rows = records.of_subject(connection, uscc, (Kind.KIND_CREDIT_RESULT,), MAX_SUBJECT_ROWS)
+            visible = self._visible(asked, rows)
+            regions = regional_standings(connection, reading.node, visible, fresh, asked.words)
+        return GetCreditStandingResponse(regions=regions, freshness=fresh)
+
+    def list(self, asked: Asked, request: ListCreditResultsRequest) -> ListCreditResultsResponse:
+        """A page of credit results, newest change first."""
+        limit = page_size(request.page_size)
+        check_enum(CreditLevel, request.level, "level")
+        wanted = RecordFilter(
+            readable=self._reading.book.readable(asked.caller.name, (Kind.KIND_CREDIT_RESULT,)),
+            kind=Kind.KIND_CREDIT_RESULT,
+            origin=request.origin,
+            subject=request.uscc,
+            area=self._reading.area_limit(request.area),
+            level=request.level,
+            year=request.evaluation_year,
+        )
+        fresh = self._reading.freshness.read(asked.now, (Lane.LANE_REGISTRY,))
+        views, token = record_page(self._reading, asked, "credit", wanted, request.page_token, limit)
+        return ListCreditResultsResponse(results=views, next_page_token=token, freshness=fresh)
+
+    def _visible(self, asked: Asked, rows: Sequence[RecordRow]) -> list[RecordRow]:
+        book, agency = self._reading.book, asked.caller.name
+        if not book.readable(agency, (Kind.KIND_CREDIT_RESULT,)):
+            raise AccessDenied(Problem("NO_GRANT", "", "READ CreditResult"))
+        denied = [book.may_read(agency, row.kind, row.area, row.tombstone) for row in rows]
+        first = next((problem for problem in denied if problem), None)
+        if first is not None and all(denied):
+            raise AccessDenied(first)
+        return [row for row, problem in zip(rows, denied, strict=True) if problem is None]
+
+
+def checked_uscc(text: str, node: Node, place: str = "uscc") -> str:
+    """A subject's USCC, normalised.
+
+    Raises:
+        Refused: Missing or wrong, with every reason.
+    """
+    code = normalise(text)
+    reasons = uscc_reasons(code, node.tables.accepted_codes) if code else ("FIELD_MISSING",)
+    if reasons:
+        raise Refused([Problem(reason, place, code[:18]) for reason in reasons])
+    return code
+
+
+def regional_standings(
+    connection: Connection, node: Node, rows: Sequence[RecordRow], fresh: Sequence[Freshness], words: Wording
+) -> list[RegionalStanding]:
+    """Standings by region, this node's first, from live rows and tombstones of credit results, newest change first."""
+    stale = stale_peers(fresh, Lane.LANE_REGISTRY)
+    origins = [node.name, *sorted({*node.peers.names(), *(row.origin for row in rows)} - {node.name})]
+    chosen = {origin: _newest_of_each([row for row in rows if row.origin == origin]) for origin in origins}
+    views = iter(record_views(connection, node, [row for origin in origins for row in chosen[origin]], words))
+    regions = []
+    for origin in origins:
+        region = RegionalStanding(
+            origin=origin,
+            knowledge=knowledge(found=bool(chosen[origin]), stale=stale.get(origin, False)),
+            results=[next(views) for _ in chosen[origin]],
+        )
+        levels = [row.level for row in chosen[origin] if _counts(node, row)]
+        if levels:
+            # The enumeration goes from the best level to the worst.
+            region.decisive_level = max(levels)  # type: ignore[assignment]
+        regions.append(region)
+    return regions
+
+
+def knowledge(*, found: bool, stale: bool) -> Knowledge.ValueType:
+    """What is known: to have found nothing means something only where the answer is complete."""
+    if found:
+        return Knowledge.KNOWLEDGE_FOUND
+    return Knowledge.KNOWLEDGE_PEER_STALE if stale else Knowledge.KNOWLEDGE_NO_RECORD
+
+
+def _newest_of_each(rows: Sequence[RecordRow]) -> list[RecordRow]:
+    """The newest result of each unit and authority, newest first."""
+    newest: dict[tuple[str, str], RecordRow] = {}
+    for row in rows:
+        # uscc | permit | year | authority: the year is what newest is about.
+        parts = row.natural_key.split("|")
+        unit = (parts[1] if len(parts) == 4 else "", row.authority)
+        held = newest.get(unit)
+        if held is None or _age(row) > _age(held):
+            newest[unit] = row
+    return sorted(newest.values(), key=_age, reverse=True)
+
+
+def _age(row: RecordRow) -> tuple[int, str, int]:
+    return (row.year, row.sort_on, row.seq)
+
+
+def _counts(node: Node, row: RecordRow) -> bool:
+    """Whether a result has effect here: final, not ended, and recognised without being for display only."""
+    if row.tombstone or row.replaced or row.state != CreditState.CREDIT_STATE_FINAL:
+        return False
+    if row.origin == node.name:
+        return True
+    return row.outcome in _COUNTS and (
+        Condition.CONDITION_DISPLAY_ONLY not in read_decision(row.decision).conditions
+    )

@@ -1,0 +1,151 @@
+"""Records of both regions: one, many, and the envelope of one."""
+
+from __future__ import annotations
+
+import hashlib
+
+from exchange.domain.problems import Problem, Refused
+from exchange.flows.access import NotFound
+from exchange.flows.ids import format_id
+from exchange.flows.queries.paging import page_size
+from exchange.flows.queries.reading import Asked, Reading, record_id_of
+from exchange.flows.queries.views import record_views, tombstone_of
+from exchange.storage import log_store, registers
+from exchange.storage.queries import Connection, records
+from exchange.storage.queries.records import RecordFilter, RecordRow
+from exchange.v1.common_pb2 import RecordRef
+from exchange.v1.key_announcement_pb2 import AnnouncedKey
+from exchange.v1.kind_pb2 import Kind, Outcome
+from exchange.v1.record_service_pb2 import (
+    GetEnvelopeRequest,
+    GetEnvelopeResponse,
+    GetRecordRequest,
+    GetRecordResponse,
+    ListRecordsRequest,
+    ListRecordsResponse,
+    RecordView,
+)
+from exchange.v1.statement_pb2 import Envelope, LogEntry
+
+
+PAGE_BYTES = 3 << 20
+"""Bytes of records in one page: below the 4 MiB that gRPC clients take by default."""
+
+VIEWS_AT_ONCE = 25
+"""Records whose bodies are read together: at most 25 MiB of them, should all be of the largest size."""
+
+
+class RecordQueries:
+    """Queries of RecordService."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def get(self, asked: Asked, request: GetRecordRequest) -> GetRecordResponse:
+        """One record.
+
+        Raises:
+            Refused: The reference is ill-formed.
+            NotFound: No such record.
+            AccessDenied: It may not be read.
+        """
+        fresh = self._reading.freshness.read(asked.now)
+        with self._reading.node.database.read() as connection:
+            row = self._find(connection, asked, request.ref)
+            view = record_views(connection, self._reading.node, [row], asked.words)[0]
+        return GetRecordResponse(record=view, freshness=fresh)
+
+    def list(self, asked: Asked, request: ListRecordsRequest) -> ListRecordsResponse:
+        """A page of records, newest change first."""
+        limit = page_size(request.page_size)
+        check_enum(Kind, request.kind, "kind")
+        check_enum(Outcome, request.outcome, "outcome")
+        wanted = RecordFilter(
+            readable=self._reading.book.readable(asked.caller.name),
+            kind=request.kind,
+            origin=request.origin,
+            subject=request.uscc,
+            area=self._reading.area_limit(request.area),
+            outcome=request.outcome,
+            include_replaced=request.include_replaced,
+        )
+        fresh = self._reading.freshness.read(asked.now)
+        views, token = record_page(self._reading, asked, "records", wanted, request.page_token, limit)
+        return ListRecordsResponse(records=views, next_page_token=token, freshness=fresh)
+
+    def envelope(self, asked: Asked, request: GetEnvelopeRequest) -> GetEnvelopeResponse:
+        """Envelope and body of a record, to be verified elsewhere; a tombstone instead of a body that is withheld."""
+        with self._reading.node.database.read() as connection:
+            row = self._find(connection, asked, request.ref)
+            stored = log_store.entries_at(connection, row.log_id, [row.idx])[row.idx]
+            entry = LogEntry.FromString(stored.entry)
+            answer = GetEnvelopeResponse(
+                entry=stored.entry,
+                log=records.origins(connection)[row.log_id],
+                index=row.idx,
+                certificates=self._certificates(connection, row.origin, entry.envelope),
+            )
+        answer.sealed.envelope = entry.envelope
+        if row.tombstone:
+            answer.tombstone.CopyFrom(tombstone_of(row))
+        elif stored.body is not None and stored.salt is not None:
+            answer.sealed.body.record = stored.body
+            answer.sealed.body.salt = stored.salt
+        return answer
+
+    def _find(self, connection: Connection, asked: Asked, ref: RecordRef) -> RecordRow:
+        raw = record_id_of(ref, "ref")
+        origin = ref.origin or self._reading.node.name
+        row = records.of_record(connection, origin, raw, ref.revision)
+        if row is None:
+            raise NotFound(format_id(raw))
+        self._reading.allow(asked, row)
+        return row
+
+    def _certificates(self, connection: Connection, origin: str, envelope: bytes) -> list[bytes]:
+        """Chain of the first signature, leaf first: our own, or as its origin announced it."""
+        signatures = Envelope.FromString(envelope).signatures
+        keyid = signatures[0].keyid if signatures else ""
+        signer = self._reading.node.keys.signer
+        if origin == self._reading.node.name and keyid == signer.keyid:
+            return list(signer.chain)
+        announced = registers.keys_of(connection).get((origin, keyid))
+        return list(AnnouncedKey.FromString(announced.announced).chain) if announced else []
+
+
+def record_page(
+    reading: Reading, asked: Asked, name: str, wanted: RecordFilter, token: str, limit: int
+) -> tuple[list[RecordView], str]:
+    """Records of a page, and the token of the next one; empty on the last. Shorter than asked when they are large."""
+    question = f"{name}|{asked.caller}|{_digest(wanted)}"
+    position = reading.tokens.read(question, token)
+    views: list[RecordView] = []
+    size = 0
+    with reading.node.database.read() as connection:
+        rows = records.page(connection, wanted, before=position, limit=limit + 1)
+        for start in range(0, min(limit, len(rows)), VIEWS_AT_ONCE):
+            for view in record_views(connection, reading.node, rows[start : min(limit, start + VIEWS_AT_ONCE)], asked.words):
+                size += view.ByteSize()
+                if views and size > PAGE_BYTES:
+                    break
+                views.append(view)
+            if size > PAGE_BYTES:
+                break
+    more = len(rows) > len(views)
+    return views, reading.tokens.make(question, rows[len(views) - 1].seq) if more else ""
+
+
+def _digest(wanted: RecordFilter) -> str:
+    # What may be read is asked anew for each page; a changed grant does not void the token.
+    asked = {name: getattr(wanted, name) for name in RecordFilter.__dataclass_fields__ if name != "readable"}
+    return hashlib.sha256(repr(sorted(asked.items(), key=lambda item: item[0])).encode()).hexdigest()[:16]
+
+
+def check_enum(enum: object, value: int, place: str) -> None:
+    """Refuse a value that the enumeration does not have.
+
+    Raises:
+        Refused: ENUM_UNKNOWN.
+    """
+    if value not in enum.values():  # type: ignore[attr-defined]
+        raise Refused([Problem("ENUM_UNKNOWN", place, str(value))])
