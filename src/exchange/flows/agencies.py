@@ -42,7 +42,7 @@ class AgencyFlow:
         self._node = node
         self._book = book
 
-    def list(self, after: str, limit: int) -> list[Agency]:
+    def page(self, after: str, limit: int) -> list[Agency]:
         """Agencies beyond a name, in order of name."""
         with self._node.database.read() as connection:
             return agencies.page(connection, after, limit)

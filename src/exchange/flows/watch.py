@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import AGENCIES_CHANGED, AccessDenied
@@ -74,7 +74,7 @@ class WatchFlow:
         self._unavailable = unavailable
         self._heartbeat = heartbeat
 
-    def records(self, asked: Asked, request: WatchRecordsRequest) -> AsyncIterator[WatchRecordsResponse]:
+    def records(self, asked: Asked, request: WatchRecordsRequest) -> AsyncGenerator[WatchRecordsResponse, None]:
         """Records that arrived and were applied, or whose decision changed, in the order of effects.
 
         Raises:
@@ -84,7 +84,9 @@ class WatchFlow:
         """
         return self._follow(asked, _Records(self._reading, asked, request), (REGISTERS_CHANGED,), WatchRecordsResponse)
 
-    def submissions(self, asked: Asked, request: WatchSubmissionsRequest) -> AsyncIterator[WatchSubmissionsResponse]:
+    def submissions(
+        self, asked: Asked, request: WatchSubmissionsRequest
+    ) -> AsyncGenerator[WatchSubmissionsResponse, None]:
         """The caller's submissions, each again whenever it was accepted, delivered or decided.
 
         Raises:
@@ -96,8 +98,8 @@ class WatchFlow:
         return self._follow(asked, source, (LOG_GREW, REGISTERS_CHANGED), WatchSubmissionsResponse)
 
     async def _follow(
-        self, asked: Asked, source: _Records | _Submissions, topics: Sequence[str], make: type[_Message]
-    ) -> AsyncIterator[_Message]:
+        self, asked: Asked, source: _Source[_Message], topics: Sequence[str], make: type[_Message]
+    ) -> AsyncGenerator[_Message, None]:
         loop = asyncio.get_running_loop()
         woken = asyncio.Event()
 
@@ -117,7 +119,7 @@ class WatchFlow:
                 messages = await loop.run_in_executor(self._executor, source.read)
                 for message in messages:
                     self._check(asked)
-                    yield message  # type: ignore[misc]
+                    yield message
                 if messages:
                     silent_since = loop.time()
                 if not source.caught_up:
@@ -162,6 +164,18 @@ def _heartbeat(make: type[_Message], at: datetime, cursor: str) -> _Message:
     message = make(cursor=cursor)
     message.heartbeat.at.FromDatetime(at)
     return message
+
+
+class _Source(Protocol[_Message]):
+    """What a stream reads from."""
+
+    caught_up: bool
+
+    def open(self) -> None: ...
+
+    def cursor(self) -> str: ...
+
+    def read(self) -> list[_Message]: ...
 
 
 @dataclass(slots=True)
@@ -299,9 +313,7 @@ class _Submissions:
 
     def _accepted(self, connection: Connection) -> list[WatchSubmissionsResponse]:
         newest = submissions.newest_seq(connection)
-        rows = submissions.page(
-            connection, self.asked.caller.name, before=None, after=self._seq, limit=ROWS_AT_ONCE
-        )
+        rows = submissions.page(connection, self.asked.caller.name, before=None, after=self._seq, limit=ROWS_AT_ONCE)
         messages = []
         for row, message in zip(rows, submission_messages(connection, rows, self.asked.words), strict=True):
             self._seq = row.seq

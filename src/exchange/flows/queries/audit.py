@@ -71,7 +71,9 @@ class AuditQueries:
                 cosigner = str(peer.mirror_key)
             elif log.use in ("journal", "local"):
                 # Every peer witnesses them; the one that a checkpoint shows is in its signature line.
-                witnesses = [known.witness_key for name in self._node.peers.names() if (known := self._node.peers.get(name))]
+                witnesses = [
+                    known.witness_key for name in self._node.peers.names() if (known := self._node.peers.get(name))
+                ]
                 cosigner = str(witnesses[0]) if len(witnesses) == 1 else ""
         return Log(
             origin=log.origin,

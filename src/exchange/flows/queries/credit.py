@@ -57,7 +57,7 @@ class CreditQueries:
             regions = regional_standings(connection, reading.node, visible, fresh, asked.words)
         return GetCreditStandingResponse(regions=regions, freshness=fresh)
 
-    def list(self, asked: Asked, request: ListCreditResultsRequest) -> ListCreditResultsResponse:
+    def page(self, asked: Asked, request: ListCreditResultsRequest) -> ListCreditResultsResponse:
         """A page of credit results, newest change first."""
         limit = page_size(request.page_size)
         check_enum(CreditLevel, request.level, "level")
@@ -151,6 +151,4 @@ def _counts(node: Node, row: RecordRow) -> bool:
         return False
     if row.origin == node.name:
         return True
-    return row.outcome in _COUNTS and (
-        Condition.CONDITION_DISPLAY_ONLY not in read_decision(row.decision).conditions
-    )
+    return row.outcome in _COUNTS and (Condition.CONDITION_DISPLAY_ONLY not in read_decision(row.decision).conditions)

@@ -143,8 +143,8 @@ class MonitoringQueries:
         )
         chosen: list[_Reading] = []
         with self._reading.node.database.read() as connection:
-            factors = [request.factor_code] if request.factor_code else readings.factors_of(
-                connection, request.station_id
+            factors = (
+                [request.factor_code] if request.factor_code else readings.factors_of(connection, request.station_id)
             )
             walk = _Walk(connection, request.station_id, factors, wanted)
             for reading in walk.newest_first():
@@ -209,7 +209,9 @@ class _Walk:
     def _blocks(self, factor: str) -> Iterator[BlockRow]:
         after: tuple[int, int] | None = None
         while True:
-            rows = readings.blocks(self.connection, self.station, factor, self.wanted, after, BLOCKS_AT_ONCE)
+            rows = readings.blocks(
+                self.connection, self.station, factor, self.wanted, after=after, limit=BLOCKS_AT_ONCE
+            )
             yield from rows
             if len(rows) < BLOCKS_AT_ONCE:
                 return

@@ -54,7 +54,7 @@ class PenaltyQueries:
             views = record_views(connection, self._reading.node, visible, asked.words)
         return GetNoticeResponse(notices=views, freshness=fresh)
 
-    def list(self, asked: Asked, request: ListNoticesRequest) -> ListNoticesResponse:
+    def page(self, asked: Asked, request: ListNoticesRequest) -> ListNoticesResponse:
         """A page of notices, newest change first."""
         limit = page_size(request.page_size)
         check_enum(PenaltyState, request.state, "state")

@@ -27,7 +27,6 @@ from exchange.v1.record_service_pb2 import (
 )
 from exchange.v1.statement_pb2 import Envelope, LogEntry
 
-
 PAGE_BYTES = 3 << 20
 """Bytes of records in one page: below the 4 MiB that gRPC clients take by default."""
 
@@ -55,7 +54,7 @@ class RecordQueries:
             view = record_views(connection, self._reading.node, [row], asked.words)[0]
         return GetRecordResponse(record=view, freshness=fresh)
 
-    def list(self, asked: Asked, request: ListRecordsRequest) -> ListRecordsResponse:
+    def page(self, asked: Asked, request: ListRecordsRequest) -> ListRecordsResponse:
         """A page of records, newest change first."""
         limit = page_size(request.page_size)
         check_enum(Kind, request.kind, "kind")
@@ -124,7 +123,9 @@ def record_page(
     with reading.node.database.read() as connection:
         rows = records.page(connection, wanted, before=position, limit=limit + 1)
         for start in range(0, min(limit, len(rows)), VIEWS_AT_ONCE):
-            for view in record_views(connection, reading.node, rows[start : min(limit, start + VIEWS_AT_ONCE)], asked.words):
+            for view in record_views(
+                connection, reading.node, rows[start : min(limit, start + VIEWS_AT_ONCE)], asked.words
+            ):
                 size += view.ByteSize()
                 if views and size > PAGE_BYTES:
                     break

@@ -17,7 +17,6 @@ from exchange.storage import journal, log_store, quarantine
 from exchange.storage.queries import Connection, standing
 from exchange.v1.operation_service_pb2 import GetStatusResponse, LaneStatus, NodeState
 
-
 MAX_REASON = 500
 """Characters of a reason: two sentences."""
 
@@ -81,6 +80,7 @@ class StatusQueries:
     def __init__(
         self,
         node: Node,
+        *,
         status: NodeStatusView,
         lanes: LaneControl,
         alarms: Alarms,

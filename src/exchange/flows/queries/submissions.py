@@ -83,7 +83,7 @@ class SubmissionQueries:
         tag = submission_tag(self._reading.node.keys.submission_key, agency, key, b"")[:KEY_TAG_SIZE]
         return submissions.by_key_tags(connection, [tag]).get(tag)
 
-    def list(self, asked: Asked, request: ListSubmissionsRequest) -> ListSubmissionsResponse:
+    def page(self, asked: Asked, request: ListSubmissionsRequest) -> ListSubmissionsResponse:
         """A page of the caller's submissions, newest first."""
         limit = page_size(request.page_size)
         check_enum(SubmissionState, request.state, "state")

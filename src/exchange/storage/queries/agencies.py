@@ -77,8 +77,8 @@ def put(tx: Transaction, payloads: Sequence[AgencyChange]) -> list[int | Excepti
         if any(wanted & set(Agency.FromString(raw).bound_keys) for other, raw in standing.items() if other != name):
             answers.append(KeyBoundError())
             continue
-        row = {"name": name, "agency": payload.agency.SerializeToString(deterministic=True)}
-        standing[name] = row["agency"]
+        standing[name] = payload.agency.SerializeToString(deterministic=True)
+        row = {"name": name, "agency": standing[name]}
         index = journal.append(tx, [payload.event])
         registers.write(tx, [Change("agencies", (name,), row)])
         answers.append(index)

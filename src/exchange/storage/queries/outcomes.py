@@ -83,8 +83,7 @@ def fates(connection: Connection, log_id: int, indices: Sequence[int]) -> dict[i
     ).all()
     numbers = sorted({row.seq for row in rows if row.seq is not None})
     decisions = {
-        row.seq: _decision(row)
-        for row in connection.execute(select(schema.decisions).where(made.seq.in_(numbers)))
+        row.seq: _decision(row) for row in connection.execute(select(schema.decisions).where(made.seq.in_(numbers)))
     }
     return {row.idx: EntryFate(delivered_at=row.at, decision=decisions.get(row.seq)) for row in rows}
 

@@ -77,9 +77,7 @@ def station(connection: Connection, origin: str, name: str) -> StationRow | None
     newest = None
     factor = ""
     while True:
-        found = connection.execute(
-            select(func.min(_T.factor)).where(_T.station == name, _T.factor > factor)
-        ).scalar()
+        found = connection.execute(select(func.min(_T.factor)).where(_T.station == name, _T.factor > factor)).scalar()
         if found is None:
             break
         factor = str(found)
@@ -139,12 +137,17 @@ class BlockFilter:
 
 
 def blocks(
-    connection: Connection, name: str, factor: str, wanted: BlockFilter, after: tuple[int, int] | None, limit: int
+    connection: Connection,
+    name: str,
+    factor: str,
+    wanted: BlockFilter,
+    *,
+    after: tuple[int, int] | None,
+    limit: int,
 ) -> list[BlockRow]:
     """Blocks of one station and factor, newest last time first.
 
-    Args:
-        after: (last time, number) of the last block that was seen; None begins.
+    ``after`` is (last time, number) of the last block that was seen; None begins.
     """
     record, other = schema.records.c, schema.records.alias("other").c
     superseded = exists().where(

@@ -179,16 +179,9 @@ def newest_seq(connection: Connection) -> int:
 
 
 def of_record(connection: Connection, origin: str, record_id: bytes, revision: int) -> RecordRow | None:
-    """One revision of a record.
-
-    Args:
-        revision: 0 asks for the one that has effect, else for the highest.
-    """
+    """One revision of a record; 0 asks for the one that has effect, where there is none for the highest."""
     query = _query().where(_T.origin == origin, _T.record_id == record_id)
-    if revision:
-        query = query.where(_T.revision == revision)
-    else:
-        query = query.order_by(_T.newest.desc(), _T.revision.desc())
+    query = query.where(_T.revision == revision) if revision else query.order_by(_T.newest.desc(), _T.revision.desc())
     found = _rows(connection, query.limit(1))
     return found[0] if found else None
 

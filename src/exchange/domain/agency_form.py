@@ -1,0 +1,175 @@
+"""An agency and its grants as a text: the form in which grants are brought in, and in which the journal keeps them.
+
+name = "permit-office"
+display_name = "演示行政审批局"
+bound_keys = ["<hex SHA-256 of a public key>"]
+authorities = ["<USCC>"]
+
+[[grant]]
+verb = "READ"
+kinds = ["CreditResult", "PenaltyNotice"]
+areas = ["50"]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from exchange.domain import kinds
+from exchange.domain.areas import EVERYWHERE, Areas
+from exchange.domain.codes import uscc_reasons
+from exchange.domain.problems import Problem
+from exchange.domain.table_file import Row, open_table
+from exchange.domain.tables import Tables
+from exchange.v1.kind_pb2 import Kind
+from exchange.v1.security_service_pb2 import Agency, Grant, Verb
+
+MAX_GRANTS: Final = 64
+"""Grants of one agency: three verbs for every kind, twice over."""
+
+MAX_AREAS: Final = 200
+"""Areas of one grant: more than any province has counties."""
+
+MAX_BOUND_KEYS: Final = 16
+"""Keys bound to one agency: its systems, each with a successor."""
+
+MAX_AUTHORITIES: Final = 500
+"""Authorities that one agency submits for: a province's bureaus down to counties."""
+
+MAX_DISPLAY_NAME: Final = 200
+"""Characters of a display name."""
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+_KEY_HASH = re.compile(r"[0-9a-f]{64}")
+_PREFIX = re.compile(r"[0-9]{2}|[0-9]{4}|[0-9]{6}|[0-9]{4}X[0-9]")
+_VERBS = {name.removeprefix("VERB_"): value for name, value in Verb.items() if value}
+
+
+def format_agency(agency: Agency) -> str:
+    """Write the form. ``read_agency`` of it gives an equal message."""
+    lines = [f"name = {_text(agency.name)}", f"display_name = {_text(agency.display_name)}"]
+    if agency.suspended:
+        lines.append("suspended = true")
+    if agency.bound_keys:
+        lines.append(f"bound_keys = {_texts(agency.bound_keys)}")
+    if agency.authorities:
+        lines.append(f"authorities = {_texts(agency.authorities)}")
+    for grant in agency.grants:
+        lines += ["", "[[grant]]", f'verb = "{Verb.Name(grant.verb).removeprefix("VERB_")}"']
+        if grant.kinds:
+            lines.append(f"kinds = {_texts(kinds.spec(kind).name for kind in grant.kinds)}")
+        lines.append(f"areas = {_texts(grant.areas)}")
+    return "\n".join([*lines, ""])
+
+
+def read_agency(name: str, content: bytes) -> Agency:
+    """Read the form.
+
+    Args:
+        name: File name, for the place of errors.
+        content: UTF-8 TOML.
+
+    Raises:
+        TableError: Not TOML, or a key is missing, unknown or of another type.
+    """
+    file = open_table(name, content)
+    agency = Agency(
+        name=file.text("name"),
+        display_name=file.text("display_name"),
+        suspended=file.flag("suspended", default=False),
+        bound_keys=file.texts("bound_keys"),
+        authorities=file.texts("authorities"),
+    )
+    agency.grants.extend(_grant(row) for row in file.rows("grant"))
+    file.end()
+    return agency
+
+
+def _grant(row: Row) -> Grant:
+    grant = Grant(verb=_VERBS[row.one_of("verb", _VERBS)])
+    for text in row.texts("kinds"):
+        kind = kinds.kind_by_name(text)
+        if kind is None:
+            raise row.wrong("kinds", f"no such kind: {text}")
+        grant.kinds.append(kind)
+    grant.areas.extend(row.texts("areas"))
+    row.end()
+    return grant
+
+
+def check_agency(agency: Agency, tables: Tables) -> tuple[Problem, ...]:
+    """Every rule that an agency breaks; empty when it is sound."""
+    return tuple(_problems(agency, tables))
+
+
+def _problems(agency: Agency, tables: Tables) -> Iterator[Problem]:
+    if not _NAME.fullmatch(agency.name):
+        yield Problem("AGENCY_NAME", "agency.name", agency.name[:64])
+    if not agency.display_name.strip():
+        yield Problem("FIELD_MISSING", "agency.display_name")
+    elif len(agency.display_name) > MAX_DISPLAY_NAME:
+        yield Problem("TEXT_TOO_LONG", "agency.display_name", str(len(agency.display_name)))
+    elif not agency.display_name.isprintable():
+        yield Problem("TEXT_CONTROL_CHARACTER", "agency.display_name")
+    yield from _lists(agency)
+    for place, key in enumerate(agency.bound_keys):
+        if not _KEY_HASH.fullmatch(key):
+            yield Problem("KEY_HASH_FORMAT", f"agency.bound_keys[{place}]", key[:64])
+    for place, uscc in enumerate(agency.authorities):
+        for reason in uscc_reasons(uscc, tables.accepted_codes):
+            yield Problem(reason, f"agency.authorities[{place}]", uscc[:18])
+    for place, grant in enumerate(agency.grants):
+        yield from _grant_problems(grant, f"agency.grants[{place}]", tables.areas)
+
+
+def _lists(agency: Agency) -> Iterator[Problem]:
+    for name, values, limit in (
+        ("grants", agency.grants, MAX_GRANTS),
+        ("bound_keys", agency.bound_keys, MAX_BOUND_KEYS),
+        ("authorities", agency.authorities, MAX_AUTHORITIES),
+    ):
+        if len(values) > limit:
+            yield Problem("TOO_MANY_ITEMS", f"agency.{name}", f"{len(values)} > {limit}")
+    for name, texts in (("bound_keys", agency.bound_keys), ("authorities", agency.authorities)):
+        if len(set(texts)) != len(texts):
+            yield Problem("DUPLICATE_ITEM", f"agency.{name}")
+
+
+def _grant_problems(grant: Grant, place: str, areas: Areas) -> Iterator[Problem]:
+    if grant.verb == Verb.VERB_UNSPECIFIED:
+        yield Problem("ENUM_UNSPECIFIED", f"{place}.verb")
+    elif grant.verb not in Verb.values():
+        yield Problem("ENUM_UNKNOWN", f"{place}.verb", str(int(grant.verb)))
+    if not grant.kinds and grant.verb != Verb.VERB_CHECK:
+        yield Problem("FIELD_MISSING", f"{place}.kinds")
+    for at, kind in enumerate(grant.kinds):
+        if kind == Kind.KIND_UNSPECIFIED:
+            yield Problem("ENUM_UNSPECIFIED", f"{place}.kinds[{at}]")
+        elif kind not in kinds.KINDS:
+            yield Problem("ENUM_UNKNOWN", f"{place}.kinds[{at}]", str(int(kind)))
+        elif grant.verb == Verb.VERB_SUBMIT and not kinds.spec(kind).submittable:
+            yield Problem("KIND_NOT_SUBMITTABLE", f"{place}.kinds[{at}]", kinds.spec(kind).name)
+    if not grant.areas:
+        yield Problem("FIELD_MISSING", f"{place}.areas")
+    if len(grant.areas) > MAX_AREAS:
+        yield Problem("TOO_MANY_ITEMS", f"{place}.areas", f"{len(grant.areas)} > {MAX_AREAS}")
+    for at, area in enumerate(grant.areas):
+        if area != EVERYWHERE and not (_PREFIX.fullmatch(area) and _is_known(area, areas)):
+            yield Problem("AREA_UNKNOWN", f"{place}.areas[{at}]", area[:8])
+
+
+def _is_known(prefix: str, areas: Areas) -> bool:
+    """Whether a prefix leads to an area of the table, or is plausible where the table has no detail."""
+    return prefix[:2] in areas.provinces and areas.plausible(prefix.ljust(6, "0"))
+
+
+def _text(value: str) -> str:
+    # Every escape of JSON is one of TOML's basic strings.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _texts(values: Iterable[str]) -> str:
+    return "[" + ", ".join(_text(value) for value in values) + "]"

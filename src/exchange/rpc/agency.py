@@ -1,0 +1,117 @@
+"""Every service of the agency port, put together once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from exchange.flows.access import AgencyBook
+from exchange.flows.agencies import AgencyFlow
+from exchange.flows.alarms import Alarms
+from exchange.flows.check import CheckFlow
+from exchange.flows.context import Node
+from exchange.flows.documents import DocumentFlow
+from exchange.flows.quarantine import QuarantineFlow
+from exchange.flows.queries.audit import AuditQueries
+from exchange.flows.queries.credit import CreditQueries
+from exchange.flows.queries.freshness import FreshnessReader
+from exchange.flows.queries.monitoring import MonitoringQueries
+from exchange.flows.queries.paging import Tokens
+from exchange.flows.queries.penalty import PenaltyQueries
+from exchange.flows.queries.reading import Reading
+from exchange.flows.queries.records import RecordQueries
+from exchange.flows.queries.status import LaneControl, NodeStatusView, ProcessFacts, StatusQueries
+from exchange.flows.queries.submissions import SubmissionQueries
+from exchange.flows.submit import SubmitFlow
+from exchange.flows.watch import HEARTBEAT_SECONDS, WatchFlow
+from exchange.rpc.audit import AuditServicer
+from exchange.rpc.check import CheckServicer
+from exchange.rpc.credit import CreditServicer
+from exchange.rpc.door import Door, Servicer
+from exchange.rpc.identity import CallerGate
+from exchange.rpc.limits import CallLimits
+from exchange.rpc.monitoring import MonitoringServicer
+from exchange.rpc.operation import OperationServicer
+from exchange.rpc.penalty import PenaltyServicer
+from exchange.rpc.record import RecordServicer
+from exchange.rpc.security import SecurityServicer
+from exchange.rpc.submission import SubmissionServicer
+
+CALL_THREADS = 16
+"""Calls worked on at once: as many as the database has readers; more would wait for one."""
+
+WATCH_THREADS = 4
+"""Threads that read for watchers, apart from those for calls: many watchers must not hold up a submission."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgencyParts:
+    """What the services stand on.
+
+    Attributes:
+        calls: Threads for calls.
+        watchers: Threads that read for watchers.
+        on_refusal: Counts (identity, reason), in the journal's folder and in the metrics.
+    """
+
+    node: Node
+    book: AgencyBook
+    gate: CallerGate
+    status: NodeStatusView
+    submit: SubmitFlow
+    documents: DocumentFlow
+    quarantine: QuarantineFlow
+    alarms: Alarms
+    lanes: LaneControl
+    freshness: FreshnessReader
+    facts: ProcessFacts
+    calls: Executor
+    watchers: Executor
+    limits: CallLimits
+    lang: str
+    on_refusal: Callable[[str, str], None]
+    heartbeat: float = HEARTBEAT_SECONDS
+
+
+def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
+    """The door and everything behind it, for ``agency_server``."""
+    node, book = parts.node, parts.book
+    tokens = Tokens(node.keys.submission_key)
+    reading = Reading(node=node, book=book, freshness=parts.freshness, tokens=tokens)
+    door = Door(
+        node,
+        parts.gate,
+        parts.status,
+        parts.calls,
+        limits=parts.limits,
+        lang=parts.lang,
+        on_refusal=parts.on_refusal,
+    )
+    watch = WatchFlow(reading, parts.watchers, door.unavailable, heartbeat=parts.heartbeat)
+    status = StatusQueries(
+        node,
+        status=parts.status,
+        lanes=parts.lanes,
+        alarms=parts.alarms,
+        freshness=parts.freshness,
+        facts=parts.facts,
+    )
+    return door, (
+        SubmissionServicer(
+            book,
+            submit=parts.submit,
+            documents=parts.documents,
+            queries=SubmissionQueries(reading),
+            watch=watch,
+            limits=parts.limits,
+        ),
+        RecordServicer(RecordQueries(reading), watch),
+        CreditServicer(CreditQueries(reading)),
+        MonitoringServicer(MonitoringQueries(reading)),
+        PenaltyServicer(PenaltyQueries(reading)),
+        CheckServicer(CheckFlow(reading)),
+        AuditServicer(AuditQueries(node)),
+        OperationServicer(status, alarms=parts.alarms, lanes=parts.lanes, quarantine=parts.quarantine, book=book),
+        SecurityServicer(AgencyFlow(node, book), tokens),
+    )

@@ -1,0 +1,48 @@
+"""AuditService: the logs as they are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from exchange.flows.queries.audit import AuditQueries
+from exchange.rpc.door import Call
+from exchange.v1 import audit_service_pb2 as pb
+
+
+class AuditServicer:
+    """Answers AuditService."""
+
+    descriptor = pb.DESCRIPTOR.services_by_name["AuditService"]
+
+    def __init__(self, queries: AuditQueries) -> None:
+        self._queries = queries
+
+    async def list_logs(self, call: Call, _request: pb.ListLogsRequest) -> pb.ListLogsResponse:
+        """ListLogs."""
+        return await call.run(self._queries.logs)
+
+    async def get_checkpoint(self, call: Call, request: pb.GetCheckpointRequest) -> pb.GetCheckpointResponse:
+        """GetCheckpoint."""
+        return await call.run(self._queries.checkpoint, request)
+
+    async def get_inclusion_proof(
+        self, call: Call, request: pb.GetInclusionProofRequest
+    ) -> pb.GetInclusionProofResponse:
+        """GetInclusionProof."""
+        return await call.run(self._queries.inclusion, request)
+
+    async def get_consistency_proof(
+        self, call: Call, request: pb.GetConsistencyProofRequest
+    ) -> pb.GetConsistencyProofResponse:
+        """GetConsistencyProof."""
+        return await call.run(self._queries.consistency, request)
+
+    async def list_entries(self, call: Call, request: pb.ListEntriesRequest) -> pb.ListEntriesResponse:
+        """ListEntries."""
+        return await call.run(self._queries.entries, request)
+
+    def stream_entries(
+        self, call: Call, request: pb.StreamEntriesRequest
+    ) -> AsyncGenerator[pb.StreamEntriesResponse, None]:
+        """StreamEntries."""
+        return call.each(self._queries.stream(request))

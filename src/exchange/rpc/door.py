@@ -1,0 +1,252 @@
+"""The one way into every service: who calls, may it, can it be read, is there room; then the servicer.
+
+The numbered walk of a call:
+  1 identity   certificate → caller; a suspended agency is nobody
+  2 role       the table of roles; what is not in it is refused
+  3 state      agencies wait while the node recovers
+  4 message    size and form: bytes that do not parse are the caller's mistake
+  5 room       calls in flight, watchers
+  6 servicer   answers, or raises; every error leaves by the table of errors
+A refusal at any step is counted by caller and reason, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from exchange.crypto.certificates import Role
+from exchange.domain.problems import ExchangeError, Problem, Refused
+from exchange.flows.access import AccessDenied, Caller
+from exchange.flows.context import Node
+from exchange.flows.queries.reading import Asked
+from exchange.flows.queries.status import NodeStatusView
+from exchange.flows.queries.wording import Wording
+from exchange.rpc.errors import wire_error
+from exchange.rpc.identity import CallerGate
+from exchange.rpc.limits import CallLimits, InFlight
+from exchange.rpc.roles import WATCHES, allowed, serves_agencies
+from exchange.v1.operation_service_pb2 import NodeState
+
+log = structlog.get_logger("exchange.door")
+
+MAX_LANG = 16
+"""Characters of a language name that are looked at."""
+
+UNAVAILABLE_STATES: Mapping[int, str] = {
+    NodeState.NODE_STATE_FETCHING: "RECOVERING",
+    NodeState.NODE_STATE_AWAITING_ACKNOWLEDGEMENT: "AWAITING_ACKNOWLEDGEMENT",
+}
+"""States in which agencies are not served, with the reason that they are told."""
+
+_WORD = re.compile(r"(?<!^)(?=[A-Z])")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Unavailable(ExchangeError):
+    """The node serves no agencies for now."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, past the door.
+
+    Attributes:
+        asked: Who, when, in which language.
+        identity: The caller's identity as the journal names it.
+    """
+
+    asked: Asked
+    identity: str
+    _executor: Executor
+    _refused: Callable[[str, str], None]
+
+    async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Do synchronous work in a thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, lambda: work(*args, **kwargs))
+
+    async def each(self, items: Iterator[_T]) -> AsyncGenerator[_T, None]:
+        """Items of a synchronous iterator, each taken in a thread."""
+        loop = asyncio.get_running_loop()
+        nothing = object()
+        while (item := await loop.run_in_executor(self._executor, next, items, nothing)) is not nothing:
+            yield cast("_T", item)
+
+    def count_refusal(self, reason: str) -> None:
+        """One item of this call was refused, though the call as a whole was answered."""
+        self._refused(self.identity, reason)
+
+
+class Servicer(Protocol):
+    """Answers the rpcs of one service: a coroutine or an asynchronous generator for each, by its name in lower case."""
+
+    descriptor: ServiceDescriptor
+
+
+class Door:
+    """Makes handlers that stand before every servicer.
+
+    Args:
+        node: The node.
+        gate: Names callers.
+        status: In which state the node is.
+        executor: Threads for synchronous work.
+        limits: What a caller may ask for.
+        lang: Language where the call names none.
+        on_refusal: Counts (identity, reason).
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        gate: CallerGate,
+        status: NodeStatusView,
+        executor: Executor,
+        *,
+        limits: CallLimits | None = None,
+        lang: str = "zh-CN",
+        on_refusal: Callable[[str, str], None] = lambda _identity, _reason: None,
+    ) -> None:
+        self._node = node
+        self._gate = gate
+        self._status = status
+        self._executor = executor
+        self._limits = limits or CallLimits()
+        self._lang = lang
+        self._on_refusal = on_refusal
+        self._in_flight = InFlight(self._limits)
+
+    def unavailable(self) -> str:
+        """Why agencies are not served now, as a reason code; empty while they are."""
+        if self._node.stopping.is_set():
+            return "SHUTTING_DOWN"
+        return UNAVAILABLE_STATES.get(self._status.state, "")
+
+    def handler(self, servicer: Servicer) -> grpc.GenericRpcHandler:
+        """The handlers of one service."""
+        service = servicer.descriptor
+        handlers = {method.name: self._method(servicer, method) for method in service.methods}
+        return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+    def _method(self, servicer: Servicer, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
+        work = getattr(servicer, _WORD.sub("_", method.name).lower())
+        request_class = GetMessageClass(method.input_type)
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._stream(work, method, request_class))
+        return grpc.unary_unary_rpc_method_handler(self._unary(work, method, request_class))
+
+    def _unary(self, work: Any, method: MethodDescriptor, request_class: type[Message]) -> Any:
+        async def handle(raw: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+            call, lang = None, self._lang_of(context)
+            try:
+                call = self._enter(context, method, lang)
+                request = self._parse(raw, request_class)
+                with self._in_flight.call(call.asked.caller):
+                    answer: Message = await work(call, request)
+                    return answer.SerializeToString()
+            except Exception as error:
+                await self._abort(context, call, method, error, lang)
+                raise
+
+        return handle
+
+    def _stream(self, work: Any, method: MethodDescriptor, request_class: type[Message]) -> Any:
+        async def handle(raw: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> AsyncIterator[bytes]:
+            call, lang = None, self._lang_of(context)
+            try:
+                call = self._enter(context, method, lang)
+                request = self._parse(raw, request_class)
+                caller = call.asked.caller
+                room = self._in_flight.watcher(caller) if method.name in WATCHES else self._in_flight.call(caller)
+                with room:
+                    async with contextlib.aclosing(work(call, request)) as messages:
+                        async for message in messages:
+                            yield message.SerializeToString()
+            except Exception as error:
+                await self._abort(context, call, method, error, lang)
+                raise
+
+        return handle
+
+    def _enter(self, context: grpc.aio.ServicerContext[bytes, bytes], method: MethodDescriptor, lang: str) -> Call:
+        # 1
+        caller = self._gate.caller_of(context.auth_context())
+        # 2
+        service = method.containing_service.name
+        if not allowed(service, method.name, caller.role):
+            raise _Known(caller, AccessDenied(Problem("ROLE_NOT_ALLOWED", "", caller.role.value)))
+        # 3
+        if caller.role is Role.AGENCY and serves_agencies(service):
+            reason = self.unavailable()
+            if reason:
+                raise _Known(caller, Unavailable(reason))
+        asked = Asked(caller=caller, now=self._node.clock(), words=Wording(self._node.tables.reasons, lang))
+        return Call(asked, self._identity(caller), self._executor, self._on_refusal)
+
+    def _parse(self, raw: bytes, request_class: type[Message]) -> Message:
+        # 4
+        if len(raw) > self._limits.message_bytes:
+            raise Refused([Problem("MESSAGE_TOO_LARGE", "", f"{len(raw)} > {self._limits.message_bytes}")])
+        request = request_class()
+        try:
+            request.ParseFromString(raw)
+        except DecodeError:
+            raise Refused([Problem("MALFORMED_MESSAGE")]) from None
+        return request
+
+    def _identity(self, caller: Caller) -> str:
+        return f"spiffe://{self._node.name}.{self._node.federation}/{caller}"
+
+    def _lang_of(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> str:
+        for key, value in context.invocation_metadata() or ():
+            if key == "lang" and isinstance(value, str) and value:
+                return value[:MAX_LANG]
+        return self._lang
+
+    async def _abort(
+        self,
+        context: grpc.aio.ServicerContext[bytes, bytes],
+        call: Call | None,
+        method: MethodDescriptor,
+        error: Exception,
+        lang: str,
+    ) -> None:
+        """End the call with the error's status; this raises."""
+        identity = call.identity if call else "unknown"
+        if isinstance(error, _Known):
+            identity, error = self._identity(error.caller), error.error
+        wire = wire_error(error, self._node.tables.reasons, lang, self._node.federation)
+        if wire.code is grpc.StatusCode.INTERNAL:
+            log.error("call-failed", rpc=method.full_name, caller=identity, exc_info=error)
+        else:
+            self._on_refusal(identity, wire.reason)
+        await context.abort(wire.code, wire.message, wire.trailers)
+
+
+class _Known(Exception):
+    """A refusal before the servicer, of a caller who is known."""
+
+    def __init__(self, caller: Caller, error: Exception) -> None:
+        self.caller = caller
+        self.error = error
+        super().__init__(str(error))

@@ -1,0 +1,24 @@
+"""PenaltyService: notices of both regions."""
+
+from __future__ import annotations
+
+from exchange.flows.queries.penalty import PenaltyQueries
+from exchange.rpc.door import Call
+from exchange.v1 import penalty_service_pb2 as pb
+
+
+class PenaltyServicer:
+    """Answers PenaltyService."""
+
+    descriptor = pb.DESCRIPTOR.services_by_name["PenaltyService"]
+
+    def __init__(self, queries: PenaltyQueries) -> None:
+        self._queries = queries
+
+    async def get_notice(self, call: Call, request: pb.GetNoticeRequest) -> pb.GetNoticeResponse:
+        """GetNotice."""
+        return await call.run(self._queries.get, call.asked, request)
+
+    async def list_notices(self, call: Call, request: pb.ListNoticesRequest) -> pb.ListNoticesResponse:
+        """ListNotices."""
+        return await call.run(self._queries.page, call.asked, request)

@@ -1,0 +1,38 @@
+"""RecordService: records of both regions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from exchange.flows.queries.records import RecordQueries
+from exchange.flows.watch import WatchFlow
+from exchange.rpc.door import Call
+from exchange.v1 import record_service_pb2 as pb
+
+
+class RecordServicer:
+    """Answers RecordService."""
+
+    descriptor = pb.DESCRIPTOR.services_by_name["RecordService"]
+
+    def __init__(self, queries: RecordQueries, watch: WatchFlow) -> None:
+        self._queries = queries
+        self._watch = watch
+
+    async def get_record(self, call: Call, request: pb.GetRecordRequest) -> pb.GetRecordResponse:
+        """GetRecord."""
+        return await call.run(self._queries.get, call.asked, request)
+
+    async def list_records(self, call: Call, request: pb.ListRecordsRequest) -> pb.ListRecordsResponse:
+        """ListRecords."""
+        return await call.run(self._queries.page, call.asked, request)
+
+    def watch_records(
+        self, call: Call, request: pb.WatchRecordsRequest
+    ) -> AsyncGenerator[pb.WatchRecordsResponse, None]:
+        """WatchRecords."""
+        return self._watch.records(call.asked, request)
+
+    async def get_envelope(self, call: Call, request: pb.GetEnvelopeRequest) -> pb.GetEnvelopeResponse:
+        """GetEnvelope."""
+        return await call.run(self._queries.envelope, call.asked, request)

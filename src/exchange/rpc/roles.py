@@ -1,0 +1,73 @@
+"""Which role may call what. An rpc that is not in this table may be called by nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from exchange.crypto.certificates import Role
+
+_AGENCY = frozenset((Role.AGENCY,))
+_AUDITOR = frozenset((Role.AUDITOR,))
+_OPERATOR = frozenset((Role.OPERATOR,))
+_SECURITY = frozenset((Role.SECURITY,))
+# RESTORED is acknowledged by the security officer, who therefore has to see alarms.
+_ALARMS = _OPERATOR | _SECURITY
+
+ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
+    "SubmissionService": dict.fromkeys(
+        (
+            "SubmitRecord",
+            "BatchSubmitRecords",
+            "SubmitDocument",
+            "GetSubmission",
+            "ListSubmissions",
+            "WatchSubmissions",
+            "GetReceipt",
+        ),
+        _AGENCY,
+    ),
+    "RecordService": dict.fromkeys(("GetRecord", "ListRecords", "WatchRecords", "GetEnvelope"), _AGENCY),
+    "CreditService": dict.fromkeys(("GetCreditStanding", "ListCreditResults"), _AGENCY),
+    "MonitoringService": dict.fromkeys(("ListStations", "ListReadings"), _AGENCY),
+    "PenaltyService": dict.fromkeys(("GetNotice", "ListNotices"), _AGENCY),
+    "CheckService": {"CheckSubject": _AGENCY},
+    "AuditService": dict.fromkeys(
+        (
+            "ListLogs",
+            "GetCheckpoint",
+            "GetInclusionProof",
+            "GetConsistencyProof",
+            "ListEntries",
+            "StreamEntries",
+        ),
+        _AUDITOR,
+    ),
+    "OperationService": {
+        "GetStatus": _OPERATOR,
+        "ListAlarms": _ALARMS,
+        "AcknowledgeAlarm": _ALARMS,
+        "PauseLane": _OPERATOR,
+        "ResumeLane": _OPERATOR,
+        "RetryLane": _OPERATOR,
+        "RetireLane": _OPERATOR,
+        "ListQuarantine": _OPERATOR,
+        "RetryQuarantine": _OPERATOR,
+        "DiscardQuarantine": _OPERATOR,
+    },
+    "SecurityService": dict.fromkeys(("ListAgencies", "PutAgency", "SuspendAgency"), _SECURITY),
+}
+"""Roles by service and rpc."""
+
+WATCHES: Final = frozenset(("WatchSubmissions", "WatchRecords"))
+"""Streams that follow until the caller ends them."""
+
+
+def allowed(service: str, rpc: str, role: Role) -> bool:
+    """Whether a role may call an rpc."""
+    return role in ROLES.get(service, {}).get(rpc, frozenset())
+
+
+def serves_agencies(service: str) -> bool:
+    """Whether a service is for agencies: those wait while the node recovers."""
+    return any(Role.AGENCY in roles for roles in ROLES.get(service, {}).values())

@@ -1,0 +1,151 @@
+"""SubmissionService: what agencies hand in, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import Protocol
+
+from exchange.domain import kinds
+from exchange.domain.problems import Problem, Refused
+from exchange.flows.access import AgencyBook
+from exchange.flows.documents import DocumentFlow
+from exchange.flows.queries.submissions import SubmissionQueries
+from exchange.flows.queries.wording import Wording
+from exchange.flows.submit import SubmitFlow
+from exchange.flows.watch import WatchFlow
+from exchange.rpc.door import Call
+from exchange.rpc.limits import CallLimits, check_batch
+from exchange.v1 import submission_service_pb2 as pb
+from exchange.v1.common_pb2 import Problem as ProblemMessage
+from exchange.v1.record_pb2 import Record
+from exchange.v1.security_service_pb2 import Verb
+
+Authorise = Callable[[Record], Problem | None]
+
+
+def authoriser(book: AgencyBook, agency: str) -> Authorise:
+    """Says of one record why an agency may not submit it, or None.
+
+    Submitting goes by the area of the authority, which is the record's own, or of the station.
+    """
+
+    def authorise(record: Record) -> Problem | None:
+        header = record.header
+        area = header.area_code
+        if record.HasField("monitoring_batch"):
+            area = record.monitoring_batch.station.area_code or area
+        return book.require(agency, Verb.VERB_SUBMIT, kinds.kind_of(record), area, header.authority.uscc)
+
+    return authorise
+
+
+class _HasProblems(Protocol):
+    @property
+    def problems(self) -> Iterable[ProblemMessage]: ...
+
+
+class SubmissionServicer:
+    """Answers SubmissionService.
+
+    Args:
+        book: Agencies and grants.
+        submit: The door for records.
+        documents: The door for native documents.
+        queries: What became of submissions.
+        watch: Streams.
+        limits: Batches and documents.
+    """
+
+    descriptor = pb.DESCRIPTOR.services_by_name["SubmissionService"]
+
+    def __init__(
+        self,
+        book: AgencyBook,
+        *,
+        submit: SubmitFlow,
+        documents: DocumentFlow,
+        queries: SubmissionQueries,
+        watch: WatchFlow,
+        limits: CallLimits,
+    ) -> None:
+        self._book = book
+        self._submit = submit
+        self._documents = documents
+        self._queries = queries
+        self._watch = watch
+        self._limits = limits
+
+    async def submit_record(self, call: Call, request: pb.SubmitRecordRequest) -> pb.SubmitRecordResponse:
+        """SubmitRecord: a refusal is an error status here."""
+        answers = await self._submit_all(call, [request.submission], validate_only=request.validate_only)
+        submitted = answers[0]
+        if submitted.result == pb.SUBMIT_RESULT_REFUSED:
+            raise Refused([Problem(each.reason, each.place, each.message) for each in submitted.problems])
+        _speak(call.asked.words, [submitted])
+        return pb.SubmitRecordResponse(submitted=submitted)
+
+    async def batch_submit_records(
+        self, call: Call, request: pb.BatchSubmitRecordsRequest
+    ) -> pb.BatchSubmitRecordsResponse:
+        """BatchSubmitRecords: one answer per record, never all or nothing."""
+        check_batch(len(request.submissions), request.ByteSize(), self._limits)
+        answers = await self._submit_all(call, request.submissions, validate_only=request.validate_only)
+        for submitted in answers:
+            if submitted.result == pb.SUBMIT_RESULT_REFUSED:
+                call.count_refusal(submitted.problems[0].reason)
+        _speak(call.asked.words, answers)
+        return pb.BatchSubmitRecordsResponse(submitted=answers)
+
+    async def _submit_all(
+        self, call: Call, items: Iterable[pb.RecordSubmission], *, validate_only: bool
+    ) -> list[pb.SubmittedRecord]:
+        agency = call.asked.caller.name
+        return await call.run(
+            self._submit.submit,
+            agency,
+            list(items),
+            call.asked.now,
+            validate_only=validate_only,
+            authorise=authoriser(self._book, agency),
+        )
+
+    async def submit_document(self, call: Call, request: pb.SubmitDocumentRequest) -> pb.SubmitDocumentResponse:
+        """SubmitDocument: one answer per row."""
+        if len(request.content) > self._limits.document_bytes:
+            detail = f"{len(request.content)} > {self._limits.document_bytes}"
+            raise Refused([Problem("DOCUMENT_TOO_LARGE", "content", detail)])
+        agency = call.asked.caller.name
+        answer = await call.run(
+            self._documents.submit, agency, request, call.asked.now, authorise=authoriser(self._book, agency)
+        )
+        words = call.asked.words
+        for row in answer.rows:
+            if row.submitted.result == pb.SUBMIT_RESULT_REFUSED and row.submitted.problems:
+                call.count_refusal(row.submitted.problems[0].reason)
+            words.complete(row.left_out)
+        _speak(words, (row.submitted for row in answer.rows))
+        words.complete(answer.remarks)
+        return answer
+
+    async def get_submission(self, call: Call, request: pb.GetSubmissionRequest) -> pb.GetSubmissionResponse:
+        """GetSubmission."""
+        return await call.run(self._queries.get, call.asked, request)
+
+    async def list_submissions(self, call: Call, request: pb.ListSubmissionsRequest) -> pb.ListSubmissionsResponse:
+        """ListSubmissions."""
+        return await call.run(self._queries.page, call.asked, request)
+
+    def watch_submissions(
+        self, call: Call, request: pb.WatchSubmissionsRequest
+    ) -> AsyncGenerator[pb.WatchSubmissionsResponse, None]:
+        """WatchSubmissions."""
+        return self._watch.submissions(call.asked, request)
+
+    async def get_receipt(self, call: Call, request: pb.GetReceiptRequest) -> pb.GetReceiptResponse:
+        """GetReceipt."""
+        return await call.run(self._queries.receipt, call.asked, request)
+
+
+def _speak(words: Wording, answers: Iterable[_HasProblems]) -> None:
+    for answer in answers:
+        words.complete(answer.problems)
