@@ -1,0 +1,60 @@
+"""The folder that a partner gets: all that a client in any language needs to call a node, and nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+
+import exchange.v1
+
+ADDRESS = "address"
+ROOTS = "ca.pem"
+CERTIFICATE = "cert.pem"
+KEY = "key.pem"
+SCHEMA = "exchange.binpb"
+
+
+def write_partner(folder: Path, *, address: str, roots: bytes, certificate: bytes, key: bytes) -> None:
+    """Write the folder; the key's file can be read by its owner only.
+
+    Args:
+        folder: Made where it is missing.
+        address: ``host:port`` of the node's agency port.
+        roots: PEM of the roots that the node's server certificate is checked against.
+        certificate: PEM chain of the client, leaf first.
+        key: PEM of its private key, PKCS#8: every language's TLS reads that form.
+
+    Raises:
+        ValueError: The key is in another form.
+    """
+    if not key.lstrip().startswith(b"-----BEGIN PRIVATE KEY-----"):
+        raise ValueError("the partner's key must be PKCS#8")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / ADDRESS).write_text(address + "\n", encoding="ascii")
+    (folder / ROOTS).write_bytes(roots)
+    (folder / CERTIFICATE).write_bytes(certificate)
+    (folder / KEY).touch(mode=0o600)
+    (folder / KEY).write_bytes(key)
+    (folder / SCHEMA).write_bytes(descriptor_set().SerializeToString(deterministic=True))
+
+
+def descriptor_set() -> FileDescriptorSet:
+    """Every file of the schema with what it imports, each after its imports, as ``protoc --include_imports`` orders."""
+    found: dict[str, FileDescriptorProto] = {}
+
+    def add(descriptor: FileDescriptor) -> None:
+        if descriptor.name not in found:
+            for needed in descriptor.dependencies:
+                add(needed)
+            proto = FileDescriptorProto()
+            descriptor.CopyToProto(proto)
+            found[descriptor.name] = proto
+
+    for module in pkgutil.iter_modules(exchange.v1.__path__):
+        if module.name.endswith("_pb2"):
+            add(importlib.import_module(f"exchange.v1.{module.name}").DESCRIPTOR)
+    return FileDescriptorSet(file=found.values())
