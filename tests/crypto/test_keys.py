@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from exchange.crypto import keys
 from exchange.crypto.certificates import to_pem
 from exchange.crypto.keys import KeyFile, KeyUnreadable
+from exchange.crypto.mac import hmac_sha256
 from tests.crypto.region import region
 
 SMALL_RSA = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - to be refused
@@ -97,3 +100,9 @@ def test_no_bytes_break_the_readers(data: bytes) -> None:
     for read in (keys.load_private, keys.load_seed, KeyFile.parse):
         with pytest.raises(KeyUnreadable):
             read(data)
+
+
+@given(st.binary(max_size=150), st.binary(max_size=300))
+def test_the_short_message_code_is_hmac(key: bytes, message: bytes) -> None:
+    """It equals the standard library's for every length of key and message."""
+    assert hmac_sha256(key, message) == hmac.digest(key, message, "sha256")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from exchange.crypto import pki, trust
 from exchange.crypto.envelope_verifier import SigningChain, VerdictStatus
 from exchange.crypto.trust import TrustRefused, TrustSet, to_trust_files, write_manifest
-from tests.crypto.region import AGENCY, NOW, PROFILE, only, region
+from tests.crypto.region import AGENCY, DOMAIN, NOW, PROFILE, only, region
 from tests.crypto.test_node_card import CARD, card
 
 CQ, SC = region("cq"), region("sc")
@@ -136,6 +136,16 @@ def test_roots_and_lists_are_checked() -> None:
         if name == trust.SIGNING_CRL:
             files[name] = pki.issue_crl(PROFILE, SC.root, [], number=1, now=NOW)
         assert places(files | {trust.MANIFEST: write_manifest(files)}) == [name]
+
+
+def test_a_set_is_of_the_expected_peer() -> None:
+    """A set that lies in another peer's folder, is of another federation or was made for another node is refused."""
+    expected = {"node": "cq", "domain": DOMAIN, "addressee": "sc"}
+    assert TrustSet.load(FILES, **expected).card == CARD
+    for key, place in (("node", "node"), ("domain", "domain"), ("addressee", "for")):
+        with pytest.raises(TrustRefused) as refused:
+            TrustSet.load(FILES, **expected | {key: "gz"})
+        assert [problem.place for problem in refused.value.problems] == [f"peer.toml: {place}"]
 
 
 def test_a_set_travels_in_one_piece() -> None:

@@ -68,15 +68,26 @@ class TrustSet:
     files: Mapping[str, bytes]
 
     @classmethod
-    def load(cls, files: Mapping[str, bytes]) -> TrustSet:
+    def load(
+        cls,
+        files: Mapping[str, bytes],
+        *,
+        node: str | None = None,
+        domain: str | None = None,
+        addressee: str | None = None,
+    ) -> TrustSet:
         """Check a set.
 
         1. The manifest names exactly the files that are there, each with its digest.
         2. ``peer.toml`` and the roots make a card.
-        3. The revocation lists are signed under those roots.
+        3. The card is of the peer, federation and addressee that are expected.
+        4. The revocation lists are signed under those roots.
 
         Args:
             files: Bytes by file name.
+            node: The peer whose folder this is; ``None`` asks nothing.
+            domain: Our federation; ``None`` asks nothing.
+            addressee: Our own node; ``None`` asks nothing.
 
         Raises:
             TrustRefused: Every mistake, with file and place.
@@ -88,6 +99,14 @@ class TrustSet:
         # 2
         card = _read_peer(files)
         # 3
+        for place, found, expected in (
+            ("node", card.node, node),
+            ("domain", card.domain, domain),
+            ("for", card.addressee, addressee),
+        ):
+            if expected is not None and found != expected:
+                problems.append(_problem(PEER, place, f"{found} where {expected} is expected"))
+        # 4
         lists = {}
         for name, roots in ((TLS_CRL, card.tls_roots), (SIGNING_CRL, card.signing_roots)):
             try:
