@@ -51,6 +51,9 @@ MIN_RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 30.0
 """Waiting between tries: exponential with jitter between these two, for ever."""
 
+CONFIRM_SECONDS = 60.0
+"""An idle lane shows its checkpoint again after this long: a small part of the limit beyond which data is stale."""
+
 WAKE_SECONDS = 1.0
 """While a peer is away, new entries wake the loop at most this often: a peer that is down stays cheap."""
 
@@ -129,6 +132,7 @@ class LaneSender:
         self._batch = FIRST_BATCH
         self._late: list[int] = []
         self._show: int | None = None
+        self._confirm = False
         self._wait = wait_random_exponential(multiplier=MIN_RETRY_SECONDS, max=MAX_RETRY_SECONDS)
 
     # -- the loop --------------------------------------------------------------------------------------------
@@ -146,7 +150,7 @@ class LaneSender:
                     progressed = await self._deliver_once()
                     self._succeeded()
                     if not progressed:
-                        await self._news.wait()
+                        await self._idle()
                 except (PeerAwayError, PeerRefusedError, WriterBusyError) as error:
                     await self._failed(error.reason, str(error), getattr(error, "retry_after", None))
                 except LaneStoppedError as error:
@@ -157,6 +161,14 @@ class LaneSender:
                     await self._failed(error.reason, type(error).__name__, None)
         finally:
             end()
+
+    async def _idle(self) -> None:
+        """Wait for news; an idle lane shows its checkpoint now and then, so that the peer knows it is complete."""
+        try:
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                await self._news.wait()
+        except TimeoutError:
+            self._confirm = True
 
     def nudge(self) -> None:
         """Try at once: an operator asked, or the peer came back. Called on the event loop."""
@@ -245,8 +257,9 @@ class LaneSender:
             if self._show is not None:
                 return self._checkpoint_only(connection, log, link, self._show)
             start = link.held.get(log.origin, delivered)
-            if start >= log.size and not self._late:
+            if start >= log.size and not self._late and not self._confirm:
                 return None
+            self._confirm = False
             end = min(log.size, start + min(self._batch, MAX_BATCH))
             if start < delivered:
                 end = min(end, delivered)  # the peer is sent what it lacks up to what it cosigned, and not beyond

@@ -26,7 +26,7 @@ from exchange.crypto.envelope_verifier import SigningChain
 from exchange.crypto.sealing import matches
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.context import Node, Peer
-from exchange.flows.instants import instant, micros_of
+from exchange.flows.instants import instant, micros, micros_of
 from exchange.flows.links import Links
 from exchange.flows.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES
 from exchange.flows.submit import LANE_NAMES
@@ -114,6 +114,11 @@ class MirrorFlow:
         self._on_contradiction = on_contradiction
         self._on_bodies = on_bodies
         self._mismatches: dict[str, int] = {}
+        self._confirmed: dict[tuple[str, int], tuple[int, int]] = {}
+
+    def confirmed(self, peer: str, lane: int) -> tuple[int, int] | None:
+        """Size of a peer's log that it last showed by a signed checkpoint, and when, in microseconds."""
+        return self._confirmed.get((peer, lane))
 
     def deliver(self, peer: Peer, request: DeliverRequest, now: datetime) -> DeliverResponse:
         """Take one call.
@@ -147,8 +152,12 @@ class MirrorFlow:
         if request.start > size:
             return self._out_of_step(log)
         if checkpoint.size <= size:
-            return self._known(peer, request, log, checkpoint, now)
-        return self._extend(peer, request, log, checkpoint, now)
+            answer = self._known(peer, request, log, checkpoint, now)
+        else:
+            answer = self._extend(peer, request, log, checkpoint, now)
+        if answer.result == DeliverResult.DELIVER_RESULT_COSIGNED and answer.size == checkpoint.size:
+            self._confirmed[peer.name, _LANES[name.lane or ""]] = (checkpoint.size, micros(now))
+        return answer
 
     # -- checks ----------------------------------------------------------------------------------------------
 

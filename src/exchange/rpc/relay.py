@@ -21,6 +21,8 @@ from exchange.domain.problems import ExchangeError, Refused
 from exchange.flows.context import Peer, PeerBook
 from exchange.flows.mirror import NotYourLogError
 from exchange.flows.session import NotYouError
+from exchange.rpc.peer import MAX_MESSAGE_BYTES
+from exchange.rpc.servers import ServerCertificates, server_credentials
 from exchange.v1.relay_service_pb2 import (
     CosignJournalRequest,
     CosignJournalResponse,
@@ -31,7 +33,7 @@ from exchange.v1.relay_service_pb2 import (
     HelloRequest,
     HelloResponse,
 )
-from exchange.v1.relay_service_pb2_grpc import RelayServiceServicer
+from exchange.v1.relay_service_pb2_grpc import RelayServiceServicer, add_RelayServiceServicer_to_server
 
 log = structlog.get_logger("exchange.relay")
 
@@ -172,3 +174,35 @@ class RelayServicer(RelayServiceServicer):
         if not leaf:
             return None
         return self._gate.peer_of(leaf, chain, self._clock())
+
+
+class RelayServer:
+    """The server that peers dial.
+
+    Args:
+        address: ``host:port``.
+        certificates: What it shows, and the roots of all peers.
+        servicer: Answers.
+    """
+
+    def __init__(self, address: str, certificates: ServerCertificates, servicer: RelayServicer) -> None:
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.so_reuseport", 0),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+                ("grpc.http2.max_ping_strikes", 0),
+                ("grpc.keepalive_permit_without_calls", 1),
+            ]
+        )
+        add_RelayServiceServicer_to_server(servicer, self._server)
+        self.port = self._server.add_secure_port(address, server_credentials(lambda: certificates))
+
+    async def start(self) -> None:
+        """Begin to serve."""
+        await self._server.start()
+
+    async def stop(self, grace: float) -> None:
+        """Take no new call; those in flight get ``grace`` seconds."""
+        await self._server.stop(grace)

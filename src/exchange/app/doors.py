@@ -1,0 +1,176 @@
+"""The two doors of a node: one for agencies and officers, one for peers."""
+
+from __future__ import annotations
+
+from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from exchange import __version__
+from exchange.app.core import Core
+from exchange.app.startup import Files
+from exchange.crypto.certificates import facts_of, load_chain
+from exchange.flows.access import AgencyBook
+from exchange.flows.agencies import AgencyFlow
+from exchange.flows.alarms import ALARM_ACKNOWLEDGED, Alarms
+from exchange.flows.check import CheckFlow
+from exchange.flows.documents import DocumentFlow, DocumentLimits
+from exchange.flows.quarantine import QuarantineFlow
+from exchange.flows.queries.audit import AuditQueries
+from exchange.flows.queries.credit import CreditQueries
+from exchange.flows.queries.freshness import FreshnessReader
+from exchange.flows.queries.monitoring import MonitoringQueries
+from exchange.flows.queries.paging import Tokens
+from exchange.flows.queries.penalty import PenaltyQueries
+from exchange.flows.queries.reading import Reading
+from exchange.flows.queries.records import RecordQueries
+from exchange.flows.queries.status import ProcessFacts, StatusQueries
+from exchange.flows.queries.submissions import SubmissionQueries
+from exchange.flows.refusals import RefusalFolder
+from exchange.flows.watch import WatchFlow
+from exchange.flows.watermark import Watermark
+from exchange.rpc.audit import AuditServicer
+from exchange.rpc.check import CheckServicer
+from exchange.rpc.credit import CreditServicer
+from exchange.rpc.door import Door, Servicer
+from exchange.rpc.identity import CallerGate
+from exchange.rpc.limits import CallLimits
+from exchange.rpc.monitoring import MonitoringServicer
+from exchange.rpc.operation import OperationServicer
+from exchange.rpc.penalty import PenaltyServicer
+from exchange.rpc.record import RecordServicer
+from exchange.rpc.relay import PeerGate, RelayServer, RelayServicer
+from exchange.rpc.security import SecurityServicer
+from exchange.rpc.servers import ServerCertificates, agency_server, server_credentials
+from exchange.rpc.submission import SubmissionServicer
+from exchange.settings import NodeSettings
+from exchange.telemetry import Metrics
+
+CALL_THREADS = 16
+"""Threads for calls: most of them wait for the writer, so there are more than cores."""
+
+WATCH_THREADS = 4
+"""Threads that read for watchers: a burst of wake-ups must not take the calls' threads."""
+
+
+class Doors:
+    """Both servers of a node, with everything behind them."""
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        files: Files,
+        core: Core,
+        *,
+        alarms: Alarms,
+        refusals: RefusalFolder,
+        metrics: Metrics,
+        watermark: Watermark,
+    ) -> None:
+        self._core = core
+        self._alarms = alarms
+        self._calls = ThreadPoolExecutor(CALL_THREADS, thread_name_prefix="call")
+        self._watchers = ThreadPoolExecutor(WATCH_THREADS, thread_name_prefix="watch")
+        self._end_listening: Callable[[], None] = lambda: None
+        node = core.node
+        self._book = AgencyBook(node)
+        limits = CallLimits(
+            message_bytes=settings.limits.message_bytes,
+            batch_items=settings.limits.batch_items,
+            batch_bytes=settings.limits.batch_bytes,
+            document_bytes=settings.limits.document_bytes,
+            calls_per_caller=settings.limits.calls_per_caller,
+            watchers_per_caller=settings.limits.watchers_per_caller,
+            watchers=settings.limits.watchers,
+        )
+
+        def refused(identity: str, reason: str) -> None:
+            refusals.count(identity, reason)
+            metrics.refusals.labels(reason=reason).inc()
+
+        gate = CallerGate(self._book, files.own.tls_roots, node.clock)
+        door = Door(
+            node, gate, core.status, self._calls, limits=limits, lang=settings.node.lang, on_refusal=refused
+        )
+        shown = ServerCertificates(key=files.tls.key, chain=files.tls.chain, client_roots=files.own.tls_roots)
+        self._agencies = agency_server(
+            str(settings.listen.agencies),
+            server_credentials(lambda: shown),
+            door,
+            self._servicers(settings, files, limits, watermark, door),
+            limits,
+        )
+        roots = b"".join(trust.card.tls_roots for trust in files.trust.values()) or files.own.tls_roots
+        peer_gate = PeerGate(node.peers, files.trust, node.federation)
+        self._relay = RelayServer(
+            str(settings.listen.peers),
+            ServerCertificates(key=files.tls.key, chain=files.tls.chain, client_roots=roots),
+            RelayServicer(core, peer_gate, node.clock),
+        )
+
+    def _servicers(
+        self, settings: NodeSettings, files: Files, limits: CallLimits, watermark: Watermark, door: Door
+    ) -> list[Servicer]:
+        core, book = self._core, self._book
+        node = core.node
+        freshness = FreshnessReader(node, settings.freshness.stale_after_s, core.mirror.confirmed)
+        tokens = Tokens(node.keys.submission_key)
+        reading = Reading(node=node, book=book, freshness=freshness, tokens=tokens)
+        watch = WatchFlow(reading, self._watchers, door.unavailable)
+        documents = DocumentFlow(
+            node,
+            core.submit,
+            watermark.admit,
+            side=settings.adapters.side,
+            limits=DocumentLimits(bytes=settings.limits.document_bytes, rows=settings.limits.document_rows),
+        )
+        quarantine = QuarantineFlow(node, core.submit, documents)
+        leaves = (load_chain(files.tls.chain)[0], files.keys.signer.certificate)
+        facts = ProcessFacts(
+            version=__version__,
+            started_at=node.clock(),
+            disk_free=watermark.free,
+            certificate_days_left=lambda: min((facts_of(leaf).not_after - node.clock()).days for leaf in leaves),
+        )
+        status = StatusQueries(node, core.status, core.lanes, self._alarms, freshness, facts)
+        return [
+            SubmissionServicer(book, core.submit, documents, SubmissionQueries(reading), watch, limits),
+            RecordServicer(RecordQueries(reading), watch),
+            CreditServicer(CreditQueries(reading)),
+            MonitoringServicer(MonitoringQueries(reading)),
+            PenaltyServicer(PenaltyQueries(reading)),
+            CheckServicer(CheckFlow(reading)),
+            AuditServicer(AuditQueries(node)),
+            OperationServicer(status, self._alarms, core.lanes, quarantine, book),
+            SecurityServicer(AgencyFlow(node, book), tokens),
+        ]
+
+    async def open(self) -> None:
+        """Serve. Peers first: an agency's record should find its way at once."""
+        loop = asyncio.get_running_loop()
+        await self._relay.start()
+        await self._agencies.start()
+        self._end_listening = self._core.node.events.listen(
+            ALARM_ACKNOWLEDGED, lambda: loop.call_soon_threadsafe(self._acknowledged)
+        )
+
+    async def close(self, grace: float) -> None:
+        """Take no new call; those in flight get ``grace`` seconds."""
+        self._end_listening()
+        await self._agencies.stop(grace)
+        await self._relay.stop(min(grace, 2.0))
+        self._calls.shutdown(wait=False, cancel_futures=True)
+        self._watchers.shutdown(wait=False, cancel_futures=True)
+
+    def _acknowledged(self) -> None:
+        self._calls.submit(self._look_at_restored)
+
+    def _look_at_restored(self) -> None:
+        """The security officer acknowledged RESTORED: agencies are served again."""
+        for row in self._alarms.open_rows():
+            if row.code == "RESTORED" and row.acknowledged_by:
+                self._core.acknowledge_restore()
+                self._alarms.clear("RESTORED", row.object)
+                self._book.reload()
