@@ -253,11 +253,14 @@ def decode_frame(frame: Frame, key_of: KeyOf) -> Decoded:
 
 def _shown(command: str, content: bytes, verdict: CrcVerdict.ValueType) -> bytes:
     """The content without secrets. Of a damaged packet, nothing that may be a header or any command is shown."""
-    # The command's number may be the damaged part, so the content itself has to show that it sets no secret.
-    harmless = _HARMLESS.match(content) and b"CP=&&" not in content and b";MN=" not in content
-    if content and not harmless and verdict in (CRC_VERDICT_BAD, CRC_VERDICT_UNSPECIFIED):
-        return MARKER.encode()
+    if verdict in (CRC_VERDICT_BAD, CRC_VERDICT_UNSPECIFIED) and not _is_harmless(content):
+        return MARKER.encode() if content else content
     return without_secrets(command, content)
+
+
+def _is_harmless(content: bytes) -> bool:
+    """Whether content shows by itself that it sets no secret: the command's number may be the damaged part."""
+    return _HARMLESS.match(content) is not None and b"CP=&&" not in content and b";MN=" not in content
 
 
 def _is_encrypted(segment: Segment, content: bytes) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
 from exchange.domain.adapter import MappedRow
 from exchange.domain.table_file import TableError
+from exchange.domain.validate import validate
 from exchange.v1 import monitoring_batch_pb2 as pb
 from exchange.v1.common_pb2 import Authority
 from exchange.v1.record_pb2 import Record
@@ -337,6 +338,19 @@ def test_nothing_is_dropped() -> None:
             continue
         kept = {line.source for line in row.record.header.provenance.fields if "-" in line.source}
         assert items == kept | {problem.place for problem in row.left_out}
+
+
+def test_every_mapped_record_is_well_formed() -> None:
+    """What this adapter maps, the node accepts: recordings with every awkward thing in them, and the samples."""
+    recordings = [(b"".join(generate(300, 3)), ANYWHERE)]
+    recordings += [(each.document.content, sample_profiles("500112")) for each in samples(AUTHORITY, "演示")]
+    checked = 0
+    for content, profiles in recordings:
+        for row in read(content, profiles=profiles).rows:
+            if row.record is not None:
+                assert validate(row.record, domain_tables(), today=date(2026, 12, 31)) == ()
+                checked += 1
+    assert checked > 200
 
 
 def test_every_reason_is_in_the_table() -> None:
