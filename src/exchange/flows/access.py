@@ -157,6 +157,7 @@ class AgencyBook:
         """Why an agency may not do something, or None when a grant allows it.
 
         Args:
+            agency: Its name.
             verb: ``VERB_SUBMIT``, ``VERB_READ`` or ``VERB_CHECK``.
             kind: Kind of the record; ignored for CHECK.
             area: Area of authority or station for SUBMIT, of subject or station for READ, of the matter for CHECK.
@@ -183,6 +184,7 @@ class AgencyBook:
         """Kinds that an agency may read, each with its areas; None means any area.
 
         Args:
+            agency: Its name.
             wanted: Only these kinds; empty means all.
         """
         entry = self._book.entries.get(agency)

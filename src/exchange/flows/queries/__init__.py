@@ -1,1 +1,1 @@
-"""Answering questions: each query reads one consistent view, shows what the caller may see, and says how fresh it is."""
+"""Answering questions: one consistent view, what the caller may see, and how fresh it is."""

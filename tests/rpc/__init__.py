@@ -1,0 +1,1 @@
+"""The agency port: everything over real mTLS on loopback."""

@@ -1,0 +1,250 @@
+"""An agency port on a running node of the world: real server, real certificates, real calls."""
+
+from __future__ import annotations
+
+from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
+
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import grpc
+
+from exchange.crypto import pki
+from exchange.crypto.certificates import Identity, Role, spki_hash
+from exchange.flows.access import AgencyBook
+from exchange.flows.agencies import AgencyFlow
+from exchange.flows.alarms import Alarms
+from exchange.flows.documents import DocumentFlow
+from exchange.flows.quarantine import QuarantineFlow
+from exchange.flows.queries.freshness import FreshnessReader
+from exchange.flows.queries.status import NodeStatusView, ProcessFacts
+from exchange.rpc.agency import AgencyParts, agency_services
+from exchange.rpc.client import failure_of
+from exchange.rpc.failure import CallFailed
+from exchange.rpc.identity import CallerGate
+from exchange.rpc.limits import CallLimits
+from exchange.rpc.servers import AgencyServer, ServerCertificates, agency_server, server_credentials
+from exchange.v1 import (
+    audit_service_pb2_grpc,
+    check_service_pb2_grpc,
+    credit_service_pb2_grpc,
+    monitoring_service_pb2_grpc,
+    operation_service_pb2_grpc,
+    penalty_service_pb2_grpc,
+    record_service_pb2_grpc,
+    security_service_pb2_grpc,
+    submission_service_pb2_grpc,
+)
+from exchange.v1.kind_pb2 import Kind
+from exchange.v1.operation_service_pb2 import NodeState
+from exchange.v1.security_service_pb2 import Agency, Grant, Verb
+from tests.world import FEDERATION, Runtime, World, profile
+
+FACT_KINDS = (Kind.KIND_CREDIT_RESULT, Kind.KIND_PENALTY_NOTICE, Kind.KIND_MONITORING_BATCH)
+SUBMITTED = (*FACT_KINDS, Kind.KIND_ERASURE)
+
+
+@cache
+def identity_root() -> pki.Authority:
+    """The authority that this node trusts for identities."""
+    return pki.create_root(profile(), "test clients", now=datetime.now(UTC))
+
+
+@cache
+def government_root() -> pki.Authority:
+    """Another authority whose certificates TLS lets in, and which says nothing about identities."""
+    return pki.create_root(profile(), "a government certificate office", now=datetime.now(UTC))
+
+
+@cache
+def server_issued(node: str) -> pki.Issued:
+    """The node's server certificate."""
+    return pki.issue_server(
+        profile(),
+        identity_root(),
+        identity=Identity(node=node, domain=FEDERATION, role=Role.NODE, name=node),
+        hosts=["127.0.0.1", "localhost"],
+        now=datetime.now(UTC),
+    )
+
+
+@cache
+def client_issued(node: str, role: Role, name: str, root: str = "identity") -> pki.Issued:
+    """A client certificate."""
+    authority = identity_root() if root == "identity" else government_root()
+    identity = Identity(node=node, domain=FEDERATION, role=role, name=name)
+    return pki.issue_client(profile(), authority, identity=identity, now=datetime.now(UTC))
+
+
+def key_hash(issued: pki.Issued) -> str:
+    """What a binding names."""
+    return spki_hash(issued.certificate)
+
+
+def grant(verb: Verb.ValueType, kinds: Iterable[Kind.ValueType] = (), areas: Iterable[str] = ("*",)) -> Grant:
+    """One grant."""
+    return Grant(verb=verb, kinds=kinds, areas=areas)
+
+
+def full_agency(name: str, areas: Iterable[str] = ("*",)) -> Agency:
+    """An agency that may do everything in some areas."""
+    every = tuple(areas)
+    return Agency(
+        name=name,
+        display_name="演示单位",
+        grants=[
+            grant(Verb.VERB_SUBMIT, SUBMITTED, every),
+            grant(Verb.VERB_READ, tuple(kind for kind in Kind.values() if kind), every),
+            grant(Verb.VERB_CHECK, (), every),
+        ],
+    )
+
+
+class FixedStatus:
+    """The core's state, unless a test says otherwise."""
+
+    def __init__(self, status: NodeStatusView) -> None:
+        self._status = status
+        self.forced: NodeState.ValueType | None = None
+
+    @property
+    def state(self) -> NodeState.ValueType:
+        """The state."""
+        return self._status.state if self.forced is None else self.forced
+
+
+class Stubs:
+    """One caller's connection: services as attributes, plain methods that raise ``CallFailed``."""
+
+    def __init__(self, port: int, issued: pki.Issued | None, lang: str) -> None:
+        credentials = grpc.ssl_channel_credentials(
+            root_certificates=identity_root().root_pem,
+            private_key=issued.key if issued else None,
+            certificate_chain=issued.chain if issued else None,
+        )
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+        self.channel = grpc.secure_channel(f"127.0.0.1:{port}", credentials, options=options)
+        self._metadata = (("lang", lang),)
+        self.submission = submission_service_pb2_grpc.SubmissionServiceStub(self.channel)
+        self.record = record_service_pb2_grpc.RecordServiceStub(self.channel)
+        self.credit = credit_service_pb2_grpc.CreditServiceStub(self.channel)
+        self.monitoring = monitoring_service_pb2_grpc.MonitoringServiceStub(self.channel)
+        self.penalty = penalty_service_pb2_grpc.PenaltyServiceStub(self.channel)
+        self.check = check_service_pb2_grpc.CheckServiceStub(self.channel)
+        self.audit = audit_service_pb2_grpc.AuditServiceStub(self.channel)
+        self.operation = operation_service_pb2_grpc.OperationServiceStub(self.channel)
+        self.security = security_service_pb2_grpc.SecurityServiceStub(self.channel)
+
+    def call(self, method: Any, request: Any, timeout: float = 20.0) -> Any:
+        """One call."""
+        try:
+            return method(request, timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise failure_of(error) from None
+
+    def stream(self, method: Any, request: Any, timeout: float = 20.0) -> Any:
+        """A stream to iterate and cancel; its errors are raw."""
+        return method(request, timeout=timeout, metadata=self._metadata)
+
+    def raw(self, rpc: str, body: bytes) -> bytes:
+        """A call with any bytes."""
+        method = self.channel.unary_unary(
+            f"/exchange.v1.{rpc}", request_serializer=lambda each: each, response_deserializer=lambda each: each
+        )
+        return self.call(method, body)  # type: ignore[no-any-return]
+
+
+@dataclass
+class AgencyDoor:
+    """The agency port of one node of the world."""
+
+    world: World
+    runtime: Runtime
+    limits: CallLimits = field(default_factory=CallLimits)
+    heartbeat: float = 15.0
+    refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        node, core = self.runtime.node, self.runtime.core
+        self.node = node
+        self.book = AgencyBook(node)
+        self.agencies = AgencyFlow(node, self.book)
+        self.status = FixedStatus(core.status)
+        self.alarms = Alarms(node)
+        self.alarms.start()
+        documents = DocumentFlow(node, core.submit)
+        self._calls = ThreadPoolExecutor(16)
+        self._watchers = ThreadPoolExecutor(4)
+        self._stubs: list[Stubs] = []
+        self.freshness = FreshnessReader(node)
+        door, servicers = agency_services(
+            AgencyParts(
+                node=node,
+                book=self.book,
+                gate=CallerGate(self.book, identity_root().root_pem, node.clock),
+                status=self.status,
+                submit=core.submit,
+                documents=documents,
+                quarantine=QuarantineFlow(node, core.submit, documents),
+                alarms=self.alarms,
+                lanes=core.lanes,
+                freshness=self.freshness,
+                facts=ProcessFacts(
+                    version="0",
+                    started_at=node.clock(),
+                    disk_free=lambda: 1 << 40,
+                    certificate_days_left=lambda: 300,
+                ),
+                calls=self._calls,
+                watchers=self._watchers,
+                limits=self.limits,
+                lang="zh-CN",
+                on_refusal=lambda identity, reason: self.refusals.update([(identity, reason)]),
+                heartbeat=self.heartbeat,
+            )
+        )
+        issued = server_issued(node.name)
+        shown = ServerCertificates(issued.key, issued.chain, identity_root().root_pem + government_root().root_pem)
+
+        async def start() -> AgencyServer:
+            server = agency_server("127.0.0.1:0", server_credentials(lambda: shown), door, servicers, self.limits)
+            await server.start()
+            return server
+
+        self.server = self.world.run(start())
+
+    def stubs(self, issued: pki.Issued | None, lang: str = "en") -> Stubs:
+        """A connection with a certificate, or without."""
+        made = Stubs(self.server.port, issued, lang)
+        self._stubs.append(made)
+        return made
+
+    def put(self, agency: Agency) -> None:
+        """Make an agency known, as a security officer would."""
+        self.agencies.put(agency, "test", "test", datetime.now(UTC))
+
+    def agency(self, name: str = "bureau", areas: Iterable[str] = ("*",), lang: str = "en") -> Stubs:
+        """An agency with every right in some areas, and its connection."""
+        self.put(full_agency(name, areas))
+        return self.stubs(client_issued(self.node.name, Role.AGENCY, name), lang)
+
+    def officer(self, role: Role, lang: str = "en") -> Stubs:
+        """An officer's connection."""
+        return self.stubs(client_issued(self.node.name, role, "officer"), lang)
+
+    def close(self) -> None:
+        """Stop serving."""
+        for stubs in self._stubs:
+            stubs.channel.close()
+        self.world.run(self.server.stop(0))
+        self.alarms.close()
+        self._calls.shutdown()
+        self._watchers.shutdown()
+
+
+__all__ = ["AgencyDoor", "CallFailed", "Stubs"]
