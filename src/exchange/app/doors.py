@@ -13,46 +13,20 @@ from exchange.app.core import Core
 from exchange.app.startup import Files
 from exchange.crypto.certificates import facts_of, load_chain
 from exchange.flows.access import AgencyBook
-from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import ALARM_ACKNOWLEDGED, Alarms
-from exchange.flows.check import CheckFlow
 from exchange.flows.documents import DocumentFlow, DocumentLimits
 from exchange.flows.quarantine import QuarantineFlow
-from exchange.flows.queries.audit import AuditQueries
-from exchange.flows.queries.credit import CreditQueries
 from exchange.flows.queries.freshness import FreshnessReader
-from exchange.flows.queries.monitoring import MonitoringQueries
-from exchange.flows.queries.paging import Tokens
-from exchange.flows.queries.penalty import PenaltyQueries
-from exchange.flows.queries.reading import Reading
-from exchange.flows.queries.records import RecordQueries
-from exchange.flows.queries.status import ProcessFacts, StatusQueries
-from exchange.flows.queries.submissions import SubmissionQueries
+from exchange.flows.queries.status import ProcessFacts
 from exchange.flows.refusals import RefusalFolder
-from exchange.flows.watch import WatchFlow
 from exchange.flows.watermark import Watermark
-from exchange.rpc.audit import AuditServicer
-from exchange.rpc.check import CheckServicer
-from exchange.rpc.credit import CreditServicer
-from exchange.rpc.door import Door, Servicer
+from exchange.rpc.agency import CALL_THREADS, WATCH_THREADS, AgencyParts, agency_services
 from exchange.rpc.identity import CallerGate
 from exchange.rpc.limits import CallLimits
-from exchange.rpc.monitoring import MonitoringServicer
-from exchange.rpc.operation import OperationServicer
-from exchange.rpc.penalty import PenaltyServicer
-from exchange.rpc.record import RecordServicer
 from exchange.rpc.relay import PeerGate, RelayServer, RelayServicer
-from exchange.rpc.security import SecurityServicer
 from exchange.rpc.servers import ServerCertificates, agency_server, server_credentials
-from exchange.rpc.submission import SubmissionServicer
 from exchange.settings import NodeSettings
 from exchange.telemetry import Metrics
-
-CALL_THREADS = 16
-"""Threads for calls: most of them wait for the writer, so there are more than cores."""
-
-WATCH_THREADS = 4
-"""Threads that read for watchers: a burst of wake-ups must not take the calls' threads."""
 
 
 class Doors:
@@ -76,6 +50,7 @@ class Doors:
         self._end_listening: Callable[[], None] = lambda: None
         node = core.node
         self._book = AgencyBook(node)
+        self._leaves = (load_chain(files.tls.chain)[0], files.keys.signer.certificate)
         limits = CallLimits(
             message_bytes=settings.limits.message_bytes,
             batch_items=settings.limits.batch_items,
@@ -91,15 +66,13 @@ class Doors:
             metrics.refusals.labels(reason=reason).inc()
 
         gate = CallerGate(self._book, files.own.tls_roots, node.clock)
-        door = Door(
-            node, gate, core.status, self._calls, limits=limits, lang=settings.node.lang, on_refusal=refused
-        )
+        door, servicers = agency_services(self._parts(settings, gate, limits, watermark, refused))
         shown = ServerCertificates(key=files.tls.key, chain=files.tls.chain, client_roots=files.own.tls_roots)
         self._agencies = agency_server(
             str(settings.listen.agencies),
             server_credentials(lambda: shown),
             door,
-            self._servicers(settings, files, limits, watermark, door),
+            servicers,
             limits,
         )
         roots = b"".join(trust.card.tls_roots for trust in files.trust.values()) or files.own.tls_roots
@@ -110,15 +83,15 @@ class Doors:
             RelayServicer(core, peer_gate, node.clock),
         )
 
-    def _servicers(
-        self, settings: NodeSettings, files: Files, limits: CallLimits, watermark: Watermark, door: Door
-    ) -> list[Servicer]:
-        core, book = self._core, self._book
-        node = core.node
-        freshness = FreshnessReader(node, settings.freshness.stale_after_s, core.mirror.confirmed)
-        tokens = Tokens(node.keys.submission_key)
-        reading = Reading(node=node, book=book, freshness=freshness, tokens=tokens)
-        watch = WatchFlow(reading, self._watchers, door.unavailable)
+    def _parts(
+        self,
+        settings: NodeSettings,
+        gate: CallerGate,
+        limits: CallLimits,
+        watermark: Watermark,
+        refused: Callable[[str, str], None],
+    ) -> AgencyParts:
+        core, node = self._core, self._core.node
         documents = DocumentFlow(
             node,
             core.submit,
@@ -126,26 +99,33 @@ class Doors:
             side=settings.adapters.side,
             limits=DocumentLimits(bytes=settings.limits.document_bytes, rows=settings.limits.document_rows),
         )
-        quarantine = QuarantineFlow(node, core.submit, documents)
-        leaves = (load_chain(files.tls.chain)[0], files.keys.signer.certificate)
-        facts = ProcessFacts(
-            version=__version__,
-            started_at=node.clock(),
-            disk_free=watermark.free,
-            certificate_days_left=lambda: min((facts_of(leaf).not_after - node.clock()).days for leaf in leaves),
+        return AgencyParts(
+            node=node,
+            book=self._book,
+            gate=gate,
+            status=core.status,
+            submit=core.submit,
+            documents=documents,
+            quarantine=QuarantineFlow(node, core.submit, documents),
+            alarms=self._alarms,
+            lanes=core.lanes,
+            freshness=FreshnessReader(node, settings.freshness.stale_after_s, core.mirror.confirmed),
+            facts=ProcessFacts(
+                version=__version__,
+                started_at=node.clock(),
+                disk_free=watermark.free,
+                certificate_days_left=self._certificate_days_left,
+            ),
+            calls=self._calls,
+            watchers=self._watchers,
+            limits=limits,
+            lang=settings.node.lang,
+            on_refusal=refused,
         )
-        status = StatusQueries(node, core.status, core.lanes, self._alarms, freshness, facts)
-        return [
-            SubmissionServicer(book, core.submit, documents, SubmissionQueries(reading), watch, limits),
-            RecordServicer(RecordQueries(reading), watch),
-            CreditServicer(CreditQueries(reading)),
-            MonitoringServicer(MonitoringQueries(reading)),
-            PenaltyServicer(PenaltyQueries(reading)),
-            CheckServicer(CheckFlow(reading)),
-            AuditServicer(AuditQueries(node)),
-            OperationServicer(status, self._alarms, core.lanes, quarantine, book),
-            SecurityServicer(AgencyFlow(node, book), tokens),
-        ]
+
+    def _certificate_days_left(self) -> int:
+        now = self._core.node.clock()
+        return min((facts_of(leaf).not_after - now).days for leaf in self._leaves)
 
     async def open(self) -> None:
         """Serve. Peers first: an agency's record should find its way at once."""
