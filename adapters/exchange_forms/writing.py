@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from exchange.domain.adapter import NativeDocument, WrittenDocument
-from exchange.domain.adapter_laws import flatten
+from exchange.domain.adapter_laws import flatten, plain_path
 from exchange.domain.problems import Problem, Refused
 from exchange.v1.common_pb2 import SubjectKind
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
@@ -163,7 +163,8 @@ def _lost(record: Record, cells: Mapping[str, Cell], columns: frozenset[str], si
     # A row with faults would be quarantined here: none of it arrives.
     again = {} if mapping.problems else flatten(mapping.record)
     before = flatten(record)
-    return [path for path, value in before.items() if again.get(path) != value and path != "header.record_id"]
+    paths = {plain_path(path) for path, value in before.items() if again.get(path) != value}
+    return sorted(paths - {"header.record_id"})
 
 
 def _word(words: Vocabulary, name: str, prefix: str) -> str:

@@ -16,6 +16,12 @@ from exchange_sheets.limits import HEADER_SEARCH_ROWS
 ROW_SKIPPED: Final = "ROW_SKIPPED"
 """Remark: a total, note, signature, repeated header, column-number or example row."""
 
+ROW_EMPTY: Final = "ROW_EMPTY"
+"""Remark: a row that has nothing in any column that a field was found for, but perhaps its number."""
+
+IGNORED: Final = "ignored"
+"""Field of columns that say nothing of a fact, such as 序号."""
+
 EXAMPLE_MARK: Final = "示例"
 """Begin of a cell of an example row, as :func:`exchange_sheets.write_xlsx` forms have them."""
 
@@ -132,7 +138,10 @@ def find_table(
             continue
         cells = {field: source.cells[column] for field, column in columns.items() if column in source.cells}
         if _is_facts(source, cells, header, identifying):
-            rows.append(TableRow(number=source.number, place=source.place, cells=cells, source=source))
+            if any(field != IGNORED for field in cells):
+                rows.append(TableRow(number=source.number, place=source.place, cells=cells, source=source))
+            else:
+                remarks.append(Problem(ROW_EMPTY, source.place))
         else:
             remarks.append(Problem(ROW_SKIPPED, source.place, in_words(next(iter(source.cells.values())).text)))
     return Table(

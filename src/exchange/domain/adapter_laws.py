@@ -52,6 +52,11 @@ def flatten(record: Record) -> dict[str, object]:
     return {path: value for path, value in _leaves(record, "") if not path.startswith("header.provenance")}
 
 
+def plain_path(path: str) -> str:
+    """The path without the numbers of list items: one name for all items of a list."""
+    return _INDEX.sub("", path)
+
+
 def _leaves(message: Message, prefix: str) -> Iterator[tuple[str, object]]:
     for field, value in message.ListFields():
         path = f"{prefix}{field.name}"
@@ -136,10 +141,10 @@ def _provenance(sample: Sample, reading: DocumentReading) -> LawResult:
     for row in reading.rows:
         if row.record is None:
             continue
-        known = {_INDEX.sub("", line.field) for line in row.record.header.provenance.fields}
+        known = {plain_path(line.field) for line in row.record.header.provenance.fields}
         for path in flatten(row.record):
             fields += 1
-            plain = _INDEX.sub("", path)
+            plain = plain_path(path)
             parts = plain.split(".")
             if not plain.startswith(_OWN) and not any(".".join(parts[:n]) in known for n in range(2, len(parts) + 1)):
                 breaches.append(f"{row.place}: {plain}")
@@ -191,7 +196,7 @@ def _round_trips(adapter: Adapter, kind: Kind.ValueType, found: list[tuple[Sampl
             if refusal.reason != "LAYOUT_UNKNOWN":
                 results.append(LawResult(name=name, passed=False, detail=refusal.reason))
             continue
-        lost = frozenset(problem.place for problem in written.lost)
+        lost = frozenset(plain_path(problem.place) for problem in written.lost)
         document = replace(
             found[0][0].document, file_name=written.file_name, content=written.content, kind=Kind.KIND_UNSPECIFIED
         )
@@ -215,13 +220,9 @@ def _round_trip(
         if row.record is None:
             by_content.append(f"{row.place}: {_outcome_of(row)}")
             continue
-        lossy = [_INDEX.sub("", line.field) for line in before.header.provenance.fields if line.lossy]
+        lossy = [plain_path(line.field) for line in before.header.provenance.fields if line.lossy]
         differing = _differing(flatten(before), flatten(row.record))
-        by_content += [
-            f"{row.place}: {path}"
-            for path in differing
-            if path not in lost and not _INDEX.sub("", path).startswith(tuple(lossy) or ("\0",))
-        ]
+        by_content += [f"{row.place}: {path}" for path in differing if not plain_path(path).startswith((*lost, *lossy))]
     return _result(name, by_content, f"{len(rows)} records, {len(lost)} fields not carried")
 
 
