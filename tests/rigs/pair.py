@@ -1,0 +1,240 @@
+"""Two real nodes on disk: folders, keys, certificates, cards exchanged, agencies granted, as administrators would.
+
+Everything is made with the package itself; the processes are ``exchange run``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from exchange.crypto import pki
+from exchange.crypto.certificates import Identity, Role
+from exchange.crypto.ed25519 import Cosigner, NoteSigner
+from exchange.crypto.keys import derive_log_key, encode_private, encode_seed, generate_ed25519, generate_seed
+from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
+from exchange.crypto.pki_profile import Profile as CertificateProfile
+from exchange.crypto.trust import to_trust_files
+from exchange.flows.submit import LANE_NAMES
+from exchange.rpc.client import Client
+from exchange.rpc.profile import Profile, load_profile
+from exchange.settings.trust_folder import own_path, write_peer
+from exchange.tlog.origin import LogName, mirror_name, witness_name
+from exchange.v1.kind_pb2 import Kind
+from exchange.v1.security_service_pb2 import Agency, Grant, PutAgencyRequest, Verb
+from tests.domain.records import make_uscc
+from tests.rigs.processes import NodeProcess, free_port, healthy
+
+DOMAIN = "exchange.example"
+AREAS = {"cq": "50", "sc": "51"}
+AUTHORITIES = {"cq": "11500000MB1614741U", "sc": make_uscc(900, prefix="11510000")}
+OFFICERS = (Role.OPERATOR, Role.SECURITY, Role.AUDITOR)
+SUBMITTED = (Kind.KIND_CREDIT_RESULT, Kind.KIND_MONITORING_BATCH, Kind.KIND_PENALTY_NOTICE, Kind.KIND_ERASURE)
+
+
+@dataclass(slots=True)
+class NodeFolder:
+    """One node's folder with everything in it.
+
+    Attributes:
+        profiles: Profile file by caller: ``agency``, ``operator``, ``security``, ``auditor``.
+    """
+
+    name: str
+    folder: Path
+    agencies_port: int = field(default_factory=free_port)
+    peers_port: int = field(default_factory=free_port)
+    metrics_port: int = field(default_factory=free_port)
+    profiles: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def node_file(self) -> Path:
+        """The node file."""
+        return self.folder / "node.toml"
+
+    @property
+    def database(self) -> Path:
+        """Its SQLite file."""
+        return self.folder / "data" / "exchange.db"
+
+    def client(self, caller: str = "agency") -> Client:
+        """A connection as one of its callers."""
+        return Client(load_profile(self.profiles[caller]))
+
+    def profile(self, caller: str = "agency") -> Profile:
+        """A caller's profile."""
+        return load_profile(self.profiles[caller])
+
+
+class Pair:
+    """The two nodes and their processes."""
+
+    def __init__(self, folder: Path, *, settings: str = "", url: dict[str, str] | None = None) -> None:
+        now = datetime.now(UTC)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.nodes = {name: NodeFolder(name, folder / name) for name in AREAS}
+        profile = CertificateProfile.parse((Path(__file__).parents[2] / "certs" / "profile.toml").read_bytes())
+        cards: dict[str, NodeCard] = {}
+        for name, node in self.nodes.items():
+            cards[name] = _make(node, profile, now, [other for other in self.nodes if other != name][0])
+        for name, node in self.nodes.items():
+            for other, card in cards.items():
+                if other != name:
+                    write_peer(node.folder / "trust", other, to_trust_files(card))
+            self._write_node_file(name, settings, (url or {}).get(name, ""))
+        self.processes = {
+            name: NodeProcess(
+                node.node_file,
+                output=folder / f"{name}.log",
+                ready=lambda node=node: healthy(node.profile("operator")),  # type: ignore[misc]
+                command=[sys.executable, "-m", "exchange.app"],
+                environment={"PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+            for name, node in self.nodes.items()
+        }
+
+    def _write_node_file(self, name: str, settings: str, url: str) -> None:
+        node = self.nodes[name]
+        peers = "".join(
+            f'\n[[peer]]\nname = "{other}"\ndial = "127.0.0.1:{self.nodes[other].peers_port}"\n'
+            for other in self.nodes
+            if other != name
+        )
+        database = f'\n[database]\nurl = "{url}"\n' if url else ""
+        node.node_file.write_text(
+            f"""[node]
+name = "{name}"
+domain = "{DOMAIN}"
+authority = {{ uscc = "{AUTHORITIES[name]}", name = "演示{name}生态环境局" }}
+data = "{node.folder}/data"
+areas = ["{AREAS[name]}"]
+
+[listen]
+agencies = "127.0.0.1:{node.agencies_port}"
+peers = "127.0.0.1:{node.peers_port}"
+metrics = "127.0.0.1:{node.metrics_port}"
+
+[recognition]
+require_approvals = false
+{database}{settings}{peers}"""
+        )
+
+    def start(self, *names: str) -> None:
+        """Start processes; all of them when none is named."""
+        for name in names or self.nodes:
+            self.processes[name].start()
+
+    def stop(self, *names: str) -> None:
+        """Stop processes."""
+        for name in names or self.nodes:
+            self.processes[name].stop()
+
+    def kill(self, *names: str) -> None:
+        """SIGKILL processes."""
+        for name in names or self.nodes:
+            self.processes[name].kill()
+
+    def grant(self, name: str, agency: str = "agency", kinds: Sequence[Kind.ValueType] = SUBMITTED) -> None:
+        """Let an agency submit, read and check everything everywhere."""
+        with self.nodes[name].client("security") as client:
+            client.call(
+                client.security.PutAgency,
+                PutAgencyRequest(
+                    agency=Agency(
+                        name=agency,
+                        display_name="演示单位",
+                        grants=[
+                            Grant(verb=Verb.VERB_SUBMIT, kinds=kinds, areas=["*"]),
+                            Grant(verb=Verb.VERB_READ, kinds=kinds, areas=["*"]),
+                            Grant(verb=Verb.VERB_CHECK, areas=["*"]),
+                        ],
+                    ),
+                    reason="test",
+                ),
+            )
+
+
+@contextmanager
+def running_pair(folder: Path, **options: str) -> Iterator[Pair]:
+    """Two running nodes with one granted agency each; killed at the end."""
+    pair = Pair(folder, **options)  # type: ignore[arg-type]
+    try:
+        pair.start()
+        for name in pair.nodes:
+            pair.grant(name)
+        yield pair
+    finally:
+        pair.kill()
+
+
+def _make(node: NodeFolder, profile: CertificateProfile, now: datetime, peer: str) -> NodeCard:
+    """One node's keys, certificates and card."""
+    keys, trust = node.folder / "keys", own_path(node.folder / "trust")
+    for each in (node.folder, keys, node.folder / "data"):
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
+    trust.mkdir(parents=True)
+    tls_root = pki.create_root(profile, f"{node.name} TLS root", now=now)
+    signing_root = pki.create_root(profile, f"{node.name} signing root", now=now)
+    identity = Identity(node=node.name, domain=DOMAIN, role=Role.NODE, name=node.name)
+    server = pki.issue_server(profile, tls_root, identity=identity, hosts=["127.0.0.1", "localhost"], now=now)
+    signing = pki.issue_signing(profile, signing_root, identity=identity, organisation=node.name, now=now)
+    seed, mirror, witness = generate_seed(), generate_ed25519(), generate_ed25519()
+    _secret(keys / "tls.pem", server.bundle)
+    _secret(keys / "sign-p256.pem", signing.bundle)
+    _secret(keys / "log.seed", encode_seed(seed))
+    _secret(keys / "mirror.pem", encode_private(mirror))
+    _secret(keys / "witness.pem", encode_private(witness))
+    (trust / "tls-roots.pem").write_bytes(tls_root.root_pem)
+    (trust / "signing-roots.pem").write_bytes(signing_root.root_pem)
+    for role, caller in [(Role.AGENCY, "agency"), *((each, each.value) for each in OFFICERS)]:
+        _caller(node, profile, tls_root, role, caller, now)
+    origins = [str(LogName.outbound(node.name, DOMAIN, peer, lane)) for lane in LANE_NAMES.values()]
+    origins += [str(LogName.journal(node.name, DOMAIN)), str(LogName.local(node.name, DOMAIN))]
+    since = now.replace(microsecond=0)
+    trusted = [
+        TrustedKey(role=KeyRole.LOG, key=NoteSigner(each, derive_log_key(seed, each)).key, valid_from=since)
+        for each in origins
+    ]
+    mirrors = Cosigner(mirror_name(node.name, DOMAIN), mirror), Cosigner(witness_name(node.name, DOMAIN), witness)
+    trusted.append(TrustedKey(role=KeyRole.MIRROR, key=mirrors[0].key, valid_from=since))
+    trusted.append(TrustedKey(role=KeyRole.WITNESS, key=mirrors[1].key, valid_from=since))
+    return NodeCard(
+        node=node.name,
+        domain=DOMAIN,
+        addressee=peer,
+        authority_uscc=AUTHORITIES[node.name],
+        authority_name=f"演示{node.name}生态环境局",
+        addresses=(f"127.0.0.1:{node.peers_port}",),
+        areas=(AREAS[node.name],),
+        duty_desk="演示值班室",
+        keys=tuple(trusted),
+        tls_roots=tls_root.root_pem,
+        signing_roots=signing_root.root_pem,
+    )
+
+
+def _caller(
+    node: NodeFolder, profile: CertificateProfile, root: pki.Authority, role: Role, caller: str, now: datetime
+) -> None:
+    folder = node.folder / "callers"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    identity = Identity(node=node.name, domain=DOMAIN, role=role, name=caller)
+    issued = pki.issue_client(profile, root, identity=identity, now=now)
+    _secret(folder / f"{caller}.key", issued.key)
+    (folder / f"{caller}.pem").write_bytes(issued.chain)
+    (folder / "ca.pem").write_bytes(root.root_pem)
+    path = folder / f"{caller}.toml"
+    path.write_text(
+        f'address = "127.0.0.1:{node.agencies_port}"\nca = "ca.pem"\ncert = "{caller}.pem"\nkey = "{caller}.key"\n'
+    )
+    node.profiles[caller] = path
+
+
+def _secret(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o600)
