@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from exchange.crypto.envelope_verifier import SigningChain
 from exchange.flows import bootstrap
+from exchange.flows.access import GRANTS_REPLAYED
 from exchange.flows.apply.loop import ApplyLoop
 from exchange.flows.apply.replay import write_replayed
 from exchange.flows.context import Node, Peer
@@ -295,3 +296,4 @@ class Core:
             with self.node.database.read() as connection:
                 next_seq = registers.next_indices(connection).get(0, 1)
             self.node.writer.call(write_replayed, ([row], next_seq, None), WorkClass.URGENT)
+            self.node.events.notify(GRANTS_REPLAYED)

@@ -17,7 +17,10 @@ from exchange.tlog.errors import LogFormatError
 from exchange.v1.security_service_pb2 import Agency, Verb
 
 AGENCIES_CHANGED = "agencies-changed"
-"""Topic: an agency or its grants changed."""
+"""Topic: an agency or its grants changed, and the book knows."""
+
+GRANTS_REPLAYED = "grants-replayed"
+"""Topic: the register of agencies was written by somebody else than the security officer: by replay."""
 
 
 class AccessDenied(ExchangeError):
@@ -86,6 +89,8 @@ class AgencyBook:
         self._lock = threading.Lock()
         self._book = _Book()
         self._edition = 0
+        self._outdated = threading.Event()
+        node.events.listen(GRANTS_REPLAYED, self._outdated.set)
         self.reload()
 
     @property
@@ -96,6 +101,7 @@ class AgencyBook:
     def reload(self) -> None:
         """Read the register again: after every change, and after the registers were made anew."""
         with self._lock:
+            self._outdated.clear()
             with self._node.database.read() as connection:
                 rows = agencies.everything(connection)
             entries: dict[str, _Entry] = {}
@@ -107,6 +113,12 @@ class AgencyBook:
             self._book = _Book(entries, keys)
             self._edition += 1
         self._node.events.notify(AGENCIES_CHANGED)
+
+    @property
+    def _current(self) -> _Book:
+        if self._outdated.is_set():
+            self.reload()
+        return self._book
 
     # -- who -------------------------------------------------------------------------------------------------
 
@@ -122,12 +134,12 @@ class AgencyBook:
         """
         caller = self._by_uri(uri) if uri else None
         if caller is None:
-            bound = self._book.keys.get(key_hash)
+            bound = self._current.keys.get(key_hash)
             if bound is None:
                 raise AccessDenied(Problem("IDENTITY_UNKNOWN"))
             caller = Caller(Role.AGENCY, bound)
         if caller.role is Role.AGENCY:
-            entry = self._book.entries.get(caller.name)
+            entry = self._current.entries.get(caller.name)
             if entry is None:
                 raise AccessDenied(Problem("IDENTITY_UNKNOWN", "", caller.name))
             if entry.suspended:
@@ -148,7 +160,7 @@ class AgencyBook:
 
     def is_suspended(self, agency: str) -> bool:
         """Whether the agency is suspended, or gone."""
-        entry = self._book.entries.get(agency)
+        entry = self._current.entries.get(agency)
         return entry is None or entry.suspended
 
     # -- what ------------------------------------------------------------------------------------------------
@@ -163,7 +175,7 @@ class AgencyBook:
             area: Area of authority or station for SUBMIT, of subject or station for READ, of the matter for CHECK.
             authority: USCC of the stating authority, for SUBMIT.
         """
-        entry = self._book.entries.get(agency)
+        entry = self._current.entries.get(agency)
         if entry is None:
             return Problem("NO_GRANT", "", agency)
         if entry.suspended:
@@ -187,7 +199,7 @@ class AgencyBook:
             agency: Its name.
             wanted: Only these kinds; empty means all.
         """
-        entry = self._book.entries.get(agency)
+        entry = self._current.entries.get(agency)
         if entry is None or entry.suspended:
             return {}
         only = frozenset(wanted)

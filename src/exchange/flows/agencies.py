@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from exchange.domain.agency_form import check_agency, format_agency, read_agency
+from exchange.domain.agency_form import check_agency, format_agency
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import AgencyBook, NotFound
 from exchange.flows.context import Node
 from exchange.storage.queries import agencies
 from exchange.storage.queries.agencies import AgencyChange, AgencyChangedError, KeyBoundError
-from exchange.storage.registers import Change
 from exchange.storage.writer import WorkClass
 from exchange.v1.journal_pb2 import GrantChanged, JournalEntry
 from exchange.v1.security_service_pb2 import Agency
@@ -117,16 +116,3 @@ def _about_reason(reason: str) -> list[Problem]:
     if any(not char.isprintable() and char != "\n" for char in reason):
         return [Problem("TEXT_CONTROL_CHARACTER", "reason")]
     return []
-
-
-def grant_row(changed: GrantChanged) -> Change:
-    """The register row that a journalled change of grants left: what replay writes.
-
-    Raises:
-        TableError: The journal holds a form that this edition does not read.
-    """
-    if not changed.grant:
-        return Change("agencies", (changed.agency,), None)
-    agency = read_agency(f"journal/{changed.agency}", changed.grant.encode())
-    row = {"name": agency.name, "agency": agency.SerializeToString(deterministic=True)}
-    return Change("agencies", (agency.name,), row)

@@ -71,7 +71,7 @@ class CreditQueries:
             year=request.evaluation_year,
         )
         fresh = self._reading.freshness.read(asked.now, (Lane.LANE_REGISTRY,))
-        views, token = record_page(self._reading, asked, "credit", wanted, request.page_token, limit)
+        views, token = record_page(self._reading, asked, "credit", wanted, token=request.page_token, limit=limit)
         return ListCreditResultsResponse(results=views, next_page_token=token, freshness=fresh)
 
     def _visible(self, asked: Asked, rows: Sequence[RecordRow]) -> list[RecordRow]:

@@ -15,7 +15,6 @@ from exchange.flows.ids import format_id
 from exchange.flows.instants import micros_of, timestamp
 from exchange.flows.queries.paging import page_size
 from exchange.flows.queries.reading import Asked, Reading
-from exchange.flows.queries.records import check_enum
 from exchange.storage.queries import Connection, readings
 from exchange.storage.queries.readings import BlockFilter, BlockRow, StationRow
 from exchange.v1.kind_pb2 import Kind, Lane
@@ -110,18 +109,7 @@ class MonitoringQueries:
             Refused: No station is named, or an argument is wrong.
         """
         limit = page_size(request.page_size)
-        problems = []
-        if not request.station_id:
-            problems.append(Problem("FIELD_MISSING", "station_id"))
-        elif len(request.station_id) > MAX_STATION_ID:
-            problems.append(Problem("TEXT_TOO_LONG", "station_id", str(len(request.station_id))))
-        since = micros_of(getattr(request, "from")) if request.HasField("from") else None
-        until = micros_of(request.until) if request.HasField("until") else None
-        if since is not None and until is not None and since > until:
-            problems.append(Problem("DATES_REVERSED", "until"))
-        if problems:
-            raise Refused(problems)
-        check_enum(Interval, request.interval, "interval")
+        since, until = _span(request)
         question = (
             f"readings|{asked.caller}|{request.station_id}|{request.origin}|{request.factor_code}|"
             f"{request.interval}|{since}|{until}|{request.include_replaced}"
@@ -163,6 +151,28 @@ class MonitoringQueries:
             token = self._reading.tokens.make(question, list(chosen[-1].key))
         views = [_reading_view(self._reading.node, reading) for reading in chosen]
         return ListReadingsResponse(readings=views, next_page_token=token, freshness=fresh)
+
+
+def _span(request: ListReadingsRequest) -> tuple[int | None, int | None]:
+    """Begin and end of the data times asked for, in microseconds.
+
+    Raises:
+        Refused: No station is named, or an argument is wrong.
+    """
+    problems = []
+    if not request.station_id:
+        problems.append(Problem("FIELD_MISSING", "station_id"))
+    elif len(request.station_id) > MAX_STATION_ID:
+        problems.append(Problem("TEXT_TOO_LONG", "station_id", str(len(request.station_id))))
+    since = micros_of(getattr(request, "from")) if request.HasField("from") else None
+    until = micros_of(request.until) if request.HasField("until") else None
+    if since is not None and until is not None and since > until:
+        problems.append(Problem("DATES_REVERSED", "until"))
+    if request.interval not in Interval.values():
+        problems.append(Problem("ENUM_UNKNOWN", "interval", str(int(request.interval))))
+    if problems:
+        raise Refused(problems)
+    return since, until
 
 
 def _within(time: int, since: int | None, until: int | None) -> bool:

@@ -69,7 +69,7 @@ class PenaltyQueries:
             level=request.notice_kind,
         )
         fresh = self._reading.freshness.read(asked.now, (Lane.LANE_REGISTRY,))
-        views, token = record_page(self._reading, asked, "notices", wanted, request.page_token, limit)
+        views, token = record_page(self._reading, asked, "notices", wanted, token=request.page_token, limit=limit)
         return ListNoticesResponse(notices=views, next_page_token=token, freshness=fresh)
 
     def _find(self, connection: Connection, request: GetNoticeRequest) -> list[RecordRow]:

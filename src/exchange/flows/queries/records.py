@@ -69,7 +69,7 @@ class RecordQueries:
             include_replaced=request.include_replaced,
         )
         fresh = self._reading.freshness.read(asked.now)
-        views, token = record_page(self._reading, asked, "records", wanted, request.page_token, limit)
+        views, token = record_page(self._reading, asked, "records", wanted, token=request.page_token, limit=limit)
         return ListRecordsResponse(records=views, next_page_token=token, freshness=fresh)
 
     def envelope(self, asked: Asked, request: GetEnvelopeRequest) -> GetEnvelopeResponse:
@@ -113,7 +113,7 @@ class RecordQueries:
 
 
 def record_page(
-    reading: Reading, asked: Asked, name: str, wanted: RecordFilter, token: str, limit: int
+    reading: Reading, asked: Asked, name: str, wanted: RecordFilter, *, token: str, limit: int
 ) -> tuple[list[RecordView], str]:
     """Records of a page, and the token of the next one; empty on the last. Shorter than asked when they are large."""
     question = f"{name}|{asked.caller}|{_digest(wanted)}"

@@ -197,13 +197,15 @@ def submission_messages(connection: Connection, rows: Sequence[SubmissionRow], w
         for address in row.addresses:
             fate = fates[address.log_id].get(address.index)
             if fate is not None:
-                message.addressees.append(_status(row, address, fate, peers[address.log_id][0], logs, words))
+                message.addressees.append(
+                    _status(row, address, fate, peer=peers[address.log_id][0], logs=logs, words=words)
+                )
         messages.append(message)
     return messages
 
 
 def _status(
-    row: SubmissionRow, address: Address, fate: EntryFate, peer: str, logs: dict[int, str], words: Wording
+    row: SubmissionRow, address: Address, fate: EntryFate, *, peer: str, logs: dict[int, str], words: Wording
 ) -> AddresseeStatus:
     status = AddresseeStatus(
         addressee=peer,
