@@ -48,8 +48,10 @@ class RowMapping:
         self.record = Record()
         self.problems: list[Problem] = []
         self.lines: list[FieldProvenance] = []
-        self._body = body
-        getattr(self.record, body).SetInParent()
+        self._prefix = f"{body}."
+        body_message = getattr(self.record, body)
+        body_message.SetInParent()
+        self._body: object = body_message
 
     def note(self, path: str, source: str, rule: str, *, lossy: bool = False) -> None:
         """Say where a field came from."""
@@ -62,12 +64,12 @@ class RowMapping:
             self.problems.append(problem)
 
     def _path(self, path: str) -> str:
-        return path if path.startswith("header.") else f"{self._body}.{path}"
+        return path if path.startswith("header.") else self._prefix + path
 
     def put(self, path: str, value: object, source: str, rule: str, *, lossy: bool = False) -> None:
         """Set a field, or add to a repeated one, and say where it came from."""
-        target: object = self.record
-        *parents, name = self._path(path).split(".")
+        target = self.record if path.startswith("header.") else self._body
+        *parents, name = path.split(".")
         for parent in parents:
             target = getattr(target, parent)
         if isinstance(value, list):

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from exchange.domain.table_file import Row
 
@@ -13,6 +14,7 @@ _SPACES = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]+")
 _BRACKETS = str.maketrans("[]()<>{}【】〈〉《》", "〔〕〔〕〔〕〔〕〔〕〔〕〔〕")
 
 
+@lru_cache(maxsize=4096)
 def text_key(text: str) -> str:
     """A text for comparison: NFKC, upper case, no blanks, every bracket as 〔〕. Never for display."""
     return _SPACES.sub("", unicodedata.normalize("NFKC", text)).upper().translate(_BRACKETS)

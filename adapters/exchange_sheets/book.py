@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from exchange.domain.problems import Problem
 
@@ -89,6 +90,7 @@ class Book:
     remarks: tuple[Problem, ...] = ()
 
 
+@lru_cache(maxsize=1024)
 def column_letters(column: int) -> str:
     """Letters of a column number from 1: 1 is ``A``, 27 is ``AA``."""
     letters = ""
@@ -100,5 +102,5 @@ def column_letters(column: int) -> str:
 
 def in_words(text: str, limit: int = 60) -> str:
     """A text as it may stand in a problem: one line, no control characters, cut at ``limit`` characters."""
-    line = "".join(c if c.isprintable() else " " for c in text)
+    line = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -115,9 +115,9 @@ def _cell(value: object, place: str) -> Cell | None:
 
 def _plain(literal: str, place: str) -> str:
     try:
-        number = Decimal(literal)
+        number = Decimal(literal[: MAX_DIGITS + 1])
     except InvalidOperation:
         raise refused(DAMAGED, "a number can not be read", place) from None
-    if len(literal) > limits.MAX_CELL_CHARS or abs(number.adjusted()) > MAX_DIGITS:
+    if len(literal) > MAX_DIGITS or abs(number.adjusted()) > MAX_DIGITS:
         raise refused(DAMAGED, "a number can not be read", place)
     return format(number, "f")

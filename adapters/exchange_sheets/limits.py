@@ -16,6 +16,12 @@ MAX_PACK_RATIO: Final = 250
 MAX_PARTS: Final = 1_000
 """Parts of a workbook: a sheet, its relations and drawings are a handful each."""
 
+MAX_ELEMENTS: Final = 3_000_000
+"""XML elements of a workbook: as many cells as there may be with three elements each take 5 s to read, and no more."""
+
+MAX_DEPTH: Final = 64
+"""Levels of XML elements: real parts have below 20, and each level takes memory outside of Python's sight."""
+
 MAX_SHEETS: Final = 64
 """Sheets of a workbook: one for each district of Chongqing, and some notes."""
 

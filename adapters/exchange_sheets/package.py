@@ -21,6 +21,9 @@ ZIP_MAGIC: Final = b"PK\x03\x04"
 OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """Compound files: .xls, .et, and workbooks with a password."""
 
+_COMPRESSIONS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Others are no part of ECMA-376, and LZMA takes as much memory as the archive asks for."""
+
 _ENCRYPTED_BIT: Final = 0x1
 _MAIN_TYPES: Final = frozenset(
     {
@@ -59,7 +62,10 @@ class Package:
         if len(self._parts) != len(parts):
             # Two parts of one name: programs would disagree about which one counts.
             raise refused(DAMAGED, "two parts of one name")
+        if any(part.compress_type not in _COMPRESSIONS for part in parts):
+            raise refused(FILE_TYPE, "an archive that is packed in another way than workbooks are")
         self._left = limits.MAX_UNPACKED_BYTES
+        self._elements = 0
         self._check_type()
 
     def _check_type(self) -> None:
@@ -119,14 +125,25 @@ class Package:
         def doctype(*_: object) -> None:
             raise refused(DAMAGED, "a document type declaration", name)
 
+        depth = 0
+
         def on_start(tag: str, attributes: Mapping[str, str]) -> None:
+            nonlocal depth
+            depth += 1
+            self._elements += 1
+            if depth > limits.MAX_DEPTH or self._elements > limits.MAX_ELEMENTS:
+                raise refused(TOO_LARGE, f"more than {limits.MAX_DEPTH} levels or {limits.MAX_ELEMENTS} elements", name)
             start(tag.rpartition(" ")[2], attributes)
+
+        def on_end(tag: str) -> None:
+            nonlocal depth
+            depth -= 1
+            if end is not None:
+                end(tag.rpartition(" ")[2])
 
         parser.StartDoctypeDeclHandler = doctype
         parser.StartElementHandler = on_start
-        if end is not None:
-            finish = end
-            parser.EndElementHandler = lambda tag: finish(tag.rpartition(" ")[2])
+        parser.EndElementHandler = on_end
         if text is not None:
             parser.CharacterDataHandler = text
         try:

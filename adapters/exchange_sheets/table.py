@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,7 +23,7 @@ IGNORED: Final = "ignored"
 """Field of columns that say nothing of a fact, such as 序号."""
 
 EXAMPLE_MARK: Final = "示例"
-"""Begin of a cell of an example row, as :func:`exchange_sheets.write_xlsx` forms have them."""
+"""First cell of an example row in a form."""
 
 _SPACES = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]+")
 _TAIL = r"(?:[:(0-9共].*)?"
@@ -129,21 +129,7 @@ def find_table(
         else:
             headings[field] = cell
             columns[field] = column
-    rows: list[TableRow] = []
-    remarks: list[Problem] = []
-    answers = {column for column, cell in header.cells.items() if is_answer_heading(cell.text)} - set(columns.values())
-    for row in sheet.rows[best[1] + 1 :]:
-        source = replace(row, cells={n: cell for n, cell in row.cells.items() if n not in answers}) if answers else row
-        if not source.cells:
-            continue
-        cells = {field: source.cells[column] for field, column in columns.items() if column in source.cells}
-        if _is_facts(source, cells, header, identifying):
-            if any(field != IGNORED for field in cells):
-                rows.append(TableRow(number=source.number, place=source.place, cells=cells, source=source))
-            else:
-                remarks.append(Problem(ROW_EMPTY, source.place))
-        else:
-            remarks.append(Problem(ROW_SKIPPED, source.place, in_words(next(iter(source.cells.values())).text)))
+    rows, remarks = _rows(sheet.rows[best[1] + 1 :], header, columns, identifying)
     return Table(
         sheet=sheet.name,
         header=header.number,
@@ -156,6 +142,28 @@ def find_table(
     )
 
 
+def _rows(
+    below: Sequence[SheetRow], header: SheetRow, columns: Mapping[str, int], identifying: Collection[str]
+) -> tuple[list[TableRow], list[Problem]]:
+    """Rows of facts below a header, and a remark for each other one."""
+    rows: list[TableRow] = []
+    remarks: list[Problem] = []
+    answers = {column for column, cell in header.cells.items() if is_answer_heading(cell.text)} - set(columns.values())
+    for row in below:
+        source = replace(row, cells={n: cell for n, cell in row.cells.items() if n not in answers}) if answers else row
+        if not source.cells:
+            continue
+        cells = {field: source.cells[column] for field, column in columns.items() if column in source.cells}
+        if _is_facts(source, cells, header, identifying):
+            if any(field != IGNORED for field in cells):
+                rows.append(TableRow(number=source.number, place=source.place, cells=cells, source=source))
+            else:
+                remarks.append(Problem(ROW_EMPTY, source.place))
+        else:
+            remarks.append(Problem(ROW_SKIPPED, source.place, in_words(next(iter(source.cells.values())).text)))
+    return rows, remarks
+
+
 def _texts(row: SheetRow) -> list[str]:
     return [cell.text for cell in row.cells.values()]
 
@@ -163,7 +171,7 @@ def _texts(row: SheetRow) -> list[str]:
 def _is_facts(source: SheetRow, cells: Mapping[str, Cell], header: SheetRow, identifying: Collection[str]) -> bool:
     texts = _texts(source)
     first = unicodedata.normalize("NFKC", texts[0]).strip()
-    if first.startswith(EXAMPLE_MARK):
+    if first == EXAMPLE_MARK:
         return False
     if all(column in header.cells and header.cells[column].text == cell.text for column, cell in source.cells.items()):
         return False  # the header again, as at the top of each printed page

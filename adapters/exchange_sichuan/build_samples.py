@@ -49,7 +49,7 @@ FIELDS = (
 
 
 def own_cases(side: Side) -> list[Case]:
-    """What only Sichuan has: decimal scores, 单位, self-declaration, cities with counties of one name, its own vetoes."""
+    """What only Sichuan has: decimal scores, self-declaration, counties of one name in two cities, its own vetoes."""
 
     def base(number: int, **values: Value) -> dict[str, Value]:
         return credit_base(side, number, **values)
