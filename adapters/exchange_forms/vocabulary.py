@@ -7,17 +7,28 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 from exchange.domain.table_file import Row
+
+_REMEMBERED_CHARS: Final = 64
+"""Characters of a text that is remembered: a longer one is no word of a list, and takes memory."""
 
 _SPACES = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]+")
 _BRACKETS = str.maketrans("[]()<>{}【】〈〉《》", "〔〕〔〕〔〕〔〕〔〕〔〕〔〕")
 
 
-@lru_cache(maxsize=4096)
 def text_key(text: str) -> str:
     """A text for comparison: NFKC, upper case, no blanks, every bracket as 〔〕. Never for display."""
+    return _short_key(text) if len(text) <= _REMEMBERED_CHARS else _key(text)
+
+
+def _key(text: str) -> str:
     return _SPACES.sub("", unicodedata.normalize("NFKC", text)).upper().translate(_BRACKETS)
+
+
+# Levels, dates and names of places are the same in thousands of rows.
+_short_key = lru_cache(maxsize=4096)(_key)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
