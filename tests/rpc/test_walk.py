@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
-from exchange.v1 import credit_service_pb2, record_service_pb2, submission_service_pb2
+from exchange.crypto.receipts import verify_receipt
+from exchange.v1 import credit_service_pb2, record_service_pb2
+from exchange.v1 import submission_service_pb2 as pb
+from exchange.v1.credit_result_pb2 import CreditLevel
+from exchange.v1.credit_service_pb2 import Knowledge
+from exchange.v1.kind_pb2 import Outcome
+from exchange.v1.record_service_pb2 import Standing
 from exchange.v1.submission_pb2 import SubmissionState
-from tests.domain.records import credit, make_uscc
+from tests.domain.records import make_uscc
 from tests.rpc.doors import AgencyDoor
+from tests.rpc.facts import credit_of, submission, submit, wait_decided
 
 
 def test_a_record_goes_over_and_comes_back_recognised(doors: dict[str, AgencyDoor]) -> None:
     """An agency submits, sees its submission recognised, and the other region's agency reads it."""
     cq, sc = doors["cq"].agency("walk"), doors["sc"].agency("walk")
     firm = make_uscc(11)
-    record = credit()
-    record.credit_result.subject.uscc = firm
-    record.credit_result.subject.permit_code = f"{firm}001P"
-    item = submission_service_pb2.RecordSubmission(idempotency_key="walk-1", record=record)
-    answer = cq.call(cq.submission.SubmitRecord, submission_service_pb2.SubmitRecordRequest(submission=item))
-    record_id = answer.submitted.record_id
-
-    def decided() -> bool:
-        got = cq.call(
-            cq.submission.GetSubmission, submission_service_pb2.GetSubmissionRequest(record_id=record_id)
-        ).submission
-        return got.addressees[0].state >= SubmissionState.SUBMISSION_STATE_RECOGNISED
-
-    doors["cq"].world.wait(decided)
-    got = cq.call(cq.submission.GetSubmission, submission_service_pb2.GetSubmissionRequest(idempotency_key="walk-1"))
-    print(got)
+    sent = submit(cq, credit_of(firm), "walk-1")
+    wait_decided(doors["cq"], cq, sent.record_id)
+    found = submission(cq, idempotency_key="walk-1")
+    assert found.record_id == sent.record_id
+    towards = found.addressees[0]
+    assert (towards.addressee, towards.state) == ("sc", SubmissionState.SUBMISSION_STATE_RECOGNISED)
+    assert towards.outcome == Outcome.OUTCOME_FULL
+    assert towards.decision.startswith("sc.exchange.example/to/cq/registry/1#")
     standing = sc.call(sc.credit.GetCreditStanding, credit_service_pb2.GetCreditStandingRequest(uscc=firm))
-    print(standing)
-    listed = sc.call(sc.record.ListRecords, record_service_pb2.ListRecordsRequest(uscc=firm))
-    assert listed.records[0].record.credit_result.subject.uscc == firm
+    assert [(region.origin, region.knowledge) for region in standing.regions] == [
+        ("sc", Knowledge.KNOWLEDGE_NO_RECORD),
+        ("cq", Knowledge.KNOWLEDGE_FOUND),
+    ]
+    assert standing.regions[1].decisive_level == CreditLevel.CREDIT_LEVEL_BLUE
+    listed = sc.call(sc.record.ListRecords, record_service_pb2.ListRecordsRequest(uscc=firm)).records
+    assert [view.standing for view in listed] == [Standing.STANDING_DECIDED]
+    own = cq.call(cq.record.ListRecords, record_service_pb2.ListRecordsRequest(uscc=firm)).records
+    assert [view.standing for view in own] == [Standing.STANDING_ORIGIN]
+    assert not own[0].HasField("mirrored_at")
+    assert listed[0].HasField("mirrored_at")
+
+
+def test_a_receipt_can_be_checked_alone(doors: dict[str, AgencyDoor]) -> None:
+    """The receipt of a delivered submission verifies with the two keys and nothing else."""
+    cq = doors["cq"].agency("receipts")
+    sent = submit(cq, credit_of(make_uscc(12)), "receipt-1")
+    wait_decided(doors["cq"], cq, sent.record_id)
+    answer = cq.call(cq.submission.GetReceipt, pb.GetReceiptRequest(record_id=sent.record_id))
+    node, peer = doors["cq"].node, doors["cq"].node.peers.get("sc")
+    assert peer is not None
+    towards = submission(cq, record_id=sent.record_id).addressees[0]
+    verified = verify_receipt(
+        answer.receipt.encode(), [node.keys.log_signer(towards.log).key], [peer.mirror_key], answer.entry
+    )
+    assert verified.index == towards.index
+    assert verified.entry == answer.entry
