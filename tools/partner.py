@@ -17,6 +17,9 @@ CERTIFICATE = "cert.pem"
 KEY = "key.pem"
 SCHEMA = "exchange.binpb"
 
+PKCS8_LABEL = b"PRIVATE KEY"
+"""PEM label of an unencrypted PKCS#8 key (RFC 7468 §10); older forms name the algorithm before it."""
+
 
 def write_partner(folder: Path, *, address: str, roots: bytes, certificate: bytes, key: bytes) -> None:
     """Write the folder; the key's file can be read by its owner only.
@@ -31,7 +34,7 @@ def write_partner(folder: Path, *, address: str, roots: bytes, certificate: byte
     Raises:
         ValueError: The key is in another form.
     """
-    if not key.lstrip().startswith(b"-----BEGIN PRIVATE KEY-----"):
+    if not key.lstrip().startswith(b"-----BEGIN " + PKCS8_LABEL + b"-----"):
         raise ValueError("the partner's key must be PKCS#8")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / ADDRESS).write_text(address + "\n", encoding="ascii")
