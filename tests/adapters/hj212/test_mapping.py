@@ -214,6 +214,13 @@ def test_a_value_below_the_detection_limit_says_so(text: str) -> None:
     assert (point.value, point.below_detection_limit, point.detection_limit) == ("0.02", True, "0.02")
 
 
+def test_the_same_item_twice_with_the_same_value_is_used_once() -> None:
+    """It contradicts nothing, so nothing is left out."""
+    row = one("w01018-Avg=1;w01018-Avg=1,w01018-Flag=N")
+    assert len(batch(row).series) == 1
+    assert row.left_out == ()
+
+
 def test_values_at_reference_oxygen_stay_apart() -> None:
     """Zs values are series of their own."""
     found = batch(one("a21026-Avg=12.9,a21026-ZsAvg=17.3,a21026-Flag=N", st="31"))

@@ -54,6 +54,13 @@ def test_the_law_holds_for_any_bytes(pieces: list[bytes]) -> None:
     assert read(first.redacted) == first
 
 
+def test_a_header_with_too_many_fields_stays_one() -> None:
+    """Its redacted form, which keeps the first of them, has the same problem."""
+    first = read(frame_bytes(b"MN=A;" * 40 + segment())[:-6] + b"0000\r\n")
+    assert "header_too_long" in first.rows[0].problems[0].detail
+    assert read(first.redacted) == first
+
+
 def test_no_password_is_left_in_rows_or_redacted_form() -> None:
     """Nor in what somebody would log of them; those of the published packets are gone too."""
     reading = read(RECORDED)
