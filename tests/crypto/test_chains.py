@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from exchange.crypto import pki
+from exchange.crypto import chains, pki
 from exchange.crypto.certificates import Certificate, load_chain
 from exchange.crypto.chains import ChainProblem, Purpose, find_paths, verify_chain
 from exchange.crypto.keys import generate_p256
@@ -211,18 +211,25 @@ def test_a_weak_digest_is_refused() -> None:
     assert judge(weak) is ChainProblem.WEAK
 
 
-def test_certificates_that_name_each_other_in_a_circle_end() -> None:
+def test_certificates_that_name_each_other_in_a_circle_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """However they are crossed, the search stops after a bounded number of signatures."""
+    real, checked = chains._signature_problem, []
+
+    def counting(certificate: Certificate, issuer: Certificate) -> ChainProblem | None:
+        checked.append(issuer)
+        return real(certificate, issuer)
+
+    monkeypatch.setattr(chains, "_signature_problem", counting)
     keys = [generate_p256() for _ in range(6)]
-    names = [f"ca{n}" for n in range(6)]
     crossed = [
-        build(names[a], keys[a].public_key(), names[b], keys[b], constraints(ca=True))
+        build(f"ca{a}", keys[a].public_key(), f"ca{b}", keys[b], constraints(ca=True))
         for a in range(6)
         for b in range(6)
         if a != b
     ]
     leaf = build("leaf", LEAF_KEY.public_key(), "ca0", keys[0], usage())
     assert judge(leaf, *crossed) is ChainProblem.UNKNOWN_ISSUER
+    assert len(checked) == chains.MAX_SIGNATURE_CHECKS
 
 
 def test_a_leaf_is_not_its_own_root() -> None:

@@ -155,6 +155,13 @@ def test_numbers_have_one_spelling(text: str) -> None:
         note.parse_decimal(text)
 
 
+@pytest.mark.parametrize("text", ["AAB=", "AAA", "AA==A", "AA==AA==", "A-A_", "AAA=\n", " AAA=", "ÄAA="])
+def test_base64_has_one_spelling(text: str) -> None:
+    """Spare bits, missing padding, other alphabets and characters around are refused."""
+    with pytest.raises(LogFormatError):
+        note.decode_base64(text)
+
+
 def test_the_largest_number_is_read() -> None:
     """0 and 2**63 - 1 are numbers."""
     assert note.parse_decimal("0") == 0

@@ -219,6 +219,13 @@ def test_tampered_inclusion_proofs_fail(data: st.DataObject) -> None:
     assert not verify_inclusion(leaf, -1, size, proof, root)
 
 
+def test_a_path_of_a_larger_tree_is_too_long() -> None:
+    """A path that leads to the root of a larger tree does not pass for a smaller size."""
+    leaf, other = leaf_hash(b"a"), leaf_hash(b"b")
+    assert not verify_inclusion(leaf, 0, 1, [other], node_hash(other, leaf))
+    assert verify_inclusion(leaf, 1, 2, [other], node_hash(other, leaf))
+
+
 @given(st.data())
 def test_tampered_consistency_proofs_fail(data: st.DataObject) -> None:
     """A changed, missing or extra hash, and other roots, are refused."""
