@@ -228,7 +228,7 @@ def _header_fields(fields: bytes, problems: list[str], notes: list[str]) -> tupl
     if len(pieces) > MAX_HEADER_FIELDS:
         # The marker keeps the header too long in its redacted form, so that reading that says the same.
         problems.append("header_too_long")
-        pieces = [*pieces[:MAX_HEADER_FIELDS], _MARKER]
+        pieces = [*pieces[:MAX_HEADER_FIELDS], _MARKER, b"" if not pieces[-1].strip() else _MARKER]
     found: set[str] = set()
     for piece in pieces:
         name, equals, value = piece.partition(b"=")
