@@ -1,0 +1,69 @@
+"""``check``: look a firm up before deciding a matter (逢办必查)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from exchange.cli.calls import words
+from exchange.cli.calls.records import RECORD_HEADINGS, view_cells
+from exchange.cli.options import JsonOption, ProfileOption, client, read_choice
+from exchange.cli.output import Output, as_dict, moment
+from exchange.cli.texts import t, word
+from exchange.v1.check_service_pb2 import CheckSubjectRequest, MatterKind
+from exchange.v1.credit_result_pb2 import CreditLevel
+from exchange.v1.credit_service_pb2 import Knowledge
+
+
+def check(
+    uscc: Annotated[str, typer.Argument(help=t("option.uscc"))],
+    profile: ProfileOption = None,
+    *,
+    matter: Annotated[str, typer.Option("--matter", help=t("option.matter"))],
+    matter_no: Annotated[str, typer.Option("--matter-no", help=t("option.matter_no"))],
+    purpose: Annotated[str, typer.Option("--purpose", help=t("option.purpose"))],
+    officer: Annotated[str, typer.Option("--officer", help=t("option.officer"))],
+    area: Annotated[str, typer.Option("--area", help=t("option.area"))] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Check one firm during a matter; the check is journaled."""
+    out = Output(as_json)
+    request = CheckSubjectRequest(uscc=uscc, matter_no=matter_no, purpose=purpose, officer_ref=officer, area_code=area)
+    request.matter_kind = MatterKind.ValueType(read_choice(matter, dict(MatterKind.items()), "MATTER_KIND_"))
+    with client(profile) as node:
+        answer = node.call(node.checks.CheckSubject, request)
+    if out.as_json:
+        out.value(as_dict(answer))
+        return
+    out.facts(
+        (
+            ("check_id", answer.check_id),
+            ("answered", moment(answer.answered_at)),
+            ("journal_entry", f"{answer.journal} #{answer.journal_index}"),
+        )
+    )
+    out.table(
+        ("origin", "knowledge", "level"),
+        [
+            (
+                region.origin,
+                word("knowledge", Knowledge.Name(region.knowledge).removeprefix("KNOWLEDGE_")),
+                word("level", CreditLevel.Name(region.decisive_level).removeprefix("CREDIT_LEVEL_"))
+                if region.decisive_level
+                else "",
+            )
+            for region in answer.credit
+        ],
+        title=t("title.credit"),
+    )
+    results = [view for region in answer.credit for view in region.results]
+    if results:
+        out.table(RECORD_HEADINGS, [view_cells(view) for view in results], title=t("title.results"))
+    found = word("knowledge", Knowledge.Name(answer.notice_knowledge).removeprefix("KNOWLEDGE_"))
+    out.table(RECORD_HEADINGS, [view_cells(v) for v in answer.notices], title=t("title.notices", knowledge=found))
+    out.table(
+        ("peer", "lane", "complete_until", "stale"),
+        [(f.peer, words.lane_word(f.lane), moment(f.complete_until), f.stale) for f in answer.freshness],
+        title=t("title.freshness"),
+    )

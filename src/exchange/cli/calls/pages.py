@@ -1,0 +1,51 @@
+"""Walking the pages of a list, and how a list is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from exchange.cli.output import Output, as_dict
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from exchange.rpc.client import Client
+
+LARGEST_PAGE: Final = 500
+"""Rows that a node gives at once."""
+
+
+def walk(client: Client, method: Any, request: Any, field: str, limit: int) -> Iterator[Any]:
+    """Rows of a paged list, newest first, page by page.
+
+    Args:
+        client: The connection.
+        method: A unary method of a stub whose request has ``page_size`` and ``page_token``.
+        request: Its request; the page fields are set here.
+        field: The answer's field with the rows.
+        limit: Rows to give at most.
+
+    Raises:
+        CallFailed: Refused, or no answer.
+    """
+    left = limit
+    while left > 0:
+        request.page_size = min(left, LARGEST_PAGE)
+        answer = client.call(method, request)
+        rows = getattr(answer, field)
+        yield from rows[:left]
+        left -= len(rows)
+        request.page_token = answer.next_page_token
+        if not answer.next_page_token or not rows:
+            return
+
+
+def show(
+    out: Output, field: str, rows: list[Message], headings: tuple[str, ...], cells: Callable[[Any], tuple[object, ...]]
+) -> None:
+    """Print a list: JSON under the schema's field name, or a table."""
+    if out.as_json:
+        out.value({field: [as_dict(row) for row in rows]})
+    else:
+        out.table(headings, [cells(row) for row in rows])

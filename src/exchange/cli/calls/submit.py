@@ -1,0 +1,174 @@
+"""``submit``: files, a folder or a pattern, each row answered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+from exchange.cli.options import JsonOption, KindOption, ProfileOption, client, read_kind
+from exchange.cli.output import Exit, Output, finish, problem_dicts
+from exchange.cli.sending.answers import write_answer
+from exchange.cli.sending.plan import Wishes, find_files
+from exchange.cli.sending.send import Sender
+from exchange.cli.texts import reason_text, t, word
+from exchange.v1.common_pb2 import Authority
+
+if TYPE_CHECKING:
+    from exchange.cli.sending.tally import FileResult
+
+DEFAULT_PATIENCE_S: Final = 60.0
+"""Seconds for which a node that is away or busy is asked again: longer than its restart."""
+
+SHOWN_ROWS: Final = 40
+"""Rows with problems that are shown; the answer file has them all."""
+
+
+def submit(
+    files: Annotated[list[str], typer.Argument(help=t("option.files"), metavar="FILE…")],
+    profile: ProfileOption = None,
+    *,
+    kind: KindOption = "",
+    adapter: Annotated[str, typer.Option("--adapter", help=t("option.adapter_or_any"))] = "",
+    addressees: Annotated[list[str] | None, typer.Option("--addressee", "-a", help=t("option.addressee"))] = None,
+    local_only: Annotated[bool, typer.Option("--local-only", help=t("option.local_only"))] = False,
+    purpose: Annotated[str, typer.Option("--purpose", help=t("option.record_purpose"))] = "",
+    authority_uscc: Annotated[str, typer.Option("--authority-uscc", help=t("option.authority_uscc"))] = "",
+    authority_name: Annotated[str, typer.Option("--authority-name", help=t("option.authority_name"))] = "",
+    key: Annotated[str, typer.Option("--key", help=t("option.key"))] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=t("option.dry_run"))] = False,
+    results: Annotated[Path | None, typer.Option("--results", help=t("option.results"), file_okay=False)] = None,
+    answers: Annotated[bool, typer.Option("--answers/--no-answers", help=t("option.answers"))] = True,
+    patience: Annotated[float, typer.Option("--patience", help=t("option.patience"), min=0)] = DEFAULT_PATIENCE_S,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit documents and typed records; exit status 1 when a row was quarantined or refused."""
+    out = Output(as_json)
+    paths = find_files(files)
+    if key and len(paths) > 1:
+        raise typer.BadParameter(t("message.key_for_one_file"))
+    if local_only and addressees:
+        raise typer.BadParameter(t("message.local_or_addressee"))
+    authority = Authority(uscc=authority_uscc, name=authority_name) if authority_uscc or authority_name else None
+    wishes = Wishes(
+        adapter=adapter,
+        kind=read_kind(kind),
+        addressees=tuple(addressees or ()),
+        local_only=local_only,
+        validate_only=dry_run,
+        purpose=purpose,
+        authority=authority,
+        key=key,
+    )
+    if results is not None:
+        results.mkdir(parents=True, exist_ok=True)
+    found: list[FileResult] = []
+    with client(profile) as node, _progress(out, paths) as advance:
+        sender = Sender(node, wishes, patience=patience, progress=advance)
+        for path in paths:
+            result = sender.send(path)
+            if answers and not dry_run and result.rows:
+                result.answer = str(write_answer(path, result, results))
+            found.append(result)
+    if out.as_json:
+        out.value({"files": [_as_dict(result) for result in found], "total": dict(_total(found))})
+    else:
+        _show(out, found, dry_run=dry_run)
+    if any(result.away for result in found):
+        finish(Exit.UNDECIDABLE)
+    finish(Exit.DONE if all(result.clean for result in found) else Exit.FINDING)
+
+
+@contextmanager
+def _progress(out: Output, paths: list[Path]) -> Iterator[Callable[[int], None]]:
+    """A bar over the bytes of all files, on standard error so that results can be piped."""
+    if out.as_json:
+        yield lambda _size: None
+        return
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(t("message.submitting", count=len(paths)), total=sum(path.stat().st_size for path in paths))
+        yield lambda size: bar.advance(task, size)
+        bar.update(task, completed=bar.tasks[0].total)
+
+
+def _total(found: list[FileResult]) -> Counter[str]:
+    return sum((result.counts for result in found), Counter())
+
+
+def _show(out: Output, found: list[FileResult], *, dry_run: bool) -> None:
+    results = ("VALID", "QUARANTINED", "REFUSED") if dry_run else _STORED
+    headings = ("file", "adapter", "rows", *(f"result_{name.lower()}" for name in results), "left_out")
+    rows = [_counts(result.file, result.adapter, result.counts, results) for result in found]
+    if len(found) > 1:
+        rows.append(_counts(t("word.total"), "", _total(found), results))
+    out.table(headings, rows, title=t("title.dry_run") if dry_run else t("title.submitted"))
+    bad = [(result, row) for result in found for row in result.rows if row.problems or row.left_out]
+    if bad:
+        out.table(
+            ("file", "place", "result", "reason", "meaning", "remedy"),
+            [
+                (
+                    Path(result.file).name,
+                    row.place,
+                    word("result", row.result),
+                    problem.reason,
+                    " ".join(filter(None, (problem.place, reason_text(problem.reason).message, problem.detail))),
+                    reason_text(problem.reason).remedy,
+                )
+                for result, row in bad[:SHOWN_ROWS]
+                for problem in (*row.problems, *row.left_out)
+            ],
+            title=t("title.problems"),
+        )
+        if len(bad) > SHOWN_ROWS:
+            out.say(t("message.more_rows", count=len(bad) - SHOWN_ROWS))
+    for result in found:
+        if result.refused:
+            out.say(t("message.file_refused", file=result.file), style="bold red")
+            out.problems(result.refused)
+        if result.away:
+            out.say(t("message.file_unknown", file=result.file), style="bold red")
+        if result.answer:
+            out.say(t("message.answer_written", file=result.answer))
+
+
+_STORED = ("ACCEPTED", "REVISED", "UNCHANGED", "QUARANTINED", "REFUSED")
+
+
+def _counts(name: str, adapter: str, counts: Counter[str], results: tuple[str, ...]) -> tuple[object, ...]:
+    return (name, adapter, counts["ROWS"], *(counts[result] for result in results), counts["LEFT_OUT"])
+
+
+def _as_dict(result: FileResult) -> dict[str, object]:
+    return {
+        "file": result.file,
+        "adapter": result.adapter,
+        "dialect": result.dialect,
+        "documents": result.documents,
+        "counts": dict(result.counts),
+        "refused": problem_dicts(result.refused),
+        "away": result.away,
+        "answer": result.answer,
+        "remarks": problem_dicts(result.remarks),
+        "rows": [
+            {
+                "row": row.row,
+                "place": row.place,
+                "result": row.result,
+                "record_id": row.record_id,
+                "idempotency_key": row.key,
+                "quarantine_id": row.quarantine_id,
+                "problems": problem_dicts(row.problems),
+                "left_out": problem_dicts(row.left_out),
+            }
+            for row in result.rows
+        ],
+    }

@@ -1,0 +1,36 @@
+"""The keys of a new node: made where they will be used, and never over others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exchange.cli.private_files import make_private_folder, write_new
+from exchange.crypto import keys
+from exchange.crypto.pki_request import make_request
+from exchange.settings import NodeSettings
+
+
+def make_keys(settings: NodeSettings) -> tuple[Path, ...]:
+    """Make every key that is not there, and a certificate request beside each key that needs a certificate.
+
+    Returns:
+        The files that were written.
+    """
+    written: list[Path] = []
+
+    def write(path: Path, content: bytes, mode: int = 0o600) -> None:
+        if not path.exists():
+            make_private_folder(path.parent)
+            write_new(path, content, mode=mode)
+            written.append(path)
+
+    name = f"{settings.node.name}.{settings.node.domain}"
+    for source in (settings.keys.tls, *settings.keys.signing):
+        if not source.path.exists():
+            key = keys.encode_private(keys.generate_p256())
+            write(source.path, key)
+            write(source.path.with_suffix(".request.pem"), make_request(key, name), 0o644)
+    write(settings.keys.log.path, keys.encode_seed(keys.generate_seed()))
+    write(settings.keys.mirror.path, keys.encode_private(keys.generate_ed25519()))
+    write(settings.keys.witness.path, keys.encode_private(keys.generate_ed25519()))
+    return tuple(written)

@@ -1,0 +1,20 @@
+"""``run``: the node itself."""
+
+from __future__ import annotations
+
+from exchange.app import run as serve
+from exchange.cli.node.files import check_files
+from exchange.cli.options import DEFAULT_NODE_FILE, NodeArgument, read_settings
+from exchange.cli.output import Exit, finish
+from exchange.domain.problems import Refused
+
+
+def run(node: NodeArgument = DEFAULT_NODE_FILE) -> None:
+    """Run the node until it is told to stop; refuses to start with files that ``config validate`` finds fault with."""
+    settings = read_settings(node)
+    settings.node.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    problems = check_files(settings)
+    if problems:
+        raise Refused(problems)
+    status = serve(settings)
+    finish(Exit.DONE if status == 0 else Exit.FINDING)

@@ -1,0 +1,1 @@
+"""Offline commands: they need neither a node nor its files."""
