@@ -181,7 +181,7 @@ class SubmitFlow:
         if not key:
             candidate.problems.append(Problem("IDEMPOTENCY_KEY_MISSING", "idempotency_key"))
         elif len(key) > MAX_KEY_LENGTH or not (key.isascii() and key.isprintable()):
-            candidate.problems.append(Problem("IDEMPOTENCY_KEY_INVALID", "idempotency_key"))
+            candidate.problems.append(Problem("IDEMPOTENCY_KEY_FORMAT", "idempotency_key"))
         if item.salt and len(item.salt) != 32:
             candidate.problems.append(Problem("SALT_LENGTH", "salt", str(len(item.salt))))
         if item.HasField("sealed"):
@@ -250,7 +250,7 @@ class SubmitFlow:
         record, node = item.record, self._node
         kind = kinds.kind_of(record)
         if kind not in kinds.KINDS:
-            item.problems.append(Problem("KIND_UNSPECIFIED", "record"))
+            item.problems.append(Problem("BODY_NOT_SET", "record"))
             return
         if not kinds.spec(kind).submittable:
             item.problems.append(Problem("KIND_NOT_SUBMITTABLE", "record", kinds.spec(kind).name))
@@ -258,16 +258,16 @@ class SubmitFlow:
             record.header.kind_edition = kinds.KIND_EDITION
         item.problems += validate(record, node.tables, today=today)  # type: ignore[arg-type]
         if item.given_id and not raw_id(item.given_id):
-            item.problems.append(Problem("RECORD_ID", "header.record_id"))
+            item.problems.append(Problem("RECORD_ID_FORMAT", "header.record_id"))
         if item.given_revision < 0:
-            item.problems.append(Problem("REVISION", "header.revision"))
+            item.problems.append(Problem("REVISION_INVALID", "header.revision"))
         if record.header.area_code and not in_competence(record, node.areas):
             item.problems.append(Problem("OUTSIDE_COMPETENCE", "header.area_code", record.header.area_code))
         for peer in item.addressees:
             if node.peers.get(peer) is None:
                 item.problems.append(Problem("ADDRESSEE_UNKNOWN", "addressees", peer[:64]))
         if item.local_only and item.addressees and item.sealed is None:
-            item.problems.append(Problem("ADDRESSEES_CONTRADICT", "local_only"))
+            item.problems.append(Problem("ADDRESSEES_CONFLICT", "local_only"))
         if not item.local_only and not item.addressees and not node.peers.names():
             item.problems.append(Problem("ADDRESSEE_UNKNOWN", "addressees"))
         denied = authorise(record)
@@ -358,7 +358,7 @@ class SubmitFlow:
             if not item.given_id:
                 header.record_id = str(new_id(now))
             if not lifecycles.may_enter(kind, state):
-                item.problems.append(Problem("STATE_NOT_ENTERED", "state"))
+                item.problems.append(Problem("STATE_NOT_ENTRY", "state"))
         else:
             header.record_id = format_id(previous.record_id)
             revision = previous.revision + 1

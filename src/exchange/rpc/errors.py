@@ -49,7 +49,7 @@ CODES: Final[Mapping[str, grpc.StatusCode]] = {
     "ERASED": _Code.FAILED_PRECONDITION,
     "LANE_NOT_STOPPED": _Code.FAILED_PRECONDITION,
     "LANE_UNKNOWN": _Code.NOT_FOUND,
-    "QUARANTINE_NOT_OPEN": _Code.FAILED_PRECONDITION,
+    "QUARANTINE_CLOSED": _Code.FAILED_PRECONDITION,
     "RECEIPT_PENDING": _Code.FAILED_PRECONDITION,
     "CONTENDED": _Code.ABORTED,
     # later
@@ -57,7 +57,7 @@ CODES: Final[Mapping[str, grpc.StatusCode]] = {
     "RESOURCE_EXHAUSTED": _Code.RESOURCE_EXHAUSTED,
     "TOO_MANY_CALLS": _Code.RESOURCE_EXHAUSTED,
     "TOO_MANY_WATCHERS": _Code.RESOURCE_EXHAUSTED,
-    "TRY_AGAIN": _Code.UNAVAILABLE,
+    "OUTCOME_UNKNOWN": _Code.UNAVAILABLE,
     "SHUTTING_DOWN": _Code.UNAVAILABLE,
     "RECOVERING": _Code.UNAVAILABLE,
     "AWAITING_ACKNOWLEDGEMENT": _Code.UNAVAILABLE,
@@ -72,7 +72,7 @@ RETRY_AFTER: Final[Mapping[str, timedelta]] = {
     "RESOURCE_EXHAUSTED": timedelta(milliseconds=200),
     "TOO_MANY_CALLS": timedelta(milliseconds=100),
     "TOO_MANY_WATCHERS": timedelta(seconds=30),
-    "TRY_AGAIN": timedelta(milliseconds=500),
+    "OUTCOME_UNKNOWN": timedelta(milliseconds=500),
     "CONTENDED": timedelta(milliseconds=50),
     "SHUTTING_DOWN": timedelta(seconds=5),
     "RECOVERING": timedelta(seconds=5),
@@ -85,7 +85,7 @@ RETRY_AFTER: Final[Mapping[str, timedelta]] = {
 
 _WIRE_REASONS: Final[Mapping[type[ExchangeError], str]] = {
     WriterBusyError: "RESOURCE_EXHAUSTED",
-    OutcomeUnknownError: "TRY_AGAIN",
+    OutcomeUnknownError: "OUTCOME_UNKNOWN",
     WriterClosedError: "SHUTTING_DOWN",
 }
 """Errors of lower layers by what they mean to a caller."""

@@ -1,0 +1,155 @@
+"""How much a caller may ask for at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from exchange.crypto.certificates import Role
+from exchange.flows.access import Caller
+from exchange.rpc.client import failure_of
+from exchange.rpc.limits import CallLimits, InFlight, TooManyCalls, TooManyWatchers
+from exchange.v1 import record_service_pb2
+from exchange.v1 import submission_service_pb2 as pb
+from exchange.v1.operation_service_pb2 import NodeState
+from tests.domain.records import make_uscc
+from tests.rpc.conftest import two_doors
+from tests.rpc.doors import AgencyDoor, CallFailed, Stubs, client_issued, full_agency
+from tests.rpc.facts import credit_of, submit
+
+LIMITS = CallLimits(
+    message_bytes=200_000, batch_items=5, batch_bytes=50_000, document_bytes=20_000, watchers_per_caller=2, watchers=3
+)
+
+
+@pytest.fixture(scope="module")
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgencyDoor]:
+    """A node with small limits."""
+    folder: Path = tmp_path_factory.mktemp("tight")
+    with two_doors(folder, heartbeat=0.2, limits=LIMITS) as made:
+        yield made["cq"]
+
+
+def _refused(stubs: Stubs, method: object, request: object) -> tuple[str, str]:
+    with pytest.raises(CallFailed) as failure:
+        stubs.call(method, request)
+    return failure.value.status, failure.value.reason
+
+
+def test_batches_documents_and_messages_end_at_their_limits(tight: AgencyDoor) -> None:
+    """Each limit has its reason, and what is refused is not stored."""
+    stubs = tight.agency("limits")
+    service = stubs.submission
+    batch = pb.BatchSubmitRecordsRequest()
+    assert _refused(stubs, service.BatchSubmitRecords, batch) == ("INVALID_ARGUMENT", "BATCH_EMPTY")
+    for number in range(6):
+        batch.submissions.add(idempotency_key=f"l-{number}", record=credit_of(make_uscc(50 + number)))
+    assert _refused(stubs, service.BatchSubmitRecords, batch) == ("INVALID_ARGUMENT", "BATCH_TOO_LARGE")
+    del batch.submissions[1:]
+    batch.submissions[0].record.credit_result.objection = "x" * 60_000
+    assert _refused(stubs, service.BatchSubmitRecords, batch) == ("INVALID_ARGUMENT", "BATCH_TOO_LARGE")
+    document = pb.SubmitDocumentRequest(idempotency_key="d", file_name="a.csv", content=b"x" * 20_001)
+    assert _refused(stubs, service.SubmitDocument, document) == ("INVALID_ARGUMENT", "DOCUMENT_TOO_LARGE")
+    document.content = b"x" * 250_000
+    assert _refused(stubs, service.SubmitDocument, document) == ("INVALID_ARGUMENT", "MESSAGE_TOO_LARGE")
+    assert not stubs.call(service.ListSubmissions, pb.ListSubmissionsRequest()).submissions
+
+
+def test_page_sizes_and_tokens_are_checked(tight: AgencyDoor) -> None:
+    """At most 500 rows, and only tokens that this question was answered with."""
+    stubs = tight.agency("pages")
+    listing = stubs.record.ListRecords
+    request = record_service_pb2.ListRecordsRequest
+    assert _refused(stubs, listing, request(page_size=501)) == ("INVALID_ARGUMENT", "PAGE_SIZE")
+    assert _refused(stubs, listing, request(page_size=-1)) == ("INVALID_ARGUMENT", "PAGE_SIZE")
+    for token in ("x", "AAAA", "=", "ä", "a" * 5_000, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"):
+        assert _refused(stubs, listing, request(page_token=token)) == ("INVALID_ARGUMENT", "PAGE_TOKEN")
+
+
+def test_watchers_are_limited_by_caller_and_over_all(tight: AgencyDoor) -> None:
+    """Two streams for one caller, three for all; a stream that ended makes room."""
+    first, second = tight.agency("watch-a"), tight.agency("watch-b")
+
+    def watch(stubs: Stubs) -> grpc.Call:
+        call = stubs.stream(stubs.record.WatchRecords, record_service_pb2.WatchRecordsRequest())
+        next(call)
+        return call  # type: ignore[no-any-return]
+
+    def refused(stubs: Stubs) -> str:
+        try:
+            watch(stubs).cancel()
+        except grpc.RpcError as error:
+            failure = failure_of(error)
+            assert failure.retry_after
+            return failure.reason
+        return ""
+
+    open_streams = [watch(first), watch(first)]
+    assert refused(first) == "TOO_MANY_WATCHERS"
+    open_streams.append(watch(second))
+    assert refused(second) == "TOO_MANY_WATCHERS"
+    open_streams[0].cancel()
+    tight.world.wait(lambda: refused(second) == "", seconds=5)
+    for call in open_streams:
+        call.cancel()
+
+
+def test_calls_in_flight_are_counted_by_caller() -> None:
+    """One too many is refused, and every end makes room, an error's too."""
+    room = InFlight(CallLimits(calls_per_caller=2, watchers_per_caller=1, watchers=1))
+    caller, other = Caller(Role.AGENCY, "a"), Caller(Role.AGENCY, "b")
+    with room.call(caller), room.call(caller):
+        with pytest.raises(TooManyCalls), room.call(caller):
+            pass
+        with room.call(other):
+            pass
+    with pytest.raises(ZeroDivisionError), room.call(caller):
+        _ = 1 / 0
+    with room.call(caller), room.call(caller):
+        pass
+    with room.watcher(caller), pytest.raises(TooManyWatchers), room.watcher(other):
+        pass
+
+
+def test_agencies_wait_while_the_node_recovers_and_officers_do_not(tight: AgencyDoor) -> None:
+    """RECOVERING and AWAITING_ACKNOWLEDGEMENT for agencies, with a delay; operators see the state."""
+    from exchange.v1 import operation_service_pb2
+
+    stubs, operator = tight.agency("waits"), tight.officer(Role.OPERATOR)
+    for state, reason in (
+        (NodeState.NODE_STATE_FETCHING, "RECOVERING"),
+        (NodeState.NODE_STATE_AWAITING_ACKNOWLEDGEMENT, "AWAITING_ACKNOWLEDGEMENT"),
+    ):
+        tight.status.forced = state
+        try:
+            with pytest.raises(CallFailed) as failure:
+                submit(stubs, credit_of(make_uscc(60)), "waits-1")
+            assert (failure.value.status, failure.value.reason) == ("UNAVAILABLE", reason)
+            assert failure.value.retry_after
+            status = operator.call(operator.operation.GetStatus, operation_service_pb2.GetStatusRequest())
+            assert status.state == state
+        finally:
+            tight.status.forced = None
+
+
+def test_a_watcher_ends_when_the_node_begins_to_recover(tight: AgencyDoor) -> None:
+    """An open stream is told why within moments, and where it stood was in its last message."""
+    tight.put(full_agency("ends"))
+    stubs = tight.stubs(client_issued("cq", Role.AGENCY, "ends"))
+    call = stubs.stream(stubs.record.WatchRecords, record_service_pb2.WatchRecordsRequest())
+    next(call)
+    threading.Timer(0.2, lambda: setattr(tight.status, "forced", NodeState.NODE_STATE_FETCHING)).start()
+    begun = time.monotonic()
+    try:
+        with pytest.raises(grpc.RpcError) as raised:
+            for _message in call:
+                pass
+        assert failure_of(raised.value).reason == "RECOVERING"
+        assert time.monotonic() - begun < 3
+    finally:
+        tight.status.forced = None
