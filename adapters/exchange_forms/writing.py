@@ -176,8 +176,11 @@ def _joined(texts: Sequence[str]) -> str:
     return "；".join(texts)
 
 
-def _place_values(code: str, side: Side) -> dict[str, str]:
+def _place_values(code: str, record: Record, side: Side) -> dict[str, str]:
+    """Columns of the area; of a record that names none, that of its header, unless a reader here takes it anyway."""
     names = side.places.names
+    if record.header.area_code != side.area_code:
+        code = code or record.header.area_code
     if not code:
         return {}
     if code not in names:
@@ -215,7 +218,7 @@ def credit_values(record: Record, side: Side) -> dict[str, str]:
     ]
     return {
         **_header_values(record),
-        **_place_values(body.subject.area_code, side),
+        **_place_values(body.subject.area_code, record, side),
         "name": body.subject.name,
         "uscc": body.subject.uscc,
         "permit_code": body.subject.permit_code,
@@ -280,7 +283,7 @@ def penalty_values(record: Record, side: Side) -> dict[str, str]:
             measures.append(f"{known.code} {known.name}")
     return {
         **_header_values(record),
-        **_place_values(body.subject.area_code, side),
+        **_place_values(body.subject.area_code, record, side),
         **_type_values(record, side),
         **{field: ids.get(scheme, "") for field, scheme in OTHER_IDS},
         "name": body.subject.name,

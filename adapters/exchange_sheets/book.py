@@ -15,7 +15,7 @@ class CellKind(Enum):
 
     TEXT = "text"
     NUMBER = "number"
-    """Text is the shortest decimal of the stored number, without exponent."""
+    """Text is the stored number in 15 digits, as programs show it, without exponent."""
     DATE = "date"
     """Text is ``YYYY-MM-DD``, with ``THH:MM:SS`` where the time of day is not midnight."""
     BOOLEAN = "boolean"

@@ -13,6 +13,9 @@ from exchange_sheets.book import Cell, CellKind
 MAX_DIGITS: Final = 40
 """Characters of a number: money and scores need below 20, and longer ones cost time for nothing."""
 
+SHOWN_DIGITS: Final = 15
+"""Digits that spreadsheet programs keep of a number that is typed or computed."""
+
 _PLAIN = re.compile(r"-?(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]+)?")
 
 _STORED = re.compile(r"[+-]?[0-9]{1,400}(?:\.[0-9]{0,400})?(?:[eE][+-]?[0-9]{1,4})?")
@@ -48,10 +51,10 @@ def plain_text(number: Decimal) -> str:
 
 
 def shortest(stored: str) -> str:
-    """The decimal that was typed for a number that a workbook stores with 17 digits.
+    """The decimal that a person sees of a number that a workbook stores with 17 digits.
 
-    ``80.099999999999994`` is 80.1: programs store binary fractions, and the shortest decimal that gives the same one
-    is what a person sees. The only place where a binary fraction is touched.
+    ``80.099999999999994`` is 80.1: programs store binary fractions, and show and promise 15 digits of them. The only
+    place where a binary fraction is touched.
 
     Raises:
         NotANumber: It is no finite number.
@@ -61,4 +64,4 @@ def shortest(stored: str) -> str:
     number = float(stored)
     if not isfinite(number):
         raise NotANumber(stored[:MAX_DIGITS])
-    return plain_text(Decimal(repr(number)))
+    return plain_text(Decimal(f"{number:.{SHOWN_DIGITS}g}"))

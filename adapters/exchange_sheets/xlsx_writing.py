@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from exchange_sheets.book import Cell, CellKind, column_letters
+from exchange_sheets.numbers import SHOWN_DIGITS
 from exchange_sheets.writing import OutSheet
 from exchange_sheets.xlsx_parts import STYLE_HEADING, STYLE_TEXT, STYLE_TITLE, SheetPart, pack, sheet_name
 
@@ -14,9 +15,6 @@ CHOICES_SHEET: Final = "选项"
 NOTES_SHEET: Final = "填写说明"
 FORM_ROWS: Final = 1_000
 """Rows of a form that drop-down lists cover."""
-
-SAFE_DIGITS: Final = 15
-"""Digits that a spreadsheet program keeps of a number."""
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 
@@ -75,7 +73,7 @@ def write_xlsx(sheets: Sequence[OutSheet]) -> bytes:
 
 
 def _cell(text: str, *, numeric: bool) -> Cell:
-    if numeric and _NUMBER.fullmatch(text) and sum(char.isdigit() for char in text) <= SAFE_DIGITS:
+    if numeric and _NUMBER.fullmatch(text) and sum(char.isdigit() for char in text) <= SHOWN_DIGITS:
         return Cell("", text, CellKind.NUMBER)
     return Cell("", text)
 

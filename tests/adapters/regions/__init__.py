@@ -1,0 +1,1 @@
+"""The two sides, and the forms that they share."""

@@ -1,0 +1,1 @@
+"""Workbooks, CSV and JSON as rows of text."""
