@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import exchange
+from exchange.crypto.certificates import Role
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import AccessDenied
 from exchange.rpc.errors import CODES, MAX_STATUS_BYTES, RETRY_AFTER, wire_error
+from exchange.rpc.roles import ROLES
 from exchange.storage.writer import OutcomeUnknownError, WriterBusyError
 from exchange.v1 import submission_service_pb2 as pb
 from tests.domain.records import make_uscc
-from tests.rpc.doors import AgencyDoor, CallFailed
+from tests.rpc.doors import AgencyDoor, CallFailed, Stubs, client_issued
 from tests.rpc.facts import credit_of, submit
 from tests.rpc.test_access import RPCS, SERVICES
 from tests.world import tables
@@ -125,13 +127,10 @@ def test_a_status_never_grows_beyond_what_trailers_carry(found: list[tuple[str, 
 def test_bytes_that_do_not_parse_are_the_callers_mistake_at_every_rpc(doors: dict[str, AgencyDoor]) -> None:
     """INVALID_ARGUMENT and MALFORMED_MESSAGE, where gRPC alone would say UNKNOWN."""
     door = doors["cq"]
-    from exchange.crypto.certificates import Role
-    from exchange.rpc.roles import ROLES
-
     door.agency("garbage")
-    from tests.rpc.doors import client_issued
-
-    stubs = {role: door.stubs(client_issued("cq", role, "garbage")) for role in Role if role is not Role.NODE}
+    stubs: dict[Role, Stubs] = {}
+    for each in Role:
+        stubs[each] = door.stubs(client_issued("cq", each, "garbage"))
     for service, rpc in RPCS:
         method = SERVICES[service].methods_by_name[rpc]
         if method.server_streaming:

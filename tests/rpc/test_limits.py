@@ -14,7 +14,7 @@ from exchange.crypto.certificates import Role
 from exchange.flows.access import Caller
 from exchange.rpc.client import failure_of
 from exchange.rpc.limits import CallLimits, InFlight, TooManyCalls, TooManyWatchers
-from exchange.v1 import record_service_pb2
+from exchange.v1 import operation_service_pb2, record_service_pb2
 from exchange.v1 import submission_service_pb2 as pb
 from exchange.v1.operation_service_pb2 import NodeState
 from tests.domain.records import make_uscc
@@ -118,8 +118,6 @@ def test_calls_in_flight_are_counted_by_caller() -> None:
 
 def test_agencies_wait_while_the_node_recovers_and_officers_do_not(tight: AgencyDoor) -> None:
     """RECOVERING and AWAITING_ACKNOWLEDGEMENT for agencies, with a delay; operators see the state."""
-    from exchange.v1 import operation_service_pb2
-
     stubs, operator = tight.agency("waits"), tight.officer(Role.OPERATOR)
     for state, reason in (
         (NodeState.NODE_STATE_FETCHING, "RECOVERING"),
