@@ -32,6 +32,9 @@ MAX_VALUE_CHARACTERS: Final = 2_000
 BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Commands: powers of two up to the writer's bound."""
 
+_CHATTY: Final = ("alembic", "sqlalchemy", "grpc", "asyncio")
+"""Libraries that tell each step at level info, which says nothing to an operator."""
+
 _SECRET_NAMES: Final = re.compile(
     r"(?:^|_)(?:pw|passwd|password|secret|token|seed|salt|private|private_key|authorization)(?:$|_)", re.IGNORECASE
 )
@@ -78,6 +81,8 @@ def configure_logging(*, form: str, level: str, stream: TextIO | None = None) ->
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -17,7 +17,7 @@ from exchange.settings import NodeSettings, load
 from exchange.v1.kind_pb2 import Kind, Lane
 
 if TYPE_CHECKING:
-    from exchange.rpc.client import Client  # noqa: PLC0415  (offline commands start without gRPC)
+    from exchange.rpc.client import Client
 
 NODE_VARIABLE: Final = "EXCHANGE_NODE"
 """Environment variable that names the node file."""

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from exchange.cli.texts import reason_text, t
+from exchange.cli.texts import detail_of, reason_text, t
 from exchange.domain.problems import ExchangeError, Problem
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 WIDTH_WHEN_PIPED: Final = 160
 """Columns of a table that does not go to a terminal: wide enough that no cell of ours is folded."""
+
+
+WHOLE: Final = frozenset({"record_id", "quarantine_id"})
+"""Columns that are never folded: people copy them."""
 
 
 class Exit(IntEnum):
@@ -60,10 +64,16 @@ class Output:
         """Print a JSON value."""
         sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
-    def line(self, value: object) -> None:
-        """Print a JSON value on one line; for streams."""
+    def line(self, value: object, *, now: bool = False) -> None:
+        """Print a JSON value on one line.
+
+        Args:
+            value: The value.
+            now: Let whoever reads a pipe see it at once; for streams that wait.
+        """
         sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        if now:
+            sys.stdout.flush()
 
     def say(self, text: str, *, style: str = "") -> None:
         """Print one line for people; nothing with ``--json``."""
@@ -83,7 +93,7 @@ class Output:
 
         table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in headings:
-            table.add_column(t(f"heading.{heading}"), overflow="fold")
+            table.add_column(t(f"heading.{heading}"), overflow="fold", no_wrap=heading in WHOLE)
         for row in rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
         console().print(table)
@@ -153,7 +163,8 @@ def finish(status: Exit) -> NoReturn:
 
 def report_failure(error: ExchangeError, *, as_json: bool) -> Exit:
     """Print why a command failed, and give its exit status."""
-    problems: tuple[Problem, ...] = getattr(error, "problems", ())
+    named: tuple[Problem, ...] = getattr(error, "problems", ())
+    problems = tuple(Problem(p.reason, p.place, detail_of(p.reason, p.detail)) for p in named)
     away = bool(getattr(error, "away", False)) or isinstance(error, Undecidable)
     retry_after = getattr(error, "retry_after", None)
     if as_json:
@@ -175,7 +186,7 @@ def report_failure(error: ExchangeError, *, as_json: bool) -> Exit:
 def _tell(error: ExchangeError, problems: Sequence[Problem], retry_after: float | None) -> None:
 
     stream = Console(stderr=True, highlight=False, markup=False)
-    shown = problems or [Problem(error.reason, "", str(error))]
+    shown = problems or [Problem(error.reason, "", detail_of(error.reason, str(error)))]
     for problem in shown:
         text = reason_text(problem.reason)
         head = " ".join(filter(None, (problem.reason, clean(problem.place))))

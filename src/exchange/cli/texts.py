@@ -74,6 +74,23 @@ def reason_text(code: str) -> ReasonText:
     return reasons().text(code, language())
 
 
+def detail_of(code: str, said: str) -> str:
+    """What a node's sentence about a reason adds to the table's own texts.
+
+    A node writes message, detail in brackets and remedy, in its own language; here only the detail is news.
+
+    Args:
+        code: Reason code.
+        said: The node's sentence.
+    """
+    for lang in (CHINESE, ENGLISH):
+        text = reasons().text(code, lang)
+        if said.startswith(text.message):
+            rest = said.removeprefix(text.message).strip().removesuffix(text.remedy).strip()
+            return rest[1:-1] if rest.startswith("(") and rest.endswith(")") else rest
+    return said
+
+
 @cache
 def reasons() -> Reasons:
     """The table of reasons."""

@@ -23,6 +23,9 @@ app = typer.Typer(help=t("help.quarantine"), no_args_is_help=True)
 IdsArgument = Annotated[list[str], typer.Argument(help=t("option.quarantine_ids"))]
 _HEADINGS = ("quarantine_id", "agency", "file", "row", "place", "reasons", "since", "state", "content")
 
+LISTED_CONTENT = 40
+"""Characters of a row's content in a list; ``show`` has it whole."""
+
 
 @app.command("list", help=t("help.quarantine_list"))
 def list_rows(
@@ -60,7 +63,7 @@ def show_row(
     if out.as_json:
         out.value(as_dict(found))
         return
-    out.facts(list(zip(_HEADINGS, _cells(found), strict=True)))
+    out.facts(list(zip(_HEADINGS, _cells(found, whole=True), strict=True)))
     out.problems([words.problem_of(problem) for problem in found.problems])
 
 
@@ -92,7 +95,7 @@ def discard(
     out.say(t("message.discarded", count=answer.discarded))
 
 
-def _cells(row: QuarantinedRow) -> tuple[object, ...]:
+def _cells(row: QuarantinedRow, *, whole: bool = False) -> tuple[object, ...]:
     return (
         row.quarantine_id,
         row.agency,
@@ -102,5 +105,5 @@ def _cells(row: QuarantinedRow) -> tuple[object, ...]:
         words.reason_words(row.problems),
         moment(row.since),
         word("quarantine_state", row.state),
-        row.content,
+        row.content if whole or len(row.content) <= LISTED_CONTENT else row.content[:LISTED_CONTENT] + "…",
     )

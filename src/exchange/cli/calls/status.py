@@ -46,11 +46,12 @@ def _show(out: Output, answer: GetStatusResponse) -> None:
         )
     )
     out.table(LANE_HEADINGS, [lane_cells(lane) for lane in answer.lanes], title=t("title.lanes"))
-    out.table(
-        ("peer", "last_hello", "clock_ahead"),
-        [(p.peer, moment(p.last_hello), f"{p.clock_ahead_seconds:+.1f} s") for p in answer.peers],
-        title=t("title.peers"),
-    )
+    if answer.peers:
+        out.table(
+            ("peer", "last_hello", "clock_ahead"),
+            [(p.peer, moment(p.last_hello), f"{p.clock_ahead_seconds:+.1f} s") for p in answer.peers],
+            title=t("title.peers"),
+        )
     out.table(
         ("peer", "lane", "complete_until", "mirrored", "applied", "stale"),
         [

@@ -81,7 +81,7 @@ def _show(out: Output, message: Any) -> bool:
     event = message.WhichOneof("event")
     if out.as_json:
         if event != "heartbeat":
-            out.line(as_dict(message))
+            out.line(as_dict(message), now=True)
     elif event == "submission":
         _lines(out, submission_rows, message.submission)
     elif event == "record":

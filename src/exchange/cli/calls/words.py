@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from exchange.cli.texts import language, reason_text, word
+from exchange.cli.texts import detail_of, language, reason_text, word
 from exchange.domain import kinds
 from exchange.domain.problems import Problem
 from exchange.v1.kind_pb2 import Condition, Kind, Lane, Outcome
@@ -76,14 +76,14 @@ def condition_words(conditions: Iterable[Condition.ValueType]) -> str:
 
 def problem_of(problem: WireProblem) -> Problem:
     """A problem as it came over the wire."""
-    return Problem(problem.reason, problem.place, problem.message)
+    return Problem(problem.reason, problem.place, detail_of(problem.reason, problem.message))
 
 
 def reason_words(problems: Iterable[WireProblem]) -> str:
     """Reasons with their texts, one a line. The table of this program wins over the sender's text."""
     lines = []
-    for problem in problems:
-        own = reason_text(problem.reason).message
-        text = own if own != problem.reason else problem.message
-        lines.append(" ".join(filter(None, (problem.reason, problem.place, text))))
+    for problem in map(problem_of, problems):
+        text = reason_text(problem.reason).message
+        known = text if text != problem.reason else ""
+        lines.append(" ".join(filter(None, (problem.reason, problem.place, known, problem.detail))))
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from exchange.domain import kinds
 from exchange.tlog import note as note_format
 from exchange.tlog import proof
 from exchange.tlog.errors import LogFormatError
+from exchange.tlog.origin import LogName, mirror_name, witness_name
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
 
 MOST_AHEAD: Final = timedelta(minutes=5)
@@ -54,14 +55,15 @@ def check_receipt(data: bytes, trusted: Trusted) -> Iterator[Claim]:
     1. The bytes are a tlog-proof in its one spelling, and carry their entry.
     2. The path leads from the entry to the checkpoint's root.
     3. The log's key signed the checkpoint.
-    4. A cosigner signed it: the entry is on its disk.
-    5. What the entry says was logged not later than the cosigner saw it.
+    4. The log's addressee cosigned it: the entry is on its disk. Any other cosigner proves nothing.
+    5. Statement and log name the same parties, and it was logged not later than the cosigner saw it.
     6. The region's signing key signed the statement, where roots and certificate are known.
     """
     # 1
     try:
         receipt = proof.parse(data)
         checkpoint = receipt.checkpoint()
+        log = LogName.parse(checkpoint.origin)
     except LogFormatError as error:
         yield Claim(name="FORM", verdict=Verdict.WRONG, detail=str(error))
         return
@@ -78,13 +80,15 @@ def check_receipt(data: bytes, trusted: Trusted) -> Iterator[Claim]:
     yield Claim(name="LOG_SIGNATURE", verdict=_holds(signed, known=bool(log_keys)), detail=checkpoint.origin)
     # 4
     note = receipt.checkpoint_note
-    times = {key.name: time for key in trusted.cosigners if (time := verify_cosignature(note, key)) is not None}
+    rightful = [key for key in trusted.cosigners if _may_cosign(key.name, log)]
+    times = {key.name: time for key in rightful if (time := verify_cosignature(note, key)) is not None}
     named = {line.name for line in note_format.parse(note).signatures}
-    known = any(key.name in named for key in trusted.cosigners)
+    # Without a line by its key the addressee did not sign; without its key nobody can say.
+    known = bool(rightful) or not any(_may_cosign(name, log) for name in named)
     shown = ", ".join(f"{name} {_instant(time)}" for name, time in sorted(times.items()))
     yield Claim(name="COSIGNATURE", verdict=_holds(bool(times), known=known), detail=shown)
     # 5, 6
-    yield from _entry(receipt.extra, trusted, min(times.values(), default=None))
+    yield from _entry(receipt.extra, trusted, min(times.values(), default=None), log=log)
 
 
 def check_envelope(data: bytes, trusted: Trusted) -> Iterator[Claim]:
@@ -99,7 +103,7 @@ def check_envelope(data: bytes, trusted: Trusted) -> Iterator[Claim]:
     """
     # 1
     exported = read_envelope(data)
-    yield Claim(name="FORM", verdict=Verdict.HOLDS, detail=f"{exported.log} #{exported.index}")
+    yield Claim(name="FORM", verdict=Verdict.HOLDS, detail=f"{len(exported.entry)} bytes")
     # 2
     yield _body(exported)
     # 3
@@ -122,6 +126,7 @@ def _entry(
     trusted: Trusted,
     cosigned: int | None,
     *,
+    log: LogName | None = None,
     certificates: tuple[bytes, ...] = (),
     required: bool = False,
 ) -> Iterator[Claim]:
@@ -136,6 +141,9 @@ def _entry(
     kind = kinds.spec(statement.kind).name if statement.kind in kinds.KINDS else str(int(statement.kind))
     what = f"{statement.origin} → {', '.join(statement.addressees)}: {kind} {statement.record_id}/{statement.revision}"
     yield Claim(name="STATEMENT", verdict=Verdict.HOLDS, detail=what)
+    if log is not None:
+        same = statement.origin.partition(".")[0] == log.node and (log.peer is None or log.peer in statement.addressees)
+        yield Claim(name="PARTIES", verdict=_holds(same), detail=str(log))
     if cosigned is not None:
         behind = logged_at <= datetime.fromtimestamp(cosigned, UTC) + MOST_AHEAD
         yield Claim(name="TIMES", verdict=_holds(behind), detail=f"{logged_at.isoformat()}")
@@ -166,6 +174,13 @@ def _entry(
         return
     detail = verdict.detail or ", ".join(keyid[:16] for keyid in verdict.keyids)
     yield Claim(name="STATEMENT_SIGNATURE", verdict=_holds(holds), detail=detail)
+
+
+def _may_cosign(name: str, log: LogName) -> bool:
+    """Whether a cosignature by that key says something: the addressee's mirror, or another node's witness."""
+    if log.peer is not None:
+        return name == mirror_name(log.peer, log.domain)
+    return name.endswith(f".{log.domain}/witness") and name != witness_name(log.node, log.domain)
 
 
 def _holds(true: bool, *, known: bool = True) -> Verdict:  # noqa: FBT001  (a verdict in the making)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exchange.cli.calls.words import problem_of
 from exchange.cli.sending.plan import Item, Wishes, batches, document_calls, is_records, record_items
 from exchange.cli.sending.tally import FileResult, RowResult, result_name
+from exchange.cli.texts import detail_of
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.rpc.failure import CallFailed
 from exchange.v1.submission_service_pb2 import (
@@ -58,7 +59,8 @@ class Sender:
         except CallFailed as failure:
             result.away = failure.away
             if not failure.away:
-                result.refused = failure.problems or (Problem(failure.reason, path.name, failure.message),)
+                told = failure.problems or (Problem(failure.reason, path.name, failure.message),)
+                result.refused = tuple(Problem(p.reason, p.place, detail_of(p.reason, p.detail)) for p in told)
         except Refused as refused:
             result.refused = refused.problems
         except ExchangeError as error:
