@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from exchange.storage.migrate import migrate
 from tests.rigs.postgres import PostgresMissingError, PostgresServer
+from tests.world import NODES, World
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +36,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield url
 
 
+def _prepare(url: str) -> None:
+    migrate(url)
+
+
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite database with the newest tables, made once; tests copy it."""
@@ -50,5 +56,29 @@ def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield f"sqlite:///{tmp_path}/exchange.db"
         return
     server: PostgresServer = request.getfixturevalue("postgres")
-    with server.database(server.template("migrated", lambda url: migrate(url) and None)) as url:
+    with server.database(server.template("migrated", _prepare)) as url:
         yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """Two nodes that were never started, once on each kind of database."""
+    with contextlib.ExitStack() as stack:
+        if request.param == "sqlite":
+            urls = {name: f"sqlite:///{tmp_path}/{name}.db" for name in NODES}
+            for name in NODES:
+                shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / f"{name}.db")
+        else:
+            server: PostgresServer = request.getfixturevalue("postgres")
+            made = server.template("migrated", _prepare)
+            urls = {name: stack.enter_context(server.database(made)) for name in NODES}
+        yield stack.enter_context(contextlib.closing(World(urls)))
+
+
+@pytest.fixture
+def local_world(tmp_path: Path, migrated_file: Path) -> Iterator[World]:
+    """Two nodes that were never started, on SQLite: for what depends on files, or not on the database."""
+    for name in NODES:
+        shutil.copy(migrated_file, tmp_path / f"{name}.db")
+    with contextlib.closing(World({name: f"sqlite:///{tmp_path}/{name}.db" for name in NODES})) as made:
+        yield made

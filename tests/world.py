@@ -56,6 +56,7 @@ FEDERATION = "exchange.example"
 AUTHORITIES = {"cq": "11500000MB1614741U", "sc": make_uscc(900, prefix="11510000")}
 AREAS = {"cq": ("50",), "sc": ("51",)}
 RULES = "recognition.toml"
+NODES = ("cq", "sc")
 
 _T = TypeVar("_T")
 
@@ -309,8 +310,10 @@ class World:
     def close(self) -> None:
         """Stop everything."""
         self.stop()
+        self.run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
+        self._loop.close()
 
     def submit(self, name: str, record: Record, key: str, agency: str = "agency", **options: Any) -> SubmittedRecord:
         """Submit one typed record."""
@@ -349,9 +352,7 @@ class World:
         """Whether everything is delivered, applied and answered, on both sides."""
         for runtime in self.nodes.values():
             with runtime.database.read() as connection:
-                positions = dict(
-                    connection.execute(schema.cursors.select()).tuples().all()  # type: ignore[arg-type]
-                )
+                positions = {row.log_id: row.next for row in connection.execute(schema.cursors.select())}
                 for log in log_store.heads(connection):
                     if log.use == "journal":
                         continue

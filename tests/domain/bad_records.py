@@ -541,7 +541,13 @@ _ITEM = "recognition.items.0"
 BAD_NODE_RECORDS: tuple[BadRecord, ...] = (
     _bad("recognition", "recognition.answered_log", "cq", "LOG_ORIGIN_FORMAT"),
     _bad("recognition", "recognition.end", -1, "RANGE_INVALID"),
-    _bad("recognition", "recognition.default_outcome", 0, "ENUM_UNSPECIFIED"),
+    BadRecord(
+        "a range without default and items",
+        "recognition",
+        _all(_set("recognition.default_outcome", 0), _clear("recognition.items")),
+        "ENUM_UNSPECIFIED",
+        "recognition.default_outcome",
+    ),
     BadRecord(
         "a negative default without reasons",
         "recognition",

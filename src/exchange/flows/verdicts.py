@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from google.protobuf.message import DecodeError
 from exchange.flows.context import Peer
 from exchange.flows.instants import instant, micros
 from exchange.v1.statement_pb2 import Envelope
+
+_KEY_ID = re.compile(r"[0-9a-f]{64}")
 
 KEPT = 65_536
 """Verdicts kept between mirroring and applying: a few full batches of every lane; about 50 MB at most."""
@@ -60,7 +63,7 @@ def _hinted_key(envelope: bytes) -> str:
         signatures = Envelope.FromString(envelope).signatures
     except DecodeError:
         return ""
-    return signatures[0].keyid[:128] if signatures else ""
+    return signatures[0].keyid if signatures and _KEY_ID.fullmatch(signatures[0].keyid) else ""
 
 
 def verify_ahead(peer: Peer, envelopes: Sequence[tuple[bytes, int]]) -> None:

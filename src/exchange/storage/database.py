@@ -9,7 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
+
+DATABASE_ERRORS = (SQLAlchemyError,)
+"""What the database raises when it fails, for callers that must tell it from a mistake in the data."""
 
 READERS = 16
 """Connections for readers: enough for every reading thread of the process; each is held for one short query."""

@@ -26,13 +26,20 @@ LEAF_SIZE = 36
 NO_ENTRY = 0xFFFFFFFF
 """Place of a change that no single entry made."""
 
+RECORD_BLOCKS = "record-blocks"
+"""All blocks that one revision of a record made, which are only ever dropped: whoever replays behind an Erasure makes
+the same change, and never had the blocks.
+"""
+
 TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     "records": (schema.records, ("origin", "record_id", "revision")),
     "decisions": (schema.decisions, ("seq",)),
     "blocks": (schema.blocks, ("seq",)),
+    RECORD_BLOCKS: (schema.blocks, ("origin", "record_id", "revision")),
     "keys": (schema.keys, ("origin", "key_id")),
     "agencies": (schema.agencies, ("name",)),
     "waits": (schema.waits, ("log_id", "idx")),
+    "copies": (schema.copies, ("log_id", "idx")),
     "parked": (schema.parked, ("log_id", "idx")),
 }
 """Registers by name, with the columns that name a row."""
@@ -60,7 +67,10 @@ class Change:
 
     def leaf(self, origins: Mapping[int, str]) -> bytes:
         """The digest leaf; log ids are written as origins, so that two databases agree."""
-        key = _encode(self.key)
+        columns = TABLES[self.table][1]
+        key = _encode(
+            [origins[part] if name in _LOG_COLUMNS else part for name, part in zip(columns, self.key, strict=True)]
+        )
         salt = hmac_sha256(self.salt, self.table.encode() + key)
         if self.row is None:
             return sha256(salt + b"-").digest()
@@ -110,6 +120,8 @@ def write(tx: Transaction, changes: Sequence[Change]) -> None:
     fresh: set[tuple[str, tuple[Any, ...]]] = set()
     for change in changes:
         name = (change.table, change.key)
+        if change.table == RECORD_BLOCKS:
+            _forget_blocks(last, change.key)
         if change.fresh:
             fresh.add(name)
         last[name] = change
@@ -131,6 +143,19 @@ def write(tx: Transaction, changes: Sequence[Change]) -> None:
         tx.insert(TABLES[table_name][0], rows)
 
 
+def _forget_blocks(last: dict[tuple[str, tuple[Any, ...]], Change], dropped: tuple[Any, ...]) -> None:
+    """Blocks that the same step made and dropped are never written."""
+    made = [
+        name
+        for name, change in last.items()
+        if name[0] == "blocks"
+        and change.row is not None
+        and tuple(change.row[column] for column in TABLES[RECORD_BLOCKS][1]) == dropped
+    ]
+    for name in made:
+        del last[name]
+
+
 def clear(tx: Transaction) -> None:
     """Throw every projection away."""
     for table in schema.PROJECTIONS:
@@ -141,11 +166,10 @@ def clear(tx: Transaction) -> None:
 
 
 def records_of(connection: Connection, pairs: Iterable[tuple[str, bytes]]) -> dict[tuple[str, bytes], list[Any]]:
-    """Register rows of records, all revisions in order, by (origin, record id)."""
+    """Register rows of records, all revisions in order, by (origin, record id); those of other origins too."""
     table = schema.records
-    wanted = set(pairs)
     found: dict[tuple[str, bytes], list[Any]] = defaultdict(list)
-    ids = sorted({record_id for _, record_id in wanted})
+    ids = sorted({record_id for _, record_id in pairs})
     for start in range(0, len(ids), CHUNK):
         query = (
             select(table)
@@ -153,8 +177,23 @@ def records_of(connection: Connection, pairs: Iterable[tuple[str, bytes]]) -> di
             .order_by(table.c.record_id, table.c.revision)
         )
         for row in connection.execute(query):
-            if (row.origin, row.record_id) in wanted:
-                found[row.origin, row.record_id].append(dict(row._mapping))
+            found[row.origin, row.record_id].append(dict(row._mapping))
+    return found
+
+
+def copies_of(connection: Connection, origin: str, record_ids: Iterable[bytes]) -> dict[bytes, list[Any]]:
+    """Entries of records that no register row points at, in log order, by record id."""
+    table = schema.copies
+    found: dict[bytes, list[Any]] = defaultdict(list)
+    ids = sorted(set(record_ids))
+    for start in range(0, len(ids), CHUNK):
+        query = (
+            select(table)
+            .where(table.c.record_id.in_(ids[start : start + CHUNK]), table.c.origin == origin)
+            .order_by(table.c.log_id, table.c.idx)
+        )
+        for row in connection.execute(query):
+            found[row.record_id].append(row)
     return found
 
 
@@ -172,23 +211,31 @@ def holders_of(connection: Connection, natural_keys: Iterable[str]) -> dict[tupl
     return found
 
 
-def blocks_of(connection: Connection, record_id: bytes, origin: str) -> list[int]:
-    """Numbers of the reading blocks that a record made."""
-    table = schema.blocks
-    query = select(table.c.seq).where(table.c.record_id == record_id, table.c.origin == origin)
-    return list(connection.execute(query.order_by(table.c.seq)).scalars())
-
-
-def waits_for(connection: Connection, tokens: Sequence[str], limit: int) -> list[Any]:
-    """Deferred entries that wait for one of these, in log order."""
+def waits_for(connection: Connection, log_id: int, token: str, limit: int) -> list[Any]:
+    """Deferred entries of a log that wait for something, in log order."""
     table = schema.waits
-    query = select(table).where(table.c.token.in_(list(tokens))).order_by(table.c.log_id, table.c.idx).limit(limit)
+    query = select(table).where(table.c.log_id == log_id, table.c.token == token).order_by(table.c.idx).limit(limit)
     return list(connection.execute(query))
 
 
-def wait_tokens(connection: Connection) -> list[str]:
-    """Everything that some deferred entry waits for."""
-    return list(connection.execute(select(schema.waits.c.token).distinct().order_by(schema.waits.c.token)).scalars())
+def arrived_bodies(connection: Connection, log_id: int, limit: int) -> list[Any]:
+    """Entries of a log that wait for a body which is there by now, in log order."""
+    table, entry = schema.waits, schema.entries.c
+    query = (
+        select(table)
+        .join(schema.entries, and_(entry.log_id == table.c.log_id, entry.idx == table.c.idx))
+        .where(table.c.log_id == log_id, table.c.token == "BODY", entry.body.is_not(None))
+        .order_by(table.c.idx)
+        .limit(limit)
+    )
+    return list(connection.execute(query))
+
+
+def wait_tokens(connection: Connection) -> list[tuple[int, str]]:
+    """What deferred entries wait for, by log."""
+    table = schema.waits
+    query = select(table.c.log_id, table.c.token).distinct().order_by(table.c.log_id, table.c.token)
+    return [(row.log_id, row.token) for row in connection.execute(query)]
 
 
 def waits_at(connection: Connection, log_id: int, indices: Sequence[int]) -> dict[int, Any]:

@@ -348,6 +348,18 @@ waits = Table(
     Index("reg_waits_token", "token"),
 )
 
+# Entries of a record that no register row points at: what an Erasure has to destroy beside the row's own entry.
+copies = Table(
+    "reg_copies",
+    metadata,
+    Column("log_id", Integer, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    Column("origin", Text, nullable=False),
+    Column("record_id", LargeBinary, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Index("reg_copies_record", "record_id"),
+)
+
 parked = Table(
     "reg_parked",
     metadata,
@@ -356,5 +368,5 @@ parked = Table(
     Column("trace", Text, nullable=False),
 )
 
-PROJECTIONS = (cursors, records, decisions, blocks, stations, keys, agencies, waits, parked)
+PROJECTIONS = (cursors, records, decisions, blocks, stations, keys, agencies, waits, copies, parked)
 LANE_NONE = 0

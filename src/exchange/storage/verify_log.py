@@ -206,7 +206,8 @@ class LogCheck:
             rows = registers.records_of(connection, names)
         erased = {
             (record_id, row["revision"])
-            for (_, record_id), revisions in rows.items()
+            for (origin, record_id), revisions in rows.items()
+            if (origin, record_id) in names
             for row in revisions
             if row["tombstone"] == "ERASED"
         }

@@ -33,7 +33,8 @@ def check_recognition(found: Findings, body: Recognition) -> None:
     if not 0 <= body.first <= body.end <= _MANY_INDICES:
         found.add("RANGE_INVALID", _P + "end")
     items = body.items
-    if body.end > body.first:
+    if body.end > body.first and (body.default_outcome or not items):
+        # A range may hold nothing that the default would speak of: all of it items, or kinds that nothing answers.
         _check_outcome(
             found,
             body.default_outcome,
@@ -42,7 +43,7 @@ def check_recognition(found: Findings, body: Recognition) -> None:
             waits=True,
             prefix=_P + "default_",
         )
-    elif not items:
+    elif body.end == body.first and not items:
         found.add("FIELD_MISSING", _P + "items")
     _check_rules(found, body.default_rules, _P + "default_rules")
     if len(items) > DECISION_ITEMS:
@@ -60,9 +61,10 @@ def check_recognition(found: Findings, body: Recognition) -> None:
 def _check_item(found: Findings, item: DecisionItem, place: str) -> None:
     if not 0 <= item.index <= _MANY_INDICES:
         found.add("RANGE_INVALID", f"{place}.index")
-    if not is_record_id(item.record_id):
+    # An entry that can not be read names no record.
+    if not is_record_id(item.record_id) and "ENTRY_UNREADABLE" not in item.reasons:
         found.add("RECORD_ID_FORMAT", f"{place}.record_id")
-    if item.revision < 1 or item.decision_revision < 1:
+    if (item.revision < 1 and item.record_id) or item.decision_revision < 1:
         found.add("REVISION_INVALID", f"{place}.revision")
     _check_outcome(found, item.outcome, item.reasons, item.conditions, waits=bool(item.waits_for), prefix=f"{place}.")
     if len(item.waits_for) > CODES or len(item.facts) > FACTS:

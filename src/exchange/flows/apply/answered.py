@@ -12,6 +12,7 @@ from exchange.flows.ids import new_id
 from exchange.storage.transaction import LogHead
 from exchange.v1.answer_pb2 import Answer, AnswerVerb
 from exchange.v1.common_pb2 import RecordRef
+from exchange.v1.recognition_pb2 import Recognition
 from exchange.v1.record_pb2 import Record, RecordHeader, ShareClass
 
 NODE_PURPOSE = "互认执行"
@@ -54,8 +55,26 @@ def key_accepted(node: Node, entry: ReadEntry, origin: str, at: datetime) -> Rec
     return record
 
 
-def take_recognition(overlay: RegisterOverlay, entry: ReadEntry, source: LogHead) -> str:
+def _is_about(message: Recognition, log: LogHead, source: LogHead) -> bool:
+    """Whether a decision is about entries that a log of ours towards that peer has."""
+    return (
+        log.use == "outbound"
+        and log.peer == source.peer
+        and 0 <= message.first <= message.end <= log.size
+        and all(0 <= item.index < log.size for item in message.items)
+    )
+
+
+def take_recognition(
+    overlay: RegisterOverlay, entry: ReadEntry, source: LogHead, taken: bool | None  # noqa: FBT001 - a fact
+) -> str:
     """Keep what a peer decided of our records: one row for the range, one for each entry that differs.
+
+    Args:
+        overlay: The registers.
+        entry: The Recognition.
+        source: The log that it stands in.
+        taken: In a replay, whether it was taken then: our log has grown since. None when it is taken now.
 
     Returns:
         Reason code when the decision is not about our log, or about entries that it does not have.
@@ -63,9 +82,7 @@ def take_recognition(overlay: RegisterOverlay, entry: ReadEntry, source: LogHead
     assert entry.record is not None
     message = entry.record.recognition
     log = overlay.log(message.answered_log)
-    if log is None or log.use != "outbound" or log.peer != source.peer or not 0 <= message.first <= message.end:
-        return RECOGNITION_UNREADABLE
-    if message.end > log.size or any(not 0 <= item.index < log.size for item in message.items):
+    if log is None or taken is False or (taken is None and not _is_about(message, log, source)):
         return RECOGNITION_UNREADABLE
     default, items = rulings_in(message)
 

@@ -88,9 +88,11 @@ def _commit(tx: Transaction, payload: StepCommit) -> StepDone | Exception:
     events = [JournalEntry(step=step)]
     events += [
         JournalEntry(
-            evidence_kept=EvidenceKept(reason=reason, log=source.origin, position=position, evidence=evidence)
+            evidence_kept=EvidenceKept(
+                reason=note.reason, log=source.origin, position=note.position, evidence=note.evidence
+            )
         )
-        for reason, position, evidence in plan.notes
+        for note in plan.notes
     ]
     for event in events:
         event.at.FromDatetime(plan.at)
@@ -122,7 +124,7 @@ def set_cursor(tx: Transaction, log_id: int, position: int) -> None:
 
 def erase(tx: Transaction, plan: StepPlan, local_origin: str) -> None:
     """Destroy bodies, salts and every copy that the node made of them."""
-    addresses = [(row.log_id, row.index) for row in plan.erasures]
+    addresses = [(row.log_id, row.idx) for row in plan.erasures]
     for row in plan.erasures:
         if row.origin == local_origin:
             found = submissions.forget(tx, row.record_id, row.revision)

@@ -26,6 +26,19 @@ from exchange.v1.kind_pb2 import Kind, Outcome
 from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
 from exchange.v1.recognition_pb2 import DecisionCause
 
+PLACES = 256
+"""Entries of one step that row changes can be numbered for."""
+
+MAX_REVISION = (1 << 31) - 1
+"""Stands for every revision of a record."""
+
+CHANGES_PER_ENTRY = 1 << 16
+"""Numbers kept free for the row changes of one entry: a body of 1 MiB has fewer series."""
+
+NUMBERS_PER_STEP = PLACES * CHANGES_PER_ENTRY
+"""A row's number is made of step, place of the entry and count within it, never of how many rows came before: what an
+erased body no longer shows shifts no other number when the step is computed again."""
+
 ERASED = Ruling(outcome=Outcome.OUTCOME_NOT_RECOGNISED, reasons=("ERASED",))
 """The ruling of a record whose body was destroyed."""
 
@@ -38,7 +51,7 @@ class ErasedRow:
     record_id: bytes
     revision: int
     log_id: int
-    index: int
+    idx: int
 
 
 class RegisterOverlay:
@@ -49,7 +62,7 @@ class RegisterOverlay:
         state: Where the registers are read.
         entries: The step's entries.
         origin: Node whose log they stand in.
-        next_seq: Number of the next row change.
+        next_seq: First number of the step's row changes.
     """
 
     def __init__(
@@ -57,7 +70,9 @@ class RegisterOverlay:
     ) -> None:
         self._logs = logs
         self._state = state
-        self.seq = next_seq
+        self._base = next_seq
+        self._place = 0
+        self._taken = 0
         self.changes: list[Change] = []
         self.erasures: list[ErasedRow] = []
         wanted = {(origin, entry.record_id) for entry in entries if entry.record_id}
@@ -72,7 +87,34 @@ class RegisterOverlay:
             natural_keys.append(entry.natural_key)
         loaded = registers.records_of(state, wanted)
         self._rows: dict[tuple[str, bytes], list[dict[str, Any]]] = defaultdict(list, loaded)
+        self._stated_by: dict[bytes, set[str]] = defaultdict(set)
+        for stated_by, record_id in loaded:
+            self._stated_by[record_id].add(stated_by)
+        self._copies = {
+            record_id: [ErasedRow(origin, record_id, row.revision, row.log_id, row.idx) for row in rows]
+            for record_id, rows in registers.copies_of(state, origin, (each for _, each in wanted)).items()
+        }
         self._holders = registers.holders_of(state, natural_keys)
+
+    def begin(self, place: int) -> None:
+        """The changes from here on are those of the entry at a place of the step."""
+        self._place, self._taken = place, 0
+
+    def stated_elsewhere(self, origin: str, record_id: bytes) -> bool:
+        """Whether another origin has stated a record of this id."""
+        return not self._stated_by.get(record_id, set()) <= {origin}
+
+    def copies(self, record_id: bytes) -> Sequence[ErasedRow]:
+        """Entries of a record of the step's origin that no register row points at."""
+        return self._copies.get(record_id, ())
+
+    def waiting(self, log_id: int, index: int) -> int:
+        """Decision revision of a deferred entry; 0 when it does not wait."""
+        for change in reversed(self.changes):
+            if change.table == "waits" and change.key == (log_id, index):
+                return change.row["decision_revision"] if change.row is not None else 0
+        row = registers.waits_at(self._state, log_id, [index]).get(index)
+        return row.decision_revision if row is not None else 0
 
     def revisions(self, origin: str, record_id: bytes) -> Sequence[Mapping[str, Any]]:
         """Register rows of a record, in order of revision."""
@@ -90,6 +132,7 @@ class RegisterOverlay:
         """Put a register row of a record; its number says when it changed last."""
         row["seq"] = self._take_seq()
         rows = self._rows[row["origin"], row["record_id"]]
+        self._stated_by[row["record_id"]].add(row["origin"])
         known = next((at for at, old in enumerate(rows) if old["revision"] == row["revision"]), None)
         if known is None:
             rows.append(row)
@@ -114,22 +157,29 @@ class RegisterOverlay:
         seq = self._take_seq()
         self.changes.append(Change(table, (seq,), row | {"seq": seq}, salt, place, fresh=True))
 
+    def put_copy(self, entry: ReadEntry, origin: str, log_id: int) -> None:
+        """Remember an entry that no register row points at, for an Erasure that may come."""
+        assert entry.statement is not None
+        copy = ErasedRow(origin, entry.record_id, entry.statement.revision, log_id, entry.index)
+        self._copies.setdefault(entry.record_id, []).append(copy)
+        row = {
+            "log_id": log_id,
+            "idx": entry.index,
+            "origin": origin,
+            "record_id": entry.record_id,
+            "revision": entry.statement.revision,
+        }
+        self.put("copies", (log_id, entry.index), row, salt=b"", place=entry.place)
+
     def drop(self, table: str, key: tuple[Any, ...], *, place: int = NO_ENTRY) -> None:
         """Drop a row."""
         self.changes.append(Change(table, key, None, b"", place))
 
-    def blocks_of(self, origin: str, record_id: bytes) -> list[int]:
-        """Numbers of a record's reading blocks, those of this step included."""
-        fresh = [
-            change.row["seq"]
-            for change in self.changes
-            if change.table == "blocks" and change.row and change.row["record_id"] == record_id
-        ]
-        return [*registers.blocks_of(self._state, record_id, origin), *fresh]
-
     def _take_seq(self) -> int:
-        self.seq += 1
-        return self.seq - 1
+        if self._taken == CHANGES_PER_ENTRY:
+            raise OverflowError("more row changes than one entry has numbers")
+        self._taken += 1
+        return self._base + self._place * CHANGES_PER_ENTRY + self._taken - 1
 
 
 def bare_row(
@@ -247,15 +297,21 @@ def apply_erasure(
 ) -> list[Decided]:
     """Destroy what an Erasure names: tombstones for the rows, the blocks gone, bodies to be erased.
 
+    A revision is erased together with all before it: what it replaced would otherwise be shown again, and says most
+    of the same.
+
     Returns:
         The new decisions about mirrored records: NOT_RECOGNISED, ERASED.
     """
     assert entry.record is not None
     erasure = entry.record.erasure
     target = raw_id(erasure.record.record_id)
+    last = erasure.record.revision or MAX_REVISION
     decided = []
-    for old in list(overlay.revisions(origin, target)):
-        if erasure.record.revision not in (0, old["revision"]) or old["tombstone"] == "ERASED":
+    shown = any(row["newest"] for row in overlay.revisions(origin, target) if row["revision"] > last)
+    for old in reversed(list(overlay.revisions(origin, target))):
+        if old["revision"] > last or old["tombstone"] == "ERASED":
+            shown = shown or old["newest"]
             continue
         row = old | {
             "natural_key": "",
@@ -270,17 +326,20 @@ def apply_erasure(
             "outcome": ERASED.outcome if mirrored else Outcome.OUTCOME_UNSPECIFIED,
             "decision_revision": old["decision_revision"] + 1 if mirrored else 0,
             "decision": ERASED.as_json(""),
-            "newest": old is overlay.revisions(origin, target)[-1],
+            "newest": not shown,
             "tombstone": "ERASED",
             "tombstone_on": erasure.ordered_on,
         }
+        shown = True
         if old["natural_key"]:
             overlay.release(origin, old["natural_key"])
         overlay.put_record(row, salt=b"", place=NO_ENTRY)
         overlay.drop("waits", (old["log_id"], old["idx"]))
+        overlay.drop(registers.RECORD_BLOCKS, (origin, target, old["revision"]))
         if mirrored:
             decided.append(
                 Decided(
+                    log_id=old["log_id"],
                     index=old["idx"],
                     record_id=format_id(target),
                     record_revision=old["revision"],
@@ -290,8 +349,31 @@ def apply_erasure(
                 )
             )
         overlay.erasures.append(ErasedRow(origin, target, old["revision"], old["log_id"], old["idx"]))
-    for seq in overlay.blocks_of(origin, target):
-        overlay.drop("blocks", (seq,))
+    decided += _erase_copies(overlay, target, last, mirrored=mirrored)
+    return decided
+
+
+def _erase_copies(overlay: RegisterOverlay, target: bytes, last: int, *, mirrored: bool) -> list[Decided]:
+    """Bodies that no register row points at go too; one that still waits for its decision gets it."""
+    decided = []
+    for copy in overlay.copies(target):
+        if copy.revision > last:
+            continue
+        waiting = overlay.waiting(copy.log_id, copy.idx) if mirrored else 0
+        if waiting:
+            overlay.drop("waits", (copy.log_id, copy.idx))
+            decided.append(
+                Decided(
+                    log_id=copy.log_id,
+                    index=copy.idx,
+                    record_id=format_id(target),
+                    record_revision=copy.revision,
+                    decision_revision=waiting + 1,
+                    ruling=ERASED,
+                    cause=DecisionCause.DECISION_CAUSE_ERASED,
+                )
+            )
+        overlay.erasures.append(ErasedRow(copy.origin, target, copy.revision, copy.log_id, copy.idx))
     return decided
 
 

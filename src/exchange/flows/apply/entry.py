@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf.message import DecodeError
 
@@ -34,6 +34,11 @@ class ReadEntry:
     record: Record | None
     problem: str = ""
     natural_key: str = ""
+
+    def drop_body(self) -> None:
+        """Go on as if the body were not there: it had not arrived when the entry was ruled on."""
+        self.raw = replace(self.raw, salt=None, body=None)
+        self.record, self.natural_key, self.problem = None, "", ""
 
     @property
     def salt(self) -> bytes:

@@ -15,8 +15,9 @@ from exchange.domain.recognition import DecisionContext, RuleSet
 from exchange.domain.record_index import is_recognised_kind, may_travel_in, raw_id
 from exchange.domain.tables import Tables
 from exchange.domain.validate import validate
+from exchange.domain.validation.limits import CODES
 from exchange.flows.apply.entry import ReadEntry
-from exchange.flows.apply.ruling import UNANSWERED, PartRuling, Ruling
+from exchange.flows.apply.ruling import UNANSWERED, PartRuling, Ruling, read_decision
 from exchange.flows.verdicts import Verdict
 from exchange.v1.kind_pb2 import Outcome
 from exchange.v1.record_pb2 import RecordHeader
@@ -35,6 +36,14 @@ class Overlay(Protocol):
         """Register rows of a record, in order of revision."""
         ...
 
+    def copies(self, record_id: bytes) -> Sequence[object]:
+        """Entries of a record that no register row points at."""
+        ...
+
+    def stated_elsewhere(self, origin: str, record_id: bytes) -> bool:
+        """Whether another origin has stated a record of this id."""
+        ...
+
     def holder(self, origin: str, natural_key: str) -> bytes | None:
         """Record that states a natural key now."""
         ...
@@ -45,6 +54,7 @@ class Bench:
     """What the judge knows beside the entry.
 
     Attributes:
+        log_id: The log.
         origin: Node whose log it is.
         me: This node.
         lane: Lane of the log.
@@ -55,6 +65,7 @@ class Bench:
     """
 
     federation: str
+    log_id: int
     origin: str
     me: str
     lane: int
@@ -106,25 +117,32 @@ def _about_bytes(entry: ReadEntry, bench: Bench) -> Ruling | None:
     if verdict.revoked_at is not None and mirrored_at >= verdict.revoked_at:
         # Logged time is only claimed: before the revocation it is not proven, behind it the key was not valid.
         late = entry.logged_at >= verdict.revoked_at
-        return _refuse("UNTRUSTED_SIGNATURE") if late else _defer("UNPROVEN_TIME", f"KEY:{verdict.key_id}")
+        return _refuse("UNTRUSTED_SIGNATURE") if late else _defer("UNPROVEN_TIME", "TIME")
     if entry.logged_at > mirrored_at + CLOCK_TOLERANCE_MICROS:
         return _defer("UNPROVEN_TIME", "TIME")
     return None
 
 
 def _about_identity(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | None:
-    """7 (origin, record id, revision) is unique for ever, tombstones included."""
+    """7 the record id is the origin's own · (origin, record id, revision) is unique for ever, tombstones included."""
     assert entry.statement is not None
+    if overlay.stated_elsewhere(bench.origin, entry.record_id):
+        return _refuse("RECORD_ID_TAKEN")
     rows = overlay.revisions(bench.origin, entry.record_id)
     revision = entry.statement.revision
     for row in rows:
         if row["revision"] == revision:
-            if row["idx"] == entry.index and not row["tombstone"]:
+            if (row["log_id"], row["idx"]) == (bench.log_id, entry.index) and not row["tombstone"]:
                 return None  # the entry itself, decided again
             if row["commitment"] != entry.commitment:
                 return _refuse("CONFLICT")
-            earlier = row["outcome"] or Outcome.OUTCOME_FULL
-            return Ruling(outcome=earlier, reasons=("DUPLICATE",))
+            earlier = read_decision(row["decision"])
+            return Ruling(
+                outcome=row["outcome"] or Outcome.OUTCOME_FULL,
+                reasons=("DUPLICATE",),
+                conditions=earlier.conditions,
+                waits_for=earlier.waits_for,
+            )
     if rows and revision < rows[-1]["revision"]:
         return _refuse("STALE")
     return None
@@ -149,7 +167,7 @@ def _about_content(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling |
     assert statement is not None
     problems = validate(record, bench.tables, today=bench.today)
     if problems:
-        return _refuse(*dict.fromkeys(problem.reason for problem in problems))
+        return _refuse(*list(dict.fromkeys(problem.reason for problem in problems))[:CODES])
     if not is_recognised_kind(statement.kind):
         # What carries its own effect speaks for the node, or names the record that it touches.
         return _about_reach(entry, bench, overlay)
@@ -183,9 +201,9 @@ def _about_reach(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | N
         if reference.origin != bench.origin:
             return _refuse("NOT_YOURS")
         rows = overlay.revisions(bench.origin, raw_id(reference.record_id))
-        if not rows:
+        if not rows and not overlay.copies(raw_id(reference.record_id)):
             return _refuse("REFERENCE_UNKNOWN")
-        stated = rows[-1]["authority"]
+        stated = next((row["authority"] for row in reversed(rows) if row["authority"]), "")
         if stated and stated != record.header.authority.uscc:
             return _refuse("NOT_YOURS")
     return None

@@ -10,11 +10,12 @@ from sqlalchemy import Connection, select
 from exchange.crypto.keys import generate_salt
 from exchange.flows.apply.commit import SEQ_CURSOR, StepCommit, StepDone, commit_steps
 from exchange.flows.apply.answered import node_record
-from exchange.flows.apply.recorded import RecordedDecisions
-from exchange.flows.apply.ruling import recognition_of
+from exchange.flows.apply.recorded import RecordedDecisions, ruling_for
+from exchange.flows.apply.ruling import recognition_of, rulings_in
 from exchange.flows.apply.steps import (
     PARK_AFTER,
     STEP_ENTRIES,
+    Recorded,
     Redecide,
     StepPlan,
     plan,
@@ -23,7 +24,9 @@ from exchange.flows.apply.steps import (
 from exchange.flows.context import Node
 from exchange.flows.events import LOG_GREW, REGISTERS_CHANGED
 from exchange.flows.seal import MAX_BODY_BYTES, seal
+from exchange.domain.validation.limits import DECISION_ITEMS
 from exchange.storage import journal, log_store, registers, schema
+from exchange.storage.database import DATABASE_ERRORS
 from exchange.storage.log_store import StoredEntry
 from exchange.storage.transaction import LogHead, NewEntry
 from exchange.storage.writer import WorkClass, WriterBusyError
@@ -34,6 +37,12 @@ from exchange.v1.recognition_pb2 import DecisionCause
 
 IDLE_SECONDS = 1.0
 """How long the loop sleeps when nothing wakes it: only what a lost wake-up would cost."""
+
+DUPLICATE = "DUPLICATE"
+"""An answer that came again, after a restore or in a new epoch: journaled, but nobody has to look."""
+
+HEADER_BYTES = 4_096
+"""Bytes of a body that the header of a decision has for itself."""
 
 START_DIGEST = bytes(32)
 """Running digest before the first step of a node."""
@@ -70,9 +79,11 @@ class ApplyLoop:
         self._failures: dict[tuple[int, int], int] = {}
         self._parked: dict[int, dict[int, str]] = {}
         self._look_at_waits = True
+        self._futile: set[tuple[int, str]] = set()
         self._turn = 0
         self._digest = START_DIGEST
         self._next_seq = 1
+        self._outdated = False
         self.recorded: RecordedDecisions | None = None
         self.busy = threading.Lock()
         self.reload()
@@ -86,10 +97,11 @@ class ApplyLoop:
             while not self._node.stopping.is_set():
                 self._wake.clear()
                 try:
-                    progressed = self._allowed() and self.step_once()
+                    progressed = self.step_once()
                 except Exception as error:  # noqa: BLE001 - the loop outlives whatever a step raises
                     self._on_error(error)
                     progressed = False
+                    self._outdated = True
                 if not progressed:
                     self._wake.wait(IDLE_SECONDS)
         finally:
@@ -97,11 +109,13 @@ class ApplyLoop:
 
     def wake(self) -> None:
         """Look again, also at what waits."""
+        self._futile.clear()
         self._look_at_waits = True
         self._wake.set()
 
     def reload(self) -> None:
         """Take up where the journal stands."""
+        self._outdated = False
         with self._node.database.read() as connection:
             self._digest = last_digest(connection)
             positions = registers.next_indices(connection)
@@ -113,7 +127,13 @@ class ApplyLoop:
 
     def step_once(self) -> bool:
         """Carry out the next step; returns whether there was one."""
-        with self.busy, self._node.database.read() as connection:
+        with self.busy:
+            return self._allowed() and self._step_once()
+
+    def _step_once(self) -> bool:
+        if self._outdated:
+            self.reload()
+        with self._node.database.read() as connection:
             chosen = self._choose(connection)
             if chosen is None:
                 again = self._due_redecisions(connection)
@@ -121,11 +141,10 @@ class ApplyLoop:
                     return False
                 source, redecisions = again
                 step = self._plan(connection, source, 0, 0, redecisions)
-                existing: Sequence[tuple[str, int]] = ()
             else:
                 source, first, end = chosen
-                step, existing = self._plan_bounded(connection, source, first, end)
-            appended = self._seal(connection, step, recorded=bool(existing))
+                step = self._plan_bounded(connection, source, first, end)
+            appended, existing = self._seal(connection, step)
         commit = StepCommit(
             plan=step,
             append=appended,
@@ -141,6 +160,10 @@ class ApplyLoop:
         except WriterBusyError:
             self._node.stopping.wait(0.01)
             return True
+        except BaseException:
+            # Whether it was committed is not known, or something else moved the cursor: look where the journal stands.
+            self._outdated = True
+            raise
         self._digest, self._next_seq = done.digest, done.next_seq
         self._afterwards(source, step)
         return True
@@ -172,47 +195,51 @@ class ApplyLoop:
     def _due_redecisions(self, connection: Connection) -> tuple[LogHead, list[Redecide]] | None:
         if not self._look_at_waits:
             return None
-        for token in registers.wait_tokens(connection):
-            cause = self._cause(token)
-            if cause is None:
-                continue
-            rows = registers.waits_for(connection, [token], STEP_ENTRIES * 4)
-            rows = [row for row in rows if row.log_id == rows[0].log_id][:STEP_ENTRIES]
-            if token == "BODY":  # noqa: S105 - not a secret
-                found = log_store.entries_at(connection, rows[0].log_id, [row.idx for row in rows])
-                rows = [row for row in rows if found[row.idx].body is not None]
-            if rows:
-                source = log_store.head_by_id(connection, rows[0].log_id)
-                if source is not None:
-                    return source, [Redecide(row.idx, cause, row.decision_revision) for row in rows]
         self._look_at_waits = False
+        for log_id, token in registers.wait_tokens(connection):
+            source = log_store.head_by_id(connection, log_id)
+            cause = self._cause(token, source) if source is not None else None
+            if source is None or cause is None or (log_id, token) in self._futile:
+                continue
+            if cause == DecisionCause.DECISION_CAUSE_BODY_ARRIVED:
+                rows = registers.arrived_bodies(connection, log_id, STEP_ENTRIES)
+            else:
+                rows = registers.waits_for(connection, log_id, token, STEP_ENTRIES)
+            if rows:
+                self._look_at_waits = True
+                return source, self._together(source, [Redecide(row.idx, cause, row.decision_revision) for row in rows])
         return None
 
-    def _cause(self, token: str) -> int | None:
-        """Why entries that wait for a token can be decided now; None when they can not."""
+    def _together(self, source: LogHead, due: list[Redecide]) -> list[Redecide]:
+        """The first of them that one step can decide: those of one recorded decision, or those of none."""
+        if self.recorded is None:
+            return due
+        found = [self.recorded.redecision(source.origin, each.index, each.decision_revision + 1) for each in due]
+        return [each for each, decision in zip(due, found, strict=True) if decision is found[0]]
+
+    def _cause(self, token: str, source: LogHead) -> int | None:
+        """Why entries of a log that wait for a token can be decided now; None when they can not."""
         sort, _, what = token.partition(":")
         if sort == "BODY":
             return DecisionCause.DECISION_CAUSE_BODY_ARRIVED
-        if sort == "KEY" and any(
-            what in peer.signing.keyids for name in self._node.peers.names() if (peer := self._node.peers.get(name))
-        ):
+        peer = self._node.peers.get(source.peer)
+        if sort == "KEY" and peer is not None and what in peer.signing.keyids:
             return DecisionCause.DECISION_CAUSE_KEY_KNOWN
         return None
 
     # -- planning --------------------------------------------------------------------------------------------
 
-    def _plan_bounded(
-        self, connection: Connection, source: LogHead, first: int, end: int
-    ) -> tuple[StepPlan, Sequence[tuple[str, int]]]:
+    def _plan_bounded(self, connection: Connection, source: LogHead, first: int, end: int) -> StepPlan:
         """A plan over at most ``[first, end)``; aligned with decisions that were recorded before a restore."""
-        existing: Sequence[tuple[str, int]] = ()
         if self.recorded is not None and source.use == "mirror":
-            end, existing = self.recorded.align(source.origin, first, end)
+            end = self.recorded.align(source.origin, first, end)
         while True:
             try:
-                return self._plan(connection, source, first, end, ()), existing
+                return self._plan(connection, source, first, end, ())
+            except DATABASE_ERRORS:
+                raise  # says nothing about the entry
             except Exception as error:
-                if end - first > 1 and not existing:
+                if end - first > 1:
                     end = first + (end - first) // 2
                     continue
                 failures = self._failures.get((source.id, first), 0) + 1
@@ -220,12 +247,11 @@ class ApplyLoop:
                 if failures < PARK_AFTER:
                     raise
                 self._parked.setdefault(source.id, {})[first] = trace_of(error)
-                self._on_note("INTERNAL", f"{source.origin}#{first}")
 
     def _plan(
         self, connection: Connection, source: LogHead, first: int, end: int, redecisions: Sequence[Redecide]
     ) -> StepPlan:
-        recorded = self.recorded.ruling(source.origin) if self.recorded and source.use == "mirror" else None
+        recorded = self._recorded(source, redecisions)
         while True:
             step = plan(
                 self._node,
@@ -236,53 +262,92 @@ class ApplyLoop:
                 end,
                 self._node.clock(),
                 self._next_seq,
-                recorded=None if redecisions else recorded,
+                recorded=recorded,
                 redecisions=redecisions,
                 parked=self._parked.get(source.id),
             )
-            record = self._recognition(step)
-            if record is None or record.ByteSize() < MAX_BODY_BYTES - 4096 or step.end - step.first <= 1:
+            made = [each.recognition for each in self._recognitions(connection, step)]
+            fits = all(
+                message.ByteSize() < MAX_BODY_BYTES - HEADER_BYTES and len(message.items) <= DECISION_ITEMS
+                for message in made
+            )
+            if fits or step.end - step.first <= 1:
                 return step
             end = step.first + (step.end - step.first) // 2
 
-    def _recognition(self, step: StepPlan) -> Record | None:
-        message = recognition_of(
-            step.source.origin,
-            step.end if step.redecisions else step.first,
-            step.end,
-            step.decided,
-            self._node.rules.edition,
-            self._node.rules.digest,
-        )
-        if message is None:
+    def _recorded(self, source: LogHead, redecisions: Sequence[Redecide]) -> Recorded | None:
+        """Rulings that were recorded before a restore, for the entries of one step."""
+        if self.recorded is None or source.use != "mirror":
             return None
-        record = node_record(self._node, step.at)
-        message.decided_at.FromDatetime(step.at)
-        record.recognition.CopyFrom(message)
-        return record
+        if not redecisions:
+            return self.recorded.ruling(source.origin)
+        first = redecisions[0]
+        decision = self.recorded.redecision(source.origin, first.index, first.decision_revision + 1)
+        if decision is None:
+            return None
+        rulings = rulings_in(decision.message)
+        return lambda entry: ruling_for(entry, rulings)
 
-    def _seal(self, connection: Connection, step: StepPlan, *, recorded: bool) -> list[tuple[str, NewEntry]]:
-        """The step's decisions, sealed, each for our log towards the origin in the same lane."""
-        if step.source.use != "mirror" or recorded:
-            return []
-        recognition = self._recognition(step)
-        records = [*([recognition] if recognition else []), *step.answers]
+    def _recognitions(self, connection: Connection, step: StepPlan) -> list[Record]:
+        """The step's Recognition; one more for each older epoch of the log in which it erased something."""
+        records = []
+        for log_id in dict.fromkeys((step.source.id, *(each.log_id for each in step.decided))):
+            decided = [each for each in step.decided if each.log_id == log_id]
+            here = log_id == step.source.id
+            log = step.source if here else log_store.head_by_id(connection, log_id)
+            if log is None or not decided:
+                continue
+            message = recognition_of(
+                log.origin,
+                step.first if here and not step.redecisions else step.end,
+                step.end,
+                decided,
+                self._node.rules.edition,
+                self._node.rules.digest,
+            )
+            record = node_record(self._node, step.at)
+            message.decided_at.FromDatetime(step.at)
+            record.recognition.CopyFrom(message)
+            records.append(record)
+        return records
+
+    def _seal(
+        self, connection: Connection, step: StepPlan
+    ) -> tuple[list[tuple[str, NewEntry]], list[tuple[str, int]]]:
+        """The step's decisions and answers: those to append, sealed, each for our log towards the origin in the same
+        lane; and where those stand that were recorded before a restore.
+        """
+        if step.source.use != "mirror":
+            return [], []
+        records = [*self._recognitions(connection, step), *step.answers]
         if not records:
-            return []
+            return [], []
         target = log_store.current(connection, "outbound", step.source.peer, step.source.lane)
         if target is None:
-            return []
-        return [
-            (target.origin, seal(self._node, record, [step.source.peer], step.at, salt=generate_salt()).entry)
-            for record in records
-        ]
+            raise LookupError(f"no log towards {step.source.peer}")
+        append, existing = [], []
+        for record in records:
+            known = self.recorded.find(record) if self.recorded is not None else None
+            if known is not None:
+                existing.append(known)
+            else:
+                sealed = seal(self._node, record, [step.source.peer], step.at, salt=generate_salt())
+                append.append((target.origin, sealed.entry))
+        return append, existing
 
     def _afterwards(self, source: LogHead, step: StepPlan) -> None:
+        for change in step.changes:
+            if change.table == "waits" and change.row is not None:
+                if step.redecisions:
+                    self._futile.add((source.id, change.row["token"]))
+                elif self.recorded is not None:
+                    self._look_at_waits = True  # what is recorded may be decided already
         if any(change.table == "keys" for change in step.changes):
             self._on_keys(source.peer)
-            self._look_at_waits = True
-        for reason, position, _ in step.notes:
-            self._on_note(reason, f"{source.origin}#{position}")
+            self.wake()
+        for note in step.notes:
+            if note.reason != DUPLICATE:
+                self._on_note(note.reason, f"{source.origin}#{note.position}")
         for index in range(step.first, step.end):
             self._failures.pop((source.id, index), None)
         self._node.events.notify(REGISTERS_CHANGED)

@@ -11,66 +11,112 @@ from exchange.domain import kinds
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.ruling import UNANSWERED, Ruling, rulings_in
 from exchange.v1.recognition_pb2 import DecisionCause, Recognition
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedDecision:
-    """A Recognition of ours with where it stands, and the answers appended beside it."""
-
-    message: Recognition
-    log: str
-    index: int
-
-
-class RecordedDecisions:
-    """Recognitions of ours, by the log and the range that they answer."""
-
-    def __init__(self, decisions: Iterable[RecordedDecision]) -> None:
-        ranges: dict[str, dict[int, RecordedDecision]] = defaultdict(dict)
-        for decision in decisions:
-            message = decision.message
-            if message.end > message.first:
-                # The first one counts: a later one for the same range was made anew after a restore.
-                ranges[message.answered_log].setdefault(message.first, decision)
-        self._ranges = {log: sorted(found.items()) for log, found in ranges.items()}
-
-    def align(self, origin: str, first: int, end: int) -> tuple[int, list[tuple[str, int]]]:
-        """Where a step that begins at ``first`` ends, and the decision recorded for exactly that range."""
-        ranges = self._ranges.get(origin, [])
-        place = bisect_right(ranges, first, key=lambda item: item[0])
-        if place and ranges[place - 1][1].message.end > first:
-            begin, decision = ranges[place - 1]
-            if begin == first:
-                return decision.message.end, [(decision.log, decision.index)]
-            return decision.message.end, []
-        if place < len(ranges):
-            return min(end, ranges[place][0]), []
-        return end, []
-
-    def ruling(self, origin: str) -> Callable[[ReadEntry], Ruling | None]:
-        """Rulings for the entries of one log."""
-        ranges = self._ranges.get(origin, [])
-        read: dict[int, Rulings] = {}
-
-        def find(entry: ReadEntry) -> Ruling | None:
-            place = bisect_right(ranges, entry.index, key=lambda item: item[0])
-            if not place or ranges[place - 1][1].message.end <= entry.index:
-                return None
-            if place not in read:
-                read[place] = rulings_in(ranges[place - 1][1].message)
-            return ruling_for(entry, read[place])
-
-        return find
-
+from exchange.v1.record_pb2 import Record
 
 Rulings = tuple[Ruling | None, Mapping[int, tuple[Ruling, int, int]]]
 """What ``rulings_in`` reads from a Recognition."""
 
+Address = tuple[str, int]
+"""Log and index of a record of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDecision:
+    """A record of ours that decides or answers, with where it stands."""
+
+    record: Record
+    log: str
+    index: int
+
+    @property
+    def address(self) -> Address:
+        """Log and index."""
+        return self.log, self.index
+
+    @property
+    def message(self) -> Recognition:
+        """The decision."""
+        return self.record.recognition
+
+
+class RecordedDecisions:
+    """Decisions and answers of ours, by what they are about."""
+
+    def __init__(self, decisions: Iterable[RecordedDecision]) -> None:
+        # The first one counts: a later one about the same was made anew after a restore.
+        ranges: dict[str, dict[int, RecordedDecision]] = defaultdict(dict)
+        self._items: dict[tuple[str, int, int], RecordedDecision] = {}
+        self._answers: dict[tuple[str, str, int], Address] = {}
+        for decision in decisions:
+            if decision.record.HasField("answer"):
+                self._answers.setdefault(_answered(decision.record), decision.address)
+                continue
+            message = decision.message
+            if message.end > message.first:
+                ranges[message.answered_log].setdefault(message.first, decision)
+            for item in message.items:
+                self._items.setdefault((message.answered_log, item.index, item.decision_revision), decision)
+        self._ranges = {log: sorted(found.items()) for log, found in ranges.items()}
+
+    def align(self, origin: str, first: int, end: int) -> int:
+        """Where a step that begins at ``first`` ends, so that one recorded decision, or none, is about all of it."""
+        decision = self._covering(origin, first)
+        if decision is not None:
+            return min(end, decision.message.end)
+        ranges = self._ranges.get(origin, [])
+        place = bisect_right(ranges, first, key=lambda item: item[0])
+        return min(end, ranges[place][0]) if place < len(ranges) else end
+
+    def ruling(self, origin: str) -> Callable[[ReadEntry], Ruling | None]:
+        """Rulings on the entries of one log as they arrived."""
+        read: dict[int, Rulings] = {}
+
+        def find(entry: ReadEntry) -> Ruling | None:
+            decision = self._covering(origin, entry.index)
+            if decision is None:
+                return None
+            if decision.index not in read:
+                read[decision.index] = rulings_in(decision.message)
+            return ruling_for(entry, read[decision.index])
+
+        return find
+
+    def redecision(self, origin: str, index: int, revision: int) -> RecordedDecision | None:
+        """The decision that decided an entry again."""
+        decision = self._items.get((origin, index, revision))
+        return decision if decision is not None and decision.message.end == decision.message.first else None
+
+    def find(self, record: Record) -> Address | None:
+        """Where a decision or answer stands that says what this one would say."""
+        if record.HasField("answer"):
+            return self._answers.get(_answered(record))
+        message = record.recognition
+        found = None
+        if message.end > message.first:
+            found = self._covering(message.answered_log, message.first)
+        elif message.items:
+            item = message.items[0]
+            found = self._items.get((message.answered_log, item.index, item.decision_revision))
+        return found.address if found is not None else None
+
+    def _covering(self, origin: str, index: int) -> RecordedDecision | None:
+        ranges = self._ranges.get(origin, [])
+        place = bisect_right(ranges, index, key=lambda item: item[0])
+        if not place:
+            return None
+        decision = ranges[place - 1][1]
+        return decision if decision.message.end > index else None
+
+
+def _answered(record: Record) -> tuple[str, str, int]:
+    about = record.answer.record
+    return about.origin, about.record_id, about.revision
+
 
 def ruling_for(entry: ReadEntry, rulings: Rulings) -> Ruling | None:
-    """The ruling that one Recognition holds for an entry; None when it has to be judged.
+    """The ruling that one Recognition holds for an entry; None for what no Recognition tells.
 
-    Kinds that no Recognition answers stand in one only when they were refused.
+    Kinds that are not decided about stand in one only when they were refused or deferred.
     """
     default, items = rulings
     found = items.get(entry.index)

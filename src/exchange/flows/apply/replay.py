@@ -7,7 +7,7 @@ is what the Erasure later in the log leaves anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
@@ -17,13 +17,23 @@ from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.loop import START_DIGEST
 from exchange.flows.apply.recorded import Rulings, ruling_for
 from exchange.flows.apply.ruling import Ruling, rulings_in
-from exchange.flows.apply.steps import Redecide, StepPlan, digest_leaves, plan
+from exchange.flows.apply.steps import (
+    INTERNAL,
+    STEP_ENTRIES,
+    Note,
+    Redecide,
+    StepPlan,
+    digest_leaves,
+    is_answer,
+    plan,
+)
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros_of
 from exchange.storage import log_store, registers, schema
+from exchange.storage.database import Database
 from exchange.storage.registers import Change
 from exchange.storage.transaction import LogHead, Transaction
-from exchange.v1.journal_pb2 import GrantChanged, JournalEntry, Step
+from exchange.v1.journal_pb2 import EvidenceKept, GrantChanged, JournalEntry, Step
 from exchange.v1.record_pb2 import Record
 
 PAGE = 256
@@ -78,47 +88,59 @@ def epochs(connection: Connection) -> list[tuple[LogHead, int]]:
 
 def replay(
     node: Node,
-    logs: Connection,
-    state: Connection,
+    source: Database,
+    target: Database,
     write: Write,
     grant: Callable[[GrantChanged], None],
-    *,
-    start: tuple[str, int] | None = None,
 ) -> Iterator[ReplayedStep]:
-    """Compute every step again, in order, writing as it goes.
+    """Compute every step again, in order, writing as it goes. Every read is a short one.
 
     Args:
         node: Tables and names; its keys and peers are not used.
-        logs: Where logs and journal are read.
-        state: Where the registers that are being made are read.
+        source: Where logs and journal lie; read up to the sizes that they have now.
+        target: Where the registers that are being made are read: empty, or the source with its registers cleared.
         write: Writes them.
         grant: Takes a change of grants.
-        start: Journal and index to go on from, after an interruption.
     """
     digest = START_DIGEST
-    skipping = start is not None
-    for book, end in epochs(logs):
-        for index, event in events(logs, book, 0, end):
-            if skipping and start == (book.origin, index):
-                skipping = False
-            if event.HasField("step"):
-                if skipping:
-                    digest = event.step.digest
+    with source.read() as logs:
+        held = epochs(logs)
+    for book, end in held:
+        for begin in range(0, end, PAGE):
+            # The notes of a page's last step stand behind it.
+            with source.read() as logs:
+                page = list(events(logs, book, begin, min(book.size, begin + PAGE + STEP_ENTRIES)))
+            for at, (index, event) in enumerate(page[: min(PAGE, end - begin)]):
+                if event.HasField("grant_changed"):
+                    grant(event.grant_changed)
+                if not event.HasField("step"):
                     continue
-                step = again(node, logs, state, event)
-                leaves = _leaves(logs, book, index, step)
+                with source.read() as logs, target.read() as state:
+                    step = again(node, logs, state, event, _notes(page[at + 1 :], event))
+                    leaves = _leaves(logs, book, index, step)
                 digest = registers.fold(digest, leaves)
                 write(step.changes, step.next_seq, step)
                 yield ReplayedStep(book.origin, index, step, digest, digest == event.step.digest)
-            elif event.HasField("grant_changed") and not skipping:
-                grant(event.grant_changed)
 
 
-def again(node: Node, logs: Connection, state: Connection, event: JournalEntry) -> StepPlan:
+def _notes(behind: Sequence[tuple[int, JournalEntry]], step: JournalEntry) -> dict[int, EvidenceKept]:
+    """The notes that a step made: they stand right behind it, about its own log and of its own instant."""
+    found: dict[int, EvidenceKept] = {}
+    for _, event in behind:
+        own = event.at == step.at and event.evidence_kept.log == step.step.source_log
+        if not event.HasField("evidence_kept") or not own:
+            break
+        found.setdefault(event.evidence_kept.position, event.evidence_kept)
+    return found
+
+
+def again(
+    node: Node, logs: Connection, state: Connection, event: JournalEntry, notes: Mapping[int, EvidenceKept]
+) -> StepPlan:
     """One step of a journal, computed again over the registers as they stand.
 
     Raises:
-        LookupError: It reads a log that is not here.
+        LookupError: It reads a log, or takes a decision, that is not here.
     """
     step = event.step
     source = log_store.head(logs, step.source_log)
@@ -129,7 +151,10 @@ def again(node: Node, logs: Connection, state: Connection, event: JournalEntry) 
     redecisions = [Redecide(item.index, item.cause, _revision(state, source, item.index)) for item in step.redecisions]
 
     def recorded(entry: ReadEntry) -> Ruling | None:
-        return ruling_for(entry, rulings) if rulings is not None else None
+        ruling = ruling_for(entry, rulings)
+        if ruling is None and not is_answer(entry):
+            raise LookupError(f"no decision was recorded for {step.source_log}#{entry.index}")
+        return ruling
 
     return plan(
         node,
@@ -142,7 +167,8 @@ def again(node: Node, logs: Connection, state: Connection, event: JournalEntry) 
         next_seq,
         recorded=recorded if source.use == "mirror" else None,
         redecisions=redecisions,
-        parked=_parked(state, source, rulings),
+        parked={at: note.evidence.decode() for at, note in notes.items() if note.reason == INTERNAL},
+        journaled={at: Note(note.reason, at, note.evidence) for at, note in notes.items()},
     )
 
 
@@ -151,23 +177,15 @@ def _revision(state: Connection, source: LogHead, index: int) -> int:
     return waiting.decision_revision if waiting is not None else 0
 
 
-def _parked(state: Connection, source: LogHead, rulings: Rulings | None) -> dict[int, str]:
-    """Entries that were parked: the decision says so; the trace is only in the live register."""
-    if rulings is None:
-        return {}
-    table = schema.parked
-    kept = {row.idx: row.trace for row in state.execute(select(table).where(table.c.log_id == source.id))}
-    return {index: kept.get(index, "") for index, (ruling, *_) in rulings[1].items() if "INTERNAL" in ruling.reasons}
-
-
-def _rulings(logs: Connection, step: Step) -> Rulings | None:
+def _rulings(logs: Connection, step: Step) -> Rulings:
+    """What the step's decision says of its own log."""
     for decision in step.decisions:
         log = log_store.head(logs, decision.log)
         found = log_store.entries_at(logs, log.id, [decision.index]) if log else {}
         raw = found.get(decision.index)
         if raw is not None and raw.body is not None:
             record = Record.FromString(raw.body)
-            if record.HasField("recognition"):
+            if record.HasField("recognition") and record.recognition.answered_log == step.source_log:
                 return rulings_in(record.recognition)
     return (None, {})
 

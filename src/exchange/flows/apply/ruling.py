@@ -23,10 +23,26 @@ ROWLESS = frozenset(
         "DUPLICATE",
         "CONFLICT",
         "STALE",
+        "RECORD_ID_TAKEN",
         "INTERNAL",
     )
 )
 """Reasons under which an entry makes no register row: nobody proved that its origin stated it, or it was stated."""
+
+LIES = frozenset(
+    (
+        "ENTRY_UNREADABLE",
+        "WRONG_ORIGIN",
+        "NOT_ADDRESSED",
+        "WRONG_LANE",
+        "UNTRUSTED_SIGNATURE",
+        "CONFLICT",
+        "NOT_YOURS",
+        "RECORD_ID_TAKEN",
+        "BODY_NOT_AS_STATED",
+    )
+)
+"""Reasons that no honest origin gives cause for: its own door refuses such a record. Journaled and alarmed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +95,9 @@ class Ruling:
         """The ``decision`` column of a register row."""
         return _as_json(self, edition)
 
+
+LIFTED = Ruling(outcome=Outcome.OUTCOME_FULL, rules=("EFFECT",))
+"""For such a kind that was deferred, and answered by that, and takes effect now."""
 
 UNANSWERED = Ruling(outcome=Outcome.OUTCOME_UNSPECIFIED, rules=("EFFECT",))
 """For kinds that take effect and are not recognised or refused: answers, recognitions, erasures, keys."""
@@ -139,25 +158,33 @@ class Decided:
     """One entry with its ruling, as it goes into a Recognition.
 
     Attributes:
+        log_id: Log that the entry stands in.
         cause: ``ARRIVAL``, or why it is decided again.
+        by_default: False for kinds that are not decided about: a default does not speak of them.
     """
 
+    log_id: int
     index: int
     record_id: str
     record_revision: int
     decision_revision: int
     ruling: Ruling
     cause: int = DecisionCause.DECISION_CAUSE_ARRIVAL
+    by_default: bool = False
+
+    @property
+    def default_key(self) -> tuple[object, ...] | None:
+        """What entries share that a default covers; None when it has to be an item."""
+        arrived = self.cause == DecisionCause.DECISION_CAUSE_ARRIVAL
+        return self.ruling.default_key if arrived and self.by_default else None
 
 
 def recognition_of(
     answered_log: str, first: int, end: int, decided: Sequence[Decided], edition: str, digest: str
-) -> Recognition | None:
-    """The one Recognition of a step, or None when nothing in it is answered by one."""
-    if not decided:
-        return None
+) -> Recognition:
+    """The Recognition of one step and log: the default outcome for the range plus what differs from it."""
     arrivals = [item for item in decided if item.cause == DecisionCause.DECISION_CAUSE_ARRIVAL]
-    defaults = Counter(key for item in arrivals if (key := item.ruling.default_key) is not None)
+    defaults = Counter(key for item in arrivals if (key := item.default_key) is not None)
     message = Recognition(
         answered_log=answered_log,
         first=first,
@@ -174,31 +201,49 @@ def recognition_of(
         message.default_conditions.extend(conditions)  # type: ignore[arg-type]
         message.default_rules.extend(rules)  # type: ignore[arg-type]
     for item in decided:
-        arrived = item.cause == DecisionCause.DECISION_CAUSE_ARRIVAL
-        if not (arrived and default is not None and item.ruling.default_key == default):
+        if default is None or item.default_key != default:
             message.items.extend(_items(item, message.cause))
     return message
 
 
-def _items(decided: Decided, cause: int) -> list[DecisionItem]:
-    ruling = decided.ruling
-    own_cause = decided.cause if decided.cause != cause else DecisionCause.DECISION_CAUSE_UNSPECIFIED
-    whole = DecisionItem(
-        index=decided.index,
-        record_id=decided.record_id,
-        revision=decided.record_revision,
-        decision_revision=decided.decision_revision,
+def item_of(index: int, ruling: Ruling) -> DecisionItem:
+    """A ruling as it stands in a Recognition, without its parts."""
+    return DecisionItem(
+        index=index,
         outcome=ruling.outcome,  # type: ignore[arg-type]
         reasons=ruling.reasons,
         conditions=ruling.conditions,  # type: ignore[arg-type]
         waits_for=ruling.waits_for,
         facts=[Fact(code=code, value=value) for code, value in ruling.facts],
         rules=ruling.rules,
-        cause=own_cause,  # type: ignore[arg-type]
     )
+
+
+def ruling_of(item: DecisionItem) -> Ruling:
+    """What ``item_of`` wrote."""
+    return Ruling(
+        outcome=item.outcome,
+        reasons=tuple(item.reasons),
+        conditions=tuple(item.conditions),
+        waits_for=tuple(item.waits_for),
+        facts=tuple((fact.code, fact.value) for fact in item.facts),
+        rules=tuple(item.rules),
+    )
+
+
+def _items(decided: Decided, cause: int) -> list[DecisionItem]:
+    ruling = decided.ruling
+    own_cause = decided.cause if decided.cause != cause else DecisionCause.DECISION_CAUSE_UNSPECIFIED
+    whole = item_of(decided.index, ruling)
+    whole.record_id = decided.record_id
+    whole.revision = decided.record_revision
+    whole.decision_revision = decided.decision_revision
+    whole.cause = own_cause  # type: ignore[assignment]
     parts = [
         DecisionItem(
             index=decided.index,
+            record_id=decided.record_id,
+            revision=decided.record_revision,
             decision_revision=decided.decision_revision,
             outcome=part.outcome,  # type: ignore[arg-type]
             reasons=part.reasons,
@@ -233,13 +278,5 @@ def rulings_in(message: Recognition) -> tuple[Ruling | None, Mapping[int, tuple[
             )
             items[item.index] = (replace(ruling, parts=(*ruling.parts, part)), revision, cause)
         else:
-            ruling = Ruling(
-                outcome=item.outcome,
-                reasons=tuple(item.reasons),
-                conditions=tuple(item.conditions),
-                waits_for=tuple(item.waits_for),
-                facts=tuple((fact.code, fact.value) for fact in item.facts),
-                rules=tuple(item.rules),
-            )
-            items[item.index] = (ruling, item.decision_revision, item.cause or message.cause)
+            items[item.index] = (ruling_of(item), item.decision_revision, item.cause or message.cause)
     return default, items

@@ -23,23 +23,29 @@ from exchange.domain.record_index import is_recognised_kind
 from exchange.flows.apply import answered, effects
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.judge import Bench, judge
-from exchange.flows.apply.ruling import OWN, UNANSWERED, Decided, Ruling
+from exchange.flows.apply.ruling import LIES, LIFTED, OWN, UNANSWERED, Decided, Ruling, item_of, ruling_of
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.verdicts import Verdict, verdict_of
 from exchange.storage import log_store
 from exchange.storage.registers import NO_ENTRY, Change
 from exchange.storage.transaction import LogHead
 from exchange.v1.kind_pb2 import Kind, Outcome
-from exchange.v1.recognition_pb2 import DecisionCause
+from exchange.v1.recognition_pb2 import DecisionCause, DecisionItem
 from exchange.v1.record_pb2 import Record
 
-STEP_ENTRIES = 256
+STEP_ENTRIES = effects.PLACES
 """Most entries of one step: a step is the unit that is repeated after a crash."""
+
+MAX_EVIDENCE = 60_000
+"""Bytes of evidence in one line of the journal, which has room for 65,535."""
 
 STEP_BYTES = 4 << 20
 """Most bytes of entries and bodies that one step reads."""
 
-PARKED = Ruling(outcome=Outcome.OUTCOME_DEFERRED, reasons=("INTERNAL",), waits_for=("REFERENCE:INTERNAL",))
+INTERNAL = "INTERNAL"
+"""Reason of a parked entry."""
+
+PARKED = Ruling(outcome=Outcome.OUTCOME_DEFERRED, reasons=(INTERNAL,), waits_for=("REFERENCE:INTERNAL",))
 """The ruling of an entry whose apply keeps failing."""
 
 PARK_AFTER = 3
@@ -55,6 +61,19 @@ class Redecide:
     decision_revision: int
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a step writes into the journal besides itself.
+
+    Attributes:
+        evidence: The ruling on an answer, the trace of a parked entry, or else the envelope.
+    """
+
+    reason: str
+    position: int
+    evidence: bytes
+
+
 @dataclass(slots=True, kw_only=True)
 class StepPlan:
     """Everything that a step will do.
@@ -62,7 +81,8 @@ class StepPlan:
     Attributes:
         decided: Rulings that a Recognition will carry.
         answers: Records that answer entries which no Recognition answers.
-        notes: Evidence for the journal: (reason, position, bytes).
+        notes: Evidence for the journal.
+        journaled: In a replay, the notes that the step made then, by position; None when it is made now.
         erased_places: Places of entries without a body.
     """
 
@@ -76,8 +96,9 @@ class StepPlan:
     answers: list[Record] = field(default_factory=list)
     erasures: list[effects.ErasedRow] = field(default_factory=list)
     redecisions: Sequence[Redecide] = ()
-    notes: list[tuple[str, int, bytes]] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     erased_places: frozenset[int] = frozenset()
+    journaled: Mapping[int, Note] | None = None
 
 
 Recorded = Callable[[ReadEntry], Ruling | None]
@@ -97,6 +118,7 @@ def plan(
     recorded: Recorded | None = None,
     redecisions: Sequence[Redecide] = (),
     parked: Mapping[int, str] | None = None,
+    journaled: Mapping[int, Note] | None = None,
 ) -> StepPlan:
     """Plan one step over ``[first, end)`` of a log, or over the entries of ``redecisions``.
 
@@ -112,6 +134,7 @@ def plan(
         recorded: Rulings that were recorded; all others are made now.
         redecisions: Entries to decide again instead of reading on.
         parked: Entries whose apply keeps failing, with the trace.
+        journaled: In a replay, the notes of the step: what no decision records is taken from them.
     """
     # 1
     if redecisions:
@@ -136,24 +159,39 @@ def plan(
         erasures=overlay.erasures,
         redecisions=redecisions,
         erased_places=frozenset(entry.place for entry in entries if entry.raw.body is None),
+        journaled=journaled,
     )
     again = {item.index: item for item in redecisions}
     for entry in entries:
+        overlay.begin(entry.place)
         # 2
         ruling = recorded(entry) if recorded else None
-        if ruling is None:
-            if parked and entry.index in parked:
-                ruling = PARKED
-                row = {"log_id": source.id, "idx": entry.index, "trace": parked[entry.index]}
-                overlay.put("parked", (source.id, entry.index), row, salt=b"", place=entry.place)
-            elif bench is None:
-                ruling = OWN
-            else:
-                ruling = judge(entry, bench, overlay)
+        if parked and entry.index in parked:
+            ruling = PARKED
+            trace = parked[entry.index]
+            row = {"log_id": source.id, "idx": entry.index, "trace": trace}
+            overlay.put("parked", (source.id, entry.index), row, salt=b"", place=entry.place)
+            result.notes.append(Note(INTERNAL, entry.index, trace.encode()))
+        elif bench is None:
+            ruling = OWN
+        elif ruling is None and journaled is not None and is_answer(entry):
+            ruling = _journaled(entry, journaled)
+        elif ruling is None:
+            ruling = judge(entry, bench, overlay)
+        if "BODY_MISSING" in ruling.reasons:
+            entry.drop_body()
         # 3
         _take(node, result, overlay, entry, ruling, again.get(entry.index), times)
-    result.next_seq = overlay.seq
+    result.next_seq = next_seq + effects.NUMBERS_PER_STEP
     return result
+
+
+def _journaled(entry: ReadEntry, journaled: Mapping[int, Note]) -> Ruling:
+    """The ruling on an answer, which no decision records: the journal has it unless the answer was taken."""
+    note = journaled.get(entry.index)
+    if note is None or note.reason == answered.RECOGNITION_UNREADABLE:
+        return UNANSWERED
+    return ruling_of(DecisionItem.FromString(note.evidence))
 
 
 def _bench(node: Node, source: LogHead, times: _MirroredTimes, at: datetime) -> Bench:
@@ -166,6 +204,7 @@ def _bench(node: Node, source: LogHead, times: _MirroredTimes, at: datetime) -> 
 
     return Bench(
         federation=node.federation,
+        log_id=source.id,
         origin=source.peer,
         me=node.name,
         lane=source.lane,
@@ -206,17 +245,21 @@ def _take(
     source = result.source
     mirrored = times is not None
     revision = again.decision_revision + 1 if again else 1
-    if mirrored and (statement is None or ruling is not UNANSWERED) and not (
-        statement is not None and _is_answer(statement.kind)
-    ):
+    if again and ruling is UNANSWERED and not is_answer(entry):
+        ruling = LIFTED
+    if mirrored and ruling is not UNANSWERED and not is_answer(entry):
         result.decided.append(
             Decided(
+                log_id=source.id,
                 index=entry.index,
                 record_id=statement.record_id if statement else "",
                 record_revision=statement.revision if statement else 0,
                 decision_revision=revision,
                 ruling=ruling,
                 cause=again.cause if again else DecisionCause.DECISION_CAUSE_ARRIVAL,
+                by_default=statement is None
+                or statement.kind not in kinds.KINDS
+                or is_recognised_kind(statement.kind),
             )
         )
     if again:
@@ -225,20 +268,25 @@ def _take(
         token = ruling.waits_for[0]
         row = {"log_id": source.id, "idx": entry.index, "token": token, "decision_revision": revision}
         overlay.put("waits", (source.id, entry.index), row, salt=b"", place=entry.place)
-    if "CONFLICT" in ruling.reasons or (mirrored and statement is not None and _is_answer(statement.kind) and (
-        ruling.outcome != Outcome.OUTCOME_UNSPECIFIED
-    )):
-        result.notes.append((ruling.reasons[0], entry.index, entry.envelope))
-    if statement is None or not ruling.makes_row:
+    if mirrored:
+        _note(result, entry, ruling)
+    if statement is None:
         return
-    if not mirrored and any(
-        row["revision"] == statement.revision for row in overlay.revisions(node.name, entry.record_id)
-    ):
-        return  # the same own record in the log towards another addressee
+    origin = source.peer if mirrored else node.name
+    known = not mirrored and any(
+        row["revision"] == statement.revision for row in overlay.revisions(origin, entry.record_id)
+    )
+    if known or not ruling.makes_row:
+        # Of an own record: the same in the log towards another addressee, or in an earlier epoch.
+        if not again:
+            overlay.put_copy(entry, origin, source.id)
+        return
+    if again:
+        overlay.drop("copies", (source.id, entry.index), place=entry.place)
     edition = node.rules.edition if ruling.rules and is_recognised_kind(statement.kind) and mirrored else ""
     row = effects.bare_row(
         entry,
-        source.peer if mirrored else node.name,
+        origin,
         source.id,
         times.of(entry.index) if times else None,
         ruling,
@@ -250,8 +298,25 @@ def _take(
         _carry_out(node, result, overlay, entry, row["origin"], mirrored=mirrored)
 
 
-def _is_answer(kind: int) -> bool:
-    return kind in kinds.KINDS and kinds.spec(kind).is_answer  # type: ignore[arg-type]
+def _note(result: StepPlan, entry: ReadEntry, ruling: Ruling) -> None:
+    """The journal keeps what no decision tells: rulings on answers; and what no honest origin sends, once a step."""
+    if is_answer(entry):
+        if ruling is not UNANSWERED and ruling is not PARKED:
+            item = item_of(entry.index, ruling)
+            result.notes.append(Note(ruling.reasons[0], entry.index, item.SerializeToString(deterministic=True)))
+        return
+    lie = next((reason for reason in ruling.reasons if reason in LIES), None)
+    if lie is not None and all(note.reason != lie for note in result.notes):
+        result.notes.append(Note(lie, entry.index, (entry.envelope or entry.raw.entry)[:MAX_EVIDENCE]))
+
+
+def is_answer(entry: ReadEntry) -> bool:
+    """Whether an entry states what is itself an answer, so that nothing answers it."""
+    return (
+        entry.statement is not None
+        and entry.statement.kind in kinds.KINDS
+        and kinds.spec(entry.statement.kind).is_answer
+    )
 
 
 def _carry_out(
@@ -274,9 +339,17 @@ def _carry_out(
         if mirrored:
             result.answers.append(answered.key_accepted(node, entry, origin, result.at))
     elif kind == Kind.KIND_RECOGNITION and mirrored:
-        problem = answered.take_recognition(overlay, entry, result.source)
+        problem = answered.take_recognition(overlay, entry, result.source, _taken_then(result, entry.index))
         if problem:
-            result.notes.append((problem, entry.index, entry.envelope))
+            result.notes.append(Note(problem, entry.index, entry.envelope[:MAX_EVIDENCE]))
+
+
+def _taken_then(result: StepPlan, index: int) -> bool | None:
+    """Whether a Recognition was taken when the step was made; None when it is made now."""
+    if result.journaled is None:
+        return None
+    note = result.journaled.get(index)
+    return note is None or note.reason != answered.RECOGNITION_UNREADABLE
 
 
 def digest_leaves(changes: Sequence[Change], origins: Mapping[int, str]) -> list[tuple[int, bytes]]:
@@ -295,6 +368,7 @@ __all__ = [
     "NO_ENTRY",
     "PARK_AFTER",
     "STEP_ENTRIES",
+    "Note",
     "Recorded",
     "Redecide",
     "StepPlan",

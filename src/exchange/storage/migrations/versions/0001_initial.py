@@ -181,6 +181,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("origin", "key_id"),
     )
     op.create_table(
+        "reg_copies",
+        sa.Column("log_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("idx", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("record_id", sa.LargeBinary(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "idx"),
+    )
+    op.create_index("reg_copies_record", "reg_copies", ["record_id"], unique=False)
+    op.create_table(
         "reg_parked",
         sa.Column("log_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("idx", sa.BigInteger(), autoincrement=False, nullable=False),
