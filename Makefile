@@ -41,13 +41,7 @@ bench: setup ## rates, latencies and memory beside their floor (ARGS='--million'
 	@$(PY) tools/bench.py $(ARGS)
 
 lint: setup ## style, types, layers, schema, and whether the generated code is current
-	@$(VENV)/bin/ruff check --quiet
-	@$(VENV)/bin/ruff format --check --quiet || { echo "not formatted: run make fix"; exit 1; }
-	@$(VENV)/bin/mypy --no-error-summary
-	@NO_COLOR=1 $(VENV)/bin/lint-imports
-	@$(VENV)/bin/buf lint proto
-	@PYTHON=$(PY) tools/generate.sh --check
-	@echo "lint: clean"
+	@PYTHON=$(PY) tools/lint.sh
 
 fix: setup ## what the tools can put right by themselves
 	@$(VENV)/bin/ruff check --quiet --fix-only
