@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 DEFAULT_PATIENCE_S: Final = 60.0
 """Seconds for which a node that is away or busy is asked again: longer than its restart."""
 
-SHOWN_ROWS: Final = 40
-"""Rows with problems that are shown; the answer file has them all."""
+SHOWN_PLACES: Final = 3
+"""Places that are shown of one fault; the answer file has them all."""
 
 
 def submit(
@@ -106,30 +106,13 @@ def _total(found: list[FileResult]) -> Counter[str]:
 def _show(out: Output, found: list[FileResult], *, dry_run: bool) -> None:
     results = ("VALID", "QUARANTINED", "REFUSED") if dry_run else _STORED
     headings = ("file", "adapter", "rows", *(f"result_{name.lower()}" for name in results), "left_out")
-    rows = [_counts(result.file, result.adapter, result.counts, results) for result in found]
+    rows = [_counts(Path(result.file).name, result.adapter, result.counts, results) for result in found]
     if len(found) > 1:
         rows.append(_counts(t("word.total"), "", _total(found), results))
     out.table(headings, rows, title=t("title.dry_run") if dry_run else t("title.submitted"))
-    bad = [(result, row) for result in found for row in result.rows if row.problems or row.left_out]
-    if bad:
-        out.table(
-            ("file", "place", "result", "reason", "meaning", "remedy"),
-            [
-                (
-                    Path(result.file).name,
-                    row.place,
-                    word("result", row.result),
-                    problem.reason,
-                    " ".join(filter(None, (problem.place, reason_text(problem.reason).message, problem.detail))),
-                    reason_text(problem.reason).remedy,
-                )
-                for result, row in bad[:SHOWN_ROWS]
-                for problem in (*row.problems, *row.left_out)
-            ],
-            title=t("title.problems"),
-        )
-        if len(bad) > SHOWN_ROWS:
-            out.say(t("message.more_rows", count=len(bad) - SHOWN_ROWS))
+    groups = _groups(found)
+    if groups:
+        out.table(("file", "result", "reason", "rows", "place", "meaning", "remedy"), groups, title=t("title.problems"))
     for result in found:
         if result.refused:
             out.say(t("message.file_refused", file=result.file), style="bold red")
@@ -138,6 +121,24 @@ def _show(out: Output, found: list[FileResult], *, dry_run: bool) -> None:
             out.say(t("message.file_unknown", file=result.file), style="bold red")
         if result.answer:
             out.say(t("message.answer_written", file=result.answer))
+
+
+def _groups(found: list[FileResult]) -> list[tuple[object, ...]]:
+    """Problems by file, result and reason: forty rows with one fault are one line, which names the first places."""
+    places: dict[tuple[str, str, str], list[str]] = {}
+    for result in found:
+        for row in result.rows:
+            for problem in (*row.problems, *row.left_out):
+                where = problem.place if row.place in problem.place else f"{row.place} {problem.place}".strip()
+                said = f"{where}: {problem.detail}" if problem.detail else where
+                places.setdefault((Path(result.file).name, row.result, problem.reason), []).append(said)
+    rows: list[tuple[object, ...]] = []
+    for (name, outcome, reason), found_at in places.items():
+        more = [t("message.more_places", count=len(found_at) - SHOWN_PLACES)] if len(found_at) > SHOWN_PLACES else []
+        text = reason_text(reason)
+        shown = "\n".join([*found_at[:SHOWN_PLACES], *more])
+        rows.append((name, word("result", outcome), reason, len(found_at), shown, text.message, text.remedy))
+    return rows
 
 
 _STORED = ("ACCEPTED", "REVISED", "UNCHANGED", "QUARANTINED", "REFUSED")
