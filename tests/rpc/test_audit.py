@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,13 +19,13 @@ ORIGIN = "cq.exchange.example/to/sc/registry/1"
 
 
 @pytest.fixture(scope="module")
-def filled(doors: dict[str, AgencyDoor]) -> Iterator[dict[str, AgencyDoor]]:
+def filled(doors: dict[str, AgencyDoor]) -> dict[str, AgencyDoor]:
     """Both nodes behind forty records."""
     cq = doors["cq"].agency("filled")
     for number in range(40):
         submit(cq, credit_of(firm(100 + number)), f"filled-{number}")
     wait_settled(doors["cq"])
-    yield doors
+    return doors
 
 
 def _auditor(door: AgencyDoor) -> Stubs:
@@ -83,8 +82,8 @@ def test_inclusion_and_consistency_hold_by_arithmetic(filled: dict[str, AgencyDo
         assert verify_inclusion(leaf_hash(entries[index]), index, at, list(proof.hashes), proof.root)
         roots[at] = proof.root
     for first, second in ((1, 8), (8, 20), (20, size), (1, size)):
-        request = pb.GetConsistencyProofRequest(origin=ORIGIN, first=first, second=second)
-        hashes = list(stubs.call(stubs.audit.GetConsistencyProof, request).hashes)
+        grown = pb.GetConsistencyProofRequest(origin=ORIGIN, first=first, second=second)
+        hashes = list(stubs.call(stubs.audit.GetConsistencyProof, grown).hashes)
         assert verify_consistency(first, second, hashes, roots[first], roots[second])
 
 

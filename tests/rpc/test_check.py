@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import pytest
 
+from exchange.crypto.certificates import Role
 from exchange.flows.check import answer_digest
 from exchange.storage import log_store
 from exchange.v1 import check_service_pb2 as pb
@@ -14,10 +15,9 @@ from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.kind_pb2 import Outcome
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
+from exchange.v1.security_service_pb2 import Agency, Verb
 from tests.rpc.doors import AgencyDoor, CallFailed, Stubs, client_issued, grant
 from tests.rpc.facts import credit_of, firm, of_sichuan, penalty_of, submit, wait_settled
-from exchange.crypto.certificates import Role
-from exchange.v1.security_service_pb2 import Agency, Verb
 
 
 def question(uscc: str, /, **changes: object) -> pb.CheckSubjectRequest:

@@ -140,8 +140,9 @@ def test_a_repaired_notice_is_a_tombstone_on_every_door(doors: dict[str, AgencyD
     for stubs in (cq, sc):
         views = [_get(stubs, sent.record_id, revision=revision) for revision in (0, 1, 2)]
         views += _list(stubs, uscc=about, include_replaced=True)
-        for key in ({"decision_no": number}, {"decision_no": "演环罚[2025] 601号"}):
-            views += stubs.call(stubs.penalty.GetNotice, penalty_service_pb2.GetNoticeRequest(**key)).notices
+        for written in (number, "演环罚[2025] 601号"):
+            request_no = penalty_service_pb2.GetNoticeRequest(decision_no=written)
+            views += stubs.call(stubs.penalty.GetNotice, request_no).notices
         views += stubs.call(stubs.penalty.ListNotices, penalty_service_pb2.ListNoticesRequest(uscc=about)).notices
         assert len(views) >= 7
         for view in views:

@@ -111,9 +111,7 @@ def _broken(**changes: Any) -> pb.Agency:
         (_broken(grants=[grant(pb.VERB_CHECK)] * 65), "TOO_MANY_ITEMS"),
     ],
 )
-def test_an_agency_that_breaks_a_rule_is_refused(
-    doors: dict[str, AgencyDoor], agency: pb.Agency, reason: str
-) -> None:
+def test_an_agency_that_breaks_a_rule_is_refused(doors: dict[str, AgencyDoor], agency: pb.Agency, reason: str) -> None:
     """Each rule by its own reason; the register stays as it was."""
     stubs = _officer(doors["cq"])
     with pytest.raises(CallFailed) as failure:

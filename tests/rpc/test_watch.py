@@ -214,4 +214,3 @@ def test_a_cursor_that_is_not_ours_is_refused(doors: dict[str, AgencyDoor]) -> N
             _drain(watch(stubs, cursor=cursor))
         failure = failure_of(raised.value)
         assert (failure.status, failure.reason) == ("INVALID_ARGUMENT", "CURSOR_INVALID")
-
