@@ -87,7 +87,7 @@ class Handler(Protocol):
     Returns one result for each payload, in order; an exception as a result fails that command alone.
     """
 
-    def __call__(self, tx: Transaction, payloads: Sequence[Any]) -> Sequence[Any]:
+    def __call__(self, tx: Transaction, payloads: Sequence[Any], /) -> Sequence[Any]:
         """Carry out the payloads inside the batch's transaction."""
         ...
 
@@ -226,7 +226,7 @@ class Writer:
                     batch.append(command)
             return batch
 
-    def _next_turn(self, classes: list[WorkClass]) -> WorkClass | None:
+    def _next_turn(self, classes: Sequence[WorkClass]) -> WorkClass | None:
         for step in range(len(classes)):
             work = classes[(self._turn + step) % len(classes)]
             if self._queues[work]:
