@@ -10,6 +10,7 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 import exchange.v1
+from exchange.rpc.profile import Profile
 
 ADDRESS = "address"
 ROOTS = "ca.pem"
@@ -21,28 +22,36 @@ PKCS8_LABEL = b"PRIVATE KEY"
 """PEM label of an unencrypted PKCS#8 key (RFC 7468 §10); older forms name the algorithm before it."""
 
 
-def write_partner(folder: Path, *, address: str, roots: bytes, certificate: bytes, key: bytes) -> None:
+def write_partner(folder: Path, profile: Profile) -> None:
     """Write the folder; the key's file can be read by its owner only.
 
     Args:
         folder: Made where it is missing.
-        address: ``host:port`` of the node's agency port.
-        roots: PEM of the roots that the node's server certificate is checked against.
-        certificate: PEM chain of the client, leaf first.
-        key: PEM of its private key, PKCS#8: every language's TLS reads that form.
+        profile: The agency that the partner calls as.
 
     Raises:
-        ValueError: The key is in another form.
+        ValueError: The key is not PKCS#8, the one form that every language's TLS reads.
     """
+    key = profile.key.read_bytes()
     if not key.lstrip().startswith(b"-----BEGIN " + PKCS8_LABEL + b"-----"):
-        raise ValueError("the partner's key must be PKCS#8")
+        raise ValueError(f"{profile.key} must be PKCS#8")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / ADDRESS).write_text(address + "\n", encoding="ascii")
-    (folder / ROOTS).write_bytes(roots)
-    (folder / CERTIFICATE).write_bytes(certificate)
+    (folder / ADDRESS).write_text(profile.address + "\n", encoding="ascii")
+    (folder / ROOTS).write_bytes(profile.ca.read_bytes())
+    (folder / CERTIFICATE).write_bytes(profile.cert.read_bytes())
     (folder / KEY).touch(mode=0o600)
     (folder / KEY).write_bytes(key)
     (folder / SCHEMA).write_bytes(descriptor_set().SerializeToString(deterministic=True))
+
+
+def generic_call(folder: Path, buf: str = "buf") -> list[str]:
+    """One call with a generic tool: the newest submissions, by ``buf curl`` and what stands in the folder alone."""
+    address = (folder / ADDRESS).read_text(encoding="ascii").strip()
+    return [
+        *(buf, "curl", "--protocol", "grpc", "--schema", str(folder / SCHEMA)),
+        *("--cacert", str(folder / ROOTS), "--cert", str(folder / CERTIFICATE), "--key", str(folder / KEY)),
+        *("--data", '{"page_size": 3}', f"https://{address}/exchange.v1.SubmissionService/ListSubmissions"),
+    ]
 
 
 def descriptor_set() -> FileDescriptorSet:
