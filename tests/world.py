@@ -37,7 +37,7 @@ from exchange.flows.peer_port import PeerAwayError, PeerRefusedError
 from exchange.flows.submit import LANE_NAMES
 from exchange.storage import log_store, schema
 from exchange.storage.database import Database
-from exchange.storage.maintenance import migrate
+from exchange.storage.migrate import migrate
 from exchange.storage.writer import Writer
 from exchange.tables import read_all
 from exchange.tlog.origin import LogName, mirror_name, witness_name

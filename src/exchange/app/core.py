@@ -27,7 +27,7 @@ from exchange.flows.peer_port import PeerPort
 from exchange.flows.recover import REPLAYING, RecoverFlow, load_recorded
 from exchange.flows.session import HelloFlow
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
-from exchange.flows.submit import LANE_NAMES, SubmitFlow
+from exchange.flows.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
 from exchange.flows.witness import WitnessFlow, WitnessLoop
 from exchange.storage import registers, schema
 from exchange.storage.registers import Change
@@ -51,6 +51,10 @@ log = structlog.get_logger("exchange.core")
 
 SKEW_LIMIT_SECONDS = 30.0
 """Clocks further apart than this raise an alarm: signatures are judged by time."""
+
+
+AWAY_TRIES = 6
+"""Tries in a row that fail before a peer counts as away: some seconds, longer than a restart."""
 
 
 class AlarmBell(Protocol):
@@ -224,7 +228,8 @@ class Core:
     def _tried(self, peer: str, lane: int, reason: str) -> None:
         if reason:
             self._on_retry(peer, LANE_NAMES[lane], reason)
-            self._alarms.raise_("PEER_AWAY", peer, reason)
+            if self.senders[peer, lane].view.tries >= AWAY_TRIES:
+                self._alarms.raise_("PEER_AWAY", peer, reason)
         else:
             self._alarms.clear("PEER_AWAY", peer)
 
@@ -236,9 +241,8 @@ class Core:
     def _contradicted(self, peer: str, origin: str, reason: str) -> None:
         log.error("mirror.contradiction", peer=peer, origin=origin, reason=reason)
         name = LogName.parse(origin)
-        lanes = {text: number for number, text in LANE_NAMES.items()}
         if reason in ("FORK", "BAD_CHECKPOINT") and name.lane:
-            self.lanes.stop(peer, lanes[name.lane], MIRROR_STOP + reason, (), self.node.clock())
+            self.lanes.stop(peer, LANE_NUMBERS[name.lane], MIRROR_STOP + reason, (), self.node.clock())
         self._alarms.raise_(reason, origin, peer)
 
     def _forked(self, peer: str, findings: Findings) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -129,12 +128,9 @@ class Doors:
 
     async def open(self) -> None:
         """Serve. Peers first: an agency's record should find its way at once."""
-        loop = asyncio.get_running_loop()
         await self._relay.start()
         await self._agencies.start()
-        self._end_listening = self._core.node.events.listen(
-            ALARM_ACKNOWLEDGED, lambda: loop.call_soon_threadsafe(self._acknowledged)
-        )
+        self._end_listening = self._core.node.events.listen(ALARM_ACKNOWLEDGED, self._acknowledged)
 
     async def close(self, grace: float) -> None:
         """Take no new call; those in flight get ``grace`` seconds."""

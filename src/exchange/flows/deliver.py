@@ -8,10 +8,9 @@ own text with the peer's valid cosignature advances nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from sqlalchemy import Connection, select
 from tenacity import RetryCallState
@@ -58,10 +57,8 @@ WAKE_SECONDS = 1.0
 """While a peer is away, new entries wake the loop at most this often: a peer that is down stays cheap."""
 
 
-class Hello(Protocol):
-    """Makes sure that the link has a session; raises what the port raises."""
-
-    async def __call__(self, peer: str) -> Link: ...
+Hello = Callable[[str], Awaitable[Link]]
+"""Makes sure that the link to a peer has a session; raises what the port raises."""
 
 
 class LaneStoppedError(ExchangeError):
@@ -140,7 +137,7 @@ class LaneSender:
     async def run(self) -> None:
         """Deliver until cancelled."""
         loop = asyncio.get_running_loop()
-        end = self.node.events.listen(LOG_GREW, lambda: loop.call_soon_threadsafe(self._news.set))
+        end = self.node.events.listen(LOG_GREW, lambda: _discard(loop.call_soon_threadsafe(self._news.set)))
         try:
             while True:
                 self._news.clear()
@@ -172,6 +169,7 @@ class LaneSender:
 
     def nudge(self) -> None:
         """Try at once: an operator asked, or the peer came back. Called on the event loop."""
+        self.view.tries = 0  # what follows is a new beginning: should it fail, the next try is soon
         self._nudge.set()
         self._news.set()
 
@@ -379,6 +377,10 @@ class LaneSender:
     def lane_name(self) -> str:
         """Name of the lane."""
         return LANE_NAMES[self.lane]
+
+
+def _discard(_handle: object) -> None:
+    """Takes what a call gives back and nobody needs."""
 
 
 def keep_cosigned(tx: Transaction, payloads: Sequence[tuple[int, StoredCheckpoint]]) -> list[None]:

@@ -29,7 +29,7 @@ from exchange.flows.context import Node, Peer
 from exchange.flows.instants import instant, micros, micros_of
 from exchange.flows.links import Links
 from exchange.flows.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES
-from exchange.flows.submit import LANE_NAMES
+from exchange.flows.submit import LANE_NUMBERS
 from exchange.flows.verdicts import verify_ahead
 from exchange.storage import journal, log_store, schema
 from exchange.storage.log_store import StoredCheckpoint
@@ -56,8 +56,7 @@ MAX_BYTES = 4 << 20
 MAX_LATE_BODIES = 256
 """Bodies of earlier entries in one call: bounds what is compared with the disk before the answer."""
 
-_LANES = {name: lane for lane, name in LANE_NAMES.items()}
-_WORK = {
+_WORK: dict[int, WorkClass] = {
     Lane.LANE_URGENT: WorkClass.URGENT,
     Lane.LANE_REGISTRY: WorkClass.REGISTRY,
     Lane.LANE_TELEMETRY: WorkClass.TELEMETRY,
@@ -135,7 +134,7 @@ class MirrorFlow:
         self._check_limits(request)
         with self._node.database.read() as connection:
             log = log_store.head(connection, request.origin)
-            stopped = self._stopped(connection, peer.name, _LANES[name.lane])
+            stopped = self._stopped(connection, peer.name, LANE_NUMBERS[name.lane or ""])
         if stopped:
             return DeliverResponse(result=DeliverResult.DELIVER_RESULT_FORK, size=log.size if log else 0)
         # 3
@@ -156,7 +155,7 @@ class MirrorFlow:
         else:
             answer = self._extend(peer, request, log, checkpoint, now)
         if answer.result == DeliverResult.DELIVER_RESULT_COSIGNED and answer.size == checkpoint.size:
-            self._confirmed[peer.name, _LANES[name.lane or ""]] = (checkpoint.size, micros(now))
+            self._confirmed[peer.name, LANE_NUMBERS[name.lane or ""]] = (checkpoint.size, micros(now))
         return answer
 
     # -- checks ----------------------------------------------------------------------------------------------
@@ -171,13 +170,13 @@ class MirrorFlow:
             or name.domain != self._node.federation
             or name.use is not OriginUse.OUTBOUND
             or name.peer != self._node.name
-            or name.lane not in _LANES
+            or name.lane not in LANE_NUMBERS
         ):
             raise NotYourLogError
         with self._node.database.read() as connection:
             table = schema.links.c
             agreed = connection.execute(
-                select(table.mirror_epoch).where(table.peer == peer.name, table.lane == _LANES[name.lane])
+                select(table.mirror_epoch).where(table.peer == peer.name, table.lane == LANE_NUMBERS[name.lane or ""])
             ).scalar()
         if name.epoch > (agreed or 1):
             raise NotYourLogError
@@ -300,7 +299,7 @@ class MirrorFlow:
             notes = [*notes, StoredCheckpoint(checkpoint.size, own, cosigned, time * 1_000_000)]
         # 7
         name = LogName.parse(request.origin)
-        lane = _LANES[name.lane or ""]
+        lane = LANE_NUMBERS[name.lane or ""]
         run = _Mirrored(
             origin=request.origin,
             peer=peer.name,

@@ -51,12 +51,8 @@ MAX_SIGNATURES = 4
 TAG_SIZE = 16
 """Bytes of natural and content tags: 128 bits, keyed."""
 
-LANE_NAMES = {Lane.LANE_URGENT: "urgent", Lane.LANE_REGISTRY: "registry", Lane.LANE_TELEMETRY: "telemetry"}
-WORK_OF_LANE = {
-    Lane.LANE_URGENT: WorkClass.URGENT,
-    Lane.LANE_REGISTRY: WorkClass.REGISTRY,
-    Lane.LANE_TELEMETRY: WorkClass.TELEMETRY,
-}
+LANE_NAMES: dict[int, str] = {Lane.LANE_URGENT: "urgent", Lane.LANE_REGISTRY: "registry", Lane.LANE_TELEMETRY: "telemetry"}
+LANE_NUMBERS: dict[str, int] = {name: lane for lane, name in LANE_NAMES.items()}
 INTERACTIVE_ITEMS = 4
 """A call of up to this many records is somebody waiting, not a batch."""
 
@@ -395,7 +391,7 @@ class SubmitFlow:
             rows.append(previous)
         kind = kinds.kind_of(record)
         followed = next((lane for row in rows for lane in logs.lanes_of(row)), Lane.LANE_REGISTRY)
-        lane = kinds.lane_of(kind, followed)
+        lane = kinds.lane_of(kind, followed)  # type: ignore[arg-type]
         refused = self._admit(lane)
         if refused:
             item.problems.append(refused)

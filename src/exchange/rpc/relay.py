@@ -120,25 +120,25 @@ class RelayServicer(RelayServiceServicer):
         self._clock = clock
         self._threads = ThreadPoolExecutor(RELAY_THREADS, thread_name_prefix="relay")
 
-    async def Hello(  # type: ignore[override]
+    async def Hello(
         self, request: HelloRequest, context: grpc.aio.ServicerContext[HelloRequest, HelloResponse]
     ) -> HelloResponse:
         """Hello."""
         return await self._answer(self._core.answer_hello, request, context)
 
-    async def Deliver(  # type: ignore[override]
+    async def Deliver(
         self, request: DeliverRequest, context: grpc.aio.ServicerContext[DeliverRequest, DeliverResponse]
     ) -> DeliverResponse:
         """Deliver."""
         return await self._answer(self._core.answer_deliver, request, context)
 
-    async def FetchEntries(  # type: ignore[override]
+    async def FetchEntries(
         self, request: FetchEntriesRequest, context: grpc.aio.ServicerContext[FetchEntriesRequest, FetchEntriesResponse]
     ) -> FetchEntriesResponse:
         """FetchEntries."""
         return await self._answer(self._core.answer_fetch, request, context)
 
-    async def CosignJournal(  # type: ignore[override]
+    async def CosignJournal(
         self,
         request: CosignJournalRequest,
         context: grpc.aio.ServicerContext[CosignJournalRequest, CosignJournalResponse],
