@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from decimal import Decimal
 
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.domain.codes import organisation_code_holds, uscc_check_character
 from exchange.domain.personal import contains_resident_id
 from exchange.v1.common_pb2 import SubjectKind
+from exchange.v1.kind_pb2 import Kind
 from exchange.v1.penalty_notice_pb2 import DishonestyClass, NoticeKind, PenaltyState, PenaltyType
 from exchange_forms import FormsAdapter
 from exchange_forms.making import MadeSheet, made_workbook
@@ -186,10 +189,43 @@ def test_a_natural_person_is_masked_everywhere(adapter: FormsAdapter) -> None:
     assert adapter.read(native(reading.redacted)).rows == reading.rows
 
 
-def test_a_sound_firm_code_is_no_person_number(adapter: FormsAdapter) -> None:
-    """A document without persons' data is kept byte for byte."""
+def test_a_document_without_persons_data_is_kept_byte_for_byte(adapter: FormsAdapter) -> None:
+    """Its digest is salted, and is that of the file as the agency has it."""
     content = csv_of([PENALTY])
-    assert adapter.read(native(content)).redacted == content
+    document = native(content)
+    reading = adapter.read(document)
+    assert reading.redacted == content
+    assert reading.rows[0].record is not None
+    digest = reading.rows[0].record.header.provenance.document
+    assert digest.digest == hashlib.sha256(document.salt + content).digest()
+    assert digest.salt == document.salt
+
+
+def test_a_sound_firm_code_is_no_person_number(adapter: FormsAdapter) -> None:
+    """A code of digits alone can pass the check of a person's number as well: it stays."""
+    codes = (f"91509919850101{number:03d}" for number in range(1000))
+    sound = (body + uscc_check_character(body) for body in codes if organisation_code_holds(body[8:]))
+    code = next(each for each in sound if contains_resident_id(each))
+    record = read_one(adapter, PENALTY, CF_XDR_SHXYM=code).record
+    assert record is not None
+    assert record.penalty_notice.subject.uscc == code
+
+
+def test_a_fine_of_zero_is_none(adapter: FormsAdapter) -> None:
+    """Forms write 0 where there is no fine; the line of provenance says so."""
+    record = read_one(adapter, PENALTY, CF_NR_FK="0.00").record
+    assert record is not None
+    assert record.penalty_notice.fine_cny == ""
+    rules = {line.field: line.rule for line in record.header.provenance.fields}
+    assert rules["penalty_notice.fine_cny"] == "zero-is-none"
+
+
+def test_no_end_is_written_as_the_layout_does(adapter: FormsAdapter) -> None:
+    """The day 2099-12-31 stands for it."""
+    record = read_one(adapter, PENALTY).record
+    assert record is not None
+    written = adapter.write([record], kind=Kind.KIND_PENALTY_NOTICE, form="csv")
+    assert "2099-12-31" in written.content.decode("utf-8-sig")
 
 
 def test_a_joint_measure_names_its_measures(adapter: FormsAdapter) -> None:
