@@ -134,6 +134,7 @@ class Core:
             recover=self.recover.recover,
             on_forks=self._forked,
             on_both_restored=self._both_restored,
+            on_sound=self.recover.nothing_missing,
             on_skew=self._skewed,
         )
         self.senders = {

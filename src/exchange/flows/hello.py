@@ -68,6 +68,11 @@ class Findings:
         return [found for found in self.own if found.verdict == "restored"]
 
     @property
+    def lost(self) -> bool:
+        """Whether entries of our own are missing here."""
+        return bool(self.restored or self.unknown)
+
+    @property
     def forks(self) -> list[OwnLog]:
         """Logs that really forked."""
         return [found for found in self.own if found.verdict == "fork"]
@@ -202,9 +207,12 @@ def _own_outbound(
         findings.unknown.append((position.origin, checkpoint, position.note))
         return
     found = _compare(connection, log, checkpoint, position.note)
-    findings.own.append(found)
     if found.verdict != "prefix":
+        # A retired log is not gone on with, whatever was cosigned of it.
+        if not log.retired:
+            findings.own.append(found)
         return
+    findings.own.append(found)
     for note in (*given, position.note):
         kept = _verified(note, node, peer, log, connection)
         if kept:

@@ -22,7 +22,7 @@ class Link:
         given: Session that our newest hello got from the peer; None before it, and when the peer wants another.
         shown: Per log of the peer: the largest size for which it showed our own cosignature.
         held: Per log of ours: entries that the peer holds, when fewer than it cosigned (it was restored).
-        peer_restored: The peer said in hello that it was restored and has not healed.
+        offered: Bodies (log of ours, index) that were sent once more in this session: once is enough.
         clock_skew: Peer's clock minus ours at the last hello, in seconds.
     """
 
@@ -31,7 +31,7 @@ class Link:
     given: bytes | None = None
     shown: dict[str, int] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
-    peer_restored: bool = False
+    offered: set[tuple[str, int]] = field(default_factory=set)
     clock_skew: float | None = None
     version: str = ""
 

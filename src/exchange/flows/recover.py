@@ -25,7 +25,7 @@ from exchange.domain import kinds
 from exchange.flows.apply.entry import read_entry
 from exchange.flows.apply.loop import START_DIGEST, ApplyLoop
 from exchange.flows.apply.recorded import RecordedDecision, RecordedDecisions
-from exchange.flows.apply.replay import again, epochs, events, write_replayed
+from exchange.flows.apply.replay import epochs, events, replay, write_replayed
 from exchange.flows.apply.steps import StepPlan
 from exchange.flows.context import Node, Peer
 from exchange.flows.hello import Findings
@@ -106,7 +106,7 @@ class RecoverFlow:
             PeerRefusedError: What it sent does not add up to what it showed.
         """
         async with self._lock:
-            self._status.fetching()  # 1
+            self._status.fetching(peer.name)  # 1
             with self._apply.busy:
                 pass  # the step that was under way is finished
             adopted = []
@@ -280,7 +280,7 @@ class RecoverFlow:
 
     def finish(self) -> None:
         """Replay what holds, then let apply go on. Also how an interrupted recovery goes on after a start."""
-        self._status.fetching()
+        self._status.replaying()
         node = self._node
         node.writer.call(_clear_registers, None, WorkClass.URGENT)
 
@@ -289,31 +289,21 @@ class RecoverFlow:
 
         with node.database.read() as connection:
             held = epochs(connection)
-        for book, end in held:
-            self._replay_epoch(book, end, write)
+        for _step in replay(node, node.database, node.database, write, self._grant):
+            pass
         self._apply.reload()
         self._apply.recorded = load_recorded(node)
-        node.writer.call(set_flags, (REPLAYING, ""), WorkClass.URGENT)
-        node.writer.call(set_flags, (RESTORED, ""), WorkClass.URGENT)
-        node.writer.call(set_flags, (UNACKNOWLEDGED, "1"), WorkClass.URGENT)
+        node.writer.call(_set_all, ((REPLAYING, ""), (RESTORED, ""), (UNACKNOWLEDGED, "1")), WorkClass.URGENT)
         self._on_restored("; ".join(f"{book.origin} < {end}" for book, end in held))
-        self._status.healed(acknowledge=True)
+        self._status.replayed()
+        self._status.healed()
         self._apply.wake()
 
-    def _replay_epoch(
-        self, book: LogHead, end: int, write: Callable[[Sequence[Change], int, StepPlan | None], None]
-    ) -> None:
-        """Replays in short reads: each step sees what the one before it wrote."""
-        position = 0
-        while position < end:
-            with self._node.database.read() as connection:
-                event = next(events(connection, book, position, position + 1))[1]
-                if event.HasField("step"):
-                    done = again(self._node, connection, connection, event)
-                    write(done.changes, done.next_seq, done)
-                elif event.HasField("grant_changed"):
-                    self._grant(event.grant_changed)
-            position += 1
+    def nothing_missing(self) -> None:
+        """A database was restored, and every peer showed that nothing is missing. Agencies may be as they were."""
+        self._node.writer.call(_set_all, ((RESTORED, ""), (UNACKNOWLEDGED, "1")), WorkClass.URGENT)
+        self._on_restored("nothing is missing")
+        self._status.healed()
 
 
 def load_recorded(node: Node) -> RecordedDecisions | None:
@@ -329,7 +319,7 @@ def load_recorded(node: Node) -> RecordedDecisions | None:
                 for raw in log_store.entries(connection, log.id, begin, min(log.size, begin + 256)):
                     read = read_entry(raw, 0)
                     if read.record is not None and read.record.HasField("recognition"):
-                        found.append(RecordedDecision(read.record.recognition, origin, raw.index))
+                        found.append(RecordedDecision(read.record, origin, raw.index))
     return RecordedDecisions(found) if found else None
 
 
@@ -356,6 +346,12 @@ def _carry_out(tx: Transaction, payloads: Sequence[_Adoption]) -> list[None]:
             following = LogName.parse(local.origin).next_epoch()
             tx.open_log(str(following), use="local", peer="", lane=0, epoch=following.epoch)
         set_flags(tx, adoption.flags)
+    return [None] * len(payloads)
+
+
+def _set_all(tx: Transaction, payloads: Sequence[Sequence[tuple[str, str]]]) -> list[None]:
+    for flags in payloads:
+        set_flags(tx, flags)
     return [None] * len(payloads)
 
 

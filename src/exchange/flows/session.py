@@ -36,6 +36,7 @@ class HelloFlow:
         recover: Heals the node after a restore.
         on_forks: Called with (peer, findings) when our own log forked.
         on_both_restored: Called with the peer's name when neither side can vouch.
+        on_sound: Called when a node that was restored finds with all peers that nothing is missing.
         on_skew: Called with (peer, seconds) after each hello.
     """
 
@@ -49,6 +50,7 @@ class HelloFlow:
         recover: Recover,
         on_forks: Callable[[str, hello.Findings], None],
         on_both_restored: Callable[[str], None],
+        on_sound: Callable[[], None],
         on_skew: Callable[[str, float], None],
     ) -> None:
         self._node = node
@@ -58,6 +60,7 @@ class HelloFlow:
         self._recover = recover
         self._on_forks = on_forks
         self._on_both_restored = on_both_restored
+        self._on_sound = on_sound
         self._on_skew = on_skew
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -76,16 +79,14 @@ class HelloFlow:
                 return link
             peer = self._peer(name)
             findings, response = await self._greet(peer)
-            if findings.restored or findings.unknown:
-                if response.restored:
-                    await asyncio.to_thread(self._on_both_restored, name)
-                    raise PeerRefusedError("BOTH_RESTORED", name)
+            if findings.lost:
                 await self._recover(peer, self._ports[name], findings)
                 findings, response = await self._greet(peer)
-                if findings.restored or findings.unknown:
+                if findings.lost:
                     raise PeerRefusedError("NOT_HEALED", name)
-            if not findings.forks:
-                self._status.greeted(name)
+            if self._status.greeted(name):
+                await asyncio.to_thread(self._on_sound)
+            link.offered.clear()
             link.given = response.session
             return link
 
@@ -100,7 +101,8 @@ class HelloFlow:
         skew = (micros_of(response.at) - micros(now)) / 1e6
         self._links.of(peer.name).version = response.version
         findings = await asyncio.to_thread(self._examined, peer, response)
-        await asyncio.to_thread(self._noticed, peer.name, skew, response.restored)
+        await asyncio.to_thread(self._noticed, peer.name, skew)
+        await asyncio.to_thread(self._look_at_both, peer.name, findings, response.restored)
         return findings, response
 
     def _examined(self, peer: Peer, shown: HelloResponse | HelloRequest) -> hello.Findings:
@@ -113,11 +115,17 @@ class HelloFlow:
             self._on_forks(peer.name, findings)
         return findings
 
-    def _noticed(self, name: str, skew: float, restored: bool) -> None:  # noqa: FBT001 - a fact, not a switch
-        link = self._links.of(name)
-        link.clock_skew = skew
-        link.peer_restored = restored
+    def _noticed(self, name: str, skew: float) -> None:
+        self._links.of(name).clock_skew = skew
         self._on_skew(name, skew)
+
+    def _look_at_both(self, name: str, findings: hello.Findings, peer_restored: bool) -> None:  # noqa: FBT001 - a fact
+        """When both sides were restored, no one can vouch for what was cosigned between: the lanes stop.
+
+        What each still holds of the other is fetched all the same; what goes on goes on in new epochs.
+        """
+        if peer_restored and (self._status.restored or findings.lost):
+            self._on_both_restored(name)
 
     def answer(self, peer: Peer, request: HelloRequest) -> HelloResponse:
         """Answer a peer's hello. What it shows of our own logs is looked at, and healed by our own next hello.
@@ -130,11 +138,12 @@ class HelloFlow:
         now = self._node.clock()
         findings = self._examined(peer, request)
         link = self._links.of(peer.name)
-        if findings.restored or findings.unknown:
+        if findings.lost:
             # Our own session is void: the next delivery says hello, finds the same, and heals.
             link.given = None
-            self._status.fetching()
-        self._noticed(peer.name, (micros_of(request.at) - micros(now)) / 1e6, request.restored)
+            self._status.fetching(peer.name)
+        self._noticed(peer.name, (micros_of(request.at) - micros(now)) / 1e6)
+        self._look_at_both(peer.name, findings, request.restored)
         with self._node.database.read() as connection:
             return hello.answer(
                 self._node,

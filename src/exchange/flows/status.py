@@ -47,7 +47,8 @@ class NodeStatus:
         self._peers = peers
         self._lock = threading.Lock()
         self._greeted: set[str] = set()
-        self._fetching = False
+        self._fetching: set[str] = set()
+        self._replaying = False
         self._restored = restored
         self._unacknowledged = unacknowledged
 
@@ -55,7 +56,7 @@ class NodeStatus:
     def state(self) -> NodeState.ValueType:
         """What status shows."""
         with self._lock:
-            if self._fetching:
+            if self._fetching or self._replaying:
                 return NodeState.NODE_STATE_FETCHING
             if self._unacknowledged:
                 return NodeState.NODE_STATE_AWAITING_ACKNOWLEDGEMENT
@@ -66,39 +67,56 @@ class NodeStatus:
     @property
     def restored(self) -> bool:
         """Whether the node says in hello that it was restored and has not healed."""
-        return self._restored or self._fetching
+        return self._restored
 
     def may_sign(self, peer: str) -> bool:
         """Whether checkpoints may be signed towards a peer: only behind a hello of this process."""
         with self._lock:
-            return peer in self._greeted and not self._fetching
+            return peer in self._greeted and not self._fetching and not self._replaying
 
     def may_apply(self) -> bool:
         """Whether registers may change."""
-        return not self._fetching
+        return not self._fetching and not self._replaying
 
     def may_cosign(self) -> bool:
         """Whether a peer's log may be cosigned."""
-        return not self._fetching
+        return not self._fetching and not self._replaying
 
-    def greeted(self, peer: str) -> None:
-        """A hello showed that what the peer cosigned is a prefix of our log."""
+    def greeted(self, peer: str) -> bool:
+        """A hello showed that what the peer cosigned is a prefix of our log.
+
+        Returns:
+            Whether all peers have shown that by now of a node that calls itself restored: nothing is missing.
+        """
         with self._lock:
             self._greeted.add(peer)
+            self._fetching.discard(peer)
+            return self._restored and not self._replaying and self._greeted.issuperset(self._peers())
 
-    def fetching(self) -> None:
-        """The node was restored: until it has healed it neither submits, signs, cosigns nor applies."""
+    def fetching(self, peer: str) -> None:
+        """A peer showed that we were restored: until that is healed nothing is submitted, signed, cosigned, applied."""
         with self._lock:
-            self._fetching = True
+            self._fetching.add(peer)
             self._restored = True
             self._greeted.clear()
 
-    def healed(self, *, acknowledge: bool) -> None:
-        """The node has its own entries back."""
+    def replaying(self) -> None:
+        """Registers are being made anew."""
         with self._lock:
-            self._fetching = False
+            self._replaying = True
+            self._greeted.clear()
+
+    def replayed(self) -> None:
+        """Registers are what the journal says."""
+        with self._lock:
+            self._replaying = False
+
+    def healed(self) -> None:
+        """The node has its own entries back; the security officer has not looked yet."""
+        with self._lock:
+            self._fetching.clear()
             self._restored = False
-            self._unacknowledged = self._unacknowledged or acknowledge
+            self._unacknowledged = True
 
     def acknowledged(self) -> None:
         """The security officer looked at the agencies."""
