@@ -8,6 +8,7 @@ that it prints was checked and held.
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import sys
 import time
@@ -24,16 +25,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from exchange.app.adapters import find_adapters
+from exchange.crypto.node_card import KeyRole
 from exchange.crypto.receipts import verify_receipt
+from exchange.crypto.trust import TrustSet
 from exchange.domain.adapter import Adapter
 from exchange.domain.recognition import RuleSet
 from exchange.domain.tables import Tables, load
 from exchange.rpc.failure import CallFailed
+from exchange.settings.trust_folder import read_peer
 from exchange.storage.maintenance import backup, restore
 from exchange.storage.verify import verify
 from exchange.tables import read_all
 from exchange.v1.check_service_pb2 import CheckSubjectRequest, MatterKind
-from exchange.v1.credit_service_pb2 import Knowledge
+from exchange.v1.credit_result_pb2 import CreditLevel
+from exchange.v1.credit_service_pb2 import Knowledge, ListCreditResultsRequest
 from exchange.v1.kind_pb2 import Kind, Outcome
 from exchange.v1.operation_service_pb2 import (
     AcknowledgeAlarmRequest,
@@ -52,7 +57,8 @@ from exchange.v1.submission_service_pb2 import (
     SubmitResult,
 )
 from tests.domain.records import credit, make_uscc
-from tests.rigs.pair import Pair
+from tests.rigs.pair import AUTHORITIES, Pair
+from tools.partner import generic_call, write_partner
 
 OUTAGE_RECORDS = 2_000
 """Records that Chongqing accepts while Sichuan's node is dead."""
@@ -84,12 +90,12 @@ def claim(holds: object, text: str) -> None:
 class Demo:
     """The day, hour by hour."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keep: bool) -> None:
         self.folder = folder
         self.tables: Tables = load(read_all())
         self.adapters: dict[str, Adapter] = find_adapters(self.tables, {})
         self.rules = RuleSet.load(read_all()["rules/recognition.toml"])
-        self.pair = Pair(folder)
+        self.pair = Pair(folder, outlive=keep)
         self.totals = {name: Counter[str]() for name in NAMES}
 
     # -- 1 ---------------------------------------------------------------------------------------------------
@@ -109,17 +115,19 @@ class Demo:
                 str(self.pair.processes[name].pid),
             )
         console.print(table)
-        console.print(f"  演示数据：企业名称与代码均为虚构。规则版本 {self.rules.edition}（[yellow]规则待两地批准[/] rules await approval）")
+        console.print(
+            f"  演示数据：企业名称与代码均为虚构。规则版本 {self.rules.edition}（[yellow]规则待两地批准[/] rules await approval）"
+        )
 
     # -- 2 ---------------------------------------------------------------------------------------------------
 
     def documents(self) -> None:
         """Each side's documents, in the form that it really uses."""
         console.rule("2 · 双方文件入库 Documents of both sides")
-        table = Table("节点 node", "文件 document", "行 rows", *(f"{each.lower()}" for each in RESULTS), "弃读数 left out")
-        jobs = [
-            (name, sample) for name, side in SIDES.items() for sample in self.adapters[side].samples()
-        ]
+        table = Table(
+            "节点 node", "文件 document", "行 rows", *(f"{each.lower()}" for each in RESULTS), "弃读数 left out"
+        )
+        jobs = [(name, sample) for name, side in SIDES.items() for sample in self.adapters[side].samples()]
         with progress("提交文件 documents", len(jobs)) as advance:
             for name, sample in jobs:
                 self._document(name, sample.document.file_name, sample.document.content, sample.name, table)
@@ -134,7 +142,7 @@ class Demo:
             adapter=SIDES[name],
             purpose="成渝两地互认演示",
         )
-        request.authority.uscc = self.pair_authority(name)
+        request.authority.uscc = AUTHORITIES[name]
         request.authority.name = f"演示{name}生态环境局"
         with self.pair.nodes[name].client() as client:
             try:
@@ -148,14 +156,12 @@ class Demo:
         self.totals[name]["rows"] += len(answer.rows)
         left_out = sum(len(row.left_out) for row in answer.rows)
         table.add_row(
-            NAMES[name], title, str(len(answer.rows)), *(str(counts[each] or "·") for each in RESULTS), str(left_out or "·")
+            NAMES[name],
+            title,
+            str(len(answer.rows)),
+            *(str(counts[each] or "·") for each in RESULTS),
+            str(left_out or "·"),
         )
-
-    def pair_authority(self, name: str) -> str:
-        """USCC of the authority that a node speaks for."""
-        from tests.rigs.pair import AUTHORITIES
-
-        return AUTHORITIES[name]
 
     # -- 3 ---------------------------------------------------------------------------------------------------
 
@@ -163,7 +169,9 @@ class Demo:
         """What came out on the other side."""
         console.rule("3 · 对方互认 What the other side made of them")
         self.wait_answered("cq", "sc")
-        table = Table("来源 origin", "种类 kind", "送达", "完全互认", "有条件", "暂缓", "不予互认", "主要理由 main reasons")
+        table = Table(
+            "来源 origin", "种类 kind", "送达", "完全互认", "有条件", "暂缓", "不予互认", "主要理由 main reasons"
+        )
         for name in NAMES:
             for row in self.status(name).counts:
                 if row.kind == Kind.KIND_UNSPECIFIED or not row.submitted:
@@ -171,7 +179,10 @@ class Demo:
                 table.add_row(
                     NAMES[name],
                     KINDS.get(row.kind, Kind.Name(row.kind)),
-                    *(str(n or "·") for n in (row.delivered, row.recognised, row.conditional, row.deferred, row.not_recognised)),
+                    *(
+                        str(n or "·")
+                        for n in (row.delivered, row.recognised, row.conditional, row.deferred, row.not_recognised)
+                    ),
                     self._reasons(name, row.kind),
                 )
         console.print(table)
@@ -179,13 +190,13 @@ class Demo:
     def _reasons(self, name: str, kind: Kind.ValueType) -> str:
         found: Counter[str] = Counter()
         with self.pair.nodes[name].client() as client:
-            answer = client.call(
-                client.submissions.ListSubmissions, ListSubmissionsRequest(page_size=500, kind=kind)
-            )
+            answer = client.call(client.submissions.ListSubmissions, ListSubmissionsRequest(page_size=500, kind=kind))
         for submission in answer.submissions:
             for addressee in submission.addressees:
                 found.update(reason.reason for reason in addressee.reasons)
-        return ", ".join(f"{self.tables.reasons.text(code, 'zh').message[:14]} {code}×{n}" for code, n in found.most_common(2))
+        return ", ".join(
+            f"{self.tables.reasons.text(code, 'zh').message[:14]} {code}×{n}" for code, n in found.most_common(2)
+        )
 
     # -- 4 ---------------------------------------------------------------------------------------------------
 
@@ -217,18 +228,18 @@ class Demo:
             table.add_row(
                 NAMES[region.origin],
                 Knowledge.Name(region.knowledge).removeprefix("KNOWLEDGE_"),
-                str(region.decisive_level),
+                CreditLevel.Name(region.decisive_level).removeprefix("CREDIT_LEVEL_") if region.decisive_level else "–",
                 ", ".join(view.record.credit_result.source_level_text for view in region.results) or "–",
                 ", ".join(Outcome.Name(view.outcome).removeprefix("OUTCOME_") for view in region.results) or "–",
             )
         console.print(table)
-        claim(answer.journal_index >= 0 and answer.check_id, f"触发留痕 traced: {answer.journal} #{answer.journal_index}")
+        claim(
+            answer.journal_index >= 0 and answer.check_id, f"触发留痕 traced: {answer.journal} #{answer.journal_index}"
+        )
         claim(reason, f"无事项编号即拒绝 a check without a matter number is refused: {reason}")
 
     def _firm_with_something_to_show(self) -> str:
         with self.pair.nodes["sc"].client() as client:
-            from exchange.v1.credit_service_pb2 import ListCreditResultsRequest
-
             found = client.call(client.credit.ListCreditResults, ListCreditResultsRequest(origin="cq", page_size=500))
         conditional = [each for each in found.results if each.outcome == Outcome.OUTCOME_CONDITIONAL]
         chosen = (conditional or list(found.results))[0]
@@ -266,10 +277,6 @@ class Demo:
     def receipts(self) -> None:
         """Every receipt, verified with the keys of the cards alone."""
         console.rule("6 · 回执逐一验证 Every receipt verified")
-        from exchange.crypto.node_card import KeyRole
-        from exchange.crypto.trust import TrustSet
-        from exchange.settings.trust_folder import read_peer
-
         cards = {
             name: TrustSet.load(read_peer(self.pair.nodes[other].folder / "trust", name)).card
             for name, other in (("cq", "sc"), ("sc", "cq"))
@@ -279,7 +286,10 @@ class Demo:
             log_keys = cards[name].keys_of(KeyRole.LOG)
             cosigners = cards[other].keys_of(KeyRole.MIRROR)
             ids = self.submissions(name)
-            with progress(f"{NAMES[name]} 回执 receipts", len(ids)) as advance, self.pair.nodes[name].client() as client:
+            with (
+                progress(f"{NAMES[name]} 回执 receipts", len(ids)) as advance,
+                self.pair.nodes[name].client() as client,
+            ):
                 for record_id, revision in ids:
                     answer = client.call(
                         client.submissions.GetReceipt, GetReceiptRequest(record_id=record_id, revision=revision)
@@ -303,7 +313,9 @@ class Demo:
         restore(self.copy, self.url("cq"))
         self.pair.start("cq")
         wait("healed", lambda: self.status("cq").state == NodeState.NODE_STATE_AWAITING_ACKNOWLEDGEMENT, 60)
-        console.print("  已从四川的镜像取回 fetched back from Sichuan's mirror; 等待安全管理员确认 the security officer confirms")
+        console.print(
+            "  已从四川的镜像取回 fetched back from Sichuan's mirror; 等待安全管理员确认 the security officer confirms"
+        )
         with self.pair.nodes["cq"].client("operator") as client:
             alarms = client.call(client.operation.ListAlarms, ListAlarmsRequest()).alarms
         alarm = next(each for each in alarms if each.code == "RESTORED")
@@ -319,18 +331,41 @@ class Demo:
     def count(self) -> None:
         """The counting rule of the contract, from the databases themselves."""
         console.rule("8 · 清点 The count")
-        table = Table("节点 node", "行 rows", *(each.lower() for each in RESULTS), "送达 delivered", "待送 pending", "互认", "有条件", "暂缓", "不予", "未答")
-        for name in NAMES:
+        table = Table(
+            "节点 node",
+            "行 rows",
+            *(each.lower() for each in RESULTS),
+            "送达 delivered",
+            "待送 pending",
+            "互认",
+            "有条件",
+            "暂缓",
+            "不予",
+            "未答",
+        )
+        rows = {
+            name: next(each for each in self.status(name).counts if each.kind == Kind.KIND_UNSPECIFIED)
+            for name in NAMES
+        }
+        for name, row in rows.items():
             totals = self.totals[name]
-            row = next(each for each in self.status(name).counts if each.kind == Kind.KIND_UNSPECIFIED)
-            table.add_row(
-                NAMES[name], str(totals["rows"]), *(str(totals[each]) for each in RESULTS), str(row.delivered), str(row.pending),
-                str(row.recognised), str(row.conditional), str(row.deferred), str(row.not_recognised), str(row.unanswered),
+            answered = (row.recognised, row.conditional, row.deferred, row.not_recognised, row.unanswered)
+            counted = (totals["rows"], *(totals[each] for each in RESULTS), row.delivered, row.pending, *answered)
+            table.add_row(NAMES[name], *map(str, counted))
+        console.print(table)
+        for name, row in rows.items():
+            totals = self.totals[name]
+            stored = totals["ACCEPTED"] + totals["REVISED"]
+            answered = (row.recognised, row.conditional, row.deferred, row.not_recognised, row.unanswered)
+            claim(
+                totals["rows"] == sum(totals[each] for each in RESULTS),
+                f"{NAMES[name]}: rows = accepted + revised + unchanged + quarantined + refused",
             )
-            console.print(table) if name == "sc" else None
-            claim(totals["rows"] == sum(totals[each] for each in RESULTS), f"{NAMES[name]}: rows = accepted + revised + unchanged + quarantined + refused")
-            claim(totals["ACCEPTED"] + totals["REVISED"] == row.delivered + row.pending, f"{NAMES[name]}: accepted + revised = delivered + pending")
-            claim(row.delivered == row.unanswered + row.recognised + row.conditional + row.deferred + row.not_recognised, f"{NAMES[name]}: delivered = unanswered + recognised + conditional + deferred + not recognised")
+            claim(stored == row.delivered + row.pending, f"{NAMES[name]}: accepted + revised = delivered + pending")
+            claim(
+                row.delivered == sum(answered),
+                f"{NAMES[name]}: delivered = unanswered + recognised + conditional + deferred + not recognised",
+            )
 
     def verified(self) -> None:
         """Both databases, checked from their bytes."""
@@ -421,6 +456,17 @@ def wait(what: str, condition: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.2)
 
 
+def leave_running(demo: Demo) -> None:
+    """For partners: what they need to call, one call to copy, and how to stop."""
+    partner = demo.folder / "partner"
+    write_partner(partner, demo.pair.nodes["cq"].profile())
+    pids = demo.folder / "pids"
+    pids.write_text(" ".join(str(process.pid) for process in demo.pair.processes.values()) + "\n")
+    console.print("两个节点继续运行 both nodes are running. 试一次调用 one call with a generic tool:")
+    print("  " + shlex.join(generic_call(partner.relative_to(ROOT), ".venv/bin/buf")))
+    console.print(f"停止 to stop: kill $(cat {pids.relative_to(ROOT)})")
+
+
 def main() -> int:
     """The whole day; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -429,7 +475,7 @@ def main() -> int:
     folder = ROOT / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     began = time.monotonic()
-    demo = Demo(folder)
+    demo = Demo(folder, keep=keep)
     try:
         demo.start()
         demo.documents()
@@ -447,9 +493,7 @@ def main() -> int:
         return 1
     console.print(f"[bold green]演示完成 done[/] {datetime.now(UTC):%H:%M:%S}Z, {time.monotonic() - began:.0f} s")
     if keep:
-        from tools.partner import write_partner
-
-        write_partner(demo.pair, folder / "partner", console)
+        leave_running(demo)
     else:
         demo.pair.stop()
     return 0

@@ -74,7 +74,9 @@ class NodeFolder:
 class Pair:
     """The two nodes and their processes."""
 
-    def __init__(self, folder: Path, *, settings: str = "", url: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, settings: str = "", url: dict[str, str] | None = None, outlive: bool = False
+    ) -> None:
         now = datetime.now(UTC)
         folder.mkdir(parents=True, exist_ok=True)
         self.nodes = {name: NodeFolder(name, folder / name) for name in AREAS}
@@ -94,6 +96,7 @@ class Pair:
                 ready=lambda node=node: healthy(node.profile("operator")),  # type: ignore[misc]
                 command=[sys.executable, "-m", "exchange.app"],
                 environment={"PYTHONPATH": os.pathsep.join(sys.path)},
+                outlive=outlive,
             )
             for name, node in self.nodes.items()
         }

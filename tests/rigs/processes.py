@@ -60,6 +60,7 @@ class NodeProcess:
         ready: Callable[[], bool] | None = None,
         command: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
+        outlive: bool = False,
     ) -> None:
         """Prepare a node.
 
@@ -69,6 +70,7 @@ class NodeProcess:
             ready: What else must hold before it counts as ready, say ``lambda: healthy(profile)``.
             command: What to run in place of ``exchange run``; the node file is added to it.
             environment: Variables on top of ours.
+            outlive: It goes on when this process ends.
         """
         run = command or [sys.executable, "-c", "from exchange.cli.main import main; main()", "run"]
         self.name = node_file.stem
@@ -79,6 +81,7 @@ class NodeProcess:
         self._environment = {**os.environ, **(environment or {})}
         self._ports = listening_ports(node_file)
         self._process: subprocess.Popen[bytes] | None = None
+        self._outlive = outlive
 
     def __enter__(self) -> Self:
         try:
@@ -135,7 +138,8 @@ class NodeProcess:
                 stderr=subprocess.STDOUT,
                 # Ctrl-C in the terminal is for the tests; they stop the node themselves.
                 start_new_session=True,
-                preexec_fn=end_with_parent(signal.SIGKILL),  # noqa: PLW1509  (one prctl call, resolved before the fork)
+                # One prctl call, resolved before the fork.
+                preexec_fn=None if self._outlive else end_with_parent(signal.SIGKILL),  # noqa: PLW1509
             )
         self.starts += 1
         if wait:
