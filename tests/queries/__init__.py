@@ -1,0 +1,1 @@
+"""Queries without a port: tokens, counts, and the same answers on both databases."""
