@@ -328,10 +328,27 @@ def test_many_quarantined_rows_are_written_in_pieces(running: TestNode, monkeypa
 
 def test_a_long_answer_leaves_the_evidence_out(running: TestNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that would not fit a message names the records; their envelopes are fetched one by one."""
-    monkeypatch.setattr(document_answer, "MAX_ANSWER_BYTES", 1_000)
+    monkeypatch.setattr(document_answer, "MAX_EVIDENCE_BYTES", 1_000)
     answer = flow(running).submit("water", request(LONG), running.clock())
     assert results(answer)[0] == "ACCEPTED"
     assert not any(row.submitted.envelope or row.submitted.salt for row in answer.rows)
+
+
+def test_words_go_before_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that its words would make too large keeps every row and every reason."""
+    answer = SubmitDocumentResponse()
+    for number in range(100):
+        problem = answer.rows.add(row=number).submitted.problems.add(reason="LEVEL_UNMAPPED", place=f"A{number}")
+        problem.message, problem.remedy = "m" * 50, "r" * 50
+    whole = answer.ByteSize()
+    for limit, message, remedy in ((whole, True, True), (whole - 1, True, False), (whole // 2, False, False)):
+        told = SubmitDocumentResponse()
+        told.CopyFrom(answer)
+        monkeypatch.setattr(document_answer, "MAX_ANSWER_BYTES", limit)
+        problems = [row.submitted.problems[0] for row in document_answer.shortened(told).rows]
+        assert {(bool(each.message), bool(each.remedy), each.reason) for each in problems} == {
+            (message, remedy, "LEVEL_UNMAPPED")
+        }
 
 
 def test_a_full_disk_refuses_the_call_before_anything_is_stored(running: TestNode) -> None:

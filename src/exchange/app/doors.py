@@ -7,6 +7,8 @@ from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import structlog
+
 from exchange import __version__
 from exchange.app.core import Core
 from exchange.app.startup import Files
@@ -24,8 +26,11 @@ from exchange.rpc.identity import CallerGate
 from exchange.rpc.limits import CallLimits
 from exchange.rpc.relay import PeerGate, RelayServer, RelayServicer
 from exchange.rpc.servers import ServerCertificates, agency_server, server_credentials
+from exchange.rpc.submission import authoriser
 from exchange.settings import NodeSettings
 from exchange.telemetry import Metrics
+
+log = structlog.get_logger("exchange.doors")
 
 
 class Doors:
@@ -91,7 +96,7 @@ class Doors:
         refused: Callable[[str, str], None],
     ) -> AgencyParts:
         core, node = self._core, self._core.node
-        documents = DocumentFlow(
+        self._documents = documents = DocumentFlow(
             node,
             core.submit,
             watermark.admit,
@@ -131,6 +136,7 @@ class Doors:
         await self._relay.start()
         await self._agencies.start()
         self._end_listening = self._core.node.events.listen(ALARM_ACKNOWLEDGED, self._acknowledged)
+        self._calls.submit(self._finish_documents)
 
     async def close(self, grace: float) -> None:
         """Take no new call; those in flight get ``grace`` seconds."""
@@ -139,6 +145,15 @@ class Doors:
         await self._relay.stop(min(grace, 2.0))
         self._calls.shutdown(wait=False, cancel_futures=True)
         self._watchers.shutdown(wait=False, cancel_futures=True)
+
+    def _finish_documents(self) -> None:
+        """Documents that a crash left without an answer. A node that recovers leaves them to its next start."""
+        if self._core.status.may_apply():
+            finished = self._documents.finish_pending(
+                self._core.node.clock(), lambda agency: authoriser(self._book, agency)
+            )
+            if finished:
+                log.info("documents.finished", count=finished)
 
     def _acknowledged(self) -> None:
         self._calls.submit(self._look_at_restored)

@@ -23,9 +23,12 @@ from exchange.v1.submission_service_pb2 import (
 MAX_CONTENT = 2_000
 """Characters kept of a quarantined row for whoever looks at it; the whole row is in the stored document."""
 
-MAX_ANSWER_BYTES = 3 << 20
-"""Bytes of an answer up to which it carries each row's envelope and salt; beyond, GetEnvelope brings them. gRPC
-clients refuse answers above 4 MiB unless told otherwise."""
+MAX_EVIDENCE_BYTES = 3 << 20
+"""Bytes of an answer, without words, up to which it carries each row's envelope and salt; beyond, GetEnvelope brings
+them. Leaves a quarter of a message for the words."""
+
+MAX_ANSWER_BYTES = 4_000_000
+"""Bytes of an answer as it leaves: gRPC clients refuse more than 4 MiB unless told otherwise."""
 
 
 def open_answer(row: DocumentRow, reading: DocumentReading) -> SubmitDocumentResponse:
@@ -67,11 +70,22 @@ def without_evidence(answer: SubmitDocumentResponse) -> bytes:
 
 
 def bounded(answer: SubmitDocumentResponse) -> SubmitDocumentResponse:
-    """The answer, without any row's envelope and salt where it would become too large for a message."""
-    if answer.ByteSize() > MAX_ANSWER_BYTES:
+    """The answer, without any row's envelope and salt where they would make it too large."""
+    if answer.ByteSize() > MAX_EVIDENCE_BYTES:
         for row in answer.rows:
             row.submitted.ClearField("envelope")
             row.submitted.ClearField("salt")
+    return answer
+
+
+def shortened(answer: SubmitDocumentResponse) -> SubmitDocumentResponse:
+    """The answer with its words, as it leaves: where it is too large for a message the words go, the codes stay."""
+    for field in ("remedy", "message"):
+        if answer.ByteSize() <= MAX_ANSWER_BYTES:
+            break
+        for row in answer.rows:
+            for problem in (*row.submitted.problems, *row.left_out):
+                problem.ClearField(field)
     return answer
 
 

@@ -20,7 +20,7 @@ from google.rpc import error_details_pb2, status_pb2
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.domain.reasons import Reasons
 from exchange.flows.access import AccessDenied
-from exchange.storage.writer import OutcomeUnknownError, WriterBusyError, WriterClosedError
+from exchange.storage.writer import DatabaseAwayError, OutcomeUnknownError, WriterBusyError, WriterClosedError
 
 _Code = grpc.StatusCode
 
@@ -58,6 +58,7 @@ CODES: Final[Mapping[str, grpc.StatusCode]] = {
     "TOO_MANY_CALLS": _Code.RESOURCE_EXHAUSTED,
     "TOO_MANY_WATCHERS": _Code.RESOURCE_EXHAUSTED,
     "OUTCOME_UNKNOWN": _Code.UNAVAILABLE,
+    "TRY_AGAIN": _Code.UNAVAILABLE,
     "SHUTTING_DOWN": _Code.UNAVAILABLE,
     "RECOVERING": _Code.UNAVAILABLE,
     "AWAITING_ACKNOWLEDGEMENT": _Code.UNAVAILABLE,
@@ -73,6 +74,7 @@ RETRY_AFTER: Final[Mapping[str, timedelta]] = {
     "TOO_MANY_CALLS": timedelta(milliseconds=100),
     "TOO_MANY_WATCHERS": timedelta(seconds=30),
     "OUTCOME_UNKNOWN": timedelta(milliseconds=500),
+    "TRY_AGAIN": timedelta(seconds=1),
     "CONTENDED": timedelta(milliseconds=50),
     "SHUTTING_DOWN": timedelta(seconds=5),
     "RECOVERING": timedelta(seconds=5),
@@ -87,6 +89,7 @@ _WIRE_REASONS: Final[Mapping[type[ExchangeError], str]] = {
     WriterBusyError: "RESOURCE_EXHAUSTED",
     OutcomeUnknownError: "OUTCOME_UNKNOWN",
     WriterClosedError: "SHUTTING_DOWN",
+    DatabaseAwayError: "TRY_AGAIN",
 }
 """Errors of lower layers by what they mean to a caller."""
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from exchange.domain import kinds
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import AgencyBook
+from exchange.flows.document_answer import shortened
 from exchange.flows.documents import DocumentFlow
 from exchange.flows.queries.submissions import SubmissionQueries
 from exchange.flows.queries.wording import Wording
@@ -125,7 +126,7 @@ class SubmissionServicer:
             words.complete(row.left_out)
         _speak(words, (row.submitted for row in answer.rows))
         words.complete(answer.remarks)
-        return answer
+        return shortened(answer)
 
     async def get_submission(self, call: Call, request: pb.GetSubmissionRequest) -> pb.GetSubmissionResponse:
         """GetSubmission."""
