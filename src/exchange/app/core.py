@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
-from sqlalchemy import select
 
 from exchange.crypto.envelope_verifier import SigningChain
 from exchange.flows import bootstrap
@@ -29,7 +28,7 @@ from exchange.flows.session import HelloFlow
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
 from exchange.flows.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
 from exchange.flows.witness import WitnessFlow, WitnessLoop
-from exchange.storage import registers, schema
+from exchange.storage import registers
 from exchange.storage.registers import Change
 from exchange.storage.writer import WorkClass
 from exchange.tlog.note import VerifierKey
@@ -280,18 +279,18 @@ class Core:
     def _load_keys(self, only: str = "") -> None:
         """Put what peers announced beside what their cards say."""
         with self.node.database.read() as connection:
-            rows = connection.execute(select(schema.keys)).all()
+            rows = registers.announced_keys(connection)
         chains: dict[str, list[SigningChain]] = {}
-        for row in rows:
-            if only and row.origin != only:
+        for origin, announced in rows:
+            if only and origin != only:
                 continue
-            key = AnnouncedKey.FromString(row.announced)
-            chains.setdefault(row.origin, []).extend(chains_of([key]))
-            peer = self.node.peers.get(row.origin)
+            key = AnnouncedKey.FromString(announced)
+            chains.setdefault(origin, []).extend(chains_of([key]))
+            peer = self.node.peers.get(origin)
             if key.use == KeyUse.KEY_USE_LOG and peer is not None:
                 vkey = VerifierKey.parse(key.vkey)
                 if vkey.name not in peer.log_keys:  # a key that the card names is never replaced from here
-                    self.node.peers.learn_log_key(row.origin, vkey)
+                    self.node.peers.learn_log_key(origin, vkey)
         for origin, found in chains.items():
             self.node.peers.learn_chains(origin, found)
 

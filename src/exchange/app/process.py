@@ -21,8 +21,8 @@ from exchange.app.core import Core
 from exchange.app.doors import Doors
 from exchange.app.metrics import MetricsLoop
 from exchange.domain.problems import ExchangeError
-from exchange.flows.apply.grants import register_row
 from exchange.flows.alarms import AlarmCommand, Alarms
+from exchange.flows.apply.grants import register_row
 from exchange.flows.context import Node
 from exchange.flows.refusals import RefusalFolder
 from exchange.flows.watermark import Marks, Watermark

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import select
-
 from exchange.flows.announce import announcement
 from exchange.flows.context import Node
 from exchange.flows.seal import seal
 from exchange.flows.status import read_flag, set_flags
 from exchange.flows.submit import LANE_NAMES
-from exchange.storage import journal, schema
+from exchange.storage import journal, log_store
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.storage.writer import WorkClass
 from exchange.tlog.origin import LogName
@@ -32,10 +30,7 @@ def open_logs(node: Node) -> None:
     """Make sure that journal, local log and one outbound log for each peer and lane exist."""
     now = node.clock()
     with node.database.read() as connection:
-        known = {
-            (row.use, row.peer, row.lane)
-            for row in connection.execute(select(schema.logs.c.use, schema.logs.c.peer, schema.logs.c.lane))
-        }
+        known = {(log.use, log.peer, log.lane) for log in log_store.heads(connection)}
     wanted: list[tuple[LogName, str, str, int, NewEntry | None]] = []
     if ("journal", "", 0) not in known:
         event = JournalEntry(version=journal.JOURNAL_VERSION, opened=EpochOpened())

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select
 from tenacity import RetryCallState
 from tenacity.wait import wait_random_exponential
 
@@ -23,13 +22,14 @@ from exchange.flows.events import LOG_GREW
 from exchange.flows.links import Link
 from exchange.flows.peer_port import PeerAwayError, PeerPort, PeerRefusedError
 from exchange.flows.submit import LANE_NAMES
-from exchange.storage import log_store, schema
+from exchange.storage import links, log_store
+from exchange.storage.database import Connection
 from exchange.storage.log_store import StoredCheckpoint
 from exchange.storage.transaction import LogHead, Transaction
 from exchange.storage.writer import WorkClass, WriterBusyError
 from exchange.tlog.checkpoint import Checkpoint
-from exchange.tlog.note import parse as parse_note
 from exchange.tlog.errors import LogFormatError
+from exchange.tlog.note import parse as parse_note
 from exchange.v1.operation_service_pb2 import LaneState
 from exchange.v1.relay_service_pb2 import DeliverRequest, DeliverResponse, DeliverResult, LateBody
 from exchange.v1.statement_pb2 import Body
@@ -176,9 +176,9 @@ class LaneSender:
     async def _blocked(self) -> bool:
         """Paused and stopped lanes, and a node that may not sign, wait for a nudge."""
         row = await asyncio.to_thread(self._link_row)
-        if row is not None and row[1]:
+        if row[1]:
             self.view.state, self.view.last_error = LaneState.LANE_STATE_STOPPED, row[1]
-        elif row is not None and row[0]:
+        elif row[0]:
             self.view.state = LaneState.LANE_STATE_PAUSED
         elif not self._may_sign():
             self.view.state = LaneState.LANE_STATE_WAITING
@@ -196,13 +196,10 @@ class LaneSender:
         await self._pause(WAKE_SECONDS)
         return True
 
-    def _link_row(self) -> tuple[bool, str] | None:
-        table = schema.links.c
+    def _link_row(self) -> tuple[bool, str]:
         with self.node.database.read() as connection:
-            row = connection.execute(
-                select(table.paused, table.stopped).where(table.peer == self.peer, table.lane == self.lane)
-            ).first()
-        return (row.paused, row.stopped if not row.stopped.startswith("MIRROR:") else "") if row else None
+            row = links.get(connection, self.peer, self.lane)
+        return row.paused, "" if row.stopped.startswith("MIRROR:") else row.stopped
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -13,13 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, select
-
 from exchange import __version__
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.flows.context import Node, Peer
 from exchange.flows.links import Links
-from exchange.storage import log_store, schema
+from exchange.storage import log_store, witnessed
+from exchange.storage.database import Connection
 from exchange.storage.log_store import StoredCheckpoint
 from exchange.storage.transaction import LogHead, Transaction
 from exchange.tlog.checkpoint import Checkpoint
@@ -90,7 +89,7 @@ def positions(node: Node, connection: Connection, peer: Peer) -> Positions:
         elif log.use in OWN_USES:
             witness = witness_name(peer.name, node.federation)
             shown.own_witnessed.append(_position(log, log_store.last_checkpoint(connection, log.id, witness)))
-    for row in connection.execute(select(schema.witnessed).where(schema.witnessed.c.peer == peer.name)):
+    for row in witnessed.of_peer(connection, peer.name):
         shown.witnessed.append(LogPosition(origin=row.origin, note=row.note))
     return shown
 

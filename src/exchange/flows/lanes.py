@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
-
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.announce import announcement
 from exchange.flows.context import Node
@@ -16,7 +14,7 @@ from exchange.flows.instants import instant, micros_of
 from exchange.flows.links import Links
 from exchange.flows.seal import seal
 from exchange.flows.submit import LANE_NAMES
-from exchange.storage import journal, log_store, registers, schema
+from exchange.storage import journal, links, log_store, registers
 from exchange.storage.recovery import append_again
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.storage.writer import WorkClass
@@ -97,16 +95,14 @@ class LaneControl:
         """
         self._known(peer, lane)
         with self._node.database.read() as connection:
-            row = connection.execute(
-                select(schema.links).where(schema.links.c.peer == peer, schema.links.c.lane == lane)
-            ).first()
+            row = links.get(connection, peer, lane)
             log = log_store.current(connection, "outbound", peer, lane)
             newest = log_store.last_checkpoint(connection, log.id) if log else None
             root = log_store.root(connection, log, newest.size) if log and newest else b""
-        stopped = row.stopped if row else ""
+        stopped = row.stopped
         event = self._event("lanes.retire", peer, lane, actor, reason)
         if mirror:
-            epoch = (row.mirror_epoch if row else 1) + 1
+            epoch = row.mirror_epoch + 1
             change = _Change(peer=peer, lane=lane, event=event, stopped="", mirror_epoch=epoch)
             self._node.writer.call(_apply_change, change, WorkClass.URGENT)
             return
@@ -186,9 +182,7 @@ class LaneControl:
         now = self._node.clock()
         status = LaneStatus(peer=peer, lane=lane, last_error=view.last_error, tries=view.tries, detail=view.detail)  # type: ignore[arg-type]
         with self._node.database.read() as connection:
-            row = connection.execute(
-                select(schema.links).where(schema.links.c.peer == peer, schema.links.c.lane == lane)
-            ).first()
+            row = links.get(connection, peer, lane)
             log = log_store.current(connection, "outbound", peer, lane)
             mirror = log_store.current(connection, "mirror", peer, lane)
             if log is not None:
@@ -204,35 +198,34 @@ class LaneControl:
                 status.applied = registers.next_indices(connection).get(mirror.id, 0)
                 status.missing_bodies = registers.count_waiting(connection, mirror.id, "BODY")
         status.state = _state(view, row)  # type: ignore[assignment]
-        if row is not None and row.stopped:
+        if row.stopped:
             status.last_error = row.stopped
         if view.next_try is not None:
             status.next_try.FromDatetime(view.next_try)
         return status
 
 
-def _state(view: LaneView, row: object) -> int:
-    if row is not None and row.stopped:  # type: ignore[attr-defined]
+def _state(view: LaneView, row: links.LinkRow) -> int:
+    if row.stopped:
         return LaneState.LANE_STATE_STOPPED
-    if row is not None and row.paused:  # type: ignore[attr-defined]
+    if row.paused:
         return LaneState.LANE_STATE_PAUSED
     return view.state
 
 
 def _apply_change(tx: Transaction, payloads: Sequence[_Change]) -> list[int]:
-    table = schema.links
     for change in payloads:
-        where = (table.c.peer == change.peer, table.c.lane == change.lane)
-        row = tx.connection.execute(select(table).where(*where)).first()
-        values = {
-            "peer": change.peer,
-            "lane": change.lane,
-            "paused": change.paused if change.paused is not None else bool(row and row.paused),
-            "stopped": change.stopped if change.stopped is not None else (row.stopped if row else ""),
-            "mirror_epoch": change.mirror_epoch or (row.mirror_epoch if row else 1),
-        }
-        tx.connection.execute(delete(table).where(*where))
-        tx.connection.execute(insert(table), [values])
+        row = links.get(tx.connection, change.peer, change.lane)
+        links.put(
+            tx,
+            links.LinkRow(
+                change.peer,
+                change.lane,
+                row.paused if change.paused is None else change.paused,
+                row.stopped if change.stopped is None else change.stopped,
+                change.mirror_epoch or row.mirror_epoch,
+            ),
+        )
     first = journal.append(tx, [change.event for change in payloads])
     return [first + offset for offset in range(len(payloads))]
 
@@ -252,7 +245,7 @@ def _retire(tx: Transaction, payloads: Sequence[_Retire]) -> list[None]:
             page = log_store.entries(tx.connection, old.id, position, position + 256)
             for entry in page:
                 append_again(tx, opened.id, entry, moved_from=old.id)
-            tx.write_now(schema.entries)
+            tx.write_entries_now()
             position += len(page)
         tx.retire_log(old.id)
         _apply_change(tx, [retire.change])

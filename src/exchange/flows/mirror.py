@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import Connection, select
 
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.envelope_verifier import SigningChain
@@ -31,7 +30,8 @@ from exchange.flows.links import Links
 from exchange.flows.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES
 from exchange.flows.submit import LANE_NUMBERS
 from exchange.flows.verdicts import verify_ahead
-from exchange.storage import journal, log_store, schema
+from exchange.storage import journal, links, log_store
+from exchange.storage.database import Connection
 from exchange.storage.log_store import StoredCheckpoint
 from exchange.storage.transaction import LogHead, NewEntry, Transaction
 from exchange.storage.writer import WorkClass
@@ -174,19 +174,14 @@ class MirrorFlow:
         ):
             raise NotYourLogError
         with self._node.database.read() as connection:
-            table = schema.links.c
-            agreed = connection.execute(
-                select(table.mirror_epoch).where(table.peer == peer.name, table.lane == LANE_NUMBERS[name.lane or ""])
-            ).scalar()
-        if name.epoch > (agreed or 1):
+            agreed = links.get(connection, peer.name, LANE_NUMBERS[name.lane]).mirror_epoch
+        if name.epoch > agreed:
             raise NotYourLogError
         return name
 
     @staticmethod
     def _stopped(connection: Connection, peer: str, lane: int) -> bool:
-        table = schema.links.c
-        row = connection.execute(select(table.stopped).where(table.peer == peer, table.lane == lane)).first()
-        return bool(row and row.stopped.startswith("MIRROR:"))
+        return links.get(connection, peer, lane).stopped.startswith("MIRROR:")
 
     @staticmethod
     def _check_limits(request: DeliverRequest) -> None:

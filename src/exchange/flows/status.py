@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, delete, insert, select
-
-from exchange.storage import schema
+from exchange.storage import node_state
+from exchange.storage.database import Connection
 from exchange.storage.transaction import Transaction
 from exchange.v1.operation_service_pb2 import NodeState
 
@@ -20,17 +19,13 @@ UNACKNOWLEDGED = "unacknowledged"
 
 def read_flag(connection: Connection, key: str) -> str:
     """A value of the node's state; empty when it is not set."""
-    table = schema.node_state.c
-    return connection.execute(select(table.value).where(table.key == key)).scalar() or ""
+    return node_state.get(connection, key)
 
 
 def set_flags(tx: Transaction, payloads: Sequence[tuple[str, str]]) -> list[None]:
     """Set values of the node's state; an empty one removes it."""
-    table = schema.node_state
     for key, value in payloads:
-        tx.connection.execute(delete(table).where(table.c.key == key))
-        if value:
-            tx.connection.execute(insert(table), [{"key": key, "value": value}])
+        node_state.put(tx, key, value)
     return [None] * len(payloads)
 
 

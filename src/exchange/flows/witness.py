@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
-
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.flows.context import Node, Peer
 from exchange.flows.deliver import Hello
@@ -16,9 +14,11 @@ from exchange.flows.links import Links
 from exchange.flows.mirror import NotYourLogError
 from exchange.flows.peer_port import PeerAwayError, PeerPort, PeerRefusedError
 from exchange.flows.status import NodeStatus
-from exchange.storage import log_store, schema
+from exchange.storage import log_store, witnessed
+from exchange.storage.database import Connection
 from exchange.storage.log_store import StoredCheckpoint
 from exchange.storage.transaction import LogHead, Transaction
+from exchange.storage.witnessed import WitnessedHead
 from exchange.storage.writer import WorkClass
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.errors import LogFormatError
@@ -67,9 +67,7 @@ class WitnessFlow:
         if checkpoint is None or not self._links.is_current(peer.name, request.session):
             raise NotYourLogError
         with self._node.database.read() as connection:
-            last = connection.execute(
-                select(schema.witnessed).where(schema.witnessed.c.origin == origin)
-            ).first()
+            last = witnessed.get(connection, origin)
         size, root = (last.size, last.root) if last else (0, b"")
         answer = CosignJournalResponse(size=size, last_note=last.note if last else b"")
         if checkpoint.size < size or request.old_size != size:
@@ -85,17 +83,14 @@ class WitnessFlow:
 
 
 def _store_seen(tx: Transaction, payloads: Sequence[_Seen]) -> list[bool]:
-    table = schema.witnessed
-    answers = []
-    for seen in payloads:
-        known = tx.connection.execute(select(table.c.size).where(table.c.origin == seen.origin)).scalar() or 0
-        answers.append(known == seen.old_size)
-        if known != seen.old_size:
-            continue
-        tx.connection.execute(delete(table).where(table.c.origin == seen.origin))
-        row = {"size": seen.checkpoint.size, "root": seen.checkpoint.root, "note": seen.note}
-        tx.connection.execute(insert(table), [{"origin": seen.origin, "peer": seen.peer} | row])
-    return answers
+    return [
+        witnessed.put(
+            tx,
+            WitnessedHead(seen.origin, seen.peer, seen.checkpoint.size, seen.checkpoint.root, seen.note),
+            seen.old_size,
+        )
+        for seen in payloads
+    ]
 
 
 class WitnessLoop:

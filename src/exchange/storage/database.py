@@ -33,6 +33,9 @@ PG_IDLE_TIMEOUT_MS = 60_000
 """PostgreSQL: no session may hold or wait for longer than this; a stuck one must not stop the node silently."""
 
 
+__all__ = ["Connection", "Database"]
+
+
 class Database:
     """One database, on SQLite or PostgreSQL.
 

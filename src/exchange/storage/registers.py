@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, func, select
+from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert, select
 
 from exchange.crypto.mac import hmac_sha256
 from exchange.storage import schema
@@ -261,3 +261,44 @@ def count_waiting(connection: Connection, log_id: int, token: str) -> int:
     table = schema.waits
     query = select(func.count()).select_from(table).where(table.c.log_id == log_id, table.c.token == token)
     return connection.execute(query).scalar() or 0
+
+
+def set_cursor(tx: Transaction, log_id: int, position: int) -> None:
+    """Put a cursor where apply goes on."""
+    table = schema.cursors
+    tx.connection.execute(delete(table).where(table.c.log_id == log_id))
+    tx.connection.execute(insert(table), [{"log_id": log_id, "next": position}])
+
+
+def move_cursor(tx: Transaction, log_id: int, first: int, end: int) -> bool:
+    """Move a cursor from ``first`` to ``end``; False when it does not stand there."""
+    table = schema.cursors
+    stands = tx.connection.execute(select(table.c.next).where(table.c.log_id == log_id)).scalar() or 0
+    if stands != first:
+        return False
+    set_cursor(tx, log_id, end)
+    return True
+
+
+def parked_entries(connection: Connection) -> dict[int, dict[int, str]]:
+    """Entries whose apply kept failing, with the trace, by log and index."""
+    found: dict[int, dict[int, str]] = defaultdict(dict)
+    for row in connection.execute(select(schema.parked)):
+        found[row.log_id][row.idx] = row.trace
+    return found
+
+
+def announced_keys(connection: Connection) -> list[tuple[str, bytes]]:
+    """Every announced key: its origin, and the serialized AnnouncedKey."""
+    return list(connection.execute(select(schema.keys.c.origin, schema.keys.c.announced)).tuples())
+
+
+def keep_leaves(tx: Transaction, log_id: int, index: int, packed: bytes) -> None:
+    """Keep a step's digest leaves beside it."""
+    tx.insert(schema.steps, [{"log_id": log_id, "idx": index, "leaves": packed}])
+
+
+def leaves_of(connection: Connection, log_id: int, index: int) -> bytes | None:
+    """The digest leaves kept beside a step."""
+    table = schema.steps.c
+    return connection.execute(select(table.leaves).where(table.log_id == log_id, table.idx == index)).scalar()

@@ -202,6 +202,10 @@ class Transaction:
         statement = _sqlite_insert(table, names)
         self.connection.exec_driver_sql(statement, [tuple(row[name] for name in names) for row in rows])
 
+    def write_entries_now(self) -> None:
+        """Write the entries collected, for a handler that appends page by page."""
+        self.write_now(schema.entries)
+
     def flush(self) -> None:
         """Write everything that was collected: one statement per table."""
         for table in list(self._inserts):

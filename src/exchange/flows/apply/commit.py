@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select
-
 from exchange.domain.problems import ExchangeError
 from exchange.flows.apply.steps import StepPlan, digest_leaves
-from exchange.storage import journal, log_store, registers, schema, submissions
+from exchange.storage import journal, log_store, registers, submissions
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.v1.journal_pb2 import (
     AppendedDecision,
@@ -98,28 +96,17 @@ def _commit(tx: Transaction, payload: StepCommit) -> StepDone | Exception:
         event.at.FromDatetime(plan.at)
     index = journal.append(tx, events)
     book = journal.head_in(tx)
-    tx.insert(schema.steps, [{"log_id": book.id, "idx": index, "leaves": registers.pack_leaves(leaves)}])
+    registers.keep_leaves(tx, book.id, index, registers.pack_leaves(leaves))
     registers.write(tx, plan.changes)
     erase(tx, plan, payload.local_origin)
     return StepDone(digest, plan.next_seq)
 
 
 def _move_cursor(tx: Transaction, plan: StepPlan) -> bool:
-    table = schema.cursors
-    if not plan.redecisions:
-        stands = tx.connection.execute(select(table.c.next).where(table.c.log_id == plan.source.id)).scalar() or 0
-        if stands != plan.first:
-            return False
-        set_cursor(tx, plan.source.id, plan.end)
-    set_cursor(tx, SEQ_CURSOR, plan.next_seq)
+    if not plan.redecisions and not registers.move_cursor(tx, plan.source.id, plan.first, plan.end):
+        return False
+    registers.set_cursor(tx, SEQ_CURSOR, plan.next_seq)
     return True
-
-
-def set_cursor(tx: Transaction, log_id: int, position: int) -> None:
-    """Put a cursor where apply goes on."""
-    table = schema.cursors
-    tx.connection.execute(delete(table).where(table.c.log_id == log_id))
-    tx.connection.execute(insert(table), [{"log_id": log_id, "next": position}])
 
 
 def erase(tx: Transaction, plan: StepPlan, local_origin: str) -> None:

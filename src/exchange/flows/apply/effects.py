@@ -10,9 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
-
-from exchange.domain import kinds
 from exchange.domain.record_index import index_of, raw_id
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.judge import references
@@ -20,6 +17,7 @@ from exchange.flows.apply.ruling import Decided, Ruling
 from exchange.flows.ids import format_id
 from exchange.flows.instants import micros_of
 from exchange.storage import log_store, registers
+from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change
 from exchange.storage.transaction import LogHead
 from exchange.v1.kind_pb2 import Kind, Outcome

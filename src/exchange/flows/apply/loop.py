@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, select
-
 from exchange.crypto.keys import generate_salt
-from exchange.flows.apply.commit import SEQ_CURSOR, StepCommit, StepDone, commit_steps
+from exchange.domain.validation.limits import DECISION_ITEMS
 from exchange.flows.apply.answered import node_record
+from exchange.flows.apply.commit import SEQ_CURSOR, StepCommit, StepDone, commit_steps
 from exchange.flows.apply.recorded import RecordedDecisions, ruling_for
 from exchange.flows.apply.ruling import recognition_of, rulings_in
 from exchange.flows.apply.steps import (
@@ -24,16 +23,15 @@ from exchange.flows.apply.steps import (
 from exchange.flows.context import Node
 from exchange.flows.events import LOG_GREW, REGISTERS_CHANGED
 from exchange.flows.seal import MAX_BODY_BYTES, seal
-from exchange.domain.validation.limits import DECISION_ITEMS
-from exchange.storage import journal, log_store, registers, schema
-from exchange.storage.database import DATABASE_ERRORS
+from exchange.storage import journal, log_store, registers
+from exchange.storage.database import DATABASE_ERRORS, Connection
 from exchange.storage.log_store import StoredEntry
 from exchange.storage.transaction import LogHead, NewEntry
 from exchange.storage.writer import WorkClass, WriterBusyError
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.kind_pb2 import Lane
-from exchange.v1.record_pb2 import Record
 from exchange.v1.recognition_pb2 import DecisionCause
+from exchange.v1.record_pb2 import Record
 
 IDLE_SECONDS = 1.0
 """How long the loop sleeps when nothing wakes it: only what a lost wake-up would cost."""
@@ -120,9 +118,7 @@ class ApplyLoop:
             self._digest = last_digest(connection)
             positions = registers.next_indices(connection)
             self._next_seq = positions.get(SEQ_CURSOR, 1)
-            self._parked = {}
-            for row in connection.execute(select(schema.parked)):
-                self._parked.setdefault(row.log_id, {})[row.idx] = row.trace
+            self._parked = registers.parked_entries(connection)
         self._look_at_waits = True
 
     def step_once(self) -> bool:

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
-
-from exchange.flows.apply.commit import SEQ_CURSOR, set_cursor
+from exchange.flows.apply.commit import SEQ_CURSOR
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.loop import START_DIGEST
 from exchange.flows.apply.recorded import Rulings, ruling_for
@@ -29,8 +27,8 @@ from exchange.flows.apply.steps import (
 )
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros_of
-from exchange.storage import log_store, registers, schema
-from exchange.storage.database import Database
+from exchange.storage import log_store, registers
+from exchange.storage.database import Connection, Database
 from exchange.storage.registers import Change
 from exchange.storage.transaction import LogHead, Transaction
 from exchange.v1.journal_pb2 import EvidenceKept, GrantChanged, JournalEntry, Step
@@ -194,9 +192,7 @@ def _leaves(logs: Connection, book: LogHead, index: int, step: StepPlan) -> list
     """The step's leaves; those of entries whose bodies are erased are taken as kept."""
     origins = {log.id: log.origin for log in log_store.heads(logs)}
     computed = digest_leaves(step.changes, origins)
-    kept = logs.execute(
-        select(schema.steps.c.leaves).where(schema.steps.c.log_id == book.id, schema.steps.c.idx == index)
-    ).scalar()
+    kept = registers.leaves_of(logs, book.id, index)
     if kept is None or len(step.erased_places) == 0:
         return [leaf for _, leaf in computed]
     merged: list[bytes] = []
@@ -217,9 +213,9 @@ def write_replayed(tx: Transaction, payloads: Sequence[tuple[Sequence[Change], i
     """Write replayed changes and cursors into the database that the transaction belongs to."""
     for changes, next_seq, step in payloads:
         registers.write(tx, changes)
-        set_cursor(tx, SEQ_CURSOR, next_seq)
+        registers.set_cursor(tx, SEQ_CURSOR, next_seq)
         if step is not None and not step.redecisions:
-            set_cursor(tx, step.source.id, step.end)
+            registers.set_cursor(tx, step.source.id, step.end)
     return [None] * len(payloads)
 
 

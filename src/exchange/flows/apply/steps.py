@@ -16,8 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from exchange.domain import kinds
 from exchange.domain.record_index import is_recognised_kind
 from exchange.flows.apply import answered, effects
@@ -27,6 +25,7 @@ from exchange.flows.apply.ruling import LIES, LIFTED, OWN, UNANSWERED, Decided, 
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.verdicts import Verdict, verdict_of
 from exchange.storage import log_store
+from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change
 from exchange.storage.transaction import LogHead
 from exchange.v1.kind_pb2 import Kind, Outcome
