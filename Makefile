@@ -35,10 +35,10 @@ test-all: setup ## everything, with the long runs
 	@$(PY) -m pytest $(ARGS)
 
 demo: setup ## two nodes, both sides' documents, an outage, a restore; KEEP=1 leaves them running
-	@$(PY) tools/demo.py $(if $(KEEP),--keep) $(ARGS)
+	@$(PY) -m tools.demo $(if $(KEEP),--keep) $(ARGS)
 
 bench: setup ## rates, latencies and memory beside their floor (ARGS='--million' for 1M entries)
-	@$(PY) tools/bench.py $(ARGS)
+	@$(PY) -m tools.bench $(ARGS)
 
 lint: setup ## style, types, layers, schema, and whether the generated code is current
 	@PYTHON=$(PY) tools/lint.sh

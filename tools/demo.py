@@ -17,9 +17,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -60,6 +57,7 @@ from tests.domain.records import credit, make_uscc
 from tests.rigs.pair import AUTHORITIES, Pair
 from tools.partner import generic_call, write_partner
 
+ROOT = Path(__file__).resolve().parent.parent
 OUTAGE_RECORDS = 2_000
 """Records that Chongqing accepts while Sichuan's node is dead."""
 
@@ -116,7 +114,8 @@ class Demo:
             )
         console.print(table)
         console.print(
-            f"  演示数据：企业名称与代码均为虚构。规则版本 {self.rules.edition}（[yellow]规则待两地批准[/] rules await approval）"
+            f"  演示数据：企业名称与代码均为虚构。规则版本 {self.rules.edition}"
+            "（[yellow]规则待两地批准[/] rules await approval）"
         )
 
     # -- 2 ---------------------------------------------------------------------------------------------------
@@ -172,12 +171,12 @@ class Demo:
         table = Table(
             "来源 origin", "种类 kind", "送达", "完全互认", "有条件", "暂缓", "不予互认", "主要理由 main reasons"
         )
-        for name in NAMES:
+        for name, shown in NAMES.items():
             for row in self.status(name).counts:
                 if row.kind == Kind.KIND_UNSPECIFIED or not row.submitted:
                     continue
                 table.add_row(
-                    NAMES[name],
+                    shown,
                     KINDS.get(row.kind, Kind.Name(row.kind)),
                     *(
                         str(n or "·")
@@ -281,13 +280,13 @@ class Demo:
             name: TrustSet.load(read_peer(self.pair.nodes[other].folder / "trust", name)).card
             for name, other in (("cq", "sc"), ("sc", "cq"))
         }
-        for name in NAMES:
+        for name, shown in NAMES.items():
             other = "sc" if name == "cq" else "cq"
             log_keys = cards[name].keys_of(KeyRole.LOG)
             cosigners = cards[other].keys_of(KeyRole.MIRROR)
             ids = self.submissions(name)
             with (
-                progress(f"{NAMES[name]} 回执 receipts", len(ids)) as advance,
+                progress(f"{shown} 回执 receipts", len(ids)) as advance,
                 self.pair.nodes[name].client() as client,
             ):
                 for record_id, revision in ids:
@@ -296,7 +295,7 @@ class Demo:
                     )
                     verify_receipt(answer.receipt.encode(), log_keys, cosigners, answer.entry)
                     advance(1)
-            claim(ids, f"{NAMES[name]}: {len(ids)} 份回执全部验证 all receipts verify")
+            claim(ids, f"{shown}: {len(ids)} 份回执全部验证 all receipts verify")
 
     # -- 7 ---------------------------------------------------------------------------------------------------
 
@@ -369,9 +368,9 @@ class Demo:
 
     def verified(self) -> None:
         """Both databases, checked from their bytes."""
-        for name in NAMES:
+        for name, shown in NAMES.items():
             findings = list(verify(self.url(name)))
-            claim(not findings, f"{NAMES[name]}: 数据库逐字节核对 db verify finds nothing wrong {findings[:1] or ''}")
+            claim(not findings, f"{shown}: 数据库逐字节核对 db verify finds nothing wrong {findings[:1] or ''}")
 
     # -- helpers of the day ----------------------------------------------------------------------------------
 

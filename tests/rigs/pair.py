@@ -83,7 +83,7 @@ class Pair:
         profile = CertificateProfile.parse((Path(__file__).parents[2] / "certs" / "profile.toml").read_bytes())
         cards: dict[str, NodeCard] = {}
         for name, node in self.nodes.items():
-            cards[name] = _make(node, profile, now, [other for other in self.nodes if other != name][0])
+            cards[name] = _make(node, profile, now, next(other for other in self.nodes if other != name))
         for name, node in self.nodes.items():
             for other, card in cards.items():
                 if other != name:

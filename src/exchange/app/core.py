@@ -122,9 +122,7 @@ class Core:
             on_bodies=self.apply.wake,
         )
         self.witness = WitnessFlow(node, self.links, self._contradicted)
-        self.recover = RecoverFlow(
-            node, self.status, self.apply, on_restored=self._restored, grant=self._take_grant
-        )
+        self.recover = RecoverFlow(node, self.status, self.apply, on_restored=self._restored, grant=self._take_grant)
         self.hello = HelloFlow(
             node,
             self.links,

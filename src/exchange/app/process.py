@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import structlog
+import uvloop
 
 from exchange import telemetry
 from exchange.app import startup
@@ -71,19 +72,13 @@ def run(settings: NodeSettings) -> int:
     with one_process(folder):
         files = startup.read_files(settings)
         migrate(settings.database.url)
-        with contextlib.suppress(ImportError):
-            import uvloop
-
-            return uvloop.run(_serve(settings, files))
-        return asyncio.run(_serve(settings, files))
+        return uvloop.run(_serve(settings, files))
 
 
 async def _serve(settings: NodeSettings, files: startup.Files) -> int:
     metrics = telemetry.Metrics()
     database = Database(settings.database.url)
-    node = startup.make_node(
-        settings, files, database, on_commit=lambda commands: metrics.commit_batch.observe(commands), on_fatal=_exit_now
-    )
+    node = startup.make_node(settings, files, database, on_commit=metrics.commit_batch.observe, on_fatal=_exit_now)
     alarms = Alarms(
         node,
         AlarmCommand(

@@ -186,7 +186,9 @@ class LaneSender:
                 # The hello may be what is missing: it is made here, and what it shows decides.
                 await self._hello(self.peer)
             except (PeerAwayError, PeerRefusedError) as error:
-                await self._failed(error.reason, str(error), error.retry_after if isinstance(error, PeerAwayError) else None)
+                await self._failed(
+                    error.reason, str(error), error.retry_after if isinstance(error, PeerAwayError) else None
+                )
                 return True
             if self._may_sign():
                 return False

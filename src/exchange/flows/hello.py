@@ -113,7 +113,14 @@ def request(node: Node, connection: Connection, peer: Peer, now: datetime, *, re
 
 
 def answer(
-    node: Node, connection: Connection, peer: Peer, asked: HelloRequest, session: bytes, now: datetime, *, restored: bool
+    node: Node,
+    connection: Connection,
+    peer: Peer,
+    asked: HelloRequest,
+    session: bytes,
+    now: datetime,
+    *,
+    restored: bool,
 ) -> HelloResponse:
     """What we show to a peer's hello, with the cosigned notes that it lacks."""
     response = HelloResponse(

@@ -142,9 +142,7 @@ class MirrorFlow:
         checkpoint = verify_note(request.checkpoint, key) if key else None
         if checkpoint is None:
             self._contradiction(peer, request.origin, "BAD_CHECKPOINT", [request.checkpoint], now)
-            return DeliverResponse(
-                result=DeliverResult.DELIVER_RESULT_BAD_CHECKPOINT, size=log.size if log else 0
-            )
+            return DeliverResponse(result=DeliverResult.DELIVER_RESULT_BAD_CHECKPOINT, size=log.size if log else 0)
         if request.start + len(request.entries) != checkpoint.size:
             raise Refused([Problem("SIZE_MISMATCH", "checkpoint", str(checkpoint.size))])
         size = log.size if log else 0
@@ -225,9 +223,7 @@ class MirrorFlow:
     # -- the cases of the table ------------------------------------------------------------------------------
 
     def _out_of_step(self, log: LogHead | None) -> DeliverResponse:
-        response = DeliverResponse(
-            result=DeliverResult.DELIVER_RESULT_OUT_OF_STEP, size=log.size if log else 0
-        )
+        response = DeliverResponse(result=DeliverResult.DELIVER_RESULT_OUT_OF_STEP, size=log.size if log else 0)
         if log:
             with self._node.database.read() as connection:
                 newest = log_store.last_checkpoint(connection, log.id)
@@ -237,7 +233,7 @@ class MirrorFlow:
     def _known(
         self, peer: Peer, request: DeliverRequest, log: LogHead | None, checkpoint: Checkpoint, now: datetime
     ) -> DeliverResponse:
-        """p ≤ n: nothing new but, perhaps, bodies. A smaller size is never cosigned after a larger one."""
+        """For p ≤ n: nothing new but, perhaps, bodies. A smaller size is never cosigned after a larger one."""
         if log is None:
             return DeliverResponse(result=DeliverResult.DELIVER_RESULT_OUT_OF_STEP, size=0)
         with self._node.database.read() as connection:
@@ -258,7 +254,7 @@ class MirrorFlow:
     def _extend(
         self, peer: Peer, request: DeliverRequest, log: LogHead | None, checkpoint: Checkpoint, now: datetime
     ) -> DeliverResponse:
-        """start ≤ n < p: 4 the tree, 5 envelopes and bodies, 6 cosign, 7 store."""
+        """For start ≤ n < p: 4 the tree, 5 envelopes and bodies, 6 cosign, 7 store."""
         # 4
         size = log.size if log else 0
         skip = size - request.start
@@ -267,14 +263,12 @@ class MirrorFlow:
         extended, _ = frontier.extend([each.leaf for each in prepared])
         overlap_agrees = skip == 0 or self._overlap_agrees(log, request.entries[:skip], request.start)
         if not overlap_agrees or extended.root() != checkpoint.root:
-            return self._mismatch(peer, request.origin, size, now)
+            return self._mismatch(peer, request.origin, size)
         self._mismatches.pop(request.origin, None)
         # 5
         parts = [_open(entry.entry) for entry in prepared]
         bodies = request.bodies[skip:]
-        self._learn_chains(
-            peer, [(*part, body) for part, body in zip(parts, bodies, strict=True) if part is not None]
-        )
+        self._learn_chains(peer, [(*part, body) for part, body in zip(parts, bodies, strict=True) if part is not None])
         trusted = self._node.peers.get(peer.name) or peer
         verify_ahead(trusted, [(part[0].envelope, micros_of(part[0].logged_at)) for part in parts if part])
         entries, missing = [], []
@@ -350,17 +344,13 @@ class MirrorFlow:
                 found[at] = StoredCheckpoint(at, own.name, note, time * 1_000_000)
         return list(found.values())
 
-    def _mismatch(self, peer: Peer, origin: str, size: int, now: datetime) -> DeliverResponse:
+    def _mismatch(self, peer: Peer, origin: str, size: int) -> DeliverResponse:
         self._mismatches[origin] = self._mismatches.get(origin, 0) + 1
         if self._mismatches[origin] == MISMATCH_ALARM:
             self._on_contradiction(peer.name, origin, "MISMATCH")
-        return DeliverResponse(
-            result=DeliverResult.DELIVER_RESULT_MISMATCH, size=size, show_checkpoint=size
-        )
+        return DeliverResponse(result=DeliverResult.DELIVER_RESULT_MISMATCH, size=size, show_checkpoint=size)
 
-    def _contradiction(
-        self, peer: Peer, origin: str, reason: str, evidence: Sequence[bytes], now: datetime
-    ) -> None:
+    def _contradiction(self, peer: Peer, origin: str, reason: str, evidence: Sequence[bytes], now: datetime) -> None:
         """Two statements that can not both be true: kept with what shows it, the lane stops, other lanes go on."""
         event = JournalEntry(
             evidence_kept=EvidenceKept(reason=reason, log=origin, evidence=b"\n\n".join(evidence)[:65_000])
@@ -451,4 +441,3 @@ def _store_bodies(tx: Transaction, payloads: Sequence[Sequence[tuple[int, int, b
 def _keep_evidence(tx: Transaction, payloads: Sequence[JournalEntry]) -> list[int]:
     first = journal.append(tx, payloads)
     return [first + offset for offset in range(len(payloads))]
-

@@ -64,10 +64,10 @@ def seal(
         erasure_class=kinds.erasure_class_of(record),
     )
     statement.stated_at.FromDatetime(now)
-    return seal_statement(node, node.keys.signer.envelope(statement.SerializeToString()), body, salt, now, tag)
+    return seal_statement(node.keys.signer.envelope(statement.SerializeToString()), body, salt, now, tag)
 
 
-def seal_statement(node: Node, envelope: Envelope, body: bytes, salt: bytes, now: datetime, tag: bytes) -> Sealed:
+def seal_statement(envelope: Envelope, body: bytes, salt: bytes, now: datetime, tag: bytes) -> Sealed:
     """Make the log entry of a signed envelope."""
     envelope_bytes = envelope.SerializeToString()
     entry = LogEntry(version=ENTRY_VERSION, envelope=envelope_bytes, submission_tag=tag)

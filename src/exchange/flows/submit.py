@@ -18,7 +18,6 @@ from datetime import datetime
 from google.protobuf.message import DecodeError
 
 from exchange.crypto.keys import submission_tag
-from exchange.crypto.mac import hmac_sha256
 from exchange.crypto.sealing import matches
 from exchange.domain import kinds, lifecycles
 from exchange.domain.competence import in_competence
@@ -30,11 +29,12 @@ from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.ids import format_id, new_id
 from exchange.flows.instants import micros
 from exchange.flows.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES, Sealed, seal, seal_statement
+from exchange.flows.submitted import content_tag, natural_tag
 from exchange.storage import log_store, submissions
 from exchange.storage.submissions import NewSubmission, SubmissionRow
 from exchange.storage.writer import WorkClass
 from exchange.v1.common_pb2 import Problem as ProblemMessage
-from exchange.v1.kind_pb2 import Kind, Lane
+from exchange.v1.kind_pb2 import Lane
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, SealedRecord, Statement
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitResult, SubmittedRecord
@@ -48,10 +48,11 @@ MAX_ROUNDS = 8
 MAX_SIGNATURES = 4
 """Signatures that a finished envelope may bring: the agency's own, of two algorithms, and room for one change."""
 
-TAG_SIZE = 16
-"""Bytes of natural and content tags: 128 bits, keyed."""
-
-LANE_NAMES: dict[int, str] = {Lane.LANE_URGENT: "urgent", Lane.LANE_REGISTRY: "registry", Lane.LANE_TELEMETRY: "telemetry"}
+LANE_NAMES: dict[int, str] = {
+    Lane.LANE_URGENT: "urgent",
+    Lane.LANE_REGISTRY: "registry",
+    Lane.LANE_TELEMETRY: "telemetry",
+}
 LANE_NUMBERS: dict[str, int] = {name: lane for lane, name in LANE_NAMES.items()}
 INTERACTIVE_ITEMS = 4
 """A call of up to this many records is somebody waiting, not a batch."""
@@ -130,7 +131,7 @@ class SubmitFlow:
         authorise: Authorise = _allow,
     ) -> list[SubmittedRecord]:
         """Submit typed or sealed records: one answer each, in order, given when all of them are durable."""
-        candidates = [self._typed(slot, agency, item) for slot, item in enumerate(items)]
+        candidates = [self._typed(slot, item) for slot, item in enumerate(items)]
         return self._run(agency, candidates, now, validate_only=validate_only, authorise=authorise)
 
     def submit_rows(
@@ -160,7 +161,7 @@ class SubmitFlow:
 
     # -- the walk --------------------------------------------------------------------------------------------
 
-    def _typed(self, slot: int, agency: str, item: RecordSubmission) -> _Item:
+    def _typed(self, slot: int, item: RecordSubmission) -> _Item:
         key = item.idempotency_key
         item.idempotency_key = ""  # what is asked, apart from its name
         request = item.SerializeToString(deterministic=True)
@@ -273,12 +274,8 @@ class SubmitFlow:
     def _tag(self, item: _Item, agency: str) -> None:
         k = self._node.keys.submission_key
         item.tag = submission_tag(k, agency, item.key, item.request)
-        natural_key = kinds.natural_key(item.record)
-        kind = kinds.kind_of(item.record)
-        if natural_key and kind not in (Kind.KIND_ANSWER, Kind.KIND_ERASURE):
-            item.natural_tag = hmac_sha256(k, f"natural|{kind}|{natural_key}".encode())[:TAG_SIZE]
-        content = item.request if item.row is not None else kinds.content_bytes(item.record)
-        item.content_tag = hmac_sha256(k, b"content|" + content)[:TAG_SIZE]
+        item.natural_tag = natural_tag(k, kinds.kind_of(item.record), kinds.natural_key(item.record))
+        item.content_tag = content_tag(k, item.request if item.row is not None else kinds.content_bytes(item.record))
 
     def _round(
         self,
@@ -295,9 +292,7 @@ class SubmitFlow:
             natural = submissions.newest_by_natural_tags(connection, (item.natural_tag for item in items))
             wanted = {raw_id(item.given_id) for item in items if item.given_id}
             wanted |= {row.record_id for row in natural.values()}
-            wanted |= {
-                raw_id(ref.record_id) for item in items for ref in references(item.record.header, item.record)
-            }
+            wanted |= {raw_id(ref.record_id) for item in items for ref in references(item.record.header, item.record)}
             newest = submissions.newest_by_record_ids(connection, wanted)
             logs = log_store.current_origins(connection)
         ready: list[_Item] = []
@@ -375,9 +370,9 @@ class SubmitFlow:
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Addressees and logs: a record that touches another one goes wherever that one went."""
         record = item.record
-        touched = [(reference, newest.get(raw_id(reference.record_id))) for reference in references(
-            record.header, record
-        )]
+        touched = [
+            (reference, newest.get(raw_id(reference.record_id))) for reference in references(record.header, record)
+        ]
         rows = [row for _, row in touched if row]
         for reference, row in touched:
             if reference.origin not in ("", self._node.name):
@@ -419,7 +414,7 @@ class SubmitFlow:
             envelope = item.sealed
             if not any(each.keyid == self._node.keys.signer.keyid for each in envelope.signatures):
                 envelope.signatures.append(self._node.keys.signer.sign(envelope.payload))
-            sealed = seal_statement(self._node, envelope, item.sealed_body, item.salt, now, item.tag)
+            sealed = seal_statement(envelope, item.sealed_body, item.salt, now, item.tag)
         else:
             sealed = seal(self._node, item.record, addressees, now, salt=item.salt, tag=item.tag)
         if len(sealed.entry.body or b"") > MAX_BODY_BYTES:

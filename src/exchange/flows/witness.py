@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -106,10 +107,8 @@ class WitnessLoop:
     async def run(self) -> None:
         """Show grown heads until cancelled; a peer that is away is asked again at the next turn."""
         while True:
-            try:
+            with contextlib.suppress(PeerAwayError, PeerRefusedError):
                 await self.once()
-            except (PeerAwayError, PeerRefusedError):
-                pass
             await asyncio.sleep(WITNESS_SECONDS)
 
     async def once(self) -> None:
@@ -123,7 +122,7 @@ class WitnessLoop:
                 continue
             log, request = asked
             response = await self._port.cosign_journal(request)
-            await asyncio.to_thread(self._take, log, request, response)
+            await asyncio.to_thread(self._take, log, response)
 
     def _prepare(self, use: str, session: bytes) -> tuple[LogHead, CosignJournalRequest] | None:
         with self._node.database.read() as connection:
@@ -143,7 +142,7 @@ class WitnessLoop:
         note = self._node.keys.log_signer(log.origin).sign_checkpoint(checkpoint)
         return CosignJournalRequest(checkpoint=note, old_size=old, proof=proof, session=session)
 
-    def _take(self, log: LogHead, request: CosignJournalRequest, response: CosignJournalResponse) -> None:
+    def _take(self, log: LogHead, response: CosignJournalResponse) -> None:
         peer = self._node.peers.get(self._peer)
         note = response.note or response.last_note
         if peer is None or not note:

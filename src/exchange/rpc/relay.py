@@ -120,25 +120,25 @@ class RelayServicer(RelayServiceServicer):
         self._clock = clock
         self._threads = ThreadPoolExecutor(RELAY_THREADS, thread_name_prefix="relay")
 
-    async def Hello(
+    async def Hello(  # noqa: N802 - the schema's name
         self, request: HelloRequest, context: grpc.aio.ServicerContext[HelloRequest, HelloResponse]
     ) -> HelloResponse:
         """Hello."""
         return await self._answer(self._core.answer_hello, request, context)
 
-    async def Deliver(
+    async def Deliver(  # noqa: N802 - the schema's name
         self, request: DeliverRequest, context: grpc.aio.ServicerContext[DeliverRequest, DeliverResponse]
     ) -> DeliverResponse:
         """Deliver."""
         return await self._answer(self._core.answer_deliver, request, context)
 
-    async def FetchEntries(
+    async def FetchEntries(  # noqa: N802 - the schema's name
         self, request: FetchEntriesRequest, context: grpc.aio.ServicerContext[FetchEntriesRequest, FetchEntriesResponse]
     ) -> FetchEntriesResponse:
         """FetchEntries."""
         return await self._answer(self._core.answer_fetch, request, context)
 
-    async def CosignJournal(
+    async def CosignJournal(  # noqa: N802 - the schema's name
         self,
         request: CosignJournalRequest,
         context: grpc.aio.ServicerContext[CosignJournalRequest, CosignJournalResponse],
@@ -163,7 +163,7 @@ class RelayServicer(RelayServiceServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error)[:500])
         except ExchangeError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, error.reason)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the peer tries again and we look into the log
+        except Exception as error:  # whatever it is, the peer tries again and we look into the log
             log.exception("relay.failed", error=type(error).__name__)
             await context.abort(grpc.StatusCode.UNAVAILABLE, "INTERNAL")
 

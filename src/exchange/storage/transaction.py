@@ -108,7 +108,7 @@ class Transaction:
         if known:
             return known
         assert self._heads is not None
-        head = LogHead(max(self._heads, default=0) + 1, origin, use, peer, lane, epoch, 0, Frontier(), False)
+        head = LogHead(max(self._heads, default=0) + 1, origin, use, peer, lane, epoch, 0, Frontier(), retired=False)
         self._heads[head.id] = head
         self._by_origin[origin] = head.id
         self._new_logs.add(head.id)
@@ -117,9 +117,9 @@ class Transaction:
 
     def retire_log(self, log_id: int) -> None:
         """The log goes on in a newer epoch; it is kept for ever."""
-        self.heads
+        retired = replace(self.heads[log_id], retired=True)
         assert self._heads is not None
-        self._heads[log_id] = replace(self._heads[log_id], retired=True)
+        self._heads[log_id] = retired
         self._changed.add(log_id)
 
     def append(self, log_id: int, new: Sequence[NewEntry]) -> int:
@@ -159,8 +159,8 @@ class Transaction:
 
     def replace_head(self, head: LogHead) -> None:
         """Put a head that recovery recomputed."""
-        self.heads
-        assert self._heads is not None
+        known = self.heads
+        assert self._heads is known
         self._heads[head.id] = head
         self._changed.add(head.id)
 
