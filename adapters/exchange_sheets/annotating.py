@@ -17,11 +17,12 @@ from openpyxl.cell.cell import MergedCell
 from openpyxl.styles import PatternFill
 from openpyxl.worksheet.worksheet import Worksheet
 
-from exchange_sheets.book import Book, Sheet, SheetRow
+from exchange_sheets.book import Book, Cell, Sheet, SheetRow
 from exchange_sheets.counting import DAMAGED, refused
 from exchange_sheets.csv_reading import SHEET_NAME as CSV_SHEET
 from exchange_sheets.json_reading import ROWS
 from exchange_sheets.opening import open_book
+from exchange_sheets.saved_values import with_saved_values
 from exchange_sheets.writing import csv_bytes
 
 ANSWER_HEADINGS: Final = ("处理结果", "原因", "记录编号")
@@ -61,8 +62,9 @@ def is_answer_heading(text: str) -> bool:
 def annotate(content: bytes, answers: Mapping[str, RowAnswer]) -> bytes:
     """The same document with three more columns (in JSON: keys): 处理结果, 原因, 记录编号.
 
-    What was there stays: texts, formats, merged cells, widths, drop-down lists, other sheets, encoding. Pictures and
-    charts of a workbook are lost. Answers of an earlier round are replaced. Reading the result gives the same rows.
+    What was there stays: texts, formulas with their results, formats, merged cells, widths, drop-down lists, other
+    sheets, encoding. Pictures and charts of a workbook are lost. Answers of an earlier round are replaced. Reading the
+    result gives the same rows.
 
     Args:
         content: The caller's own document, as it was sent.
@@ -143,7 +145,18 @@ def _annotate_xlsx(content: bytes, book: Book, answers: Mapping[str, RowAnswer])
             _put(target, number, columns, answer.texts, attention=answer.attention)
     made = io.BytesIO()
     workbook.save(made)
-    return made.getvalue()
+    values = {
+        # openpyxl numbers the parts of sheets in their order.
+        f"xl/worksheets/sheet{number}.xml": _cells_of(sheets[target.title])
+        for number, target in enumerate(workbook.worksheets, start=1)
+        if target.title in sheets
+    }
+    return with_saved_values(made.getvalue(), values)
+
+
+def _cells_of(sheet: Sheet) -> dict[str, Cell]:
+    cells = (cell for row in sheet.rows for cell in row.cells.values())
+    return {cell.address.rpartition("!")[2]: cell for cell in cells}
 
 
 def _put(target: Worksheet, row: int, columns: Sequence[int], texts: Sequence[str], *, attention: bool) -> None:

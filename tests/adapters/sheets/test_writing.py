@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from exchange_sheets import OutSheet, RowAnswer, annotate, open_book, without_cells, write_csv, write_json, write_xlsx
 from exchange_sheets.csv_reading import unguard
 from exchange_sheets.writing import guard
-from tests.adapters.sheets.workbooks import workbook
+from tests.adapters.sheets.workbooks import repacked, workbook
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=12)
 PLAIN = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=12).filter(str.strip)
@@ -111,7 +111,7 @@ def test_a_document_without_edits_reads_the_same(content: bytes) -> None:
     ("content", "place"),
     [
         (b'{"rows": [{"b": "", "a": "x", "n": 1.50}, {}, {"b": "y", "c": {"d": 1}, "e": true}]}', "rows[0].a"),
-        ("甲,乙\r\n\r\n'=1,x\r\n,\"a\nb\"\r\n".encode("gb18030"), "B3"),
+        ('甲,乙\r\n\r\n\'=1,x\r\n,"a\nb"\r\n'.encode("gb18030"), "B3"),
     ],
 )
 def test_an_edited_document_keeps_columns_and_rows(content: bytes, place: str) -> None:
@@ -183,3 +183,19 @@ def test_an_annotated_workbook_keeps_its_formats() -> None:
     assert after["一"]["D2"].value == "=1+1"
     assert [str(each) for each in after["一"].merged_cells.ranges] == ["A1:B1"]
     assert after["一"]["I2"].value == "已接收"
+
+
+def test_an_annotated_workbook_keeps_results_of_formulas() -> None:
+    """Numbers, texts and booleans; a formula that had no result has none."""
+    part = (
+        b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData><row r="1">'
+        b'<c r="A1"><f>1+1</f><v>2</v></c><c r="B1" t="str"><f>"a"&amp;"&lt;"</f><v>a&lt;</v></c>'
+        b'<c r="C1" t="b"><f>TRUE()</f><v>1</v></c><c r="D1"><f>1+2</f></c></row></sheetData></worksheet>'
+    )
+    plain = write_xlsx([OutSheet(name="s", headings=["x"], rows=[])])
+    content = repacked(plain, {"xl/worksheets/sheet1.xml": part})
+    answered = annotate(content, {"s!A1": RowAnswer(result="已接收")})
+    before, after = (open_book(each).sheets[0].rows[0].cells for each in (content, answered))
+    assert {column: after[column] for column in before} == dict(before)
+    formulas = [cell.value for cell in openpyxl.load_workbook(io.BytesIO(answered))["s"][1]][:4]
+    assert formulas == ["=1+1", '="a"&"<"', "=TRUE()", "=1+2"]
