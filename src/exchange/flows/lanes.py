@@ -15,7 +15,7 @@ from exchange.flows.links import Links
 from exchange.flows.seal import seal
 from exchange.flows.submit import LANE_NAMES
 from exchange.storage import journal, links, log_store, registers
-from exchange.storage.recovery import append_again
+from exchange.storage.recovery import move_tail
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.storage.writer import WorkClass
 from exchange.tlog.origin import LogName
@@ -240,13 +240,6 @@ def _retire(tx: Transaction, payloads: Sequence[_Retire]) -> list[None]:
         name = LogName.parse(retire.new)
         opened = tx.open_log(retire.new, use="outbound", peer=old.peer, lane=old.lane, epoch=name.epoch)
         tx.append(opened.id, [retire.first])
-        position = max(newest.size if newest else 0, 1)
-        while position < old.size:
-            page = log_store.entries(tx.connection, old.id, position, position + 256)
-            for entry in page:
-                append_again(tx, opened.id, entry, moved_from=old.id)
-            tx.write_entries_now()
-            position += len(page)
-        tx.retire_log(old.id)
+        move_tail(tx, old, max(newest.size if newest else 0, 1), opened.id)
         _apply_change(tx, [retire.change])
     return [None] * len(payloads)
