@@ -65,6 +65,12 @@ class CheckFlow:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
+        # Asked for at every check and changed once in years; the transaction of the trace notices when it is wrong.
+        self._journal = self._current_journal()
+
+    def _current_journal(self) -> str:
+        with self._reading.node.database.read() as connection:
+            return journal.head(connection).origin
 
     def check(self, asked: Asked, request: CheckSubjectRequest) -> CheckSubjectResponse:
         """Check one subject.
@@ -101,7 +107,9 @@ class CheckFlow:
             index = self._reading.node.writer.call(
                 checks.trace, checks.Trace(answer.journal, event), WorkClass.INTERACTIVE
             )
-            if index is not None:
+            if index is None:
+                self._journal = self._current_journal()
+            else:
                 answer.answer_salt = answer_digest_salt
                 answer.journal_index = index
                 return answer
@@ -137,17 +145,18 @@ class CheckFlow:
         today = asked.now.astimezone(LOCAL_TIME).date().isoformat()
         fresh = reading.freshness.read(asked.now, (Lane.LANE_REGISTRY,))
         with node.database.read() as connection:
-            book = journal.head(connection)
             rows = records.of_subject(connection, uscc, _KINDS, MAX_SUBJECT_ROWS)
-            credit = [row for row in rows if row.kind == Kind.KIND_CREDIT_RESULT]
-            notices = [row for row in rows if row.kind == Kind.KIND_PENALTY_NOTICE]
-            answer = CheckSubjectResponse(
-                check_id=str(new_id(asked.now)),
-                credit=regional_standings(connection, node, credit, fresh, asked.words),
-                notices=_open(record_views(connection, node, _newest_first(notices), asked.words), today),
-                freshness=fresh,
-                journal=book.origin,
-            )
+            views = record_views(connection, reading, rows, asked.words)
+        pairs = list(zip(rows, views, strict=True))
+        credit = [pair for pair in pairs if pair[0].kind == Kind.KIND_CREDIT_RESULT]
+        notices = [pair for pair in pairs if pair[0].kind == Kind.KIND_PENALTY_NOTICE]
+        answer = CheckSubjectResponse(
+            check_id=str(new_id(asked.now)),
+            credit=regional_standings(node, [row for row, _ in credit], [view for _, view in credit], fresh),
+            notices=_open(notices, today),
+            freshness=fresh,
+            journal=self._journal,
+        )
         stale = any(stale_peers(fresh, Lane.LANE_REGISTRY).values())
         answer.notice_knowledge = knowledge(found=bool(answer.notices), stale=stale)
         answer.answered_at.FromDatetime(asked.now)
@@ -163,13 +172,13 @@ def answer_digest(answer: CheckSubjectResponse, salt: bytes) -> bytes:
     return sha256(salt + bare.SerializeToString(deterministic=True)).digest()
 
 
-def _newest_first(notices: Sequence[RecordRow]) -> list[RecordRow]:
-    return sorted(notices, key=lambda row: (row.sort_on, row.seq), reverse=True)
+def _open(notices: Sequence[tuple[RecordRow, RecordView]], today: str) -> list[RecordView]:
+    """Notices that stand, or that a tombstone stands for, newest first.
 
-
-def _open(notices: Sequence[RecordView], today: str) -> list[RecordView]:
-    """Notices that stand, or that a tombstone stands for: what ran out by its own date is not open any more."""
-    return [view for view in notices if (view.record.penalty_notice.effective_until or today) >= today]
+    What ran out by its own date is not open any more.
+    """
+    ordered = sorted(notices, key=lambda pair: (pair[0].sort_on, pair[0].seq), reverse=True)
+    return [view for _, view in ordered if (view.record.penalty_notice.effective_until or today) >= today]
 
 
 def _text(value: str, place: str, limit: int, missing: str) -> list[Problem]:

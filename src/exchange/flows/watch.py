@@ -231,7 +231,7 @@ class _Records:
                 for row in rows
                 if self.reading.book.may_read(self.asked.caller.name, row.kind, row.area, row.tombstone) is None
             ]
-            views = record_views(connection, self.reading.node, visible, self.asked.words)
+            views = record_views(connection, self.reading, visible, self.asked.words)
         messages = []
         for row, view in zip(visible, views, strict=True):
             self._seq = row.seq

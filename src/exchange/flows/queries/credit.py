@@ -14,8 +14,7 @@ from exchange.flows.queries.paging import page_size
 from exchange.flows.queries.reading import Asked, Reading
 from exchange.flows.queries.records import check_enum, record_page
 from exchange.flows.queries.views import record_views
-from exchange.flows.queries.wording import Wording
-from exchange.storage.queries import Connection, records
+from exchange.storage.queries import records
 from exchange.storage.queries.records import RecordFilter, RecordRow
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
 from exchange.v1.credit_service_pb2 import (
@@ -28,6 +27,7 @@ from exchange.v1.credit_service_pb2 import (
 )
 from exchange.v1.freshness_pb2 import Freshness
 from exchange.v1.kind_pb2 import Condition, Kind, Lane, Outcome
+from exchange.v1.record_service_pb2 import RecordView
 
 MAX_SUBJECT_ROWS = 1_000
 """Rows of one subject that are looked at: decades of yearly results of a hundred units."""
@@ -54,7 +54,8 @@ class CreditQueries:
         with reading.node.database.read() as connection:
             rows = records.of_subject(connection, uscc, (Kind.KIND_CREDIT_RESULT,), MAX_SUBJECT_ROWS)
             visible = self._visible(asked, rows)
-            regions = regional_standings(connection, reading.node, visible, fresh, asked.words)
+            views = record_views(connection, reading, visible, asked.words)
+        regions = regional_standings(reading.node, visible, views, fresh)
         return GetCreditStandingResponse(regions=regions, freshness=fresh)
 
     def page(self, asked: Asked, request: ListCreditResultsRequest) -> ListCreditResultsResponse:
@@ -99,21 +100,20 @@ def checked_uscc(text: str, node: Node, place: str = "uscc") -> str:
 
 
 def regional_standings(
-    connection: Connection, node: Node, rows: Sequence[RecordRow], fresh: Sequence[Freshness], words: Wording
+    node: Node, rows: Sequence[RecordRow], views: Sequence[RecordView], fresh: Sequence[Freshness]
 ) -> list[RegionalStanding]:
-    """Standings by region, this node's first, from live rows and tombstones of credit results, newest change first."""
+    """Standings by region, this node's first, from live rows and tombstones of credit results and their views."""
     stale = stale_peers(fresh, Lane.LANE_REGISTRY)
-    origins = [node.name, *sorted({*node.peers.names(), *(row.origin for row in rows)} - {node.name})]
-    chosen = {origin: _newest_of_each([row for row in rows if row.origin == origin]) for origin in origins}
-    views = iter(record_views(connection, node, [row for origin in origins for row in chosen[origin]], words))
+    shown = {row.seq: view for row, view in zip(rows, views, strict=True)}
     regions = []
-    for origin in origins:
+    for origin in (node.name, *sorted({*node.peers.names(), *(row.origin for row in rows)} - {node.name})):
+        chosen = _newest_of_each([row for row in rows if row.origin == origin])
         region = RegionalStanding(
             origin=origin,
-            knowledge=knowledge(found=bool(chosen[origin]), stale=stale.get(origin, False)),
-            results=[next(views) for _ in chosen[origin]],
+            knowledge=knowledge(found=bool(chosen), stale=stale.get(origin, False)),
+            results=[shown[row.seq] for row in chosen],
         )
-        levels = [row.level for row in chosen[origin] if _counts(node, row)]
+        levels = [row.level for row in chosen if _counts(node, row)]
         if levels:
             # The enumeration goes from the best level to the worst.
             region.decisive_level = max(levels)  # type: ignore[assignment]

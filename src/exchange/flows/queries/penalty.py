@@ -51,7 +51,7 @@ class PenaltyQueries:
             if first is not None and all(denied):
                 raise AccessDenied(first)
             visible = [row for row, problem in zip(rows, denied, strict=True) if problem is None]
-            views = record_views(connection, self._reading.node, visible, asked.words)
+            views = record_views(connection, self._reading, visible, asked.words)
         return GetNoticeResponse(notices=views, freshness=fresh)
 
     def page(self, asked: Asked, request: ListNoticesRequest) -> ListNoticesResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from exchange.crypto.certificates import Role
@@ -13,6 +13,7 @@ from exchange.flows.context import Node
 from exchange.flows.queries.freshness import FreshnessReader
 from exchange.flows.queries.paging import Tokens
 from exchange.flows.queries.wording import Wording
+from exchange.storage.queries import Connection, records
 from exchange.storage.queries.records import AreaLimit, RecordRow
 from exchange.v1.common_pb2 import RecordRef
 
@@ -30,6 +31,21 @@ class Asked:
     words: Wording
 
 
+class LogNames:
+    """Origins of logs by their ids: given once and never changed, so each is read once."""
+
+    def __init__(self) -> None:
+        self._origins: dict[int, str] = {}
+
+    def origin(self, connection: Connection, log_id: int) -> str:
+        """The origin of a log that exists."""
+        found = self._origins.get(log_id)
+        if found is None:
+            self._origins = records.origins(connection)
+            found = self._origins[log_id]
+        return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What queries stand on."""
@@ -38,6 +54,7 @@ class Reading:
     book: AgencyBook
     freshness: FreshnessReader
     tokens: Tokens
+    logs: LogNames = field(default_factory=LogNames)
 
     def allow(self, asked: Asked, row: RecordRow) -> None:
         """Let a single row be read.

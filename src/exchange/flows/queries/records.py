@@ -30,6 +30,12 @@ from exchange.v1.statement_pb2 import Envelope, LogEntry
 PAGE_BYTES = 3 << 20
 """Bytes of records in one page: below the 4 MiB that gRPC clients take by default."""
 
+STRETCH = 50_000
+"""Row changes that one read looks through: well below the second that a read may last."""
+
+STRETCHES = 8
+"""Stretches of one call: a caller waits a second or two at most, and then asks for the rest."""
+
 VIEWS_AT_ONCE = 25
 """Records whose bodies are read together: at most 25 MiB of them, should all be of the largest size."""
 
@@ -51,7 +57,7 @@ class RecordQueries:
         fresh = self._reading.freshness.read(asked.now)
         with self._reading.node.database.read() as connection:
             row = self._find(connection, asked, request.ref)
-            view = record_views(connection, self._reading.node, [row], asked.words)[0]
+            view = record_views(connection, self._reading, [row], asked.words)[0]
         return GetRecordResponse(record=view, freshness=fresh)
 
     def page(self, asked: Asked, request: ListRecordsRequest) -> ListRecordsResponse:
@@ -80,7 +86,7 @@ class RecordQueries:
             entry = LogEntry.FromString(stored.entry)
             answer = GetEnvelopeResponse(
                 entry=stored.entry,
-                log=records.origins(connection)[row.log_id],
+                log=self._reading.logs.origin(connection, row.log_id),
                 index=row.idx,
                 certificates=self._certificates(connection, row.origin, entry.envelope),
             )
@@ -115,25 +121,44 @@ class RecordQueries:
 def record_page(
     reading: Reading, asked: Asked, name: str, wanted: RecordFilter, *, token: str, limit: int
 ) -> tuple[list[RecordView], str]:
-    """Records of a page, and the token of the next one; empty on the last. Shorter than asked when they are large."""
+    """Records of a page, and the token of the next one; empty on the last.
+
+    Shorter than asked when the records are large, or when few of very many fit: then the token goes on behind what
+    was looked at.
+    """
     question = f"{name}|{asked.caller}|{_digest(wanted)}"
-    position = reading.tokens.read(question, token)
+    before = reading.tokens.read(question, token)
     views: list[RecordView] = []
     size = 0
-    with reading.node.database.read() as connection:
-        rows = records.page(connection, wanted, before=position, limit=limit + 1)
-        for start in range(0, min(limit, len(rows)), VIEWS_AT_ONCE):
-            for view in record_views(
-                connection, reading.node, rows[start : min(limit, start + VIEWS_AT_ONCE)], asked.words
-            ):
-                size += view.ByteSize()
-                if views and size > PAGE_BYTES:
-                    break
-                views.append(view)
-            if size > PAGE_BYTES:
-                break
-    more = len(rows) > len(views)
-    return views, reading.tokens.make(question, rows[len(views) - 1].seq) if more else ""
+    # What an index finds needs no bounds; everything else is looked through a stretch at a time.
+    stretch = STRETCH if _looks_through(wanted) else None
+    for _stretch in range(STRETCHES):
+        with reading.node.database.read() as connection:
+            if before is None:
+                before = records.newest_seq(connection) + 1
+            after = 0 if stretch is None else max(0, before - stretch - 1)
+            most = limit + 1 - len(views)
+            rows = records.page(connection, wanted, before=before, after=after, limit=most)
+            for start in range(0, len(rows), VIEWS_AT_ONCE):
+                some = rows[start : start + VIEWS_AT_ONCE]
+                for row, view in zip(some, record_views(connection, reading, some, asked.words), strict=True):
+                    size += view.ByteSize()
+                    if views and (size > PAGE_BYTES or len(views) == limit):
+                        return views, reading.tokens.make(question, before)
+                    views.append(view)
+                    before = row.seq
+        if after == 0:
+            return views, ""
+        before = after + 1
+    return views, reading.tokens.make(question, before)
+
+
+def _looks_through(wanted: RecordFilter) -> bool:
+    """Whether rows have to be looked at one by one: no index finds those of an area, an origin or an outcome."""
+    if wanted.subject:
+        return False
+    filters = (wanted.origin, wanted.area, wanted.outcome, wanted.level, wanted.state, wanted.year)
+    return any(filters) or any(limit is not None for limit in wanted.readable.values())
 
 
 def _digest(wanted: RecordFilter) -> str:

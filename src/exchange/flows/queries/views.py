@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from google.protobuf.message import DecodeError
 
 from exchange.flows.apply.ruling import read_decision
-from exchange.flows.context import Node
 from exchange.flows.ids import format_id
 from exchange.flows.instants import timestamp
+from exchange.flows.queries.reading import Reading
 from exchange.flows.queries.wording import Wording
 from exchange.storage.queries import Connection, records
 from exchange.storage.queries.records import RecordRow
@@ -33,17 +33,26 @@ def tombstone_of(row: RecordRow) -> Tombstone:
     )
 
 
-def record_views(connection: Connection, node: Node, rows: Sequence[RecordRow], words: Wording) -> list[RecordView]:
+def record_views(
+    connection: Connection, reading: Reading, rows: Sequence[RecordRow], words: Wording
+) -> list[RecordView]:
     """Rows as callers see them, in order. Nothing of a body leaves here when a tombstone stands for it."""
     if not rows:
         return []
     bodies = records.bodies(connection, rows)
-    logs = records.origins(connection)
-    return [_view(node, row, bodies.get((row.log_id, row.idx)), logs[row.log_id], words) for row in rows]
+    return [
+        _view(
+            row,
+            bodies.get((row.log_id, row.idx)),
+            own=row.origin == reading.node.name,
+            log=reading.logs.origin(connection, row.log_id),
+            words=words,
+        )
+        for row in rows
+    ]
 
 
-def _view(node: Node, row: RecordRow, body: bytes | None, log: str, words: Wording) -> RecordView:
-    own = row.origin == node.name
+def _view(row: RecordRow, body: bytes | None, *, own: bool, log: str, words: Wording) -> RecordView:
     decision = read_decision(row.decision)
     view = RecordView(
         ref=ref_of(row),

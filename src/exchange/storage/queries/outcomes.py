@@ -43,7 +43,7 @@ class EntryFate:
 
 
 def _decision(row: object) -> DecisionRow:
-    return DecisionRow(**row._mapping)  # type: ignore[attr-defined]  # noqa: SLF001 - SQLAlchemy's public name
+    return DecisionRow(**row._mapping)  # type: ignore[attr-defined]
 
 
 def fates(connection: Connection, log_id: int, indices: Sequence[int]) -> dict[int, EntryFate]:

@@ -179,7 +179,7 @@ def blocks(
         query = query.where(_T.last_time <= last_time, or_(_T.last_time < last_time, _T.seq < seq))
     rows = connection.execute(query.order_by(_T.last_time.desc(), _T.seq.desc()).limit(limit))
     return [
-        BlockRow(**{**row._mapping, "effective": bool(row.effective)})  # noqa: SLF001 - SQLAlchemy's public name
+        BlockRow(**{**row._mapping, "effective": bool(row.effective)})
         for row in rows
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, false, func, or_, select
 
 from exchange.storage import schema
 
@@ -111,11 +111,13 @@ def _query() -> Select[tuple[object, ...]]:
     return select(*_COLUMNS, _REPLACED.label("replaced"))
 
 
+def _row(row: Row[tuple[object, ...]]) -> RecordRow:
+    values = row._mapping
+    return RecordRow(**{**values, "replaced": bool(values["replaced"])})
+
+
 def _rows(connection: Connection, query: Select[tuple[object, ...]]) -> list[RecordRow]:
-    return [
-        RecordRow(**{**row._mapping, "replaced": bool(row.replaced)})  # noqa: SLF001 - SQLAlchemy's public name
-        for row in connection.execute(query)
-    ]
+    return [_row(row) for row in connection.execute(query)]
 
 
 def _in_area(limit: AreaLimit) -> ColumnElement[bool]:
@@ -125,22 +127,14 @@ def _in_area(limit: AreaLimit) -> ColumnElement[bool]:
     return or_(false(), *tests)
 
 
-def _readable(readable: Mapping[int, AreaLimit | None]) -> ColumnElement[bool]:
-    tests: list[ColumnElement[bool]] = []
-    everywhere = [kind for kind, limit in readable.items() if limit is None]
-    if everywhere:
-        tests.append(_T.kind.in_(everywhere))
-    for kind, limit in readable.items():
-        if limit is not None:
-            # Erasing takes the area too; that something was erased is no secret of an area.
-            tests.append(and_(_T.kind == kind, or_(_in_area(limit), _T.tombstone == "ERASED")))
-    return or_(false(), *tests)
-
-
-def _filtered(query: Select[tuple[object, ...]], wanted: RecordFilter) -> Select[tuple[object, ...]]:
-    query = query.where(_readable(wanted.readable))
+def _filtered(
+    query: Select[tuple[object, ...]], wanted: RecordFilter, kind: int, limit: AreaLimit | None
+) -> Select[tuple[object, ...]]:
+    query = query.where(_T.kind == kind)
+    if limit is not None:
+        # Erasing takes the area too; that something was erased is no secret of an area.
+        query = query.where(or_(_in_area(limit), _T.tombstone == "ERASED"))
     for column, value in (
-        (_T.kind, wanted.kind),
         (_T.origin, wanted.origin),
         (_T.subject, wanted.subject),
         (_T.outcome, wanted.outcome),
@@ -157,20 +151,30 @@ def _filtered(query: Select[tuple[object, ...]], wanted: RecordFilter) -> Select
     return query
 
 
-def page(connection: Connection, wanted: RecordFilter, *, before: int | None, limit: int) -> list[RecordRow]:
-    """Rows below a number, newest change first."""
-    query = _filtered(_query(), wanted)
-    if before is not None:
-        query = query.where(_T.seq < before)
-    return _rows(connection, query.order_by(_T.seq.desc()).limit(limit))
+def page(connection: Connection, wanted: RecordFilter, *, before: int, after: int, limit: int) -> list[RecordRow]:
+    """Rows between two numbers, both left out, newest change first.
+
+    One query for each kind: each walks the index of its kind from its end, and stops at the limit.
+    """
+    found: list[RecordRow] = []
+    for kind, areas in wanted.readable.items():
+        if wanted.kind in (0, kind):
+            query = _filtered(_query(), wanted, kind, areas).where(_T.seq < before, _T.seq > after)
+            found += _rows(connection, query.order_by(_T.seq.desc()).limit(limit))
+    found.sort(key=lambda row: row.seq, reverse=True)
+    return found[:limit]
 
 
 def changed_after(
     connection: Connection, kinds: Sequence[int], *, after: int, until: int, limit: int
 ) -> list[RecordRow]:
     """Rows of some kinds that changed beyond a number, oldest change first; what may be read is the caller's to say."""
-    query = _query().where(_T.seq > after, _T.seq <= until, _T.kind.in_(list(kinds)))
-    return _rows(connection, query.order_by(_T.seq).limit(limit))
+    found: list[RecordRow] = []
+    for kind in kinds:
+        query = _query().where(_T.kind == kind, _T.seq > after, _T.seq <= until)
+        found += _rows(connection, query.order_by(_T.seq).limit(limit))
+    found.sort(key=lambda row: row.seq)
+    return found[:limit]
 
 
 def newest_seq(connection: Connection) -> int:
@@ -186,10 +190,24 @@ def of_record(connection: Connection, origin: str, record_id: bytes, revision: i
     return found[0] if found else None
 
 
+_OF_SUBJECT = (
+    _query()
+    .where(
+        _T.subject == bindparam("subject"),
+        _T.kind.in_(bindparam("kinds", expanding=True)),
+        _T.newest.is_(True),
+        ~_REPLACED,
+    )
+    .order_by(_T.seq.desc())
+    .limit(bindparam("most"))
+)
+"""Built once: checks ask it thousands of times a second."""
+
+
 def of_subject(connection: Connection, subject: str, kinds: Sequence[int], limit: int) -> list[RecordRow]:
     """Live rows and tombstones about one subject, newest change first."""
-    query = _query().where(_T.subject == subject, _T.kind.in_(list(kinds)), _T.newest.is_(True), ~_REPLACED)
-    return _rows(connection, query.order_by(_T.seq.desc()).limit(limit))
+    found = connection.execute(_OF_SUBJECT, {"subject": subject, "kinds": list(kinds), "most": limit})
+    return [_row(row) for row in found]
 
 
 def with_natural_part(connection: Connection, part: str, kind: int, limit: int) -> list[RecordRow]:
