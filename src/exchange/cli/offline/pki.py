@@ -17,7 +17,7 @@ from exchange.cli.output import Output
 from exchange.cli.private_files import make_private_folder, write_new
 from exchange.cli.texts import t
 from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role, facts_of, load_chain
+from exchange.crypto.certificates import Identity, Role, facts_of, load_chain, to_pem
 from exchange.crypto.pki import Authority
 from exchange.crypto.pki_profile import Profile
 from exchange.domain.problems import Problem, Refused
@@ -158,7 +158,8 @@ def crl(
     made = register.with_suffix(".new")
     made.write_text(json.dumps(known, indent=1) + "\n")
     made.replace(register)
-    output.write_bytes(listed)
+    # With the authority's own certificate: whoever trusts the root alone can check the list then.
+    output.write_bytes(listed + b"".join(to_pem(certificate) for certificate in authority.chain[:-1]))
     if out.as_json:
         out.value({"file": str(output), "number": known["number"], "revoked": sorted(known["revoked"])})
     out.say(t("message.crl_written", file=output, number=known["number"], count=len(revoked)))

@@ -72,20 +72,21 @@ def find_files(named: Sequence[str]) -> list[Path]:
     Raises:
         Refused: ``FILE_MISSING``: nothing there, or nothing matches; every such name is listed.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     missing: list[Problem] = []
     for name in named:
         path = Path(name)
         if path.is_file():
-            found[path] = None
+            found.setdefault(path.resolve(), path)
             continue
         matches = _matches(path)
         if not matches:
             missing.append(Problem("FILE_MISSING", name))
-        found.update(dict.fromkeys(matches))
+        for match in matches:
+            found.setdefault(match.resolve(), match)
     if missing:
         raise Refused(missing)
-    return list(found)
+    return list(found.values())
 
 
 def _matches(path: Path) -> list[Path]:

@@ -1,0 +1,322 @@
+"""Commands on the node's files: init, config, peers, db, doctor."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from exchange.cli.node.files import check_files
+from exchange.cli.offline.pki import load_authority, read_lifetimes
+from exchange.crypto import keys, pki
+from exchange.crypto.certificates import Identity, Role
+from exchange.crypto.node_card import NodeCard
+from exchange.crypto.pki_profile import KeyKind
+from exchange.crypto.trust import to_trust_files
+from exchange.domain.problems import Refused
+from exchange.settings import NodeSettings, load, parse
+from exchange.settings.trust_folder import peer_names, read_peer, write_peer
+from exchange.v1.operation_service_pb2 import GetStatusResponse
+from tests.cli.conftest import Run, init, run
+from tests.cli.fake_node import FakeNode
+
+
+@pytest.fixture
+def folders(regions: Path, tmp_path: Path) -> Path:
+    """Whole node folders of cq and sc."""
+    shutil.copytree(regions, tmp_path / "nodes")
+    for name in ("cq", "sc"):
+        assert init(tmp_path / "nodes" / name, name).status == 0
+    return tmp_path / "nodes"
+
+
+def reasons(settings: NodeSettings) -> set[tuple[str, str]]:
+    """Reason and key of every problem of the files."""
+    return {(problem.reason, problem.place.split()[0]) for problem in check_files(settings)}
+
+
+def test_init_makes_a_folder_that_only_lacks_certificates(tmp_path: Path) -> None:
+    """Keys 0600 in a folder 0700, each for one use, requests beside the keys, and a node file that holds."""
+    assert init(tmp_path / "cq").status == 0
+    settings = load(tmp_path / "cq" / "node.toml")
+    assert reasons(settings) == {("CERTIFICATE_MISSING", "keys.tls"), ("KEY_UNREADABLE", "keys.signing[0]")}
+    for path in (tmp_path / "cq" / "keys").iterdir():
+        expected = 0o644 if path.name.endswith("request.pem") else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == expected, path
+    assert stat.S_IMODE((tmp_path / "cq" / "keys").stat().st_mode) == 0o700
+    assert stat.S_IMODE(settings.node.data.stat().st_mode) == 0o700
+
+
+def test_init_writes_nothing_over(tmp_path: Path) -> None:
+    """A second init is refused and leaves everything as it was."""
+    init(tmp_path / "cq")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert init(tmp_path / "cq").status == 1
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_init_checks_before_it_writes(tmp_path: Path) -> None:
+    """A name that no node may have leaves nothing behind."""
+    done = init(tmp_path / "x", "Not A Name")
+    assert done.status == 1
+    assert "node.name" in done.err
+    assert not (tmp_path / "x").exists()
+
+
+def test_requests_of_init_can_be_certified(regions: Path, tmp_path: Path) -> None:
+    """Init's request, pki issue, append: then the signing key file holds."""
+    init(tmp_path / "cq")
+    key = tmp_path / "cq" / "keys" / "sign-p256.pem"
+    done = run(
+        "pki", "issue", "signing", "cq", "--ca", regions / "cq" / "ca" / "signing", "--node", "cq", "--domain",
+        "exchange.example", "--request", key.with_suffix(".request.pem"), "-o", tmp_path / "cert.pem", "--json",
+    )  # fmt: skip
+    assert done.status == 0
+    assert done.json["has_key"] is False
+    key.write_bytes(key.read_bytes() + (tmp_path / "cert.pem").read_bytes())
+    assert ("KEY_UNREADABLE", "keys.signing[0]") not in reasons(load(tmp_path / "cq" / "node.toml"))
+
+
+def test_whole_folder_validates(folders: Path) -> None:
+    """Pki dev and init together make a node that can be run."""
+    done = run("config", "validate", folders / "cq" / "node.toml", "--json")
+    assert done.json == {"valid": True, "problems": []}
+    assert done.status == 0
+
+
+def rsa_server(folders: Path) -> None:
+    """Puts an RSA certificate where the server's is."""
+    ca = load_authority(folders / "cq" / "ca" / "tls")
+    identity = Identity(node="cq", domain="exchange.example", role=Role.NODE, name="cq")
+    made = pki.issue_client(read_lifetimes(None), ca, identity=identity, now=datetime.now(UTC), key=KeyKind.RSA_3072)
+    path = folders / "cq" / "keys" / "tls.pem"
+    path.write_bytes(made.bundle)
+
+
+def other_key(folders: Path) -> None:
+    """Puts another key before the server's certificate."""
+    path = folders / "cq" / "keys" / "tls.pem"
+    file = keys.KeyFile.parse(path.read_bytes())
+    path.write_bytes(keys.encode_private(keys.generate_p256()) + file.chain)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason", "key"),
+    [
+        (rsa_server, "SERVER_KEY_NOT_EC", "keys.tls"),
+        (other_key, "KEY_UNREADABLE", "keys.tls"),
+        (lambda f: (f / "cq/keys/log.seed").chmod(0o640), "FILE_OPEN_TO_OTHERS", "keys.log"),
+        (lambda f: (f / "cq/keys").chmod(0o755), "FILE_OPEN_TO_OTHERS", "keys.tls"),
+        (lambda f: (f / "cq/data").chmod(0o750), "FILE_OPEN_TO_OTHERS", "node.data"),
+        (lambda f: (f / "cq/keys/mirror.pem").unlink(), "FILE_MISSING", "keys.mirror"),
+        (lambda f: (f / "cq/keys/log.seed").write_text("00" * 31), "KEY_UNREADABLE", "keys.log"),
+        (
+            lambda f: shutil.copy(f / "cq/keys/sign-p256.pem", f / "cq/keys/witness.pem"),
+            "KEY_UNREADABLE",
+            "keys.witness",
+        ),
+        (lambda f: shutil.rmtree(f / "cq/trust"), "TRUST_FOLDER_MISSING", "trust.folder"),
+        (lambda f: (f / "cq/keys/sign-p256.pem").write_bytes(b"x"), "KEY_UNREADABLE", "keys.signing[0]"),
+    ],
+)
+def test_files_that_a_node_must_not_run_with(folders: Path, spoil: object, reason: str, key: str) -> None:
+    """Each is named with its key; config validate ends with 1, and run refuses to start."""
+    assert callable(spoil)
+    spoil(folders)
+    file = folders / "cq" / "node.toml"
+    assert (reason, key) in reasons(load(file))
+    assert run("config", "validate", file).status == 1
+    started = run("run", file)
+    assert started.status == 1
+    assert reason in started.err
+
+
+def test_config_validate_names_mistakes_of_the_node_file(folders: Path) -> None:
+    """Every mistake with file, line and key."""
+    file = folders / "cq" / "node.toml"
+    file.write_text(file.read_text() + "\n[limits]\npage_size = 9999\nnope = 1\n")
+    problems = run("config", "validate", file, "--json").json["problems"]
+    assert [problem["reason"] for problem in problems] == ["SETTING_RANGE", "SETTING_UNKNOWN"]
+    assert all(problem["place"].startswith("node.toml:") for problem in problems)
+
+
+def test_config_show_names_the_source_of_each_value(folders: Path) -> None:
+    """A line of the file, or default with its reason."""
+    rows = {row["key"]: row for row in run("config", "show", folders / "cq" / "node.toml", "--json").json}
+    assert rows["node.name"]["source"].startswith("node.toml:")
+    assert rows["delivery.retry_min_ms"] == {
+        "key": "delivery.retry_min_ms",
+        "value": "50",
+        "unit": "ms",
+        "source": "default",
+        "why": "a blip costs nothing and nothing loops busily",
+    }
+
+
+def card(folders: Path, name: str, peer: str) -> tuple[Path, str]:
+    """A card with its fingerprint."""
+    path = folders / f"{name}.card"
+    made = run(
+        "peers", "card", "--for", peer, "-n", folders / name / "node.toml", "--address", f"{name}.example:9443", "-o",
+        path, "--json",
+    )  # fmt: skip
+    assert made.status == 0
+    return path, made.json["fingerprint"]
+
+
+def add(folders: Path, path: Path, *more: object) -> Run:
+    """Adds a card at cq."""
+    return run("peers", "add", path, "-n", folders / "cq" / "node.toml", *more)
+
+
+def test_cards_are_taken_only_with_their_fingerprint(folders: Path) -> None:
+    """No fingerprint, a wrong one, a changed card: refused, and nothing is trusted."""
+    path, fingerprint = card(folders, "sc", "cq")
+    assert len(fingerprint.split()) == 16
+    assert add(folders, path).status == 1
+    assert add(folders, path, "--fingerprint", fingerprint[:-1] + ("0" if fingerprint[-1] != "0" else "1")).status == 1
+    assert add(folders, path, "--fingerprint", fingerprint[:19]).status == 1
+    changed = folders / "changed.card"
+    changed.write_text(path.read_text().replace("sc.example:9443", "xx.example:9443"))
+    assert add(folders, changed, "--fingerprint", fingerprint).status == 1
+    assert peer_names(folders / "cq" / "trust") == ()
+    assert add(folders, path, "--fingerprint", fingerprint.upper().replace(" ", "-")).status == 0
+    assert peer_names(folders / "cq" / "trust") == ("sc",)
+    assert run("peers", "list", "-n", folders / "cq" / "node.toml").status == 0
+
+
+def test_the_same_node_makes_the_same_card(folders: Path) -> None:
+    """So that a fingerprint told yesterday still holds today."""
+    assert card(folders, "sc", "cq") == card(folders, "sc", "cq")
+
+
+def test_a_card_for_another_node_is_refused(folders: Path) -> None:
+    """Its logs would be those towards somebody else."""
+    path, fingerprint = card(folders, "sc", "gz")
+    done = add(folders, path, "--fingerprint", fingerprint)
+    assert done.status == 1
+    assert "CARD_FOR_ANOTHER_NODE" in done.err
+
+
+def test_a_card_says_what_peers_must_believe(folders: Path) -> None:
+    """Roots, areas, address, and a key for each log towards the peer, for mirror and witness."""
+    path, _ = card(folders, "sc", "cq")
+    made = NodeCard.parse(path.read_text("utf-8"))
+    assert (made.node, made.addressee, made.areas, made.addresses) == ("sc", "cq", ("50",), ("sc.example:9443",))
+    assert made.tls_roots == (folders / "sc/trust/own/tls-roots.pem").read_bytes()
+    assert len(made.keys) == 7
+
+
+def test_a_node_that_listens_everywhere_must_name_its_address(folders: Path) -> None:
+    """0.0.0.0 is nothing that a peer could dial."""
+    assert run("peers", "card", "--for", "cq", "-n", folders / "sc" / "node.toml").status == 2
+
+
+def test_peers_that_can_not_be_used_are_a_finding(folders: Path) -> None:
+    """Named and not trusted, trusted and spoilt."""
+    node = folders / "cq" / "node.toml"
+    listed = run("peers", "list", "-n", node, "--json")
+    assert listed.status == 1
+    assert [p["reason"] for p in listed.json["peers"][0]["problems"]] == ["TRUST_MISSING"]
+    assert run("peers", "show", "sc", "-n", node).status == 3
+    path, fingerprint = card(folders, "sc", "cq")
+    add(folders, path, "--fingerprint", fingerprint)
+    assert run("peers", "show", "sc", "-n", node, "--json").json["fingerprint"] == fingerprint
+    (folders / "cq/trust/sc/peer.toml").write_text("")
+    assert run("peers", "list", "-n", node).status == 1
+    assert run("peers", "show", "sc", "-n", node).status == 1
+
+
+def test_a_peer_is_removed_only_when_it_is_not_dialled(folders: Path) -> None:
+    """First out of the node file, then out of the trust folder."""
+    node = folders / "cq" / "node.toml"
+    path, fingerprint = card(folders, "sc", "cq")
+    add(folders, path, "--fingerprint", fingerprint)
+    assert run("peers", "remove", "sc", "-n", node, "--yes").status == 1
+    node.write_text(node.read_text().partition("[[peer]]")[0])
+    assert run("peers", "remove", "sc", "-n", node, given="n\n").status == 1
+    assert run("peers", "remove", "sc", "-n", node, "--yes").status == 0
+    assert peer_names(folders / "cq" / "trust") == ()
+    assert run("peers", "remove", "sc", "-n", node, "--yes").status == 3
+
+
+def test_a_new_card_keeps_the_revocation_lists(folders: Path) -> None:
+    """What was revoked stays revoked when a peer sends a new card."""
+    node = folders / "cq" / "node.toml"
+    path, fingerprint = card(folders, "sc", "cq")
+    add(folders, path, "--fingerprint", fingerprint)
+    crl = folders / "crl.pem"
+    client = folders / "sc" / "clients" / "auditor.pem"
+    assert run("pki", "crl", "--ca", folders / "sc/ca/tls", "--revoke", client, "-o", crl).status == 0
+    trusted = NodeCard.parse(path.read_text("utf-8"))
+    write_peer(folders / "cq" / "trust", "sc", to_trust_files(trusted, tls_crl=crl.read_bytes()))
+    assert add(folders, path, "--fingerprint", fingerprint).status == 0
+    assert read_peer(folders / "cq" / "trust", "sc")["tls-crl.pem"] == crl.read_bytes()
+    assert run("peers", "list", "-n", node).status == 0
+
+
+def test_database_commands_walk_through(folders: Path) -> None:
+    """migrate, verify, backup, restore: each says what it did; a backup is never written over."""
+    node = folders / "cq" / "node.toml"
+    assert run("db", "migrate", "-n", node, "--json").json["before"] == ""
+    assert run("db", "verify", "-n", node, "--json").json == {"findings": []}
+    copy = folders / "copy.db"
+    assert run("db", "backup", copy, "-n", node).status == 0
+    assert run("db", "backup", copy, "-n", node).status == 1
+    assert run("db", "restore", copy, "-n", node, given="n\n").status == 1
+    assert run("db", "restore", copy, "-n", node, "--yes").status == 0
+    assert run("db", "restore", node, "-n", node, "--yes").status == 1
+
+
+@pytest.mark.usefixtures("no_profile")
+def test_doctor_without_a_running_node_says_what_it_could_not_look_at(folders: Path) -> None:
+    """Nothing found, clocks and alarms not looked at: 3. Something found: 1."""
+    node = folders / "cq" / "node.toml"
+    path, fingerprint = card(folders, "sc", "cq")
+    add(folders, path, "--fingerprint", fingerprint)
+    run("db", "migrate", "-n", node)
+    done = run("doctor", node, "--json")
+    assert done.status == 3
+    found = {check["check"]: [problem["reason"] for problem in check["problems"]] for check in done.json["checks"]}
+    assert found == {
+        "files": [],
+        "disk": [],
+        "database": [],
+        "certificates": [],
+        "peers": ["PEER_PORT_CLOSED"],
+        "clocks": ["NOT_ASKED"],
+        "alarms": ["NOT_ASKED"],
+    }
+    (folders / "cq/keys/log.seed").chmod(0o644)
+    assert run("doctor", node).status == 1
+
+
+def test_doctor_sees_clocks_disk_and_certificates(folders: Path, profile: Path, node: FakeNode) -> None:
+    """A peer's clock beyond the limit, a disk below its mark, a certificate near its end: each with its remedy."""
+    file = folders / "cq" / "node.toml"
+    file.write_text(
+        file.read_text() + "\n[disk]\ntelemetry_below = 9007199254740992\n[certificates]\nwarn_days = 365\n"
+    )
+    status = GetStatusResponse()
+    peer = status.peers.add(peer="sc", clock_ahead_seconds=-99.5)
+    peer.last_hello.GetCurrentTime()
+    node.answers["GetStatus"] = status
+    done = run("doctor", file, "-p", profile, "--json")
+    reasons_of = {check["check"]: {p["reason"] for p in check["problems"]} for check in done.json["checks"]}
+    assert done.status == 1
+    assert reasons_of["clocks"] == {"CLOCK_SKEW"}
+    assert reasons_of["disk"] == {"DISK_LOW"}
+    assert "TRUST_MISSING" in reasons_of["peers"]
+    shown = run("doctor", file, "-p", profile, lang="zh").out
+    assert "-99.5 s" in shown
+
+
+def test_a_peer_may_not_be_called_own(tmp_path: Path) -> None:
+    """That folder of the trust folder is the node's own."""
+    init(tmp_path / "cq")
+    text = (tmp_path / "cq" / "node.toml").read_text().replace('name = "sc"', 'name = "own"')
+    with pytest.raises(Refused):
+        parse(text.encode(), tmp_path / "cq" / "node.toml")

@@ -1,0 +1,179 @@
+"""Offline commands: codes, reasons, packets, adapters, certificates."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import exchange_chongqing
+from exchange_hj212 import frame_bytes
+from tests.cli.conftest import run
+
+PACKET = (
+    b"QN=20260301081000001;ST=32;CN=2051;PW=123456;MN=01000001000A000000000A01;Flag=4;"
+    b"CP=&&DataTime=20260301080000;w01018-Avg=38.20,w01018-Flag=N&&"
+)
+
+
+def test_inspect_says_kind_validity_and_reasons() -> None:
+    """One object a code, in the order asked; exit status 1 when one is not valid."""
+    done = run("inspect", "11500000MB1614741U", "11500000MB1614741W", "500000", "--json")
+    assert done.status == 1
+    assert done.lines[0] == {"code": "11500000MB1614741U", "kind": "USCC", "valid": True, "reasons": []}
+    assert done.lines[1]["reasons"] == ["USCC_CHECK"]
+    assert done.lines[2]["kind"] == "AREA"
+    assert run("inspect", "11500000MB1614741U").status == 0
+
+
+def test_explain_speaks_both_languages() -> None:
+    """Message and remedy of a code in Chinese and English; an unknown code is a finding."""
+    done = run("explain", "USCC_CHECK", "--json")
+    assert sorted(done.json[0]) == ["en", "reason", "zh"]
+    assert done.json[0]["zh"]["remedy"]
+    assert run("explain", "NOPE").status == 1
+
+
+def test_hj212_decode_prints_a_line_for_each_packet(tmp_path: Path) -> None:
+    """Values as received, the password never; a packet with problems is a finding."""
+    good = tmp_path / "good.txt"
+    good.write_bytes(frame_bytes(PACKET) * 2)
+    done = run("hj212", "decode", good, "--json")
+    assert done.status == 0
+    assert len(done.lines) == 2
+    packet = done.lines[0]
+    assert (packet["edition"], packet["crc_verdict"], packet["problems"]) == ("2017", "ANNEX_A", [])
+    assert packet["readings"] == [{"factor": "w01018", "item": "Avg", "value": "38.20", "flag": "N"}]
+    assert packet["data_time"] == "20260301080000"
+    shown = run("hj212", "decode", good)
+    assert len(shown.out.splitlines()) == 2
+    bad = tmp_path / "bad.txt"
+    bad.write_bytes(frame_bytes(PACKET).replace(b"38.20", b"38.21"))
+    spoilt = run("hj212", "decode", bad, "--json")
+    assert spoilt.status == 1
+    assert spoilt.lines[0]["crc_verdict"] == "BAD"
+    for each in (done, shown, spoilt):
+        assert "123456" not in each.out
+
+
+@pytest.mark.parametrize("key", ["zz", "00", "00" * 17])
+def test_a_key_that_is_none_is_usage(tmp_path: Path, key: str) -> None:
+    """An SM4 key is 32 hex digits."""
+    (tmp_path / "x").write_bytes(b"##")
+    assert run("hj212", "decode", tmp_path / "x", "--key", key).status == 2
+
+
+def test_adapters_are_listed_and_held_to_their_laws() -> None:
+    """Both regions are there, and keep every law on their own samples."""
+    listed = {row["name"]: row for row in run("adapters", "list", "--json").json["adapters"]}
+    assert {"chongqing", "sichuan"} <= listed.keys()
+    assert "PenaltyNotice" in listed["chongqing"]["kinds"]
+    done = run("adapters", "test", "sichuan", "--json")
+    assert done.status == 0
+    assert {law["adapter"] for law in done.json["laws"]} == {"sichuan"}
+    assert run("adapters", "test", "nowhere").status == 2
+
+
+def test_adapters_convert_reads_one_side_and_writes_the_other(tmp_path: Path) -> None:
+    """Records as JSON, one a line; or straight into the other side's layout, with what it can not carry."""
+    sample = Path(exchange_chongqing.__file__).parent / "samples" / "penalties.json"
+    records = tmp_path / "records.jsonl"
+    read = run("adapters", "convert", "chongqing", sample, "-o", records, "--json")
+    lines = [json.loads(line) for line in records.read_text().splitlines()]
+    assert len(lines) == read.json["records"] > 0
+    assert "penalty_notice" in lines[0]
+    other = tmp_path / "sichuan.xlsx"
+    written = run("adapters", "convert", "chongqing", sample, "--to", "sichuan", "-o", other, "--json")
+    assert written.json["records"] == len(lines)
+    again = run("adapters", "convert", "sichuan", other, "-o", tmp_path / "again.jsonl", "--json")
+    assert again.json["records"] == len(lines)
+
+
+def test_adapters_template_is_an_empty_form(tmp_path: Path) -> None:
+    """A workbook with headings."""
+    form = tmp_path / "form.xlsx"
+    assert run("adapters", "template", "CreditResult", "--adapter", "sichuan", "-o", form).status == 0
+    assert form.read_bytes().startswith(b"PK")
+    assert run("adapters", "template", "Nope", "--adapter", "sichuan").status == 2
+
+
+def openssl(*arguments: object) -> str:
+    """What the openssl command prints."""
+    done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, check=False)  # noqa: S607
+    return done.stdout + done.stderr
+
+
+def test_dev_certificates_are_what_openssl_thinks_they_are(regions: Path) -> None:
+    """Chain, identity and key kind, by a tool that is not ours."""
+    clients = regions / "cq" / "clients"
+    leaf, chain = clients / "agency-bureau.pem", clients / "agency-bureau.pem"
+    assert "OK" in openssl("verify", "-CAfile", clients / "ca.pem", "-untrusted", chain, leaf)
+    text = openssl("x509", "-in", leaf, "-noout", "-ext", "subjectAltName")
+    assert "spiffe://cq.exchange.example/agency/bureau" in text
+    assert "prime256v1" in openssl("x509", "-in", regions / "cq/keys/tls.pem", "-noout", "-text")
+    assert openssl("pkey", "-in", clients / "agency-bureau.key", "-noout", "-text").count("Private-Key")
+
+
+def test_dev_set_is_never_written_over(regions: Path) -> None:
+    """A second run is refused before it writes anything."""
+    before = (regions / "cq/keys/tls.pem").read_bytes()
+    assert run("pki", "dev", regions, "--node", "cq").status == 1
+    assert (regions / "cq/keys/tls.pem").read_bytes() == before
+
+
+def test_rsa_is_for_roots_and_clients_only(tmp_path: Path) -> None:
+    """The server's leaf stays EC: the TLS floor rests on it."""
+    assert run("pki", "dev", tmp_path, "--node", "cq", "--rsa").status == 0
+    assert "rsaEncryption" in openssl("x509", "-in", tmp_path / "cq/clients/operator.pem", "-noout", "-text")
+    assert "id-ecPublicKey" in openssl("x509", "-in", tmp_path / "cq/keys/tls.pem", "-noout", "-text")
+
+
+def issue(regions: Path, output: Path, role: str, *more: object) -> int:
+    """Issues a certificate of cq."""
+    return run(
+        "pki", "issue", role, "x", "--ca", regions / "cq" / "ca" / "tls", "--node", "cq", "--domain",
+        "exchange.example", "-o", output, *more,
+    ).status  # fmt: skip
+
+
+def test_issue_makes_each_role_and_nothing_else(regions: Path, tmp_path: Path) -> None:
+    """Identity by role; a server needs a host; files are never written over; keys are the owner's alone."""
+    for role in ("agency", "operator", "security", "auditor", "node"):
+        output = tmp_path / f"{role}.pem"
+        assert issue(regions, output, role) == 0
+        assert output.stat().st_mode & 0o077 == 0
+        assert f"/{role}/x" in openssl("x509", "-in", output, "-noout", "-ext", "subjectAltName")
+    assert issue(regions, tmp_path / "agency.pem", "agency") == 1
+    assert issue(regions, tmp_path / "s.pem", "server") == 1
+    assert issue(regions, tmp_path / "s.pem", "server", "--host", "node.example") == 0
+    assert issue(regions, tmp_path / "k.pem", "king") == 2
+
+
+def test_revocation_lists_only_grow(regions: Path, tmp_path: Path) -> None:
+    """Each list has the next number and all that was revoked before, at its first instant."""
+    ca = tmp_path / "ca"
+    ca.mkdir()
+    for name in ("ca.key", "ca.pem"):
+        (ca / name).write_bytes((regions / "cq/ca/tls" / name).read_bytes())
+    clients = regions / "cq" / "clients"
+    output = tmp_path / "crl.pem"
+    at = "2026-01-02T03:04:05+08:00"
+    first = run("pki", "crl", "--ca", ca, "--revoke", clients / "auditor.pem", "--at", at, "-o", output, "--json")
+    assert first.json["number"] == 1
+    again = ["--revoke", clients / "operator.pem", "--revoke", clients / "auditor.pem"]
+    second = run("pki", "crl", "--ca", ca, *again, "-o", output, "--json")
+    assert second.json["number"] == 2
+    assert len(second.json["revoked"]) == 2
+    text = openssl("crl", "-in", output, "-noout", "-text")
+    assert text.count("Serial Number") == 2
+    assert "Jan  1 19:04:05 2026 GMT" in text
+    assert run("pki", "crl", "--ca", ca, "--at", "yesterday", "-o", output).status == 2
+
+
+def test_shipped_lifetimes_are_those_of_certs() -> None:
+    """certs/profile.toml is what pki uses unless told otherwise."""
+    root = Path(__file__).parents[2]
+    shipped = root / "src" / "exchange" / "cli" / "tables" / "pki_profile.toml"
+    assert shipped.read_bytes() == (root / "certs" / "profile.toml").read_bytes()

@@ -1,0 +1,217 @@
+"""Evidence checked offline: what holds, what does not, and what nobody can say without more material."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.cli.envelope_file import write_envelope
+from exchange.crypto import keys
+from exchange.crypto.certificates import load_chain, to_der
+from exchange.crypto.dsse import Signer
+from exchange.crypto.ed25519 import Cosigner, NoteSigner
+from exchange.crypto.keys import KeyFile
+from exchange.crypto.sealing import commit
+from exchange.tlog import proof
+from exchange.tlog.checkpoint import Checkpoint
+from exchange.tlog.origin import mirror_name
+from exchange.tlog.tree import leaf_hash
+from exchange.v1.kind_pb2 import KIND_CREDIT_RESULT
+from exchange.v1.record_service_pb2 import GetEnvelopeResponse
+from exchange.v1.statement_pb2 import LogEntry, Statement
+from tests.cli.conftest import Run, run
+
+ORIGIN = "cq.exchange.example/to/sc/registry/1"
+LOGGED = 1_900_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """A receipt and an envelope of the same record, and what verifies them."""
+
+    folder: Path
+    receipt: Path
+    envelope: Path
+    vkeys: tuple[str, str]
+    roots: Path
+    chain: Path
+
+    def verify(self, *files: Path, vkeys: bool = True, roots: bool = False, chain: bool = False) -> Run:
+        """Run verify with some of the material."""
+        more: list[object] = []
+        if vkeys:
+            more += [part for key in self.vkeys for part in ("--vkey", key)]
+        if roots:
+            more += ["--roots", self.roots]
+        if chain:
+            more += ["--chain", self.chain]
+        return run("verify", *files, *more, "--json")
+
+
+def verdicts(done: Run) -> dict[str, str]:
+    """Verdict by claim of the first file."""
+    return {claim["claim"]: claim["verdict"] for claim in done.json["files"][0]["claims"]}
+
+
+def make(
+    folder: Path, regions: Path, *, cosigner: str = "sc", origin: str = "cq", logged: int | None = None
+) -> Evidence:
+    """Make evidence as two nodes would."""
+    now = int(datetime.now(UTC).timestamp())
+    pem = (regions / "cq" / "keys" / "sign-p256.pem").read_bytes()
+    signer = Signer.from_pem(pem)
+    body, salt = b"\x0a\x00", b"s" * 32
+    statement = Statement(
+        federation="exchange.example", origin=origin, addressees=["sc"], revision=1,
+        record_id="01a20a2d-0000-7000-8000-000000000000", kind=KIND_CREDIT_RESULT,
+        body_size=len(body), commitments=[commit(salt, body)],
+    )  # fmt: skip
+    entry = LogEntry(version=1, envelope=signer.envelope(statement.SerializeToString()).SerializeToString())
+    entry.logged_at.seconds = now if logged is None else logged
+    data = entry.SerializeToString()
+    log = NoteSigner(ORIGIN, keys.generate_ed25519())
+    mirror = Cosigner(mirror_name(cosigner, "exchange.example"), keys.generate_ed25519())
+    note = mirror.cosign(log.sign_checkpoint(Checkpoint(ORIGIN, 1, leaf_hash(data))), now)
+    (folder / "receipt").write_bytes(proof.format(proof.Receipt(0, (), note, data)))
+    answer = GetEnvelopeResponse(entry=data, log=ORIGIN, index=0)
+    answer.sealed.envelope = entry.envelope
+    answer.sealed.body.record, answer.sealed.body.salt = body, salt
+    answer.certificates.extend(to_der(each) for each in load_chain(KeyFile.parse(pem).chain))
+    (folder / "envelope.json").write_text(write_envelope(answer))
+    (folder / "chain.pem").write_bytes(KeyFile.parse(pem).chain)
+    return Evidence(
+        folder=folder, receipt=folder / "receipt", envelope=folder / "envelope.json", vkeys=(log.vkey, mirror.vkey),
+        roots=regions / "cq" / "trust" / "own" / "signing-roots.pem", chain=folder / "chain.pem",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def evidence(tmp_path: Path, regions: Path) -> Evidence:
+    """Sound evidence."""
+    return make(tmp_path, regions)
+
+
+def test_a_sound_receipt_holds_claim_by_claim(evidence: Evidence) -> None:
+    """With both keys: 0; with roots and chain the region's signature too."""
+    done = evidence.verify(evidence.receipt)
+    assert done.status == 0
+    assert verdicts(done) == {
+        "FORM": "HOLDS",
+        "INCLUSION": "HOLDS",
+        "LOG_SIGNATURE": "HOLDS",
+        "COSIGNATURE": "HOLDS",
+        "STATEMENT": "HOLDS",
+        "PARTIES": "HOLDS",
+        "TIMES": "HOLDS",
+        "STATEMENT_SIGNATURE": "NOT_ASKED",
+    }
+    full = evidence.verify(evidence.receipt, roots=True, chain=True)
+    assert verdicts(full)["STATEMENT_SIGNATURE"] == "HOLDS"
+    assert full.status == 0
+
+
+def test_without_keys_nobody_can_say(evidence: Evidence) -> None:
+    """Missing material is 3, not 1."""
+    done = evidence.verify(evidence.receipt, vkeys=False)
+    assert done.status == 3
+    assert verdicts(done)["LOG_SIGNATURE"] == verdicts(done)["COSIGNATURE"] == "UNDECIDED"
+
+
+def test_a_sound_envelope_holds_under_its_roots(evidence: Evidence) -> None:
+    """The file brings the certificate, the caller the roots; without roots: 3."""
+    assert evidence.verify(evidence.envelope, vkeys=False).status == 3
+    done = evidence.verify(evidence.envelope, vkeys=False, roots=True)
+    assert done.status == 0
+    assert set(verdicts(done).values()) == {"HOLDS"}
+
+
+def test_foreign_roots_do_not_do(evidence: Evidence, regions: Path) -> None:
+    """A certificate that leads to no trusted root proves nothing."""
+    roots = regions / "sc" / "trust" / "own" / "signing-roots.pem"
+    done = run("verify", evidence.envelope, "--roots", roots, "--json")
+    assert done.status == 1
+    assert verdicts(done)["STATEMENT_SIGNATURE"] == "WRONG"
+
+
+def spoil(evidence: Evidence, change: Any) -> Path:
+    """The envelope file with something changed."""
+    tree = json.loads(evidence.envelope.read_text())
+    change(tree)
+    path = evidence.folder / "spoilt.json"
+    path.write_text(json.dumps(tree))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "claim"),
+    [
+        (lambda tree: tree["body"].update(record="AAAA"), "BODY"),
+        (lambda tree: tree["body"].update(salt="AAAA"), "BODY"),
+        (lambda tree: tree["envelope"].update(payload="AAAA"), "FORM"),
+        (lambda tree: tree["envelope"]["signatures"][0].update(keyid="x"), "FORM"),
+        (lambda tree: tree.update(entry="AAAA"), "FORM"),
+        (lambda tree: tree.update(envelope_bytes="AAAA"), "FORM"),
+        (lambda tree: tree.update(format="other"), "FORM"),
+        (lambda tree: tree.pop("log"), "FORM"),
+        (lambda tree: tree.update(body=[]), "FORM"),
+        (lambda tree: tree.update(certificates="x"), "FORM"),
+    ],
+)
+def test_a_changed_envelope_is_wrong(evidence: Evidence, change: Any, claim: str) -> None:
+    """Whatever was changed, one claim says so."""
+    done = evidence.verify(spoil(evidence, change), roots=True)
+    assert done.status == 1
+    assert verdicts(done)[claim] == "WRONG"
+
+
+def test_an_erased_body_is_not_asked_for(evidence: Evidence) -> None:
+    """The envelope still verifies when its body is gone."""
+    done = evidence.verify(spoil(evidence, lambda tree: tree.pop("body")), roots=True)
+    assert done.status == 0
+    assert verdicts(done)["BODY"] == "NOT_ASKED"
+
+
+def test_a_changed_receipt_is_wrong(evidence: Evidence) -> None:
+    """Another index, another entry, another text: one claim says so."""
+    text = evidence.receipt.read_bytes()
+    for old, new in ((b"index 0", b"index 1"), (b"/registry/1\n1\n", b"/registry/1\n2\n"), (b"extra ", b"extra")):
+        assert old in text
+        path = evidence.folder / "spoilt"
+        path.write_bytes(text.replace(old, new))
+        assert evidence.verify(path).status == 1
+
+
+def test_only_the_addressee_can_say_that_it_has_the_entry(tmp_path: Path, regions: Path) -> None:
+    """A cosignature by the log's own node, or by a third, is no receipt."""
+    for other in ("cq", "gz"):
+        made = make(tmp_path, regions, cosigner=other)
+        done = made.verify(made.receipt)
+        assert done.status == 1
+        assert verdicts(done)["COSIGNATURE"] == "WRONG"
+
+
+def test_statement_and_log_must_name_the_same_parties(tmp_path: Path, regions: Path) -> None:
+    """A statement of another node in this log proves nothing about that node."""
+    made = make(tmp_path, regions, origin="gz")
+    assert verdicts(made.verify(made.receipt))["PARTIES"] == "WRONG"
+
+
+def test_logged_later_than_mirrored_is_wrong(tmp_path: Path, regions: Path) -> None:
+    """Logged time must not lie more than five minutes behind the cosignature."""
+    made = make(tmp_path, regions, logged=4_000_000_000)
+    assert verdicts(made.verify(made.receipt))["TIMES"] == "WRONG"
+
+
+def test_cards_and_trust_folders_bring_the_keys(regions: Path, tmp_path: Path) -> None:
+    """Bytes that are neither receipt nor envelope are a finding; a trust folder without sets is missing material."""
+    (tmp_path / "x").write_bytes(b"hello")
+    assert run("verify", tmp_path / "x").status == 1
+    (tmp_path / "trust").mkdir()
+    assert run("verify", tmp_path / "x", "--trust", tmp_path / "trust").status == 3
+    assert run("verify", tmp_path / "x", "--vkey", "no+key+x").status == 1
+    assert run("verify", tmp_path / "x", "--trust", regions / "cq" / "trust").status == 1
