@@ -20,7 +20,8 @@ def test_a_server_with_an_ec_leaf_refuses_tls_1_2(node: FakeNode, regions: Path)
         done = subprocess.run(
             [  # noqa: S607  (Debian's own)
                 "openssl", "s_client", "-connect", f"127.0.0.1:{node.port}", version, "-alpn", "h2",
-                "-CAfile", str(clients / "ca.pem"), "-cert", str(clients / "operator.pem"), "-key", str(clients / "operator.key"),
+                "-CAfile", str(clients / "ca.pem"),
+                "-cert", str(clients / "operator.pem"), "-key", str(clients / "operator.key"),
             ],
             input=b"",
             capture_output=True,

@@ -13,8 +13,8 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from exchange.domain.problems import Problem, Refused
 from exchange.settings.forms import TEXT_FORMS, check_loopback, read_address, read_key_source
-from exchange.settings.trust_folder import OWN
 from exchange.settings.model import Address, KeySource, NodeSettings, Setting
+from exchange.settings.trust_folder import OWN
 
 MAX_FILE_BYTES: Final = 256 * 1024
 """Bytes of a node file: a federation of hundreds of peers needs a tenth of it."""
