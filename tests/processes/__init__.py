@@ -1,0 +1,1 @@
+"""Two real node processes: killed, restored, fed with rubbish, called by a stranger."""
