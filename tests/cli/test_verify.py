@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ from exchange.v1.statement_pb2 import LogEntry, Statement
 from tests.cli.conftest import Run, run
 
 ORIGIN = "cq.exchange.example/to/sc/registry/1"
-LOGGED = 1_900_000_000
+OTHER_ENTRY = LogEntry(version=1, envelope=b"another").SerializeToString()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,6 +156,7 @@ def spoil(evidence: Evidence, change: Any) -> Path:
         (lambda tree: tree["envelope"].update(payload="AAAA"), "FORM"),
         (lambda tree: tree["envelope"]["signatures"][0].update(keyid="x"), "FORM"),
         (lambda tree: tree.update(entry="AAAA"), "FORM"),
+        (lambda tree: tree.update(entry=base64.b64encode(OTHER_ENTRY).decode()), "FORM"),
         (lambda tree: tree.update(envelope_bytes="AAAA"), "FORM"),
         (lambda tree: tree.update(format="other"), "FORM"),
         (lambda tree: tree.pop("log"), "FORM"),
