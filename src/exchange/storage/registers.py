@@ -26,6 +26,9 @@ LEAF_SIZE = 36
 NO_ENTRY = 0xFFFFFFFF
 """Place of a change that no single entry made."""
 
+BODY = "BODY"
+"""What an entry waits for whose body did not come."""
+
 RECORD_BLOCKS = "record-blocks"
 """All blocks that one revision of a record made, which are only ever dropped: whoever replays behind an Erasure makes
 the same change, and never had the blocks.
@@ -224,11 +227,28 @@ def arrived_bodies(connection: Connection, log_id: int, limit: int) -> list[Any]
     query = (
         select(table)
         .join(schema.entries, and_(entry.log_id == table.c.log_id, entry.idx == table.c.idx))
-        .where(table.c.log_id == log_id, table.c.token == "BODY", entry.body.is_not(None))
+        .where(table.c.log_id == log_id, table.c.token == BODY, entry.body.is_not(None))
         .order_by(table.c.idx)
         .limit(limit)
     )
     return list(connection.execute(query))
+
+
+def still_missing(tx: Transaction, places: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Of some entries (log, index), those whose bodies are waited for: not applied yet, or deferred for it."""
+    tx.write_now(schema.waits)
+    table = schema.waits
+    wanted = set()
+    positions = next_indices(tx.connection)
+    for log_id in {log_id for log_id, _ in places}:
+        indices = [index for log, index in places if log == log_id]
+        query = select(table.c.idx).where(
+            table.c.log_id == log_id, table.c.idx.in_(indices), table.c.token == BODY
+        )
+        waiting = set(tx.connection.execute(query).scalars())
+        ahead = positions.get(log_id, 0)
+        wanted |= {(log_id, index) for index in indices if index >= ahead or index in waiting}
+    return wanted
 
 
 def wait_tokens(connection: Connection) -> list[tuple[int, str]]:
@@ -290,7 +310,8 @@ def parked_entries(connection: Connection) -> dict[int, dict[int, str]]:
 
 def announced_keys(connection: Connection) -> list[tuple[str, bytes]]:
     """Every announced key: its origin, and the serialized AnnouncedKey."""
-    return list(connection.execute(select(schema.keys.c.origin, schema.keys.c.announced)).tuples())
+    rows = connection.execute(select(schema.keys.c.origin, schema.keys.c.announced))
+    return [(row.origin, row.announced) for row in rows]
 
 
 def keep_leaves(tx: Transaction, log_id: int, index: int, packed: bytes) -> None:

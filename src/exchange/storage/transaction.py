@@ -170,8 +170,8 @@ class Transaction:
 
     @property
     def grown(self) -> frozenset[int]:
-        """Logs that got entries or checkpoints in this batch."""
-        return frozenset(self._changed | self._touched)
+        """Logs that got entries or checkpoints in this batch; the journal is left out, because nobody waits for it."""
+        return frozenset(each for each in self._changed | self._touched if self.heads[each].use != "journal")
 
     # -- rows ------------------------------------------------------------------------------------------------
 
