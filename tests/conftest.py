@@ -17,6 +17,15 @@ from tests.rigs.postgres import PostgresMissingError, PostgresServer
 from tests.world import NODES, World
 
 
+KILLS = 30
+"""SIGKILLs of a usual run of ``tests/processes/test_kill.py``: about a minute on two free cores."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--kills N``: an evening's run instead of a minute's. Here, since pytest asks only this folder for options."""
+    parser.addoption("--kills", type=int, default=KILLS, help="SIGKILLs in tests/processes/test_kill.py")
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One PostgreSQL for the session, started when first asked for; skips as ``postgresql-missing``."""
