@@ -277,11 +277,13 @@ class Writer:
             for position, answer in zip(positions, answers, strict=True):
                 results[position] = answer
         tx.flush()
+        # Asked before the commit: a head that no handler needed is read only now, and a read begins a transaction.
+        grown = tx.grown
         try:
             begun.commit()
         except Exception as error:
             raise _CommitFailedError from error
-        return results, tx.grown
+        return results, grown
 
     def _give_up(self, connection: Connection, batch: list[_Command], error: BaseException) -> Connection:
         """The outcome of a commit is unknown: nobody is told more than that, and nothing cached survives."""
