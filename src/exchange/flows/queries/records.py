@@ -30,8 +30,8 @@ from exchange.v1.statement_pb2 import Envelope, LogEntry
 PAGE_BYTES = 3 << 20
 """Bytes of records in one page: below the 4 MiB that gRPC clients take by default."""
 
-STRETCH = 50_000
-"""Row changes that one read looks through: well below the second that a read may last."""
+STRETCH = 20_000
+"""Rows of each kind that one read looks through: well below the second that a read may last."""
 
 STRETCHES = 8
 """Stretches of one call: a caller waits a second or two at most, and then asks for the rest."""
@@ -131,12 +131,12 @@ def record_page(
     views: list[RecordView] = []
     size = 0
     # What an index finds needs no bounds; everything else is looked through a stretch at a time.
-    stretch = STRETCH if _looks_through(wanted) else None
+    stretch = STRETCH if _looks_through(wanted) else 0
     for _stretch in range(STRETCHES):
         with reading.node.database.read() as connection:
             if before is None:
                 before = records.newest_seq(connection) + 1
-            after = 0 if stretch is None else max(0, before - stretch - 1)
+            after = records.stretch_end(connection, wanted, before, stretch) if stretch else 0
             most = limit + 1 - len(views)
             rows = records.page(connection, wanted, before=before, after=after, limit=most)
             for start in range(0, len(rows), VIEWS_AT_ONCE):

@@ -178,10 +178,7 @@ def blocks(
         last_time, seq = after
         query = query.where(_T.last_time <= last_time, or_(_T.last_time < last_time, _T.seq < seq))
     rows = connection.execute(query.order_by(_T.last_time.desc(), _T.seq.desc()).limit(limit))
-    return [
-        BlockRow(**{**row._mapping, "effective": bool(row.effective)})
-        for row in rows
-    ]
+    return [BlockRow(**{**row._mapping, "effective": bool(row.effective)}) for row in rows]
 
 
 def bodies(connection: Connection, records: Sequence[tuple[str, bytes, int]]) -> dict[tuple[str, bytes, int], bytes]:

@@ -165,6 +165,17 @@ def page(connection: Connection, wanted: RecordFilter, *, before: int, after: in
     return found[:limit]
 
 
+def stretch_end(connection: Connection, wanted: RecordFilter, before: int, rows: int) -> int:
+    """The number down to which at most so many rows of each kind stand below another one; 0 when that is all."""
+    found = 0
+    for kind in wanted.readable:
+        if wanted.kind in (0, kind):
+            query = select(_T.seq).where(_T.kind == kind, _T.seq < before)
+            end = connection.execute(query.order_by(_T.seq.desc()).limit(1).offset(rows)).scalar()
+            found = max(found, end or 0)
+    return found
+
+
 def changed_after(
     connection: Connection, kinds: Sequence[int], *, after: int, until: int, limit: int
 ) -> list[RecordRow]:
