@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -119,7 +120,8 @@ def raw_call(profile: Profile, rpc: str, body: bytes) -> bytes:
     )
     with grpc.secure_channel(profile.address, credentials, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         try:
-            answer: bytes = channel.unary_unary(f"/exchange.v1.{rpc}")(body, timeout=CALL_S)
+            call: Any = channel.unary_unary(f"/exchange.v1.{rpc}")
+            answer: bytes = call(body, timeout=CALL_S)
         except grpc.RpcError as error:
             raise failure_of(error) from None
     return answer
@@ -278,8 +280,10 @@ def test_without_a_certificate_there_is_no_connection(pair: Pair) -> None:
     """TLS ends it before any call is read."""
     profile = pair.nodes["cq"].profile()
     credentials = grpc.ssl_channel_credentials(profile.ca.read_bytes())
-    with grpc.secure_channel(profile.address, credentials) as channel, pytest.raises(grpc.RpcError) as failure:
-        channel.unary_unary("/exchange.v1.SubmissionService/SubmitRecord")(b"", timeout=5)
+    with grpc.secure_channel(profile.address, credentials) as channel:
+        call: Any = channel.unary_unary("/exchange.v1.SubmissionService/SubmitRecord")
+        with pytest.raises(grpc.RpcError) as failure:
+            call(b"", timeout=5)
     assert isinstance(failure.value, grpc.Call)
     assert failure.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
