@@ -39,6 +39,7 @@ from exchange.v1.credit_service_pb2 import Knowledge, ListCreditResultsRequest
 from exchange.v1.kind_pb2 import Kind, Outcome
 from exchange.v1.operation_service_pb2 import (
     AcknowledgeAlarmRequest,
+    Alarm,
     GetStatusRequest,
     GetStatusResponse,
     ListAlarmsRequest,
@@ -315,9 +316,8 @@ class Demo:
         console.print(
             "  已从四川的镜像取回 fetched back from Sichuan's mirror; 等待安全管理员确认 the security officer confirms"
         )
-        with self.pair.nodes["cq"].client("operator") as client:
-            alarms = client.call(client.operation.ListAlarms, ListAlarmsRequest()).alarms
-        alarm = next(each for each in alarms if each.code == "RESTORED")
+        wait("alarm RESTORED", lambda: bool(self.alarms("cq", "RESTORED")), 10)
+        alarm = self.alarms("cq", "RESTORED")[0]
         with self.pair.nodes["cq"].client("security") as client:
             client.call(client.operation.AcknowledgeAlarm, AcknowledgeAlarmRequest(id=alarm.id, reason="演示 demo"))
         wait("serving", lambda: self.status("cq").state == NodeState.NODE_STATE_SERVING, 60)
@@ -382,6 +382,12 @@ class Demo:
         """A node's state."""
         with self.pair.nodes[name].client("operator") as client:
             return client.call(client.operation.GetStatus, GetStatusRequest())
+
+    def alarms(self, name: str, code: str) -> list[Alarm]:
+        """Open alarms of one code."""
+        with self.pair.nodes[name].client("operator") as client:
+            found = client.call(client.operation.ListAlarms, ListAlarmsRequest()).alarms
+        return [each for each in found if each.code == code]
 
     def backlog(self, name: str) -> int:
         """Entries that the peer has not cosigned."""
