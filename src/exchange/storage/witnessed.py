@@ -25,14 +25,14 @@ def get(connection: Connection, origin: str) -> WitnessedHead | None:
     """The newest head of a log."""
     table = schema.witnessed
     row = connection.execute(select(table).where(table.c.origin == origin)).first()
-    return WitnessedHead(**row._mapping) if row else None  # type: ignore[arg-type]
+    return WitnessedHead(**row._mapping) if row else None
 
 
 def of_peer(connection: Connection, peer: str) -> list[WitnessedHead]:
     """The newest head of each log of a peer."""
     table = schema.witnessed
     rows = connection.execute(select(table).where(table.c.peer == peer).order_by(table.c.origin))
-    return [WitnessedHead(**row._mapping) for row in rows]  # type: ignore[arg-type]
+    return [WitnessedHead(**row._mapping) for row in rows]
 
 
 def put(tx: Transaction, head: WitnessedHead, expected: int) -> bool:
