@@ -145,8 +145,8 @@ class CheckFlow:
         today = asked.now.astimezone(LOCAL_TIME).date().isoformat()
         fresh = reading.freshness.read(asked.now, (Lane.LANE_REGISTRY,))
         with node.database.read() as connection:
-            rows = records.of_subject(connection, uscc, _KINDS, MAX_SUBJECT_ROWS)
-            views = record_views(connection, reading, rows, asked.words)
+            rows, bodies = records.of_subject(connection, uscc, _KINDS, MAX_SUBJECT_ROWS)
+            views = record_views(connection, reading, rows, asked.words, bodies)
         pairs = list(zip(rows, views, strict=True))
         credit = [pair for pair in pairs if pair[0].kind == Kind.KIND_CREDIT_RESULT]
         notices = [pair for pair in pairs if pair[0].kind == Kind.KIND_PENALTY_NOTICE]

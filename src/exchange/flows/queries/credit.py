@@ -52,9 +52,9 @@ class CreditQueries:
         uscc = checked_uscc(request.uscc, reading.node)
         fresh = reading.freshness.read(asked.now, (Lane.LANE_REGISTRY,))
         with reading.node.database.read() as connection:
-            rows = records.of_subject(connection, uscc, (Kind.KIND_CREDIT_RESULT,), MAX_SUBJECT_ROWS)
+            rows, bodies = records.of_subject(connection, uscc, (Kind.KIND_CREDIT_RESULT,), MAX_SUBJECT_ROWS)
             visible = self._visible(asked, rows)
-            views = record_views(connection, reading, visible, asked.words)
+            views = record_views(connection, reading, visible, asked.words, bodies)
         regions = regional_standings(reading.node, visible, views, fresh)
         return GetCreditStandingResponse(regions=regions, freshness=fresh)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
@@ -14,7 +14,7 @@ from exchange.flows.queries.wording import Wording
 from exchange.storage.queries import Connection, records
 from exchange.storage.queries.records import RecordRow
 from exchange.v1.common_pb2 import RecordRef
-from exchange.v1.record_pb2 import Record, Tombstone
+from exchange.v1.record_pb2 import Tombstone
 from exchange.v1.record_service_pb2 import RecordView, Standing
 
 
@@ -34,12 +34,18 @@ def tombstone_of(row: RecordRow) -> Tombstone:
 
 
 def record_views(
-    connection: Connection, reading: Reading, rows: Sequence[RecordRow], words: Wording
+    connection: Connection,
+    reading: Reading,
+    rows: Sequence[RecordRow],
+    words: Wording,
+    bodies: Mapping[tuple[int, int], bytes] | None = None,
 ) -> list[RecordView]:
-    """Rows as callers see them, in order. Nothing of a body leaves here when a tombstone stands for it."""
-    if not rows:
-        return []
-    bodies = records.bodies(connection, rows)
+    """Rows as callers see them, in order. Nothing of a body leaves here when a tombstone stands for it.
+
+    ``bodies`` are those of the rows, by log and index, where they were read already.
+    """
+    if bodies is None:
+        bodies = records.bodies(connection, rows) if rows else {}
     return [
         _view(
             row,
@@ -74,7 +80,7 @@ def _view(row: RecordRow, body: bytes | None, *, own: bool, log: str, words: Wor
         view.tombstone.CopyFrom(tombstone_of(row))
     elif body is not None:
         try:
-            view.record.CopyFrom(Record.FromString(body))
+            view.record.ParseFromString(body)
         except DecodeError:
             view.ClearField("content")  # answered BODY_UNREADABLE: the reasons say so
     return view
