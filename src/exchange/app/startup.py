@@ -78,7 +78,9 @@ def read_trust(settings: NodeSettings) -> dict[str, TrustSet]:
             files = read_peer(settings.trust.folder, link.name)
         except OSError:
             raise TrustMissingError(f"{link.name}: run 'exchange peers add' with its card") from None
-        found[link.name] = TrustSet.load(files)
+        found[link.name] = TrustSet.load(
+            files, node=link.name, domain=settings.node.domain, addressee=settings.node.name
+        )
     return found
 
 

@@ -7,6 +7,7 @@ from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it 
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -15,7 +16,7 @@ import grpc.aio
 import structlog
 
 from exchange.crypto.certificates import Identity, Role, fingerprint, identity_of, load_chain
-from exchange.crypto.chains import Purpose, find_paths
+from exchange.crypto.chains import PathSearch, Purpose, find_paths
 from exchange.crypto.trust import TrustSet
 from exchange.domain.problems import ExchangeError, Refused
 from exchange.flows.context import Peer, PeerBook
@@ -36,6 +37,9 @@ from exchange.v1.relay_service_pb2 import (
 from exchange.v1.relay_service_pb2_grpc import RelayServiceServicer, add_RelayServiceServicer_to_server
 
 log = structlog.get_logger("exchange.relay")
+
+KEPT_PATHS = 256
+"""Certificates whose paths are kept: a few for each peer; the search costs more than a call."""
 
 RELAY_THREADS = 8
 """Relay calls worked on at once: each peer has three lanes, a witness and a hello under way at most."""
@@ -69,14 +73,15 @@ class PeerGate:
 
     Args:
         peers: The peers.
-        trust: Their trust sets: a new one is taken by assignment.
+        trust: Their trust sets.
         federation: Domain of the federation.
     """
 
     def __init__(self, peers: PeerBook, trust: Mapping[str, TrustSet], federation: str) -> None:
         self._peers = peers
         self._federation = federation
-        self.trust = dict(trust)
+        self._trust = dict(trust)
+        self._paths: dict[bytes, tuple[str, PathSearch | None]] = {}
 
     def peer_of(self, leaf_pem: bytes, chain_pem: bytes, now: datetime) -> Peer | None:
         """The peer, or None when the certificate is of nobody who may call here.
@@ -85,24 +90,37 @@ class PeerGate:
         2. It leads to a TLS root on that peer's own card: another peer's authority can not vouch for it.
         3. It is not on that peer's revocation lists.
         """
+        key = leaf_pem + chain_pem
+        if key not in self._paths:
+            if len(self._paths) >= KEPT_PATHS:
+                self._paths.clear()
+            self._paths[key] = self._search(leaf_pem, chain_pem)
+        name, search = self._paths[key]
+        # A connection outlives its certificate: time is asked for every call.
+        if search is None or not search.at(now).ok:
+            return None
+        return self._peers.get(name)
+
+    def _search(self, leaf_pem: bytes, chain_pem: bytes) -> tuple[str, PathSearch | None]:
+        """The peer's name and every path of its certificate; no path for a certificate of nobody."""
+        nobody = ("", None)
         try:
             chain = load_chain(chain_pem or leaf_pem)
             leaf = load_chain(leaf_pem)[0]
             name = identity_of(leaf)
             identity = Identity.parse(name) if name else None
         except (ExchangeError, ValueError):
-            return None
+            return nobody
         if identity is None or identity.domain != self._federation or identity.role is not Role.NODE:
-            return None
-        peer, trust = self._peers.get(identity.node), self.trust.get(identity.node)
-        if peer is None or trust is None or identity.name != identity.node:
-            return None
+            return nobody
+        trust = self._trust.get(identity.node)
+        if trust is None or identity.name != identity.node:
+            return nobody
         roots = load_chain(trust.card.tls_roots)
         others = [each for each in chain if fingerprint(each) != fingerprint(leaf)]
         search = find_paths(leaf, [*others, *roots], roots, Purpose.CLIENT)
-        if not search.at(now).ok:
-            return None
-        return peer if trust.tls_revocations.revoked_at([leaf]) is None else None
+        sound = [path for path in search.paths if trust.tls_revocations.revoked_at(path.certificates) is None]
+        return identity.node, replace(search, paths=tuple(sound))
 
 
 class RelayServicer(RelayServiceServicer):
