@@ -16,7 +16,6 @@ from exchange.storage.schema import metadata
 from tests.rigs.postgres import PostgresMissingError, PostgresServer
 from tests.world import NODES, World
 
-
 KILLS = 30
 """SIGKILLs of a usual run of ``tests/processes/test_kill.py``: about a minute on two free cores."""
 

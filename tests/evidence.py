@@ -29,7 +29,16 @@ from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
 from tests.world import World, keyring
 
-REGISTERS = ("reg_records", "reg_decisions", "reg_blocks", "reg_keys", "reg_waits", "reg_copies", "reg_parked", "cursors")
+REGISTERS = (
+    "reg_records",
+    "reg_decisions",
+    "reg_blocks",
+    "reg_keys",
+    "reg_waits",
+    "reg_copies",
+    "reg_parked",
+    "cursors",
+)
 """Every register that a test compares; agencies come by another door."""
 
 

@@ -144,7 +144,10 @@ def test_every_kind_in_its_lane_in_either_direction(local_world: World, name: st
     assert (answer.result, answer.revision) == (SubmitResult.SUBMIT_RESULT_REVISED, 2), answer
     world.wait(world.settled)
     rows = [row for row in world.rows(other) if row.record_id == raw_id(notice.record_id)]
-    assert [(row.revision, row.newest, row.tombstone) for row in rows] == [(1, False, "REPAIRED"), (2, True, "REPAIRED")]
+    assert [(row.revision, row.newest, row.tombstone) for row in rows] == [
+        (1, False, "REPAIRED"),
+        (2, True, "REPAIRED"),
+    ]
 
     # an erasure travels in the lane of what it erases
     for victim, key in ((credit, "erase-credit"), (batch, "erase-batch")):

@@ -25,8 +25,7 @@ from exchange.crypto.certificates import Identity, Role
 from exchange.crypto.dsse import Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.envelope_verifier import SigningTrust
-from exchange.crypto.keys import derive_log_key, derive_submission_key
-from exchange.crypto.keys import generate_ed25519, generate_seed
+from exchange.crypto.keys import derive_log_key, derive_submission_key, generate_ed25519, generate_seed
 from exchange.crypto.pki_profile import Profile
 from exchange.domain.recognition import RuleSet
 from exchange.domain.tables import Tables, load
@@ -198,7 +197,7 @@ class Wire:
             response = await asyncio.to_thread(getattr(core, f"answer_{verb}"), peer, copy)
         except NotYourLogError as error:
             raise PeerRefusedError(error.reason, "") from None
-        except Exception as error:  # what a server would answer with UNAVAILABLE or INTERNAL
+        except Exception as error:  # noqa: BLE001 - what a server would answer with UNAVAILABLE or INTERNAL
             raise PeerAwayError(repr(error)) from None
         result = answer.FromString(response.SerializeToString())  # type: ignore[attr-defined]
         if self.after is not None:

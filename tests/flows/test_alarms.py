@@ -14,6 +14,8 @@ import pytest
 from exchange.domain.problems import Refused
 from exchange.flows.alarms import AlarmCommand, Alarms, CommandFailed, run_command
 from exchange.flows.instants import instant
+from exchange.storage import alarms as alarm_table
+from exchange.storage.alarms import CLEARED, OPENED, AlarmChange
 from exchange.storage.verify import findings
 from exchange.storage.writer import WorkClass
 from tests.flows.node import START, TestNode
@@ -92,6 +94,15 @@ def test_an_alarm_that_comes_back_is_a_new_row(running: TestNode, bell: Alarms) 
     assert bell.flush()
     assert [row.cleared_at is None for row in bell.list(include_cleared=True).rows] == [True, False]
     assert list(findings(running.node.database)) == []
+
+
+def test_the_table_takes_a_change_twice(running: TestNode) -> None:
+    """A change that was written before a failed answer is written again without effect."""
+    opened = AlarmChange(change=OPENED, code="PEER_AWAY", object="sc", detail="", at=1)
+    cleared = AlarmChange(change=CLEARED, code="PEER_AWAY", object="sc", detail="", at=2)
+    for changes_again in ([cleared], [opened, opened], [opened], [cleared, cleared], [cleared]):
+        running.node.writer.call(alarm_table.record, changes_again)
+    assert changes(running) == [("PEER_AWAY", "sc", "OPENED"), ("PEER_AWAY", "sc", "CLEARED")]
 
 
 def test_raising_never_waits_for_the_database(running: TestNode, bell: Alarms) -> None:

@@ -16,6 +16,7 @@ from exchange.flows.ids import format_id
 from exchange.flows.submit import RowSubmission, SubmitFlow
 from exchange.storage import documents, quarantine, submissions
 from exchange.storage.verify import findings
+from exchange.storage.writer import Handler
 from exchange.v1.kind_pb2 import Lane
 from exchange.v1.record_pb2 import Record
 from exchange.v1.submission_service_pb2 import (
@@ -108,7 +109,11 @@ def test_passwords_are_neither_stored_nor_part_of_the_request(running: TestNode)
     assert again.rows[0].submitted.repeated_call
     (event,) = running.journal("document_received")
     assert event.document_received.digest == hashlib.sha256(row.salt + b"1 blue").digest()
-    assert len(row.salt) == 32
+    flow(running).submit("water", request(b"1 blue", key="doc-2"), running.clock())
+    with running.node.database.read() as connection:
+        found = [documents.get(connection, document_id) for document_id in documents_of(running)]
+    assert len({each.salt for each in found if each}) == 2
+    assert {len(each.salt) for each in found if each} == {32}
 
 
 def documents_of(running: TestNode) -> list[bytes]:
@@ -314,9 +319,23 @@ def test_two_calls_at_once_are_one_document(running: TestNode) -> None:
 
 
 def test_many_quarantined_rows_are_written_in_pieces(running: TestNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No transaction is longer than a chunk, and every row is in quarantine once."""
+    """No transaction is longer than a chunk, and after a crash between them every row is in quarantine once."""
     monkeypatch.setattr("exchange.flows.documents.CHUNK_ROWS", 10)
     content = b"\n".join(b"%d what" % n for n in range(1, 36))
+    call, pieces = running.node.writer.call, []
+
+    def dying(handler: Handler, payload: object, *args: object, **kwargs: object) -> object:
+        if handler is documents.keep_rows and isinstance(payload, documents.KeptRows):
+            pieces.append(len(payload.rows))
+        if handler is documents.finish:
+            raise _Crash
+        return call(handler, payload, *args, **kwargs)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running.node.writer, "call", dying)
+        with pytest.raises(_Crash):
+            flow(running).submit("water", request(content), running.clock())
+    assert pieces == [10, 10, 10]
     answer = flow(running).submit("water", request(content), running.clock())
     with running.node.database.read() as connection:
         assert quarantine.count_open(connection) == 35
@@ -372,6 +391,7 @@ def test_erasing_a_record_takes_its_document(running: TestNode) -> None:
         row = documents.get(connection, documents_of(running)[0])
     assert row is not None
     assert (row.redacted, row.salt) == (b"", b"")
+    assert first.rows[0].submitted.salt not in row.answer
     again = flow(running).submit("water", request(b"1 blue\n2 what"), running.clock())
     assert results(again) == ["ACCEPTED", "QUARANTINED"]
     assert again.rows[0].submitted.record_id == first.rows[0].submitted.record_id

@@ -8,7 +8,7 @@ from exchange.domain.problems import Problem, Refused
 from exchange.flows.documents import DocumentFlow
 from exchange.flows.quarantine import QuarantineFlow
 from exchange.flows.submit import SubmitFlow
-from exchange.storage import submissions
+from exchange.storage import quarantine, submissions
 from exchange.v1.submission_service_pb2 import SubmitDocumentRequest, SubmitDocumentResponse
 from tests.flows.node import TestNode
 
@@ -167,3 +167,28 @@ def test_an_erased_document_can_only_be_discarded(running: TestNode, ward: Quara
     done = ward.retry([], OPERATOR, running.clock())
     assert (done.resolved, len(done.remaining)) == (0, 2)
     assert ward.discard([row.quarantine_id for row in done.remaining], "销毁", OPERATOR, running.clock()) == 2
+
+
+def test_erasing_takes_what_quarantine_kept_of_the_record(running: TestNode, ward: QuarantineFlow) -> None:
+    """A row that came out of quarantine is a record like any other: its text goes with its body."""
+    send(running)
+    running.adapter.words["what"] = "85"
+    ward.retry([], OPERATOR, running.clock())
+    with running.node.database.read() as connection:
+        row = submissions.page(connection, "water", before=None, limit=1)[0]
+    running.node.writer.call(lambda tx, payloads: [submissions.forget(tx, row.record_id, 1) for _ in payloads], None)
+    assert {each.row: each.content for each in ward.list(include_closed=True).rows} == {2: "", 3: "3 hm"}
+
+
+def test_two_operators_close_a_row_once(running: TestNode, ward: QuarantineFlow) -> None:
+    """Whoever comes second finds it closed: one journal line, and the first state stays."""
+    send(running)
+    with running.node.database.read() as connection:
+        rows = quarantine.page(connection, before=None, limit=10)
+    ids = [(row.quarantine_id, running.journal("quarantine_changed")[0]) for row in rows]
+    discard = quarantine.Closing(state=quarantine.DISCARDED, rows=tuple(ids))
+    resolve = quarantine.Closing(state=quarantine.RESOLVED, rows=tuple(ids), renewed=((ids[0][0], "[]"),))
+    assert running.node.writer.call(quarantine.close, discard) == 2
+    assert running.node.writer.call(quarantine.close, resolve) == 0
+    assert {row.state for row in ward.list(include_closed=True).rows} == {"DISCARDED"}
+    assert len(running.journal("quarantine_changed")) == 4

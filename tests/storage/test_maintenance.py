@@ -134,6 +134,37 @@ def test_a_restore_over_a_damaged_database(migrated_url: str, tmp_path: Path) ->
     assert size(migrated_url) == 3
 
 
+def test_a_wal_beside_a_damaged_database_is_not_played_either(migrated_url: str, tmp_path: Path) -> None:
+    """Nobody can fold that WAL into its database any more, so it goes."""
+    write(migrated_url, 3)
+    backup(migrated_url, tmp_path / "copy.db")
+    database = Database(migrated_url)
+    writer = Writer(database)
+    writer.call(append, Append((b"later",) * 50))
+    target = tmp_path / "exchange.db"
+    left = Path(f"{target}-wal").read_bytes()
+    writer.close()
+    database.dispose()
+    target.write_bytes(b"not a database" * 1_000)
+    Path(f"{target}-wal").write_bytes(left)
+    restore(tmp_path / "copy.db", migrated_url)
+    assert size(migrated_url) == 3
+    assert verify(migrated_url) == []
+
+
+def test_a_backup_without_integrity_is_refused(migrated_url: str, tmp_path: Path) -> None:
+    """Readable is not enough: pages that nothing refers to are found before the database is touched."""
+    write(migrated_url, 3)
+    backup(migrated_url, tmp_path / "copy.db")
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        copy.execute("PRAGMA writable_schema=ON")
+        copy.execute("DELETE FROM sqlite_master WHERE name = 'submissions_key'")
+        copy.commit()
+    with pytest.raises(Refused, match="BACKUP_DAMAGED"):
+        restore(tmp_path / "copy.db", migrated_url)
+    assert flag(migrated_url) is None
+
+
 @pytest.mark.parametrize("content", [b"", b"rubbish" * 1_000, None], ids=["empty", "rubbish", "cut short"])
 def test_a_damaged_backup_changes_nothing(migrated_url: str, tmp_path: Path, content: bytes | None) -> None:
     """It is refused before the database is touched."""

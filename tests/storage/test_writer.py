@@ -295,14 +295,23 @@ def test_a_database_that_somebody_else_holds_is_tried_again_by_the_caller(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No transaction can be begun: nothing was stored, the caller hears so, and the writer goes on afterwards."""
-    monkeypatch.setattr("exchange.storage.database.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("exchange.storage.database.BUSY_TIMEOUT_MS", 300)
     mine = Database(str(database.url))
+    tries: list[int] = []
+    event.listen(mine._writer, "begin", lambda _connection: tries.append(1), insert=True)
     writer = Writer(mine)
     try:
         writer.call(append, Append((b"first",)))
         holder = database.writer_connection()
-        with holder.begin(), pytest.raises(DatabaseAwayError):
-            writer.call(append, Append((b"x",)))
+        with holder.begin():
+            tries.clear()
+            futures = [writer.submit(append, Append((b"x",)), WorkClass.REGISTRY)]
+            while writer.queued():
+                threading.Event().wait(0.005)
+            futures += [writer.submit(append, Append((b"x",)), WorkClass.REGISTRY) for _ in range(3)]
+            assert all(isinstance(future.exception(20), DatabaseAwayError) for future in futures)
+        # One for each batch: alone, no command would fare better.
+        assert len(tries) == 2
         holder.close()
         assert writer.call(append, Append((b"next",))) == 1
     finally:

@@ -19,7 +19,7 @@ from exchange.flows.context import Node, Peer
 from exchange.flows.deliver import LaneSender
 from exchange.flows.fetch import fetch_entries
 from exchange.flows.hello import Findings
-from exchange.flows.lanes import MIRROR_STOP, LaneControl
+from exchange.flows.lanes import RESTORED_BOTH, LaneControl
 from exchange.flows.links import Links
 from exchange.flows.mirror import MirrorFlow, chains_of
 from exchange.flows.peer_port import PeerPort
@@ -28,7 +28,7 @@ from exchange.flows.session import HelloFlow
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
 from exchange.flows.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
 from exchange.flows.witness import WitnessFlow, WitnessLoop
-from exchange.storage import registers
+from exchange.storage import links, registers
 from exchange.storage.registers import Change
 from exchange.storage.writer import WorkClass
 from exchange.tlog.note import VerifierKey
@@ -121,7 +121,7 @@ class Core:
             on_contradiction=self._contradicted,
             on_bodies=self.apply.wake,
         )
-        self.witness = WitnessFlow(node, self.links, self._contradicted)
+        self.witness = WitnessFlow(node, self.links, self._contradicted, may_cosign=self.status.may_cosign)
         self.recover = RecoverFlow(node, self.status, self.apply, on_restored=self._restored, grant=self._take_grant)
         self.hello = HelloFlow(
             node,
@@ -240,19 +240,22 @@ class Core:
         log.error("mirror.contradiction", peer=peer, origin=origin, reason=reason)
         name = LogName.parse(origin)
         if reason in ("FORK", "BAD_CHECKPOINT") and name.lane:
-            self.lanes.stop(peer, LANE_NUMBERS[name.lane], MIRROR_STOP + reason, (), self.node.clock())
+            self.lanes.stop(peer, LANE_NUMBERS[name.lane], links.MIRROR_STOP + reason, (), self.node.clock())
         self._alarms.raise_(reason, origin, peer)
 
     def _forked(self, peer: str, findings: Findings) -> None:
         for found in findings.forks:
             if found.log.use == "outbound":
                 self.lanes.stop(peer, found.log.lane, "FORK", (found.note,), self.node.clock())
+            else:
+                self.status.forked(found.log.origin)
             self._alarms.raise_("FORK", found.log.origin, peer)
 
     def _both_restored(self, peer: str) -> None:
         for lane in LANE_NAMES:
-            self.lanes.stop(peer, lane, "RESTORED_BOTH", (), self.node.clock())
-        self._alarms.raise_("RESTORED_BOTH", peer, "")
+            self.lanes.stop(peer, lane, RESTORED_BOTH, (), self.node.clock())
+            self.lanes.stop(peer, lane, links.MIRROR_STOP + RESTORED_BOTH, (), self.node.clock())
+        self._alarms.raise_(RESTORED_BOTH, peer, "")
 
     def _restored(self, detail: str) -> None:
         log.warning("node.restored", detail=detail)

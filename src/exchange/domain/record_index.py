@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from exchange.domain import kinds
 from exchange.v1.credit_result_pb2 import CreditState
-from exchange.v1.kind_pb2 import Kind, Lane
+from exchange.v1.kind_pb2 import Kind
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
 
@@ -69,7 +69,7 @@ def is_recognised_kind(kind: Kind.ValueType) -> bool:
     return kind in _RECOGNISED
 
 
-def may_travel_in(kind: Kind.ValueType, lane: Lane.ValueType) -> bool:
+def may_travel_in(kind: Kind.ValueType, lane: int) -> bool:
     """Whether the kind belongs in the lane. A kind that is not known may travel anywhere and is deferred."""
     if kind not in kinds.KINDS:
         return True

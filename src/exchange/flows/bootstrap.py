@@ -88,8 +88,4 @@ def _activate(tx: Transaction, payloads: Sequence[_NewEdition]) -> list[None]:
 
 def pack(files: Mapping[str, bytes]) -> bytes:
     """Several files as one edition: name, size and bytes of each, in order of name."""
-    return b"".join(
-        f"{name} {len(content)}\n".encode() + content + b"\n" for name, content in sorted(files.items())
-    )
-
-
+    return b"".join(f"{name} {len(content)}\n".encode() + content + b"\n" for name, content in sorted(files.items()))

@@ -8,8 +8,9 @@ own text with the peer's valid cosignature advances nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tenacity import RetryCallState
@@ -26,10 +27,8 @@ from exchange.storage import links, log_store
 from exchange.storage.database import Connection
 from exchange.storage.log_store import StoredCheckpoint
 from exchange.storage.transaction import LogHead, Transaction
-from exchange.storage.writer import WorkClass, WriterBusyError
+from exchange.storage.writer import WorkClass
 from exchange.tlog.checkpoint import Checkpoint
-from exchange.tlog.errors import LogFormatError
-from exchange.tlog.note import parse as parse_note
 from exchange.v1.operation_service_pb2 import LaneState
 from exchange.v1.relay_service_pb2 import DeliverRequest, DeliverResponse, DeliverResult, LateBody
 from exchange.v1.statement_pb2 import Body
@@ -52,6 +51,24 @@ MAX_RETRY_SECONDS = 30.0
 
 CONFIRM_SECONDS = 60.0
 """An idle lane shows its checkpoint again after this long: a small part of the limit beyond which data is stale."""
+
+REFUSED_SECONDS = 1.0
+"""Least waiting after a refusal: the same call will hardly fare better at once."""
+
+FRUITLESS_ANSWERS = 3
+"""Answers in a row that bring the lane no further before it waits: a peer that has been restored needs one or two."""
+
+UNVERIFIABLE_NOTES = 3
+"""Notes in a row without a valid cosignature before the lane stops: one may be a fault of the line."""
+
+MAX_NOTES = 1_000
+"""Cosigned notes given back in one call: about 400 kB, beside the batch."""
+
+MAX_NOTE_BYTES = 20_000
+"""Bytes of a refused note that are kept as evidence: ours and sixteen signatures are shorter."""
+
+MAX_LATE = 256
+"""Late bodies in one call (protocol)."""
 
 WAKE_SECONDS = 1.0
 """While a peer is away, new entries wake the loop at most this often: a peer that is down stays cheap."""
@@ -86,7 +103,6 @@ class _Batch:
     request: DeliverRequest
     log: LogHead
     size: int
-    body_of: dict[int, Body] = field(default_factory=dict)
 
 
 class LaneSender:
@@ -127,8 +143,10 @@ class LaneSender:
         self._news = asyncio.Event()
         self._nudge = asyncio.Event()
         self._batch = FIRST_BATCH
-        self._late: list[int] = []
+        self._late: dict[str, list[int]] = {}
         self._show: int | None = None
+        self._fruitless = 0
+        self._unverifiable = 0
         self._confirm = False
         self._wait = wait_random_exponential(multiplier=MIN_RETRY_SECONDS, max=MAX_RETRY_SECONDS)
 
@@ -148,14 +166,18 @@ class LaneSender:
                     self._succeeded()
                     if not progressed:
                         await self._idle()
-                except (PeerAwayError, PeerRefusedError, WriterBusyError) as error:
-                    await self._failed(error.reason, str(error), getattr(error, "retry_after", None))
+                except PeerAwayError as error:
+                    await self._failed(error.reason, str(error), error.retry_after or 0.0)
+                except PeerRefusedError as error:
+                    await self._failed(error.reason, str(error), REFUSED_SECONDS)
                 except LaneStoppedError as error:
                     self.view.state = LaneState.LANE_STATE_STOPPED
                     self.view.last_error = error.reason
                     await asyncio.to_thread(self._on_stop, self.peer, self.lane, error.reason, error.evidence)
                 except ExchangeError as error:
-                    await self._failed(error.reason, type(error).__name__, None)
+                    await self._failed(error.reason, type(error).__name__, 0.0)
+                except Exception as error:  # noqa: BLE001 - a loop that ends delivers nothing until the next start
+                    await self._failed("INTERNAL", f"{type(error).__name__}: {error}", REFUSED_SECONDS)
         finally:
             end()
 
@@ -185,10 +207,14 @@ class LaneSender:
             try:
                 # The hello may be what is missing: it is made here, and what it shows decides.
                 await self._hello(self.peer)
-            except (PeerAwayError, PeerRefusedError) as error:
-                await self._failed(
-                    error.reason, str(error), error.retry_after if isinstance(error, PeerAwayError) else None
-                )
+            except PeerAwayError as error:
+                await self._failed(error.reason, str(error), error.retry_after or 0.0)
+                return True
+            except PeerRefusedError as error:
+                await self._failed(error.reason, str(error), REFUSED_SECONDS)
+                return True
+            except Exception as error:  # noqa: BLE001 - as in run
+                await self._failed("INTERNAL", f"{type(error).__name__}: {error}", REFUSED_SECONDS)
                 return True
             if self._may_sign():
                 return False
@@ -201,14 +227,13 @@ class LaneSender:
     def _link_row(self) -> tuple[bool, str]:
         with self.node.database.read() as connection:
             row = links.get(connection, self.peer, self.lane)
-        return row.paused, "" if row.stopped.startswith("MIRROR:") else row.stopped
+        return row.paused, row.own_stop
 
-    async def _pause(self, seconds: float) -> None:
-        try:
+    async def _pause(self, seconds: float, ends: asyncio.Event | None = None) -> None:
+        """Wait for a nudge, or for what else ends it; a nudge also sets the news."""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._nudge.wait()
-        except TimeoutError:
-            pass
+                await (ends or self._nudge).wait()
         self._nudge.clear()
 
     def _succeeded(self) -> None:
@@ -216,19 +241,19 @@ class LaneSender:
             self._on_try(self.peer, self.lane, "")
         self.view = LaneView(state=LaneState.LANE_STATE_RUNNING)
 
-    async def _failed(self, reason: str, detail: str, retry_after: float | None) -> None:
+    async def _failed(self, reason: str, detail: str, at_least: float) -> None:
         self.view.tries += 1
         self.view.state = LaneState.LANE_STATE_WAITING
         self.view.last_error, self.view.detail = reason, detail[:300]
         self._batch = FIRST_BATCH
         state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
         state.attempt_number = min(self.view.tries, 30)
-        wait = max(self._wait(state), MIN_RETRY_SECONDS, retry_after or 0.0)
-        if reason == "PEER_REFUSED":
-            wait = max(wait, 1.0)
+        wait = max(self._wait(state), MIN_RETRY_SECONDS, at_least)
         self.view.next_try = self.node.clock() + timedelta(seconds=wait)
         self._on_try(self.peer, self.lane, reason)
-        await self._pause(wait)
+        await self._pause(min(wait, WAKE_SECONDS))
+        if wait > WAKE_SECONDS and self.view.tries:
+            await self._pause(wait - WAKE_SECONDS, self._news)
         self.view.next_try = None
 
     # -- one batch -------------------------------------------------------------------------------------------
@@ -244,87 +269,106 @@ class LaneSender:
         return True
 
     def _prepare(self, link: Link) -> _Batch | None:
-        peer = self._peer()
+        """The next batch: first what a restored peer lacks of older epochs, then where the newest stands."""
+        if link.given is None:
+            raise PeerAwayError("the link wants a hello", MIN_RETRY_SECONDS)
+        cosigner = self._peer().mirror_key.name
         with self.node.database.read() as connection:
-            log = log_store.current(connection, "outbound", self.peer, self.lane)
-            if log is None or link.given is None:
-                return None
-            newest = log_store.last_checkpoint(connection, log.id, peer.mirror_key.name)
-            delivered = newest.size if newest else 0
-            if self._show is not None:
-                return self._checkpoint_only(connection, log, link, self._show)
-            start = link.held.get(log.origin, delivered)
-            if start >= log.size and not self._late and not self._confirm:
-                return None
-            self._confirm = False
-            end = min(log.size, start + min(self._batch, MAX_BATCH))
-            if start < delivered:
-                end = min(end, delivered)  # the peer is sent what it lacks up to what it cosigned, and not beyond
-            entries = log_store.entries(connection, log.id, start, end, max_bytes=BATCH_BYTES)
-            size = start + len(entries)
-            root = log_store.root(connection, log, size)
-            request = DeliverRequest(
-                session=link.given,
-                origin=log.origin,
-                start=start,
-                entries=[each.entry for each in entries],
-                bodies=[Body(record=each.body or b"", salt=each.salt or b"") for each in entries],
-            )
-            if start < delivered:
-                notes = log_store.checkpoints_between(connection, log.id, start + 1, size)
-                request.lacking_notes.extend(note.note for note in notes if note.size <= size)
-            self._add_late(connection, log, request)
-        checkpoint = Checkpoint(log.origin, size, root)
+            row = links.get(connection, self.peer, self.lane)
+            if row.own_stop or row.paused:
+                return None  # what hello showed may have stopped it
+            for log in log_store.of_lane(connection, "outbound", self.peer, self.lane):
+                newest = log_store.last_checkpoint(connection, log.id, cosigner)
+                delivered = newest.size if newest else 0
+                start = link.held.get(log.origin, delivered)
+                if log.retired and start >= delivered and not self._late.get(log.origin):
+                    continue
+                end = delivered if log.retired or start < delivered else log.size
+                batch = self._batch_of(connection, log, link.given, start, end, restored=start < delivered)
+                if batch is not None:
+                    return batch
+        return None
+
+    def _batch_of(
+        self, connection: Connection, log: LogHead, session: bytes, start: int, end: int, *, restored: bool
+    ) -> _Batch | None:
+        """Entries from ``start`` on, not beyond ``end``: a restored peer is sent what it cosigned, and nothing new."""
+        if self._show is not None:
+            return self._checkpoint_only(connection, log, session, self._show)
+        if start >= end and not self._late.get(log.origin) and not (self._confirm and start):
+            return None
+        self._confirm = False
+        end = min(end, start + min(self._batch, MAX_BATCH))
+        notes: Sequence[StoredCheckpoint] = ()
+        if restored:
+            notes = log_store.checkpoints_between(connection, log.id, start + 1, end)[:MAX_NOTES]
+            end = min(end, notes[-1].size) if len(notes) == MAX_NOTES else end
+        entries = log_store.entries(connection, log.id, start, end, max_bytes=BATCH_BYTES)
+        size = start + len(entries)
+        request = DeliverRequest(
+            session=session,
+            origin=log.origin,
+            start=start,
+            entries=[each.entry for each in entries],
+            bodies=[Body(record=each.body or b"", salt=each.salt or b"") for each in entries],
+            lacking_notes=[note.note for note in notes if note.size <= size],
+        )
+        self._add_late(connection, log, request)
+        checkpoint = Checkpoint(log.origin, size, log_store.root(connection, log, size))
         request.checkpoint = self.node.keys.log_signer(log.origin).sign_checkpoint(checkpoint)
         return _Batch(request, log, size)
 
-    def _checkpoint_only(self, connection: Connection, log: LogHead, link: Link, size: int) -> _Batch | None:
+    def _checkpoint_only(self, connection: Connection, log: LogHead, session: bytes, size: int) -> _Batch | None:
         """Shows our checkpoint of a size, so that the peer can tell a fault of the line from a fork."""
         self._show = None
-        if not 0 < size <= log.size or link.given is None:
+        if not 0 < size <= log.size:
             return None
         checkpoint = Checkpoint(log.origin, size, log_store.root(connection, log, size))
         note = self.node.keys.log_signer(log.origin).sign_checkpoint(checkpoint)
-        request = DeliverRequest(session=link.given, origin=log.origin, start=size, checkpoint=note)
+        request = DeliverRequest(session=session, origin=log.origin, start=size, checkpoint=note)
         return _Batch(request, log, size)
 
     def _add_late(self, connection: Connection, log: LogHead, request: DeliverRequest) -> None:
-        if not self._late:
-            return
-        found = log_store.entries_at(connection, log.id, self._late[:256])
-        # An erased body is not sent any more: its Erasure travels in this lane.
-        gone = {index for index in self._late[:256] if index not in found or found[index].body is None}
-        self._late = [index for index in self._late if index not in gone]
+        wanted = self._late.pop(log.origin, [])
+        found = log_store.entries_at(connection, log.id, wanted[:MAX_LATE])
         size = 0
-        for index in self._late[:256]:
-            entry = found[index]
-            assert entry.body is not None
-            assert entry.salt is not None
-            size += len(entry.body)
-            if size > LATE_BYTES:
-                break
-            request.late_bodies.append(LateBody(index=index, body=Body(record=entry.body, salt=entry.salt)))
+        sent = 0
+        for index in wanted[:MAX_LATE]:
+            entry = found.get(index)
+            # An erased body is not sent any more: its Erasure travels in this lane.
+            if entry is not None and entry.body is not None and entry.salt is not None:
+                size += len(entry.body)
+                if request.late_bodies and size > LATE_BYTES:
+                    break
+                request.late_bodies.append(LateBody(index=index, body=Body(record=entry.body, salt=entry.salt)))
+            sent += 1
+        if wanted[sent:]:
+            self._late[log.origin] = wanted[sent:]
 
     def _take(self, link: Link, batch: _Batch, response: DeliverResponse) -> None:
         """Check what came back, keep what it proves, and know where to go on."""
-        origin = batch.log.origin
-        sent_late = {late.index for late in batch.request.late_bodies}
+        origin, start = batch.log.origin, batch.request.start
+        further = bool(batch.request.late_bodies)
         match response.result:
             case DeliverResult.DELIVER_RESULT_COSIGNED:
-                kept = self._verified(batch, response.note)
+                kept = self._verified(link, batch, response.note)
+                with self.node.database.read() as connection:
+                    newest = log_store.last_checkpoint(connection, batch.log.id, kept.cosigner)
+                further = further or newest is None or newest.size < kept.size or origin in link.held
                 self.node.writer.call(
                     keep_cosigned, (batch.log.id, kept), WorkClass.URGENT if self.lane == 1 else WorkClass.REGISTRY
                 )
                 link.held.pop(origin, None)
                 self._batch = min(MAX_BATCH, self._batch * 2)
             case DeliverResult.DELIVER_RESULT_STORED:
+                further = further or start < response.size <= batch.log.size
                 link.held[origin] = max(0, min(response.size, batch.log.size))
                 self._batch = min(MAX_BATCH, self._batch * 2)
             case DeliverResult.DELIVER_RESULT_HELLO_REQUIRED:
                 link.given = None
                 raise PeerAwayError("the peer wants a hello", MIN_RETRY_SECONDS)
             case DeliverResult.DELIVER_RESULT_OUT_OF_STEP:
-                if not 0 <= response.size < batch.request.start:
+                if not 0 <= response.size < start:
                     raise PeerRefusedError("PEER_ANSWER", "out of step, beyond where we stood")
                 link.held[origin] = response.size
                 self._batch = FIRST_BATCH
@@ -336,35 +380,48 @@ class LaneSender:
                 raise LaneStoppedError(f"PEER_SAYS_{name}", (batch.request.checkpoint, response.note))
             case _:
                 raise PeerRefusedError("PEER_ANSWER", "a result that does not exist")
-        self._late = [index for index in self._late if index not in sent_late]
-        self._late.extend(
-            index for index in response.missing_bodies if 0 <= index < batch.log.size and index not in sent_late
-        )
-        del self._late[4_096:]
+        self._want_late(link, batch, response.missing_bodies)
+        self._fruitless = 0 if further or not batch.request.entries else self._fruitless + 1
+        if self._fruitless >= FRUITLESS_ANSWERS:
+            raise PeerRefusedError("PEER_ANSWER", "answers that bring the lane no further")
 
-    def _verified(self, batch: _Batch, note: bytes) -> StoredCheckpoint:
+    def _want_late(self, link: Link, batch: _Batch, missing: Sequence[int]) -> None:
+        """Bodies that the peer lacks are offered once in a session: more would not help."""
+        origin = batch.log.origin
+        for index in missing[:MAX_BATCH]:
+            if 0 <= index < batch.log.size and (origin, index) not in link.offered:
+                link.offered.add((origin, index))
+                self._late.setdefault(origin, []).append(index)
+
+    def _verified(self, link: Link, batch: _Batch, note: bytes) -> StoredCheckpoint:
         """The receipt: our own checkpoint of a size that we have, with the peer's cosignature."""
-        peer = self._peer()
+        cosigner = self._peer().mirror_key
         checkpoint = verify_note(note, self.node.keys.log_signer(batch.log.origin).key)
-        time = verify_cosignature(note, peer.mirror_key)
-        if checkpoint is None or time is None:
-            raise LaneStoppedError("BAD_COSIGNATURE", (batch.request.checkpoint, note))
-        if checkpoint.size == batch.size:
-            try:
-                same = parse_note(note).text_bytes == parse_note(batch.request.checkpoint).text_bytes
-            except LogFormatError:
-                same = False
-        else:
-            with self.node.database.read() as connection:
-                log = log_store.head_by_id(connection, batch.log.id)
-                same = (
-                    log is not None
-                    and checkpoint.size <= log.size
-                    and log_store.root(connection, log, checkpoint.size) == checkpoint.root
-                )
-        if not same:
-            raise LaneStoppedError("BAD_COSIGNATURE", (batch.request.checkpoint, note))
-        return StoredCheckpoint(checkpoint.size, peer.mirror_key.name, note, time * 1_000_000)
+        time = verify_cosignature(note, cosigner)
+        if time is None:
+            self._unverifiable += 1
+            if self._unverifiable >= UNVERIFIABLE_NOTES:
+                self._unverifiable = 0
+                raise LaneStoppedError("BAD_COSIGNATURE", (batch.request.checkpoint, note[:MAX_NOTE_BYTES]))
+            raise PeerRefusedError("PEER_ANSWER", "a note without a valid cosignature")
+        self._unverifiable = 0
+        if checkpoint is None:
+            # The peer's own signature under what we never signed.
+            raise LaneStoppedError("BAD_COSIGNATURE", (batch.request.checkpoint, note[:MAX_NOTE_BYTES]))
+        if checkpoint.size < batch.size:
+            raise PeerRefusedError("PEER_ANSWER", "a note of an earlier size")
+        with self.node.database.read() as connection:
+            log = log_store.head_by_id(connection, batch.log.id)
+            ours = (
+                log is not None
+                and checkpoint.size <= log.size
+                and log_store.root(connection, log, checkpoint.size) == checkpoint.root
+            )
+        if not ours:
+            # We signed it once and have it no more: hello finds out what that means.
+            link.given = None
+            raise PeerAwayError("the peer holds what we lack", MIN_RETRY_SECONDS)
+        return StoredCheckpoint(checkpoint.size, cosigner.name, note, time * 1_000_000)
 
     def _peer(self) -> Peer:
         peer = self.node.peers.get(self.peer)

@@ -30,7 +30,11 @@ def fetch_entries(node: Node, peer: Peer, request: FetchEntriesRequest) -> Fetch
         notes = []
         if request.with_notes and entries:
             found = log_store.checkpoints_between(connection, log.id, request.start + 1, entries[-1].index + 1)
-            notes = [note.note for note in found[:MAX_NOTES]]
+            if len(found) > MAX_NOTES:
+                # Every note that covers an entry comes with it: fewer entries, and the rest with the next call.
+                found = found[:MAX_NOTES]
+                entries = [entry for entry in entries if entry.index < found[-1].size]
+            notes = [note.note for note in found]
     return FetchEntriesResponse(
         entries=[entry.entry for entry in entries],
         bodies=[Body(record=entry.body or b"", salt=entry.salt or b"") for entry in entries],

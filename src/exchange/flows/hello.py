@@ -21,6 +21,7 @@ from exchange.storage import log_store, witnessed
 from exchange.storage.database import Connection
 from exchange.storage.log_store import StoredCheckpoint
 from exchange.storage.transaction import LogHead, Transaction
+from exchange.storage.witnessed import WitnessedHead
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.origin import mirror_name, witness_name
 from exchange.v1.relay_service_pb2 import HelloRequest, HelloResponse, LogPosition, Positions
@@ -55,11 +56,13 @@ class Findings:
         own: For each of our logs that the peer showed.
         notes: Cosigned notes of ours to keep: (log id, note).
         unknown: Origins of our own logs that we do not have at all.
+        seen: Heads of the peer that we witnessed before we were restored.
     """
 
     own: list[OwnLog] = field(default_factory=list)
     notes: list[tuple[int, StoredCheckpoint]] = field(default_factory=list)
     unknown: list[tuple[str, Checkpoint, bytes]] = field(default_factory=list)
+    seen: list[tuple[int, WitnessedHead]] = field(default_factory=list)
 
     @property
     def restored(self) -> list[OwnLog]:
@@ -170,10 +173,16 @@ def examine(
         _own_outbound(node, connection, peer, position, by_origin, given.get(position.origin, []), findings, links)
     for position in shown.witnessed:
         _own_witnessed(node, connection, peer, position, by_origin, findings)
+    for position in shown.own_witnessed:
+        _seen_before(node, connection, peer, position, findings)
+    listed = {position.origin for position in shown.mirrored}
+    for log in by_origin.values():
+        if log.use == "outbound" and log.peer == peer.name and log.origin not in listed:
+            _held_none(connection, log, links)
     for position in shown.outbound:
-        log = by_origin.get(position.origin)
+        mirror = by_origin.get(position.origin)
         size = _own_cosignature(node, peer, position)
-        if size and (log is None or size > log.size):
+        if size and (mirror is None or size > mirror.size):
             link.shown[position.origin] = max(size, link.shown.get(position.origin, 0))
     return findings
 
@@ -202,9 +211,7 @@ def _own_outbound(
     """What the peer holds of one of our outbound logs."""
     log = by_origin.get(position.origin)
     if log is not None and not position.note:
-        held = log_store.last_checkpoint(connection, log.id)
-        if held is not None:
-            links.of(peer.name).held[log.origin] = 0
+        _held_none(connection, log, links)
         return
     checkpoint = verify_note(position.note, node.keys.log_signer(position.origin).key) if position.note else None
     if checkpoint is None or verify_cosignature(position.note, peer.mirror_key) is None:
@@ -228,6 +235,25 @@ def _own_outbound(
         links.of(peer.name).held[log.origin] = checkpoint.size
     else:
         links.of(peer.name).held.pop(log.origin, None)
+
+
+def _held_none(connection: Connection, log: LogHead, links: Links) -> None:
+    """The peer holds nothing of a log that it cosigned: it was restored, and is sent all of it again."""
+    if log_store.last_checkpoint(connection, log.id) is not None:
+        links.of(log.peer).held[log.origin] = 0
+
+
+def _seen_before(node: Node, connection: Connection, peer: Peer, position: LogPosition, findings: Findings) -> None:
+    """A head of the peer with our own witness's signature, newer than what we remember: we were restored."""
+    key = peer.log_keys.get(position.origin)
+    checkpoint = verify_note(position.note, key) if key and position.note else None
+    if checkpoint is None or verify_cosignature(position.note, node.keys.witness.key) is None:
+        return
+    known = witnessed.get(connection, position.origin)
+    size = known.size if known else 0
+    if checkpoint.size > size:
+        head = WitnessedHead(position.origin, peer.name, checkpoint.size, checkpoint.root, position.note)
+        findings.seen.append((size, head))
 
 
 def _verified(note: bytes, node: Node, peer: Peer, log: LogHead, connection: Connection) -> StoredCheckpoint | None:
@@ -271,6 +297,14 @@ def _own_witnessed(
         findings.unknown.append((position.origin, checkpoint, position.note))
     elif not log.retired:
         findings.own.append(_compare(connection, log, checkpoint, position.note))
+
+
+def keep_seen(tx: Transaction, payloads: Sequence[Sequence[tuple[int, WitnessedHead]]]) -> list[None]:
+    """Remember heads that we witnessed once."""
+    for payload in payloads:
+        for known, head in payload:
+            witnessed.put(tx, head, known)
+    return [None] * len(payloads)
 
 
 def keep_notes(tx: Transaction, payloads: Sequence[Sequence[tuple[int, StoredCheckpoint]]]) -> list[None]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.announce import announcement
 from exchange.flows.context import Node
 from exchange.flows.deliver import LaneSender, LaneView
+from exchange.flows.evidence import evidence_event
 from exchange.flows.instants import instant, micros_of
 from exchange.flows.links import Links
 from exchange.flows.seal import seal
@@ -19,24 +20,37 @@ from exchange.storage.recovery import move_tail
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.storage.writer import WorkClass
 from exchange.tlog.origin import LogName
-from exchange.v1.journal_pb2 import AdministratorAction, EvidenceKept, JournalEntry
+from exchange.v1.journal_pb2 import AdministratorAction, JournalEntry
 from exchange.v1.key_announcement_pb2 import Continues
 from exchange.v1.operation_service_pb2 import LaneState, LaneStatus
 from exchange.v1.statement_pb2 import LogEntry
 
-MIRROR_STOP = "MIRROR:"
-"""Prefix of a stop that concerns the peer's log towards us, not ours."""
+RESTORED_BOTH = "RESTORED_BOTH"
+"""Both sides were restored: the log goes on in a new epoch, and in no other way."""
+
+
+def _continue_reason(stopped: str) -> str:
+    """Why a log goes on in a new epoch, as its first entry says it."""
+    if stopped == RESTORED_BOTH:
+        return RESTORED_BOTH
+    return "FORKED" if "FORK" in stopped else "RETIRED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Change:
-    """A change of one lane with its line in the journal."""
+    """A change of one lane with its line in the journal.
+
+    Attributes:
+        own: New reason why our log is stopped; None leaves it.
+        mirror: New reason why the peer's log is stopped; None leaves it.
+    """
 
     peer: str
     lane: int
     event: JournalEntry
     paused: bool | None = None
-    stopped: str | None = None
+    own: str | None = None
+    mirror: str | None = None
     mirror_epoch: int | None = None
 
 
@@ -83,9 +97,16 @@ class LaneControl:
         self._change("lanes.resume", peer, lane, actor, reason, paused=False)
 
     def retry(self, peer: str, lane: int, actor: str, reason: str) -> None:
-        """Try at once; a stopped lane is started again, and stops again when the contradiction stands."""
+        """Try at once; a stopped lane is started again, and stops again when the contradiction stands.
+
+        Raises:
+            Refused: Both sides were restored: only a new epoch helps.
+        """
+        self._known(peer, lane)
+        if RESTORED_BOTH in self._row(peer, lane).stopped:
+            raise Refused([Problem("LANE_NEEDS_RETIRE", "lane", f"{peer} {LANE_NAMES[lane]}")])
         self._links.of(peer).given = None
-        self._change("lanes.retry", peer, lane, actor, reason, stopped="")
+        self._change("lanes.retry", peer, lane, actor, reason, own="", mirror="")
 
     def retire(self, peer: str, lane: int, actor: str, reason: str, *, mirror: bool) -> None:
         """Go on in a new epoch: our own log, or (``mirror``) agree that the peer's log does.
@@ -98,37 +119,50 @@ class LaneControl:
             row = links.get(connection, peer, lane)
             log = log_store.current(connection, "outbound", peer, lane)
             newest = log_store.last_checkpoint(connection, log.id) if log else None
-            root = log_store.root(connection, log, newest.size) if log and newest else b""
-        stopped = row.stopped
+            root = log_store.root(connection, log, newest.size if newest else 0) if log else b""
+        stopped = row.own_stop
         event = self._event("lanes.retire", peer, lane, actor, reason)
         if mirror:
             epoch = row.mirror_epoch + 1
-            change = _Change(peer=peer, lane=lane, event=event, stopped="", mirror_epoch=epoch)
+            change = _Change(peer=peer, lane=lane, event=event, mirror="", mirror_epoch=epoch)
             self._node.writer.call(_apply_change, change, WorkClass.URGENT)
             return
         if not stopped or log is None:
             raise Refused([Problem("LANE_NOT_STOPPED", "lane", f"{peer} {LANE_NAMES[lane]}")])
         name = LogName.parse(log.origin).next_epoch()
         now = self._node.clock()
-        continues = Continues(origin=log.origin, size=newest.size if newest else 0, root=root, reason=stopped)
+        continues = Continues(
+            origin=log.origin, size=newest.size if newest else 0, root=root, reason=_continue_reason(stopped)
+        )
         record = announcement(self._node, str(name), now, continues)
         first = seal(self._node, record, [peer], now).entry
-        change = _Change(peer=peer, lane=lane, event=event, stopped="")
+        change = _Change(peer=peer, lane=lane, event=event, own="")
         retire = _Retire(change=change, old=log.origin, new=str(name), first=first)
         self._node.writer.call(_retire, retire, WorkClass.URGENT)
         self._links.of(peer).given = None
         self._wake(peer, lane)
 
     def stop(self, peer: str, lane: int, reason: str, evidence: Sequence[bytes], now: datetime) -> None:
-        """A contradiction: the lane stops with its evidence in the journal; other lanes go on."""
-        event = JournalEntry(
-            evidence_kept=EvidenceKept(
-                reason=reason, log=f"{peer}/{LANE_NAMES[lane]}", evidence=b"\n\n".join(evidence)[:65_000]
-            )
+        """A contradiction: the lane stops with its evidence in the journal; other lanes go on.
+
+        A lane that is stopped for that reason stays as it is: the same contradiction, seen again, is no news.
+        """
+        if reason in self._row(peer, lane).stopped.split():
+            return
+        event = evidence_event(reason, f"{peer}/{LANE_NAMES[lane]}", evidence, now)
+        ours = not reason.startswith(links.MIRROR_STOP)
+        change = _Change(
+            peer=peer,
+            lane=lane,
+            event=event,
+            own=reason if ours else None,
+            mirror=None if ours else reason.removeprefix(links.MIRROR_STOP),
         )
-        event.at.FromDatetime(now)
-        change = _Change(peer=peer, lane=lane, event=event, stopped=reason)
         self._node.writer.call(_apply_change, change, WorkClass.URGENT)
+
+    def _row(self, peer: str, lane: int) -> links.LinkRow:
+        with self._node.database.read() as connection:
+            return links.get(connection, peer, lane)
 
     def _change(
         self,
@@ -139,11 +173,12 @@ class LaneControl:
         reason: str,
         *,
         paused: bool | None = None,
-        stopped: str | None = None,
+        own: str | None = None,
+        mirror: str | None = None,
     ) -> None:
         self._known(peer, lane)
         event = self._event(action, peer, lane, actor, reason)
-        change = _Change(peer=peer, lane=lane, event=event, paused=paused, stopped=stopped)
+        change = _Change(peer=peer, lane=lane, event=event, paused=paused, own=own, mirror=mirror)
         self._node.writer.call(_apply_change, change, WorkClass.URGENT)
         self._wake(peer, lane)
 
@@ -215,17 +250,9 @@ def _state(view: LaneView, row: links.LinkRow) -> int:
 
 def _apply_change(tx: Transaction, payloads: Sequence[_Change]) -> list[int]:
     for change in payloads:
-        row = links.get(tx.connection, change.peer, change.lane)
-        links.put(
-            tx,
-            links.LinkRow(
-                change.peer,
-                change.lane,
-                row.paused if change.paused is None else change.paused,
-                row.stopped if change.stopped is None else change.stopped,
-                change.mirror_epoch or row.mirror_epoch,
-            ),
-        )
+        row = links.get(tx.connection, change.peer, change.lane).with_stops(change.own, change.mirror)
+        paused = row.paused if change.paused is None else change.paused
+        links.put(tx, replace(row, paused=paused, mirror_epoch=change.mirror_epoch or row.mirror_epoch))
     first = journal.append(tx, [change.event for change in payloads])
     return [first + offset for offset in range(len(payloads))]
 

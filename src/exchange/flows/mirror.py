@@ -25,12 +25,13 @@ from exchange.crypto.envelope_verifier import SigningChain
 from exchange.crypto.sealing import matches
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.context import Node, Peer
-from exchange.flows.instants import instant, micros, micros_of
+from exchange.flows.evidence import keep_evidence
+from exchange.flows.instants import instant, is_instant, micros, micros_of
 from exchange.flows.links import Links
 from exchange.flows.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES
 from exchange.flows.submit import LANE_NUMBERS
 from exchange.flows.verdicts import verify_ahead
-from exchange.storage import journal, links, log_store
+from exchange.storage import links, log_store, registers
 from exchange.storage.database import Connection
 from exchange.storage.log_store import StoredCheckpoint
 from exchange.storage.transaction import LogHead, NewEntry, Transaction
@@ -40,7 +41,6 @@ from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import LogName, OriginUse
 from exchange.tlog.tree import Frontier
-from exchange.v1.journal_pb2 import EvidenceKept, JournalEntry
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyUse
 from exchange.v1.kind_pb2 import Kind, Lane
 from exchange.v1.record_pb2 import Record
@@ -136,18 +136,20 @@ class MirrorFlow:
             log = log_store.head(connection, request.origin)
             stopped = self._stopped(connection, peer.name, LANE_NUMBERS[name.lane or ""])
         if stopped:
-            return DeliverResponse(result=DeliverResult.DELIVER_RESULT_FORK, size=log.size if log else 0)
+            return self._contradicted(log, stopped)
         # 3
-        key = peer.log_keys.get(request.origin) or self._announced_key(peer, request)
+        key = peer.log_keys.get(request.origin) or self._announced_key(peer, request, log)
         checkpoint = verify_note(request.checkpoint, key) if key else None
         if checkpoint is None:
             self._contradiction(peer, request.origin, "BAD_CHECKPOINT", [request.checkpoint], now)
-            return DeliverResponse(result=DeliverResult.DELIVER_RESULT_BAD_CHECKPOINT, size=log.size if log else 0)
+            return self._contradicted(log, "BAD_CHECKPOINT")
         if request.start + len(request.entries) != checkpoint.size:
             raise Refused([Problem("SIZE_MISMATCH", "checkpoint", str(checkpoint.size))])
         size = log.size if log else 0
         if request.start > size:
             return self._out_of_step(log)
+        if log is not None and log.retired and checkpoint.size > max(size, self._shown(peer, request.origin)):
+            raise NotYourLogError
         if checkpoint.size <= size:
             answer = self._known(peer, request, log, checkpoint, now)
         else:
@@ -173,13 +175,31 @@ class MirrorFlow:
             raise NotYourLogError
         with self._node.database.read() as connection:
             agreed = links.get(connection, peer.name, LANE_NUMBERS[name.lane]).mirror_epoch
-        if name.epoch > agreed:
+        # What we cosigned before we were restored was agreed on then.
+        if name.epoch > agreed and not self._shown(peer, request.origin):
             raise NotYourLogError
         return name
 
+    def _shown(self, peer: Peer, origin: str) -> int:
+        """Size for which the peer showed our own cosignature, when we hold less; else 0."""
+        return self._links.of(peer.name).shown.get(origin, 0)
+
     @staticmethod
-    def _stopped(connection: Connection, peer: str, lane: int) -> bool:
-        return links.get(connection, peer, lane).stopped.startswith("MIRROR:")
+    def _stopped(connection: Connection, peer: str, lane: int) -> str:
+        return links.get(connection, peer, lane).mirror_stop
+
+    def _contradicted(self, log: LogHead | None, reason: str) -> DeliverResponse:
+        """The lane is stopped: the peer learns why, with what we hold cosigned."""
+        bad = reason == "BAD_CHECKPOINT"
+        result = DeliverResult.DELIVER_RESULT_BAD_CHECKPOINT if bad else DeliverResult.DELIVER_RESULT_FORK
+        return DeliverResponse(result=result, size=log.size if log else 0, note=self._newest(log))
+
+    def _newest(self, log: LogHead | None) -> bytes:
+        if log is None:
+            return b""
+        with self._node.database.read() as connection:
+            newest = log_store.last_checkpoint(connection, log.id)
+        return newest.note if newest else b""
 
     @staticmethod
     def _check_limits(request: DeliverRequest) -> None:
@@ -192,20 +212,30 @@ class MirrorFlow:
             problems.append(Problem("ENTRY_TOO_LARGE", "entries"))
         if any(len(body.record) > MAX_BODY_BYTES for body in request.bodies):
             problems.append(Problem("BODY_TOO_LARGE", "bodies"))
+        if any(len(late.body.record) > MAX_BODY_BYTES for late in request.late_bodies):
+            problems.append(Problem("BODY_TOO_LARGE", "late_bodies"))
         if len(request.late_bodies) > MAX_LATE_BODIES:
             problems.append(Problem("TOO_MANY_ENTRIES", "late_bodies", str(len(request.late_bodies))))
         if problems:
             raise Refused(problems)
 
-    def _announced_key(self, peer: Peer, request: DeliverRequest) -> VerifierKey | None:
-        """The key of a new epoch: entry 0 announces it, signed under the signing root of the peer's card."""
-        if request.start != 0 or not request.entries:
+    def _announced_key(self, peer: Peer, request: DeliverRequest, log: LogHead | None) -> VerifierKey | None:
+        """The key of a new epoch: entry 0 announces it, signed under the signing root of the peer's card.
+
+        It comes with the call, or was mirrored before a restart.
+        """
+        if request.start == 0 and request.entries:
+            first, body = request.entries[0], request.bodies[0]
+        elif log is not None and log.size:
+            with self._node.database.read() as connection:
+                (held,) = log_store.entries(connection, log.id, 0, 1)
+            first, body = held.entry, Body(record=held.body or b"", salt=held.salt or b"")
+        else:
             return None
-        parts = _open(request.entries[0])
+        parts = _open(first)
         if parts is None or parts[1].kind != Kind.KIND_KEY_ANNOUNCEMENT:
             return None
         entry, statement = parts
-        body = request.bodies[0]
         if not matches(statement, body.record, body.salt):
             return None
         self._learn_chains(peer, [(entry, statement, body)])
@@ -213,22 +243,22 @@ class MirrorFlow:
         verdict = trusted.signing.verify(entry.envelope, instant(micros_of(entry.logged_at)))
         if verdict.verified is None or statement.origin != peer.name:
             return None
-        for key in Record.FromString(body.record).key_announcement.keys:
-            if key.use == KeyUse.KEY_USE_LOG and key.vkey.startswith(request.origin + "+"):
-                vkey = VerifierKey.parse(key.vkey)
-                self._node.peers.learn_log_key(peer.name, vkey)
-                return vkey
-        return None
+        try:
+            keys = Record.FromString(body.record).key_announcement.keys
+            wanted = (key.vkey for key in keys if key.use == KeyUse.KEY_USE_LOG)
+            vkey = next((VerifierKey.parse(text) for text in wanted if text.startswith(request.origin + "+")), None)
+        except (DecodeError, LogFormatError):
+            return None
+        if vkey is not None:
+            self._node.peers.learn_log_key(peer.name, vkey)
+        return vkey
 
     # -- the cases of the table ------------------------------------------------------------------------------
 
     def _out_of_step(self, log: LogHead | None) -> DeliverResponse:
-        response = DeliverResponse(result=DeliverResult.DELIVER_RESULT_OUT_OF_STEP, size=log.size if log else 0)
-        if log:
-            with self._node.database.read() as connection:
-                newest = log_store.last_checkpoint(connection, log.id)
-            response.note = newest.note if newest else b""
-        return response
+        return DeliverResponse(
+            result=DeliverResult.DELIVER_RESULT_OUT_OF_STEP, size=log.size if log else 0, note=self._newest(log)
+        )
 
     def _known(
         self, peer: Peer, request: DeliverRequest, log: LogHead | None, checkpoint: Checkpoint, now: datetime
@@ -243,13 +273,20 @@ class MirrorFlow:
         if root != checkpoint.root:
             held = newest.note if newest else b""
             self._contradiction(peer, request.origin, "FORK", [request.checkpoint, held], now)
-            return DeliverResponse(result=DeliverResult.DELIVER_RESULT_FORK, size=log.size)
+            return self._contradicted(log, "FORK")
         self._take_late_bodies(log, request)
-        shown = self._links.of(peer.name).shown.get(request.origin, 0)
+        missing = self._missing(log)
         note = exact or newest
-        if note is None or log.size < shown:
-            return DeliverResponse(result=DeliverResult.DELIVER_RESULT_STORED, size=log.size)
-        return DeliverResponse(result=DeliverResult.DELIVER_RESULT_COSIGNED, size=log.size, note=note.note)
+        if note is None or log.size < self._shown(peer, request.origin):
+            return DeliverResponse(result=DeliverResult.DELIVER_RESULT_STORED, size=log.size, missing_bodies=missing)
+        return DeliverResponse(
+            result=DeliverResult.DELIVER_RESULT_COSIGNED, size=log.size, note=note.note, missing_bodies=missing
+        )
+
+    def _missing(self, log: LogHead) -> list[int]:
+        """Bodies that did not come, as far as apply has noticed: the answer that named them may have been lost."""
+        with self._node.database.read() as connection:
+            return [row.idx for row in registers.waits_for(connection, log.id, "BODY", MAX_LATE_BODIES)]
 
     def _extend(
         self, peer: Peer, request: DeliverRequest, log: LogHead | None, checkpoint: Checkpoint, now: datetime
@@ -262,8 +299,11 @@ class MirrorFlow:
         prepared = [NewEntry.of(entry) for entry in request.entries[skip:]]
         extended, _ = frontier.extend([each.leaf for each in prepared])
         overlap_agrees = skip == 0 or self._overlap_agrees(log, request.entries[:skip], request.start)
+        if log is not None and not overlap_agrees and self._is_another_tree(log, request, checkpoint):
+            self._contradiction(peer, request.origin, "FORK", [request.checkpoint, self._newest(log)], now)
+            return self._contradicted(log, "FORK")
         if not overlap_agrees or extended.root() != checkpoint.root:
-            return self._mismatch(peer, request.origin, size)
+            return self._mismatch(peer, request, size, now)
         self._mismatches.pop(request.origin, None)
         # 5
         parts = [_open(entry.entry) for entry in prepared]
@@ -279,7 +319,7 @@ class MirrorFlow:
                 entries.append(entry)
                 missing.append(size + offset)
         # 6
-        shown = self._links.of(peer.name).shown.get(request.origin, 0)
+        shown = self._shown(peer, request.origin)
         notes = self._given_back(request, frontier, size, prepared) if shown > size else []
         if checkpoint.size > shown:
             time = int(now.timestamp())
@@ -304,7 +344,7 @@ class MirrorFlow:
         if log is not None:
             self._take_late_bodies(log, request)
         last = next((note for note in reversed(notes) if note.size == checkpoint.size), None)
-        if last is None:
+        if last is None or checkpoint.size < shown:
             return DeliverResponse(
                 result=DeliverResult.DELIVER_RESULT_STORED, size=checkpoint.size, missing_bodies=missing
             )
@@ -321,6 +361,13 @@ class MirrorFlow:
         with self._node.database.read() as connection:
             held = log_store.entries(connection, log.id, start, start + len(overlap), bodies=False)
         return [each.entry for each in held] == list(overlap)
+
+    def _is_another_tree(self, log: LogHead, request: DeliverRequest, checkpoint: Checkpoint) -> bool:
+        """Whether the entries that came give the signed root in place of ours: then two trees are signed."""
+        with self._node.database.read() as connection:
+            frontier = log_store.frontier(connection, log, request.start)
+        other, _ = frontier.extend([NewEntry.of(entry).leaf for entry in request.entries])
+        return other.root() == checkpoint.root
 
     def _given_back(
         self, request: DeliverRequest, frontier: Frontier, size: int, entries: Sequence[NewEntry]
@@ -344,19 +391,17 @@ class MirrorFlow:
                 found[at] = StoredCheckpoint(at, own.name, note, time * 1_000_000)
         return list(found.values())
 
-    def _mismatch(self, peer: Peer, origin: str, size: int) -> DeliverResponse:
+    def _mismatch(self, peer: Peer, request: DeliverRequest, size: int, now: datetime) -> DeliverResponse:
+        """A fault of the line, perhaps; when it comes again and again, somebody has to look."""
+        origin = request.origin
         self._mismatches[origin] = self._mismatches.get(origin, 0) + 1
         if self._mismatches[origin] == MISMATCH_ALARM:
-            self._on_contradiction(peer.name, origin, "MISMATCH")
+            self._contradiction(peer, origin, "MISMATCH", [request.checkpoint], now)
         return DeliverResponse(result=DeliverResult.DELIVER_RESULT_MISMATCH, size=size, show_checkpoint=size)
 
     def _contradiction(self, peer: Peer, origin: str, reason: str, evidence: Sequence[bytes], now: datetime) -> None:
         """Two statements that can not both be true: kept with what shows it, the lane stops, other lanes go on."""
-        event = JournalEntry(
-            evidence_kept=EvidenceKept(reason=reason, log=origin, evidence=b"\n\n".join(evidence)[:65_000])
-        )
-        event.at.FromDatetime(now)
-        self._node.writer.call(_keep_evidence, event, WorkClass.URGENT)
+        keep_evidence(self._node, reason, origin, evidence, now)
         self._on_contradiction(peer.name, origin, reason)
 
     # -- keys and bodies -------------------------------------------------------------------------------------
@@ -411,9 +456,10 @@ def chains_of(keys: Iterable[AnnouncedKey]) -> list[SigningChain]:
 def _open(entry_bytes: bytes) -> tuple[LogEntry, Statement] | None:
     try:
         entry = LogEntry.FromString(entry_bytes)
-        return entry, Statement.FromString(Envelope.FromString(entry.envelope).payload)
+        statement = Statement.FromString(Envelope.FromString(entry.envelope).payload)
     except DecodeError:
         return None
+    return (entry, statement) if is_instant(entry.logged_at) else None
 
 
 # -- handlers ---------------------------------------------------------------------------------------------------
@@ -435,9 +481,9 @@ def store_mirrored(tx: Transaction, payloads: Sequence[_Mirrored]) -> list[bool]
 
 
 def _store_bodies(tx: Transaction, payloads: Sequence[Sequence[tuple[int, int, bytes, bytes]]]) -> list[list[bool]]:
-    return [[log_store.put_body(tx, *each) for each in payload] for payload in payloads]
-
-
-def _keep_evidence(tx: Transaction, payloads: Sequence[JournalEntry]) -> list[int]:
-    first = journal.append(tx, payloads)
-    return [first + offset for offset in range(len(payloads))]
+    """Put bodies that are still waited for. One that was erased meanwhile, or came before, is not taken."""
+    answers = []
+    for payload in payloads:
+        wanted = registers.still_missing(tx, [(log_id, index) for log_id, index, *_ in payload])
+        answers.append([each[:2] in wanted and log_store.put_body(tx, *each) for each in payload])
+    return answers

@@ -17,11 +17,9 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
-from exchange.crypto.mac import hmac_sha256
-from exchange.domain import kinds
+from exchange.crypto.sealing import matches
+from exchange.flows.announce import log_announcement
 from exchange.flows.apply.entry import read_entry
 from exchange.flows.apply.loop import START_DIGEST, ApplyLoop
 from exchange.flows.apply.recorded import RecordedDecision, RecordedDecisions
@@ -29,46 +27,76 @@ from exchange.flows.apply.replay import epochs, events, replay, write_replayed
 from exchange.flows.apply.steps import StepPlan
 from exchange.flows.context import Node, Peer
 from exchange.flows.hello import Findings
-from exchange.flows.ids import parse_id
-from exchange.flows.instants import micros_of
 from exchange.flows.peer_port import PeerAwayError, PeerPort, PeerRefusedError
+from exchange.flows.seal import seal
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
-from exchange.flows.submit import LANE_NAMES, TAG_SIZE
+from exchange.flows.submit import LANE_NUMBERS
+from exchange.flows.submitted import submission_of
 from exchange.storage import journal, log_store, recovery, registers
 from exchange.storage.log_store import StoredCheckpoint, StoredEntry
+from exchange.storage.queries import Connection
 from exchange.storage.recovery import AdoptedLog
 from exchange.storage.registers import Change
-from exchange.storage.submissions import NewSubmission
 from exchange.storage.transaction import LogHead, NewEntry, Transaction
 from exchange.storage.writer import WorkClass
 from exchange.tlog.checkpoint import Checkpoint
-from exchange.tlog.origin import LogName
+from exchange.tlog.origin import LogName, OriginUse
 from exchange.tlog.tree import Frontier
 from exchange.v1.journal_pb2 import EpochOpened, GrantChanged, JournalEntry
 from exchange.v1.key_announcement_pb2 import Continues
-from exchange.v1.kind_pb2 import Kind
-from exchange.v1.relay_service_pb2 import FetchEntriesRequest
-from exchange.v1.statement_pb2 import LogEntry
-from exchange.v1.submission_service_pb2 import SubmitResult
+from exchange.v1.relay_service_pb2 import FetchEntriesRequest, FetchEntriesResponse
 
 FETCH_ENTRIES = 1_024
 """Entries of one FetchEntries call."""
 
+UNKNOWN_SLOTS = 1 << 24
+"""Slots of logs that the backup does not know: beyond every log's id."""
+
 REPLAYING = "replaying"
 """Node state: registers are being replayed; a start goes on with it."""
 
-RECORDED_FROM = "recorded-from"
-"""Node state: for each of our outbound logs, the index from which decisions were fetched back (JSON)."""
+RECORDED = "recorded"
+"""Node state: for each of our outbound logs, from where to where it was fetched back (JSON): decisions among these
+entries are taken and not made again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """A log of ours that a peer holds more of than we do, or another epoch of.
+
+    Attributes:
+        slot: Where its fetched entries wait.
+        base: From where on entries are fetched: up to there we hold the peer's cosignature.
+        notes: Cosigned notes beyond it, by size, each in agreement with what was fetched.
+    """
+
+    name: LogName
+    slot: int
+    base: int
+    size: int
+    notes: Sequence[StoredCheckpoint]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Adoption:
-    """Step 3 as one command."""
+    """Step 3 as one command.
+
+    Attributes:
+        book: The journal as it was read.
+        journal: Entries of its new epoch.
+        names: Names of new epochs of journal and, perhaps, local log.
+        local: Index from which the local log's entries go to its new epoch.
+        announced: Their keys, for the urgent log towards each peer.
+    """
 
     logs: Sequence[AdoptedLog]
-    epoch: JournalEntry
-    new_local: bool
+    book: LogHead
+    journal: Sequence[JournalEntry]
+    names: Sequence[LogName]
+    local: int
+    announced: Sequence[tuple[str, NewEntry]]
     flags: Sequence[tuple[str, str]]
+    node: Node
 
 
 class RecoverFlow:
@@ -107,174 +135,148 @@ class RecoverFlow:
         """
         async with self._lock:
             self._status.fetching(peer.name)  # 1
-            with self._apply.busy:
-                pass  # the step that was under way is finished
-            adopted = []
-            shown = [(found.log, found.shown, found.note) for found in findings.restored if found.log.use == "outbound"]
-            for origin, checkpoint, note in findings.unknown:
-                log = await asyncio.to_thread(self._reopen, origin)
-                if log is not None:
-                    shown.append((log, checkpoint, note))
-            for log, checkpoint, note in shown:
-                adopted.append(await self._fetch(peer, port, log, checkpoint, note))  # 2
-            new_local = any(found.log.use == "local" for found in findings.restored)
-            await asyncio.to_thread(self._adopt, adopted, new_local)  # 3
+            await asyncio.to_thread(self._stand_still)
+            shown = []
+            for slot, name, checkpoint, note in await asyncio.to_thread(self._wanted, findings):
+                shown.append(await self._fetch(peer, port, slot, name, checkpoint, note))  # 2
+            others = [name for name in map(LogName.parse, _origins(findings)) if name.use is not OriginUse.OUTBOUND]
+            # What was appended between comparing and adopting is compared too.
+            while not await asyncio.to_thread(self._adopt, shown, others):  # 3
+                pass
             await asyncio.to_thread(self.finish)  # 4, 5
+
+    def _stand_still(self) -> None:
+        """The step that is under way is finished, and there is no next one."""
+        with self._apply.busy:
+            pass
 
     # -- 2 ---------------------------------------------------------------------------------------------------
 
-    def _reopen(self, origin: str) -> LogHead | None:
-        """A log of ours that the backup does not even know: it is opened empty and fetched whole."""
-        name = LogName.parse(origin)
-        if name.use != "outbound" or name.node != self._node.name:
-            return None
-        opened: LogHead = self._node.writer.call(_open_log, name, WorkClass.URGENT)
-        return opened
+    def _wanted(self, findings: Findings) -> list[tuple[int, LogName, Checkpoint, bytes]]:
+        """Outbound logs to fetch. The epoch before an unknown one ends where the peer cosigned it: it was retired."""
+        wanted = [
+            (found.log.id, LogName.parse(found.log.origin), found.shown, found.note)
+            for found in findings.restored
+            if found.log.use == "outbound"
+        ]
+        for at, (origin, checkpoint, note) in enumerate(findings.unknown):
+            name = LogName.parse(origin)
+            if name.use is not OriginUse.OUTBOUND or name.node != self._node.name or name.peer is None:
+                continue
+            wanted.append((UNKNOWN_SLOTS + at, name, checkpoint, note))
+            with self._node.database.read() as connection:
+                older = log_store.current(connection, "outbound", name.peer, LANE_NUMBERS[name.lane or ""])
+                newest = log_store.last_checkpoint(connection, older.id) if older else None
+            if older and newest and all(each[0] != older.id for each in wanted):
+                held = Checkpoint(older.origin, newest.size, self._root(older, newest.size))
+                wanted.append((older.id, LogName.parse(older.origin), held, newest.note))
+        return wanted
 
-    async def _fetch(self, peer: Peer, port: PeerPort, log: LogHead, shown: Checkpoint, note: bytes) -> AdoptedLog:
-        base, frontier = await asyncio.to_thread(self._base, peer, log)
-        position, notes = base, {shown.size: note}
+    def _root(self, log: LogHead, size: int) -> bytes:
+        with self._node.database.read() as connection:
+            return log_store.root(connection, log, size)
+
+    async def _fetch(
+        self, peer: Peer, port: PeerPort, slot: int, name: LogName, shown: Checkpoint, note: bytes
+    ) -> _Shown:
+        base, frontier = await asyncio.to_thread(self._base, peer, name)
+        position, notes = base, []
         while position < shown.size:
             request = FetchEntriesRequest(
-                origin=log.origin,
+                origin=str(name),
                 start=position,
                 limit=min(FETCH_ENTRIES, shown.size - position),
                 with_notes=True,
             )
             response = await port.fetch_entries(request)
-            page = [
-                StoredEntry(position + at, entry, body.salt or None, body.record or None, None)
-                for at, (entry, body) in enumerate(zip(response.entries, response.bodies, strict=False))
-            ]
-            if not page:
+            if not response.entries:
                 raise PeerAwayError("the peer sent no entries")
+            page = _page(response, position)
+            notes += _agreeing(self._node, peer, name, response.notes, frontier, page)
             frontier, _ = frontier.extend([NewEntry.of(each.entry).leaf for each in page])
             await asyncio.to_thread(
-                self._node.writer.call, recovery.stage, (log.id, position, page), WorkClass.URGENT, rows=len(page)
+                self._node.writer.call, recovery.stage, (slot, position, page), WorkClass.URGENT, rows=len(page)
             )
             position += len(page)
-            for each in response.notes:
-                checkpoint = verify_note(each, self._node.keys.log_signer(log.origin).key)
-                if checkpoint is not None and checkpoint.size <= shown.size:
-                    notes[checkpoint.size] = each
         if frontier.root() != shown.root:
-            raise PeerRefusedError("FETCHED_ENTRIES_DIFFER", log.origin)
-        return await asyncio.to_thread(self._compare, peer, log, base, shown.size, notes)
+            raise PeerRefusedError("FETCHED_ENTRIES_DIFFER", str(name))
+        time = verify_cosignature(note, peer.mirror_key)
+        if time is not None:
+            notes.append(StoredCheckpoint(shown.size, peer.mirror_key.name, note, time * 1_000_000))
+        kept = list({each.size: each for each in notes}.values())
+        return _Shown(name=name, slot=slot, base=base, size=shown.size, notes=kept)
 
-    def _base(self, peer: Peer, log: LogHead) -> tuple[int, Frontier]:
+    def _base(self, peer: Peer, name: LogName) -> tuple[int, Frontier]:
         with self._node.database.read() as connection:
-            held = log_store.last_checkpoint(connection, log.id, peer.mirror_key.name)
-            size = held.size if held else 0
-            return size, log_store.frontier(connection, log, size)
-
-    def _compare(self, peer: Peer, log: LogHead, base: int, size: int, notes: dict[int, bytes]) -> AdoptedLog:
-        """Where our entries stop agreeing with what was fetched, and what only we had."""
-        with self._node.database.read() as connection:
-            log = log_store.head_by_id(connection, log.id) or log
-            keep = recovery.first_difference(connection, log, base, min(log.size, size))
-            tail = log_store.entries(connection, log.id, keep, log.size)
-            fetched: set[tuple[str, int]] = set()
-            rebuilt: list[tuple[int, NewSubmission]] = []
-            for begin in range(base, size, recovery.PAGE):
-                for raw in recovery.staged(connection, log.id, begin, min(size, begin + recovery.PAGE)):
-                    read = read_entry(raw, 0)
-                    if read.statement is not None:
-                        fetched.add((read.statement.record_id, read.statement.revision))
-                        new = self._submission(raw)
-                        if new is not None:
-                            rebuilt.append((raw.index, new))
-        again = [entry for entry in tail if self._only_ours(entry, fetched)]
-        stored = []
-        for at, note in sorted(notes.items()):
-            time = verify_cosignature(note, peer.mirror_key)
-            if time is not None:
-                stored.append(StoredCheckpoint(at, peer.mirror_key.name, note, time * 1_000_000))
-        return AdoptedLog(log=log, keep=keep, notes=stored, rebuilt=rebuilt, again=again)
-
-    @staticmethod
-    def _only_ours(entry: StoredEntry, fetched: set[tuple[str, int]]) -> bool:
-        """Submitted records go behind; the node's own decisions are made anew where they are missing."""
-        read = read_entry(entry, 0)
-        return (
-            entry.submission is not None
-            and read.statement is not None
-            and (read.statement.record_id, read.statement.revision) not in fetched
-        )
-
-    def _submission(self, raw: StoredEntry) -> NewSubmission | None:
-        """A submission from its entry: the tag is all that tells of agency and key."""
-        entry = LogEntry.FromString(raw.entry)
-        read = read_entry(raw, 0)
-        if len(entry.submission_tag) != 64 or read.statement is None:
-            return None
-        k = self._node.keys.submission_key
-        record = read.record
-        natural = kinds.natural_key(record) if record is not None else None
-        kind = read.statement.kind
-        named = natural is not None and kind not in (Kind.KIND_ANSWER, Kind.KIND_ERASURE)
-        content = kinds.content_bytes(record) if record is not None else b""
-        return NewSubmission(
-            key_tag=entry.submission_tag[:32],
-            request_tag=entry.submission_tag[32:],
-            agency="",
-            idempotency_key="",
-            record_id=parse_id(read.statement.record_id) or b"",
-            revision=read.statement.revision,
-            kind=kind,
-            natural_tag=hmac_sha256(k, f"natural|{kind}|{natural}".encode())[:TAG_SIZE] if named else b"",
-            content_tag=hmac_sha256(k, b"content|" + content)[:TAG_SIZE] if record is not None else b"",
-            authority=record.header.authority.uscc if record is not None else "",
-            state=kinds.state_of(record) if record is not None else 0,
-            result=SubmitResult.SUBMIT_RESULT_ACCEPTED if read.statement.revision == 1 else (
-                SubmitResult.SUBMIT_RESULT_REVISED
-            ),
-            accepted_at=micros_of(entry.logged_at),
-            logs=(),
-            entry=NewEntry(b"", b""),
-        )
+            log = log_store.head(connection, str(name))
+            held = log_store.last_checkpoint(connection, log.id, peer.mirror_key.name) if log else None
+            if log is None or held is None:
+                return 0, Frontier()
+            return held.size, log_store.frontier(connection, log, held.size)
 
     # -- 3 ---------------------------------------------------------------------------------------------------
 
-    def _adopt(self, adopted: Sequence[AdoptedLog], new_local: bool) -> None:  # noqa: FBT001 - a finding
-        moved = {each.log.origin: each.keep for each in adopted}
+    def _adopt(self, shown: Sequence[_Shown], others: Sequence[LogName]) -> bool:
+        now = self._node.clock()
         with self._node.database.read() as connection:
-            book, holds, digest = self._steps_that_hold(connection, moved)
+            adopted = [self._compared(connection, each) for each in shown]
+            moved = {str(each.name): each.keep for each in adopted}
+            book = journal.head(connection)
+            holds, digest = _steps_that_hold(connection, book, moved)
             root = log_store.root(connection, book, holds)
-            recorded = json.loads(read_flag(connection, RECORDED_FROM) or "{}")
-        for origin, keep in moved.items():
-            recorded[origin] = min(keep, recorded.get(origin, keep))
-        opened = EpochOpened(
-            continues=Continues(origin=book.origin, size=holds, root=root, reason="RESTORED"), digest=digest
+            kept = [event for _, event in events(connection, book, holds, book.size) if _stays(event)]
+            recorded = _read_recorded(connection)
+            local = log_store.current(connection, "local")
+            witnessed = log_store.last_checkpoint(connection, local.id) if local else None
+            logs = log_store.heads(connection)
+        for each in shown:
+            start = moved[str(each.name)]
+            recorded[str(each.name)] = (min(start, recorded.get(str(each.name), (start, 0))[0]), each.size)
+        opened = JournalEntry(
+            opened=EpochOpened(
+                continues=Continues(origin=book.origin, size=holds, root=root, reason="RESTORED"), digest=digest
+            )
         )
-        event = JournalEntry(opened=opened)
-        event.at.FromDatetime(self._node.clock())
+        opened.at.FromDatetime(now)
+        names = [_next_epoch(logs, others, "journal", OriginUse.JOURNAL)]
+        if local is not None and any(name.use is OriginUse.LOCAL for name in others):
+            names.append(_next_epoch(logs, others, "local", OriginUse.LOCAL))
+        announced = [
+            (
+                str(LogName.outbound(self._node.name, self._node.federation, peer, "urgent")),
+                seal(self._node, log_announcement(self._node, [str(name) for name in names], now), [peer], now).entry,
+            )
+            for peer in self._node.peers.names()
+        ]
         adoption = _Adoption(
             logs=adopted,
-            epoch=event,
-            new_local=new_local,
-            flags=((REPLAYING, "1"), (RECORDED_FROM, json.dumps(recorded)), (RESTORED, "1")),
+            book=book,
+            journal=[opened, *kept],
+            names=names,
+            local=witnessed.size if witnessed else 0,
+            announced=announced,
+            flags=((REPLAYING, "1"), (RECORDED, json.dumps(recorded)), (RESTORED, "1")),
+            node=self._node,
         )
-        self._node.writer.call(_carry_out, adoption, WorkClass.URGENT, rows=1)
+        done: bool = self._node.writer.call(_carry_out, adoption, WorkClass.URGENT, rows=1)
+        return done
 
     @staticmethod
-    def _steps_that_hold(connection: Connection, moved: dict[str, int]) -> tuple[LogHead, int, bytes]:
-        """Up to where the journal's steps hold: before the first that read, or appended, a moved entry."""
-        book = journal.head(connection)
-        digest = START_DIGEST
-        for index, event in events(connection, book, 0, book.size):
-            if event.HasField("opened"):
-                digest = event.opened.digest or START_DIGEST
-            if not event.HasField("step"):
-                continue
-            step = event.step
-            read_moved = step.source_log in moved and (
-                step.end > moved[step.source_log]
-                or any(item.index >= moved[step.source_log] for item in step.redecisions)
-            )
-            if read_moved or any(each.log in moved and each.index >= moved[each.log] for each in step.decisions):
-                return book, index, digest
-            digest = step.digest
-        return book, book.size, digest
+    def _compared(connection: Connection, shown: _Shown) -> AdoptedLog:
+        """Where our entries stop agreeing with what was fetched."""
+        log = log_store.head(connection, str(shown.name))
+        keep = 0
+        if log is not None:
+            end = min(log.size, shown.size)
+            keep = recovery.first_difference(connection, log, shown.slot, shown.base, end) if end > shown.base else end
+        return AdoptedLog(
+            name=shown.name,
+            lane=LANE_NUMBERS[shown.name.lane or ""],
+            slot=shown.slot,
+            log=log,
+            keep=keep,
+            notes=shown.notes,
+        )
 
     # -- 4 and 5 ---------------------------------------------------------------------------------------------
 
@@ -289,12 +291,15 @@ class RecoverFlow:
 
         with node.database.read() as connection:
             held = epochs(connection)
-        for _step in replay(node, node.database, node.database, write, self._grant):
-            pass
+        detail = [f"{book.origin} < {end}" for book, end in held]
+        for step in replay(node, node.database, node.database, write, self._grant):
+            if not step.agrees:
+                detail.append(f"{step.journal}#{step.index} gives other registers")
+                break
         self._apply.reload()
         self._apply.recorded = load_recorded(node)
         node.writer.call(_set_all, ((REPLAYING, ""), (RESTORED, ""), (UNACKNOWLEDGED, "1")), WorkClass.URGENT)
-        self._on_restored("; ".join(f"{book.origin} < {end}" for book, end in held))
+        self._on_restored("; ".join(detail))
         self._status.replayed()
         self._status.healed()
         self._apply.wake()
@@ -306,47 +311,147 @@ class RecoverFlow:
         self._status.healed()
 
 
+def _origins(findings: Findings) -> list[str]:
+    return [*(found.log.origin for found in findings.restored), *(origin for origin, *_ in findings.unknown)]
+
+
+def _page(response: FetchEntriesResponse, position: int) -> list[StoredEntry]:
+    """Fetched entries; a body that is not the one committed to counts as absent."""
+    page = []
+    for at, entry in enumerate(response.entries):
+        raw = StoredEntry(position + at, entry, None, None, None)
+        body = response.bodies[at] if at < len(response.bodies) else None
+        statement = read_entry(raw, 0).statement if body is not None and body.record else None
+        if body is not None and statement is not None and matches(statement, body.record, body.salt):
+            raw = StoredEntry(position + at, entry, body.salt, body.record, None)
+        page.append(raw)
+    return page
+
+
+def _agreeing(
+    node: Node, peer: Peer, name: LogName, notes: Sequence[bytes], frontier: Frontier, page: Sequence[StoredEntry]
+) -> list[StoredCheckpoint]:
+    """Cosigned notes that cover part of a page and are of the tree that the page makes."""
+    key, first = node.keys.log_signer(str(name)).key, page[0].index
+    found: dict[int, StoredCheckpoint] = {}
+    roots: dict[int, bytes] = {}
+    for note in notes:
+        checkpoint, time = verify_note(note, key), verify_cosignature(note, peer.mirror_key)
+        if checkpoint is not None and time is not None and first < checkpoint.size <= first + len(page):
+            found[checkpoint.size] = StoredCheckpoint(checkpoint.size, peer.mirror_key.name, note, time * 1_000_000)
+            roots[checkpoint.size] = checkpoint.root
+    kept = []
+    at = first
+    for size in sorted(found):
+        frontier, _ = frontier.extend([NewEntry.of(each.entry).leaf for each in page[at - first : size - first]])
+        at = size
+        if frontier.root() == roots[size]:
+            kept.append(found[size])
+    return kept
+
+
+def _steps_that_hold(connection: Connection, book: LogHead, moved: dict[str, int]) -> tuple[int, bytes]:
+    """Up to where the journal's steps hold: before the first that read, or appended, a moved entry."""
+    digest = START_DIGEST
+    for index, event in events(connection, book, 0, book.size):
+        if event.HasField("opened"):
+            digest = event.opened.digest or START_DIGEST
+        if not event.HasField("step"):
+            continue
+        step = event.step
+        read_moved = step.source_log in moved and (
+            step.end > moved[step.source_log] or any(item.index >= moved[step.source_log] for item in step.redecisions)
+        )
+        if read_moved or any(each.log in moved and each.index >= moved[each.log] for each in step.decisions):
+            return index, digest
+        digest = step.digest
+    return book.size, digest
+
+
+def _stays(event: JournalEntry) -> bool:
+    """What an officer did to agencies, and which editions are active, does not depend on any moved entry."""
+    return event.HasField("grant_changed") or event.HasField("activated")
+
+
+def _next_epoch(logs: Sequence[LogHead], shown: Sequence[LogName], use: str, origin_use: OriginUse) -> LogName:
+    """Beyond every epoch that we or the peer know of."""
+    ours = [LogName.parse(log.origin) for log in logs if log.use == use]
+    newest = max((*ours, *(name for name in shown if name.use is origin_use)), key=lambda name: name.epoch)
+    return newest.next_epoch()
+
+
+def _read_recorded(connection: Connection) -> dict[str, tuple[int, int]]:
+    return {
+        origin: (start, end) for origin, (start, end) in json.loads(read_flag(connection, RECORDED) or "{}").items()
+    }
+
+
 def load_recorded(node: Node) -> RecordedDecisions | None:
-    """Decisions of ours that came back from a peer's mirror and that apply takes instead of deciding again."""
+    """Decisions of ours that came back from a peer's mirror and that apply takes instead of deciding again.
+
+    None once apply stands behind everything that they are about.
+    """
     with node.database.read() as connection:
-        recorded = json.loads(read_flag(connection, RECORDED_FROM) or "{}")
-        found = []
-        for origin, start in recorded.items():
-            log = log_store.head(connection, origin)
-            if log is None:
-                continue
-            for begin in range(start, log.size, 256):
-                for raw in log_store.entries(connection, log.id, begin, min(log.size, begin + 256)):
-                    read = read_entry(raw, 0)
-                    if read.record is not None and read.record.HasField("recognition"):
-                        found.append(RecordedDecision(read.record, origin, raw.index))
+        ranges = _read_recorded(connection)
+        positions = registers.next_indices(connection)
+        sizes = {log.origin: positions.get(log.id, 0) for log in log_store.heads(connection)}
+        waiting = bool(registers.wait_tokens(connection))
+    found = []
+    ahead = False
+    for origin, (start, end) in ranges.items():
+        for begin in range(start, end, recovery.PAGE):
+            with node.database.read() as connection:
+                log = log_store.head(connection, origin)
+                page = log_store.entries(connection, log.id, begin, min(end, begin + recovery.PAGE)) if log else []
+            for raw in page:
+                record = read_entry(raw, 0).record
+                if record is None or not (record.HasField("recognition") or record.HasField("answer")):
+                    continue
+                found.append(RecordedDecision(record, origin, raw.index))
+                message = record.recognition
+                ahead = ahead or message.end > sizes.get(message.answered_log, 0)
+    if ranges and not ahead and not waiting:
+        node.writer.call(set_flags, (RECORDED, ""), WorkClass.URGENT)
+        return None
     return RecordedDecisions(found) if found else None
 
 
-def _open_log(tx: Transaction, payloads: Sequence[LogName]) -> list[LogHead]:
-    lanes = {name: lane for lane, name in LANE_NAMES.items()}
-    return [
-        tx.open_log(str(name), use="outbound", peer=name.peer or "", lane=lanes[name.lane or ""], epoch=name.epoch)
-        for name in payloads
-    ]
+def _carry_out(tx: Transaction, payloads: Sequence[_Adoption]) -> list[bool]:
+    return [_adopted(tx, adoption) for adoption in payloads]
 
 
-def _carry_out(tx: Transaction, payloads: Sequence[_Adoption]) -> list[None]:
-    for adoption in payloads:
-        recovery.adopt(tx, adoption.logs)
-        book = journal.head_in(tx)
-        tx.retire_log(book.id)
-        name = LogName.parse(book.origin).next_epoch()
-        opened = tx.open_log(str(name), use="journal", peer="", lane=0, epoch=name.epoch)
-        adoption.epoch.version = journal.JOURNAL_VERSION
-        tx.append(opened.id, [NewEntry.of(adoption.epoch.SerializeToString(deterministic=True))])
-        if adoption.new_local:
-            local = max((log for log in tx.heads.values() if log.use == "local"), key=lambda log: log.epoch)
-            tx.retire_log(local.id)
-            following = LogName.parse(local.origin).next_epoch()
-            tx.open_log(str(following), use="local", peer="", lane=0, epoch=following.epoch)
-        set_flags(tx, adoption.flags)
-    return [None] * len(payloads)
+def _adopted(tx: Transaction, adoption: _Adoption) -> bool:
+    """False, with nothing written, where a log or the journal has grown since it was read."""
+    book = journal.head_in(tx)
+    if (book.origin, book.size) != (adoption.book.origin, adoption.book.size):
+        return False
+    if not recovery.still_as_compared(tx, adoption.logs):
+        return False
+    recovery.adopt(tx, adoption.logs, lambda raw: submission_of(adoption.node, raw))
+    for name in adoption.names:
+        use = name.use.value
+        old = max((log for log in tx.heads.values() if log.use == use), key=lambda log: log.epoch)
+        opened = tx.open_log(str(name), use=use, peer="", lane=0, epoch=name.epoch)
+        if name.use is OriginUse.JOURNAL:
+            tx.retire_log(old.id)
+            journal.append(tx, adoption.journal)
+        else:
+            recovery.move_tail(tx, old, adoption.local, opened.id)
+    for origin, entry in adoption.announced:
+        log = _current(tx, origin)
+        tx.append(log.id, [entry])
+    set_flags(tx, adoption.flags)
+    return True
+
+
+def _current(tx: Transaction, origin: str) -> LogHead:
+    """The newest epoch of an outbound log."""
+    name = LogName.parse(origin)
+    lane = LANE_NUMBERS[name.lane or ""]
+    return max(
+        (log for log in tx.heads.values() if (log.use, log.peer, log.lane) == ("outbound", name.peer, lane)),
+        key=lambda log: log.epoch,
+    )
 
 
 def _set_all(tx: Transaction, payloads: Sequence[Sequence[tuple[str, str]]]) -> list[None]:
@@ -358,4 +463,3 @@ def _set_all(tx: Transaction, payloads: Sequence[Sequence[tuple[str, str]]]) -> 
 def _clear_registers(tx: Transaction, payloads: Sequence[None]) -> list[None]:
     registers.clear(tx)
     return [None] * len(payloads)
-

@@ -111,6 +111,8 @@ class HelloFlow:
             findings = hello.examine(self._node, connection, peer, shown.positions, lacking, self._links)
         if findings.notes:
             self._node.writer.call(hello.keep_notes, findings.notes, WorkClass.REGISTRY, rows=len(findings.notes))
+        if findings.seen:
+            self._node.writer.call(hello.keep_seen, findings.seen, WorkClass.REGISTRY)
         if findings.forks:
             self._on_forks(peer.name, findings)
         return findings

@@ -44,6 +44,7 @@ class NodeStatus:
         self._greeted: set[str] = set()
         self._fetching: set[str] = set()
         self._replaying = False
+        self._forked: set[str] = set()
         self._restored = restored
         self._unacknowledged = unacknowledged
 
@@ -76,6 +77,15 @@ class NodeStatus:
     def may_cosign(self) -> bool:
         """Whether a peer's log may be cosigned."""
         return not self._fetching and not self._replaying
+
+    def forked(self, origin: str) -> None:
+        """A journal or local log of ours contradicts what was witnessed: its heads are signed no more."""
+        with self._lock:
+            self._forked.add(origin)
+
+    def may_witness(self, origin: str) -> bool:
+        """Whether heads of a journal or local log may be signed."""
+        return origin not in self._forked
 
     def greeted(self, peer: str) -> bool:
         """A hello showed that what the peer cosigned is a prefix of our log.

@@ -19,6 +19,7 @@ _KEY_ID = re.compile(r"[0-9a-f]{64}")
 KEPT = 65_536
 """Verdicts kept between mirroring and applying: a few full batches of every lane; about 50 MB at most."""
 
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What is known of an envelope.

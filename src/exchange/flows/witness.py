@@ -11,9 +11,10 @@ from datetime import datetime
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.flows.context import Node, Peer
 from exchange.flows.deliver import Hello
+from exchange.flows.evidence import keep_evidence
 from exchange.flows.links import Links
 from exchange.flows.mirror import NotYourLogError
-from exchange.flows.peer_port import PeerAwayError, PeerPort, PeerRefusedError
+from exchange.flows.peer_port import PeerPort
 from exchange.flows.status import NodeStatus
 from exchange.storage import log_store, witnessed
 from exchange.storage.database import Connection
@@ -45,10 +46,19 @@ class _Seen:
 class WitnessFlow:
     """Answers ``CosignJournal``: "I saw this head; it extends the last one"."""
 
-    def __init__(self, node: Node, links: Links, on_contradiction: Callable[[str, str, str], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        links: Links,
+        on_contradiction: Callable[[str, str, str], None],
+        *,
+        may_cosign: Callable[[], bool],
+    ) -> None:
         self._node = node
         self._links = links
         self._on_contradiction = on_contradiction
+        self._may_cosign = may_cosign
+        self._forked: set[tuple[str, bytes]] = set()
 
     def cosign(self, peer: Peer, request: CosignJournalRequest, now: datetime) -> CosignJournalResponse:
         """Witness one head.
@@ -65,7 +75,7 @@ class WitnessFlow:
         if name.node != peer.name or name.domain != self._node.federation or name.use is OriginUse.OUTBOUND:
             raise NotYourLogError
         checkpoint = verify_note(request.checkpoint, key) if key else None
-        if checkpoint is None or not self._links.is_current(peer.name, request.session):
+        if checkpoint is None or not self._links.is_current(peer.name, request.session) or not self._may_cosign():
             raise NotYourLogError
         with self._node.database.read() as connection:
             last = witnessed.get(connection, origin)
@@ -74,13 +84,20 @@ class WitnessFlow:
         if checkpoint.size < size or request.old_size != size:
             return answer
         if size and not verify_consistency(size, checkpoint.size, list(request.proof), root, checkpoint.root):
-            self._on_contradiction(peer.name, origin, "FORK")
+            self._contradicted(peer.name, checkpoint, [request.checkpoint, answer.last_note], now)
             return answer
         note = self._node.keys.witness.cosign(request.checkpoint, int(now.timestamp()))
         seen = _Seen(origin=origin, peer=peer.name, old_size=size, checkpoint=checkpoint, note=note)
         if self._node.writer.call(_store_seen, seen, WorkClass.REGISTRY):
             return CosignJournalResponse(note=note, size=checkpoint.size, last_note=note)
         return answer
+
+    def _contradicted(self, peer: str, shown: Checkpoint, notes: Sequence[bytes], now: datetime) -> None:
+        """Two heads that no one journal satisfies, or a proof that does not show it; told once for each head."""
+        if (shown.origin, shown.root) not in self._forked:
+            self._forked.add((shown.origin, shown.root))
+            keep_evidence(self._node, "FORK", shown.origin, notes, now)
+            self._on_contradiction(peer, shown.origin, "FORK")
 
 
 def _store_seen(tx: Transaction, payloads: Sequence[_Seen]) -> list[bool]:
@@ -103,11 +120,12 @@ class WitnessLoop:
         self._port = port
         self._hello = hello
         self._status = status
+        self._seen_of: dict[str, int] = {}
 
     async def run(self) -> None:
         """Show grown heads until cancelled; a peer that is away is asked again at the next turn."""
         while True:
-            with contextlib.suppress(PeerAwayError, PeerRefusedError):
+            with contextlib.suppress(Exception):  # whatever it was, the next turn asks again
                 await self.once()
             await asyncio.sleep(WITNESS_SECONDS)
 
@@ -128,12 +146,13 @@ class WitnessLoop:
         with self._node.database.read() as connection:
             log = log_store.current(connection, use)
             peer = self._node.peers.get(self._peer)
-            if log is None or peer is None:
+            if log is None or peer is None or not self._status.may_witness(log.origin):
                 return None
             last = log_store.last_checkpoint(connection, log.id, peer.witness_key.name)
-            old = last.size if last else 0
-            if log.size <= old:
+            if log.size <= (last.size if last else 0):
                 return None
+            # A witness that was restored goes on from what it still knows.
+            old = min(self._seen_of.pop(log.origin, log.size), last.size if last else 0)
             return log, self._request(connection, log, old, session)
 
     def _request(self, connection: Connection, log: LogHead, old: int, session: bytes) -> CosignJournalRequest:
@@ -145,6 +164,8 @@ class WitnessLoop:
     def _take(self, log: LogHead, response: CosignJournalResponse) -> None:
         peer = self._node.peers.get(self._peer)
         note = response.note or response.last_note
+        if not response.note and 0 <= response.size < log.size:
+            self._seen_of[log.origin] = response.size
         if peer is None or not note:
             return
         checkpoint = verify_note(note, self._node.keys.log_signer(log.origin).key)

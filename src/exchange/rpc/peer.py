@@ -85,9 +85,7 @@ class GrpcPeer:
         ]
         if server_name:
             options.append(("grpc.ssl_target_name_override", server_name))
-        credentials = grpc.ssl_channel_credentials(
-            root_certificates=roots, private_key=key, certificate_chain=chain
-        )
+        credentials = grpc.ssl_channel_credentials(root_certificates=roots, private_key=key, certificate_chain=chain)
         self._channel = grpc.aio.secure_channel(address, credentials, options=options)
         self._stub = RelayServiceStub(self._channel)
 

@@ -63,6 +63,13 @@ def current(connection: Connection, use: str, peer: str = "", lane: int = 0) -> 
     return head_of(row) if row else None
 
 
+def of_lane(connection: Connection, use: str, peer: str, lane: int) -> list[LogHead]:
+    """The logs of one use, peer and lane, oldest epoch first."""
+    table = schema.logs.c
+    query = select(schema.logs).where(table.use == use, table.peer == peer, table.lane == lane)
+    return [head_of(row) for row in connection.execute(query.order_by(table.epoch))]
+
+
 @dataclass(frozen=True, slots=True)
 class CurrentOrigins:
     """Our logs of the current epochs.
@@ -216,10 +223,7 @@ def checkpoints(connection: Connection, log_id: int, above: int, limit: int) -> 
     """Cosigned checkpoints of sizes beyond ``above``, smallest first."""
     table = schema.checkpoints.c
     rows = connection.execute(
-        select(schema.checkpoints)
-        .where(table.log_id == log_id, table.size > above)
-        .order_by(table.size)
-        .limit(limit)
+        select(schema.checkpoints).where(table.log_id == log_id, table.size > above).order_by(table.size).limit(limit)
     )
     return [_checkpoint(row) for row in rows]
 
@@ -289,9 +293,7 @@ def erase_bodies(tx: Transaction, addresses: Sequence[tuple[int, int]]) -> None:
         indices = [index for log, index in addresses if log == log_id]
         tx.write_now(schema.entries)
         tx.connection.execute(
-            update(schema.entries)
-            .where(table.log_id == log_id, table.idx.in_(indices))
-            .values(salt=None, body=None)
+            update(schema.entries).where(table.log_id == log_id, table.idx.in_(indices)).values(salt=None, body=None)
         )
 
 
@@ -318,9 +320,7 @@ def truncate(tx: Transaction, log: LogHead, size: int) -> LogHead:
     top = tx.connection.execute(select(func.max(node.level)).where(node.log_id == log.id)).scalar() or 0
     for level in range(STORED_LEVEL, top + 1):
         tx.connection.execute(
-            delete(schema.tree_nodes).where(
-                node.log_id == log.id, node.level == level, node.idx >= size >> level
-            )
+            delete(schema.tree_nodes).where(node.log_id == log.id, node.level == level, node.idx >= size >> level)
         )
     tx.connection.execute(delete(schema.checkpoints).where(note.log_id == log.id, note.size > size))
     shorter = LogHead(log.id, log.origin, log.use, log.peer, log.lane, log.epoch, size, cut, log.retired)

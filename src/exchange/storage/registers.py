@@ -242,9 +242,7 @@ def still_missing(tx: Transaction, places: Sequence[tuple[int, int]]) -> set[tup
     positions = next_indices(tx.connection)
     for log_id in {log_id for log_id, _ in places}:
         indices = [index for log, index in places if log == log_id]
-        query = select(table.c.idx).where(
-            table.c.log_id == log_id, table.c.idx.in_(indices), table.c.token == BODY
-        )
+        query = select(table.c.idx).where(table.c.log_id == log_id, table.c.idx.in_(indices), table.c.token == BODY)
         waiting = set(tx.connection.execute(query).scalars())
         ahead = positions.get(log_id, 0)
         wanted |= {(log_id, index) for index in indices if index >= ahead or index in waiting}

@@ -21,6 +21,9 @@ class Address:
     log_id: int
     index: int
 
+    def __str__(self) -> str:
+        return f"{self.log_id}:{self.index}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionRow:
@@ -274,29 +277,34 @@ def _append(tx: Transaction, accepted: Sequence[NewSubmission]) -> list[Stored]:
     tx.insert(
         schema.submissions,
         [
-            {
-                "seq": first_seq + position,
-                "key_tag": item.key_tag,
-                "request_tag": item.request_tag,
-                "agency": item.agency,
-                "idempotency_key": item.idempotency_key,
-                "record_id": item.record_id,
-                "revision": item.revision,
-                "kind": item.kind,
-                "natural_tag": item.natural_tag,
-                "content_tag": item.content_tag,
-                "authority": item.authority,
-                "state": item.state,
-                "result": item.result,
-                "accepted_at": item.accepted_at,
-                "addresses": ",".join(f"{a.log_id}:{a.index}" for a in addresses[position]),
-                "document_id": item.document_id,
-                "document_row": item.document_row,
-            }
+            row_values(item, first_seq + position, ",".join(map(str, addresses[position])))
             for position, item in enumerate(accepted)
         ],
     )
     return [Stored(first_seq + position, tuple(addresses[position])) for position in range(len(accepted))]
+
+
+def row_values(item: NewSubmission, seq: int, addresses: str, *, known_caller: bool = True) -> dict[str, object]:
+    """The row of a submission; without agency and key where only their tag is left."""
+    return {
+        "seq": seq,
+        "key_tag": item.key_tag,
+        "request_tag": item.request_tag,
+        "agency": item.agency if known_caller else None,
+        "idempotency_key": item.idempotency_key if known_caller else None,
+        "record_id": item.record_id,
+        "revision": item.revision,
+        "kind": item.kind,
+        "natural_tag": item.natural_tag,
+        "content_tag": item.content_tag,
+        "authority": item.authority,
+        "state": item.state,
+        "result": item.result,
+        "accepted_at": item.accepted_at,
+        "addresses": addresses,
+        "document_id": item.document_id,
+        "document_row": item.document_row,
+    }
 
 
 def _open(tx: Transaction, origin: str) -> LogHead:
@@ -319,9 +327,7 @@ def forget(tx: Transaction, record_id: bytes, revision: int) -> list[Address]:
     addresses: list[Address] = []
     for row in rows:
         addresses += _row(row).addresses
-        tx.connection.execute(
-            update(table).where(table.c.seq == row.seq).values(natural_tag=b"", content_tag=b"")
-        )
+        tx.connection.execute(update(table).where(table.c.seq == row.seq).values(natural_tag=b"", content_tag=b""))
         if row.document_id:
             tx.connection.execute(
                 update(files).where(files.c.document_id == row.document_id).values(redacted=b"", salt=b"")

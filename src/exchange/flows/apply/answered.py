@@ -66,7 +66,10 @@ def _is_about(message: Recognition, log: LogHead, source: LogHead) -> bool:
 
 
 def take_recognition(
-    overlay: RegisterOverlay, entry: ReadEntry, source: LogHead, taken: bool | None  # noqa: FBT001 - a fact
+    overlay: RegisterOverlay,
+    entry: ReadEntry,
+    source: LogHead,
+    taken: bool | None,  # noqa: FBT001 - a fact
 ) -> str:
     """Keep what a peer decided of our records: one row for the range, one for each entry that differs.
 

@@ -20,7 +20,7 @@ from exchange.storage import log_store, registers
 from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change
 from exchange.storage.transaction import LogHead
-from exchange.v1.kind_pb2 import Kind, Outcome
+from exchange.v1.kind_pb2 import Outcome
 from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
 from exchange.v1.recognition_pb2 import DecisionCause
 
@@ -215,14 +215,16 @@ def bare_row(
 
 
 def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any], ruling: Ruling) -> None:
-    """Put the row of a record, full when its body is there, and take it out of effect where a newer one stands."""
+    """Put the row of a record and take it out of effect where a newer one stands.
+
+    Only a record that takes effect is described by its row: what was refused may hold anything.
+    """
     record = entry.record
-    if record is not None and ruling.takes_effect:
+    if ruling.takes_effect and record is not None:
+        index = index_of(record)
         row["natural_key"] = entry.natural_key
         if record.header.HasField("supersedes"):
             row["supersedes"] = raw_id(record.header.supersedes.record_id) or None
-    if record is not None:
-        index = index_of(record)
         row["subject"] = index.subject
         row["area"] = index.area
         row["authority"] = record.header.authority.uscc
@@ -230,14 +232,12 @@ def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]
         row["state"] = index.state
         row["year"] = index.year
         row["sort_on"] = index.sort_on
-        row["tombstone"] = index.ended if ruling.takes_effect else ""
+        row["tombstone"] = index.ended
         row["tombstone_on"] = index.ended_on if row["tombstone"] else ""
     if ruling.takes_effect:
         _replace_older(overlay, entry, row)
     overlay.put_record(row, salt=entry.salt, place=entry.place)
-    if record is not None and ruling.takes_effect and entry.statement and (
-        entry.statement.kind == Kind.KIND_MONITORING_BATCH
-    ):
+    if ruling.takes_effect and record is not None and record.HasField("monitoring_batch"):
         _put_blocks(overlay, entry, row)
 
 
@@ -290,9 +290,7 @@ def _put_blocks(overlay: RegisterOverlay, entry: ReadEntry, row: Mapping[str, An
         )
 
 
-def apply_erasure(
-    overlay: RegisterOverlay, entry: ReadEntry, origin: str, *, mirrored: bool
-) -> list[Decided]:
+def apply_erasure(overlay: RegisterOverlay, entry: ReadEntry, origin: str, *, mirrored: bool) -> list[Decided]:
     """Destroy what an Erasure names: tombstones for the rows, the blocks gone, bodies to be erased.
 
     A revision is erased together with all before it: what it replaced would otherwise be shown again, and says most

@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 
 from exchange.domain import kinds
 from exchange.flows.ids import parse_id
-from exchange.flows.instants import micros_of
+from exchange.flows.instants import is_instant, micros_of
 from exchange.storage.log_store import StoredEntry
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
@@ -60,11 +60,9 @@ def read_entry(raw: StoredEntry, place: int) -> ReadEntry:
     except DecodeError:
         return unreadable
     record_id = parse_id(statement.record_id)
-    if record_id is None or not statement.commitments or statement.revision < 1:
+    if record_id is None or not statement.commitments or statement.revision < 1 or not is_instant(entry.logged_at):
         return unreadable
-    read = ReadEntry(
-        raw.index, place, raw, micros_of(entry.logged_at), entry.envelope, statement, record_id, None
-    )
+    read = ReadEntry(raw.index, place, raw, micros_of(entry.logged_at), entry.envelope, statement, record_id, None)
     if raw.body is not None:
         try:
             read.record = Record.FromString(raw.body)

@@ -91,7 +91,7 @@ def judge(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling:
     return (
         _about_bytes(entry, bench)
         or _about_identity(entry, bench, overlay)
-        or _about_body(entry, bench)
+        or _about_body(entry)
         or _about_content(entry, bench, overlay)
         or _by_rules(entry, bench)
     )
@@ -148,7 +148,7 @@ def _about_identity(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling 
     return None
 
 
-def _about_body(entry: ReadEntry, bench: Bench) -> Ruling | None:
+def _about_body(entry: ReadEntry) -> Ruling | None:
     """8 the body is there, as committed, and one that this edition understands."""
     assert entry.statement is not None
     if entry.raw.body is None:
@@ -221,10 +221,8 @@ def references(header: RecordHeader, record: Any) -> list[Any]:
 
 def effective(rows: Sequence[Mapping[str, Any]], *, below: int) -> Mapping[str, Any] | None:
     """The revision that counts so far."""
-    for row in reversed(rows):
-        if row["revision"] < below and row["newest"] and not row["tombstone"]:
-            return row
-    return None
+    counting = (row for row in reversed(rows) if row["revision"] < below and row["newest"] and not row["tombstone"])
+    return next(counting, None)
 
 
 def _by_rules(entry: ReadEntry, bench: Bench) -> Ruling:

@@ -45,8 +45,13 @@ HEADER_BYTES = 4_096
 START_DIGEST = bytes(32)
 """Running digest before the first step of a node."""
 
-_LANE_ORDER = {Lane.LANE_URGENT: 0, Lane.LANE_REGISTRY: 1, Lane.LANE_UNSPECIFIED: 2, Lane.LANE_TELEMETRY: 3}
-_WORK = {Lane.LANE_URGENT: WorkClass.URGENT, Lane.LANE_TELEMETRY: WorkClass.TELEMETRY}
+_LANE_ORDER: dict[int, int] = {
+    Lane.LANE_URGENT: 0,
+    Lane.LANE_REGISTRY: 1,
+    Lane.LANE_UNSPECIFIED: 2,
+    Lane.LANE_TELEMETRY: 3,
+}
+_WORK: dict[int, WorkClass] = {Lane.LANE_URGENT: WorkClass.URGENT, Lane.LANE_TELEMETRY: WorkClass.TELEMETRY}
 
 
 class ApplyLoop:
@@ -307,11 +312,11 @@ class ApplyLoop:
             records.append(record)
         return records
 
-    def _seal(
-        self, connection: Connection, step: StepPlan
-    ) -> tuple[list[tuple[str, NewEntry]], list[tuple[str, int]]]:
-        """The step's decisions and answers: those to append, sealed, each for our log towards the origin in the same
-        lane; and where those stand that were recorded before a restore.
+    def _seal(self, connection: Connection, step: StepPlan) -> tuple[list[tuple[str, NewEntry]], list[tuple[str, int]]]:
+        """The step's decisions and answers, each for our log towards the origin in the same lane.
+
+        Returns:
+            Those to append, sealed; and where those stand that were recorded before a restore.
         """
         if step.source.use != "mirror":
             return [], []

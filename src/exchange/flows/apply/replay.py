@@ -217,5 +217,3 @@ def write_replayed(tx: Transaction, payloads: Sequence[tuple[Sequence[Change], i
         if step is not None and not step.redecisions:
             registers.set_cursor(tx, step.source.id, step.end)
     return [None] * len(payloads)
-
-

@@ -256,9 +256,7 @@ def _take(
                 decision_revision=revision,
                 ruling=ruling,
                 cause=again.cause if again else DecisionCause.DECISION_CAUSE_ARRIVAL,
-                by_default=statement is None
-                or statement.kind not in kinds.KINDS
-                or is_recognised_kind(statement.kind),
+                by_default=statement is None or statement.kind not in kinds.KINDS or is_recognised_kind(statement.kind),
             )
         )
     if again:
@@ -294,7 +292,7 @@ def _take(
     )
     effects.apply_record(overlay, entry, row, ruling)
     if ruling.takes_effect and entry.record is not None:
-        _carry_out(node, result, overlay, entry, row["origin"], mirrored=mirrored)
+        _carry_out(node, result, overlay, entry, origin, mirrored=mirrored)
 
 
 def _note(result: StepPlan, entry: ReadEntry, ruling: Ruling) -> None:
