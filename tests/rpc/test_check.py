@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 import pytest
 
 from exchange.crypto.certificates import Role
-from exchange.flows.check import answer_digest
+from exchange.flows.check import CheckFlow, Question, answer_digest
 from exchange.storage import log_store
 from exchange.v1 import check_service_pb2 as pb
 from exchange.v1.credit_service_pb2 import Knowledge
@@ -158,3 +159,22 @@ def test_checks_at_once_are_all_traced(doors: dict[str, AgencyDoor]) -> None:
     assert len({answer.journal_index for answer in answers}) == 40
     for answer in answers[::13]:
         assert _journal(doors["cq"], answer.journal, answer.journal_index).check_traced.check_id == answer.check_id
+
+
+def test_one_question_that_nobody_foresaw_does_not_cost_the_others_their_answers(
+    doors: dict[str, AgencyDoor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug that one subject meets is INTERNAL for its caller; checks that came together with it are answered."""
+    stubs = doors["cq"].agency("alone")
+    cursed = firm(25)
+    real = CheckFlow._answers
+
+    def answers(self: CheckFlow, questions: Sequence[Question]) -> list[pb.CheckSubjectResponse]:
+        if any(each.request.uscc == cursed for each in questions):
+            raise ValueError("nobody foresaw this")
+        return real(self, questions)
+
+    monkeypatch.setattr(CheckFlow, "_answers", answers)
+    calls = [stubs.check.CheckSubject.future(question(firm(24 + n % 3)), timeout=20) for n in range(30)]
+    codes = [call.code().name for call in calls]
+    assert codes == ["OK" if n % 3 != 1 else "INTERNAL" for n in range(30)]

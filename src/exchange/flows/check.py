@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 from google.protobuf.message import Message
@@ -32,6 +33,7 @@ from exchange.storage.queries import checks, records
 from exchange.storage.queries.records import RecordRow
 from exchange.storage.writer import WorkClass
 from exchange.v1.check_service_pb2 import CheckSubjectRequest, CheckSubjectResponse, MatterKind
+from exchange.v1.freshness_pb2 import Freshness
 from exchange.v1.journal_pb2 import CheckTraced, JournalEntry
 from exchange.v1.kind_pb2 import Kind, Lane
 from exchange.v1.record_service_pb2 import RecordView
@@ -56,6 +58,14 @@ class CheckContended(ExchangeError):
     reason = "CONTENDED"
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One check that an agency asks for."""
+
+    asked: Asked
+    request: CheckSubjectRequest
+
+
 class CheckFlow:
     """Answers checks.
 
@@ -72,47 +82,54 @@ class CheckFlow:
         with self._reading.node.database.read() as connection:
             return journal.head(connection).origin
 
-    def check(self, asked: Asked, request: CheckSubjectRequest) -> CheckSubjectResponse:
-        """Check one subject.
+    def check(self, questions: Sequence[Question]) -> list[CheckSubjectResponse | ExchangeError]:
+        """Check subjects: one answer, or one refusal, for each question in order.
 
-        Raises:
-            Refused: The question breaks rules; all of them are listed.
-            AccessDenied: No grant to check in the area of the matter.
+        Questions that come together share one view of the registers and one transaction. A refusal is ``Refused``
+        with every broken rule, or ``AccessDenied`` without a grant to check in the area of the matter.
         """
+        results: dict[int, CheckSubjectResponse | ExchangeError] = {}
+        sound: list[tuple[int, Question]] = []
+        for place, question in enumerate(questions):
+            refusal = self._refusal(question)
+            if refusal is None:
+                sound.append((place, question))
+            else:
+                results[place] = refusal
+        if sound:
+            answers = self._traced([question for _, question in sound])
+            results |= {place: answer for (place, _), answer in zip(sound, answers, strict=True)}
+        return [results[place] for place in range(len(questions))]
+
+    def _refusal(self, question: Question) -> ExchangeError | None:
         # 1
-        problems = self._problems(request)
+        problems = self._problems(question.request)
         if problems:
-            raise Refused(problems)
+            return Refused(problems)
         # 2
-        denied = self._reading.book.require(asked.caller.name, Verb.VERB_CHECK, 0, request.area_code)
-        if denied is not None:
-            raise AccessDenied(denied)
+        agency, area = question.asked.caller.name, question.request.area_code
+        denied = self._reading.book.require(agency, Verb.VERB_CHECK, 0, area)
+        return AccessDenied(denied) if denied is not None else None
+
+    def _traced(self, questions: Sequence[Question]) -> Sequence[CheckSubjectResponse]:
         for _round in range(MAX_ROUNDS):
             # 3
-            answer = self._answer(asked, normalise(request.uscc))
+            answers = self._answers(questions)
             # 4
-            question = request.SerializeToString(deterministic=True)
-            answer.question_salt = generate_salt()
-            answer_digest_salt = generate_salt()
-            event = JournalEntry(
-                check_traced=CheckTraced(
-                    check_id=answer.check_id,
-                    agency=asked.caller.name,
-                    matter_kind=MatterKind.Name(request.matter_kind).removeprefix("MATTER_KIND_"),
-                    question_digest=sha256(answer.question_salt + question).digest(),
-                    answer_digest=answer_digest(answer, answer_digest_salt),
-                )
+            salts = [generate_salt() for _ in answers]
+            events = tuple(
+                _trace(question, answer, salt) for question, answer, salt in zip(questions, answers, salts, strict=True)
             )
-            event.at.FromDatetime(asked.now)
-            index = self._reading.node.writer.call(
-                checks.trace, checks.Trace(answer.journal, event), WorkClass.INTERACTIVE
+            first = self._reading.node.writer.call(
+                checks.trace, checks.Traces(self._journal, events), WorkClass.INTERACTIVE, rows=len(events)
             )
-            if index is None:
+            if first is None:
                 self._journal = self._current_journal()
-            else:
-                answer.answer_salt = answer_digest_salt
-                answer.journal_index = index
-                return answer
+                continue
+            for offset, (answer, salt) in enumerate(zip(answers, salts, strict=True)):
+                answer.answer_salt = salt
+                answer.journal_index = first + offset
+            return answers
         raise CheckContended
 
     def _problems(self, request: CheckSubjectRequest) -> list[Problem]:
@@ -140,27 +157,54 @@ class CheckFlow:
             problems.append(Problem("AREA_UNKNOWN", "area_code", request.area_code[:8]))
         return problems
 
-    def _answer(self, asked: Asked, uscc: str) -> CheckSubjectResponse:
-        reading, node = self._reading, self._reading.node
+    def _answers(self, questions: Sequence[Question]) -> list[CheckSubjectResponse]:
+        reading = self._reading
+        fresh = reading.freshness.read(questions[0].asked.now, (Lane.LANE_REGISTRY,))
+        usccs = [normalise(question.request.uscc) for question in questions]
+        answers = []
+        with reading.node.database.read() as connection:
+            found, bodies = records.of_subjects(connection, usccs, _KINDS, MAX_SUBJECT_ROWS)
+            for question, uscc in zip(questions, usccs, strict=True):
+                rows = found[uscc]
+                views = record_views(connection, reading, rows, question.asked.words, bodies)
+                answers.append(self._answer(question.asked, list(zip(rows, views, strict=True)), fresh))
+        return answers
+
+    def _answer(
+        self, asked: Asked, pairs: Sequence[tuple[RecordRow, RecordView]], fresh: Sequence[Freshness]
+    ) -> CheckSubjectResponse:
         today = asked.now.astimezone(LOCAL_TIME).date().isoformat()
-        fresh = reading.freshness.read(asked.now, (Lane.LANE_REGISTRY,))
-        with node.database.read() as connection:
-            rows, bodies = records.of_subject(connection, uscc, _KINDS, MAX_SUBJECT_ROWS)
-            views = record_views(connection, reading, rows, asked.words, bodies)
-        pairs = list(zip(rows, views, strict=True))
         credit = [pair for pair in pairs if pair[0].kind == Kind.KIND_CREDIT_RESULT]
         notices = [pair for pair in pairs if pair[0].kind == Kind.KIND_PENALTY_NOTICE]
         answer = CheckSubjectResponse(
             check_id=str(new_id(asked.now)),
-            credit=regional_standings(node, [row for row, _ in credit], [view for _, view in credit], fresh),
+            credit=regional_standings(
+                self._reading.node, [row for row, _ in credit], [view for _, view in credit], fresh
+            ),
             notices=_open(notices, today),
             freshness=fresh,
             journal=self._journal,
+            question_salt=generate_salt(),
         )
         stale = any(stale_peers(fresh, Lane.LANE_REGISTRY).values())
         answer.notice_knowledge = knowledge(found=bool(answer.notices), stale=stale)
         answer.answered_at.FromDatetime(asked.now)
         return answer
+
+
+def _trace(question: Question, answer: CheckSubjectResponse, salt: bytes) -> JournalEntry:
+    asked = question.request.SerializeToString(deterministic=True)
+    event = JournalEntry(
+        check_traced=CheckTraced(
+            check_id=answer.check_id,
+            agency=question.asked.caller.name,
+            matter_kind=MatterKind.Name(question.request.matter_kind).removeprefix("MATTER_KIND_"),
+            question_digest=sha256(answer.question_salt + asked).digest(),
+            answer_digest=answer_digest(answer, salt),
+        )
+    )
+    event.at.FromDatetime(question.asked.now)
+    return event
 
 
 def answer_digest(answer: CheckSubjectResponse, salt: bytes) -> bytes:

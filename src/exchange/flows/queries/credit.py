@@ -52,8 +52,8 @@ class CreditQueries:
         uscc = checked_uscc(request.uscc, reading.node)
         fresh = reading.freshness.read(asked.now, (Lane.LANE_REGISTRY,))
         with reading.node.database.read() as connection:
-            rows, bodies = records.of_subject(connection, uscc, (Kind.KIND_CREDIT_RESULT,), MAX_SUBJECT_ROWS)
-            visible = self._visible(asked, rows)
+            found, bodies = records.of_subjects(connection, (uscc,), (Kind.KIND_CREDIT_RESULT,), MAX_SUBJECT_ROWS)
+            visible = self._visible(asked, found[uscc])
             views = record_views(connection, reading, visible, asked.words, bodies)
         regions = regional_standings(reading.node, visible, views, fresh)
         return GetCreditStandingResponse(regions=regions, freshness=fresh)

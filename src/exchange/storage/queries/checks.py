@@ -11,27 +11,18 @@ from exchange.v1.journal_pb2 import JournalEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """A trace for the journal of a given origin, which the digest inside it already covers."""
+class Traces:
+    """Traces for the journal of a given origin, which the digests inside them already cover."""
 
     origin: str
-    event: JournalEntry
+    events: tuple[JournalEntry, ...]
 
 
-def trace(tx: Transaction, payloads: Sequence[Trace]) -> list[int | None]:
+def trace(tx: Transaction, payloads: Sequence[Traces]) -> list[int | None]:
     """Append traces.
 
     Returns:
-        For each its index; None when the journal goes on in another epoch by now.
+        For each payload the index of its first one; None when the journal goes on in another epoch by now.
     """
     book = journal.head_in(tx)
-    fitting = [payload.event for payload in payloads if payload.origin == book.origin]
-    following = journal.append(tx, fitting) if fitting else 0
-    answers: list[int | None] = []
-    for payload in payloads:
-        if payload.origin == book.origin:
-            answers.append(following)
-            following += 1
-        else:
-            answers.append(None)
-    return answers
+    return [journal.append(tx, payload.events) if payload.origin == book.origin else None for payload in payloads]

@@ -202,11 +202,11 @@ def of_record(connection: Connection, origin: str, record_id: bytes, revision: i
     return found[0] if found else None
 
 
-_OF_SUBJECT = (
+_OF_SUBJECTS = (
     select(*_COLUMNS, _REPLACED.label("replaced"), schema.entries.c.body.label("body"))
     .join(schema.entries, and_(schema.entries.c.log_id == _T.log_id, schema.entries.c.idx == _T.idx))
     .where(
-        _T.subject == bindparam("subject"),
+        _T.subject.in_(bindparam("subjects", expanding=True)),
         _T.kind.in_(bindparam("kinds", expanding=True)),
         _T.newest.is_(True),
         ~_REPLACED,
@@ -214,21 +214,31 @@ _OF_SUBJECT = (
     .order_by(_T.seq.desc())
     .limit(bindparam("most"))
 )
-"""Built once, and one query for rows and bodies: checks ask it thousands of times a second."""
+"""Built once, and one query for rows and bodies of many subjects: checks ask it all the time."""
+
+Bodies = dict[tuple[int, int], bytes]
+"""Bodies by log and index."""
 
 
-def of_subject(
-    connection: Connection, subject: str, kinds: Sequence[int], limit: int
-) -> tuple[list[RecordRow], dict[tuple[int, int], bytes]]:
-    """Live rows and tombstones about one subject, newest change first, with the bodies that may be shown."""
-    rows, found = [], {}
-    for row in connection.execute(_OF_SUBJECT, {"subject": subject, "kinds": list(kinds), "most": limit}):
+def of_subjects(
+    connection: Connection, subjects: Sequence[str], kinds: Sequence[int], limit: int
+) -> tuple[dict[str, list[RecordRow]], Bodies]:
+    """Live rows and tombstones by subject, at most ``limit`` for each, newest change first; and their bodies.
+
+    Bodies that a tombstone stands for are left out.
+    """
+    found: dict[str, list[RecordRow]] = {subject: [] for subject in subjects}
+    bodies: Bodies = {}
+    asked = {"subjects": list(found), "kinds": list(kinds), "most": limit * len(found)}
+    for row in connection.execute(_OF_SUBJECTS, asked):
         *values, replaced, body = row
         made = RecordRow(**dict(zip(_NAMES, values, strict=True)), replaced=bool(replaced))
-        rows.append(made)
-        if body is not None and not made.tombstone:
-            found[made.log_id, made.idx] = body
-    return rows, found
+        rows = found[made.subject]
+        if len(rows) < limit:
+            rows.append(made)
+            if body is not None and not made.tombstone:
+                bodies[made.log_id, made.idx] = body
+    return found, bodies
 
 
 def with_natural_part(connection: Connection, part: str, kind: int, limit: int) -> list[RecordRow]:
