@@ -137,7 +137,7 @@ def test_files_that_a_node_must_not_run_with(folders: Path, spoil: object, reaso
 def test_config_validate_names_mistakes_of_the_node_file(folders: Path) -> None:
     """Every mistake with file, line and key."""
     file = folders / "cq" / "node.toml"
-    file.write_text(file.read_text() + "\n[limits]\npage_size = 9999\nnope = 1\n")
+    file.write_text(file.read_text() + "\n[limits]\nwatchers = 9999\nnope = 1\n")
     problems = run("config", "validate", file, "--json").json["problems"]
     assert [problem["reason"] for problem in problems] == ["SETTING_RANGE", "SETTING_UNKNOWN"]
     assert all(problem["place"].startswith("node.toml:") for problem in problems)

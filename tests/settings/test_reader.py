@@ -54,17 +54,17 @@ def test_relative_paths_resolve_against_file_and_data() -> None:
 
 def test_every_mistake_is_named_with_its_line() -> None:
     """All mistakes come out of one pass, each with its line."""
-    text = MINIMAL + '\n[limits]\npage_sise = 3\nbatch_items = 0\n[listen]\nmetrics = "0.0.0.0:9464"\npeers = 3\n'
+    text = MINIMAL + '\n[limits]\nwatcherz = 3\nbatch_items = 0\n[listen]\nmetrics = "0.0.0.0:9464"\npeers = 3\n'
     with pytest.raises(SettingsError) as caught:
         read(text)
     places = [problem.place for problem in caught.value.problems]
     assert places == [
-        "node.toml:13 limits.page_sise",
+        "node.toml:13 limits.watcherz",
         "node.toml:14 limits.batch_items",
         "node.toml:16 listen.metrics",
         "node.toml:17 listen.peers",
     ]
-    assert "page_size" in caught.value.problems[0].detail
+    assert "watchers" in caught.value.problems[0].detail
 
 
 def replaced(old: str, new: str) -> str:
@@ -93,8 +93,8 @@ def replaced(old: str, new: str) -> str:
         (MINIMAL + '[keys]\ntls = "pkcs11:x"\n', "keys.tls", "SETTING_VALUE"),
         (MINIMAL + "[keys]\nsigning = []\n", "keys.signing", "SETTING_VALUE"),
         (MINIMAL + '[keys]\nsigning = "file:x"\n', "keys.signing", "SETTING_TYPE"),
-        (MINIMAL + "[limits]\npage_size = true\n", "limits.page_size", "SETTING_TYPE"),
-        (MINIMAL + "[limits]\npage_size = 501\n", "limits.page_size", "SETTING_RANGE"),
+        (MINIMAL + "[limits]\nwatchers = true\n", "limits.watchers", "SETTING_TYPE"),
+        (MINIMAL + "[limits]\nwatchers = 5001\n", "limits.watchers", "SETTING_RANGE"),
         (MINIMAL + "[delivery]\nretry_min_ms = 49\n", "delivery.retry_min_ms", "SETTING_RANGE"),
         (MINIMAL + "[delivery]\nretry_min_ms = 900\nretry_max_ms = 800\n", "delivery.retry_max_ms", "SETTING_RANGE"),
         (MINIMAL + "[journal]\nwitness_interval_s = 61\n", "journal.witness_interval_s", "SETTING_RANGE"),
@@ -125,10 +125,10 @@ def test_areas_are_prefixes_of_2_4_or_6_digits() -> None:
 
 def test_explain_says_where_each_value_came_from() -> None:
     """A written value names its line, the others say that they are defaults; every row of a default says why."""
-    text = MINIMAL + '[limits]\npage_size = 50\n[database]\nurl = "postgresql://u:geheim@h/d"\n'
+    text = MINIMAL + '[limits]\nwatchers = 50\n[database]\nurl = "postgresql://u:geheim@h/d"\n'
     rows = {row.key: row for row in explain(read(text))}
-    assert rows["limits.page_size"].value == "50"
-    assert rows["limits.page_size"].source == "node.toml:12"
+    assert rows["limits.watchers"].value == "50"
+    assert rows["limits.watchers"].source == "node.toml:12"
     assert rows["limits.batch_items"].source == DEFAULT
     assert rows["node.authority.uscc"].source == "node.toml:5"
     assert rows["peer[0].dial"].value == "sc-node.example:9443"

@@ -16,7 +16,7 @@ from exchange.flows.access import GRANTS_REPLAYED
 from exchange.flows.apply.loop import ApplyLoop
 from exchange.flows.apply.replay import write_replayed
 from exchange.flows.context import Node, Peer
-from exchange.flows.deliver import LaneSender
+from exchange.flows.deliver import LanePace, LaneSender
 from exchange.flows.fetch import fetch_entries
 from exchange.flows.hello import Findings
 from exchange.flows.lanes import RESTORED_BOTH, LaneControl
@@ -27,7 +27,7 @@ from exchange.flows.recover import REPLAYING, RecoverFlow, load_recorded
 from exchange.flows.session import HelloFlow
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
 from exchange.flows.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
-from exchange.flows.witness import WitnessFlow, WitnessLoop
+from exchange.flows.witness import WITNESS_SECONDS, WitnessFlow, WitnessLoop
 from exchange.storage import links, registers
 from exchange.storage.registers import Change
 from exchange.storage.writer import WorkClass
@@ -48,7 +48,7 @@ from exchange.v1.relay_service_pb2 import (
 
 log = structlog.get_logger("exchange.core")
 
-SKEW_LIMIT_SECONDS = 30.0
+SKEW_LIMIT_SECONDS = 10.0
 """Clocks further apart than this raise an alarm: signatures are judged by time."""
 
 
@@ -78,6 +78,9 @@ class Core:
         grant: Takes a replayed change of grants; the new register row, or None when the agency is gone.
         admit: Says for a lane why it takes nothing now, or None.
         on_retry: Called with (peer, lane name, reason) for each failed try.
+        pace: How lanes go about it.
+        witness_seconds: How often grown journals are shown to witnesses.
+        skew_limit: Seconds between two clocks beyond which an alarm is raised.
     """
 
     def __init__(
@@ -89,7 +92,12 @@ class Core:
         grant: Callable[[GrantChanged], Change | None] = lambda changed: None,
         on_retry: Callable[[str, str, str], None] = lambda peer, lane, reason: None,
         admit: Callable[[int], object] = lambda lane: None,
+        pace: LanePace | None = None,
+        witness_seconds: float = WITNESS_SECONDS,
+        skew_limit: float = SKEW_LIMIT_SECONDS,
     ) -> None:
+        self._witness_seconds = witness_seconds
+        self._skew_limit = skew_limit
         self.node = node
         self.ports = dict(ports)
         self._alarms = alarms
@@ -144,6 +152,7 @@ class Core:
                 may_sign=lambda peer=peer: self.status.may_sign(peer),  # type: ignore[misc]
                 on_stop=self._stopped,
                 on_try=self._tried,
+                pace=pace,
             )
             for peer in node.peers.names()
             if peer in self.ports
@@ -163,7 +172,7 @@ class Core:
         for (peer, lane), sender in self.senders.items():
             self._tasks.append(asyncio.create_task(sender.run(), name=f"deliver {peer} {LANE_NAMES[lane]}"))
         for peer, port in self.ports.items():
-            witness = WitnessLoop(self.node, peer, port, self.hello.ensure, self.status)
+            witness = WitnessLoop(self.node, peer, port, self.hello.ensure, self.status, seconds=self._witness_seconds)
             self._tasks.append(asyncio.create_task(witness.run(), name=f"witness {peer}"))
         for task in self._tasks:
             task.add_done_callback(self._ended)
@@ -262,7 +271,7 @@ class Core:
         self._alarms.raise_("RESTORED", self.node.name, detail)
 
     def _skewed(self, peer: str, seconds: float) -> None:
-        if abs(seconds) > SKEW_LIMIT_SECONDS:
+        if abs(seconds) > self._skew_limit:
             self._alarms.raise_("CLOCK_SKEW", peer, f"{seconds:+.0f} s")
         else:
             self._alarms.clear("CLOCK_SKEW", peer)

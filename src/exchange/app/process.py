@@ -25,6 +25,7 @@ from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import AlarmCommand, Alarms
 from exchange.flows.apply.grants import register_row
 from exchange.flows.context import Node
+from exchange.flows.deliver import LanePace
 from exchange.flows.refusals import RefusalFolder
 from exchange.flows.watermark import Marks, Watermark
 from exchange.rpc.peer import GrpcPeer
@@ -99,6 +100,15 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
         alarms,
         grant=register_row,
         admit=watermark.admit,
+        pace=LanePace(
+            first_batch=settings.delivery.batch_entries,
+            batch_bytes=settings.delivery.batch_bytes,
+            retry_min=settings.delivery.retry_min_ms / 1000,
+            retry_max=settings.delivery.retry_max_ms / 1000,
+            confirm=settings.delivery.confirm_interval_s,
+        ),
+        witness_seconds=settings.journal.witness_interval_s,
+        skew_limit=settings.clock.skew_limit_s,
         on_retry=lambda peer, lane, reason: metrics.retries.labels(peer=peer, lane=lane).inc(),
     )
     startup.activate_editions(node, files)

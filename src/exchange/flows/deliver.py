@@ -74,6 +74,25 @@ WAKE_SECONDS = 1.0
 """While a peer is away, new entries wake the loop at most this often: a peer that is down stays cheap."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanePace:
+    """How a lane goes about it; the node file sets it.
+
+    Attributes:
+        first_batch: Entries of the first batch after a start or a fault.
+        batch_bytes: Bytes of entries and bodies in one batch.
+        retry_min: Shortest wait between tries, in seconds.
+        retry_max: Longest one.
+        confirm: Seconds after which an idle lane shows its checkpoint again.
+    """
+
+    first_batch: int = FIRST_BATCH
+    batch_bytes: int = BATCH_BYTES
+    retry_min: float = MIN_RETRY_SECONDS
+    retry_max: float = MAX_RETRY_SECONDS
+    confirm: float = CONFIRM_SECONDS
+
+
 Hello = Callable[[str], Awaitable[Link]]
 """Makes sure that the link to a peer has a session; raises what the port raises."""
 
@@ -130,6 +149,7 @@ class LaneSender:
         may_sign: Callable[[], bool],
         on_stop: Callable[[str, int, str, Sequence[bytes]], None],
         on_try: Callable[[str, int, str], None],
+        pace: LanePace | None = None,
     ) -> None:
         self.node = node
         self.peer = peer
@@ -142,13 +162,15 @@ class LaneSender:
         self._on_try = on_try
         self._news = asyncio.Event()
         self._nudge = asyncio.Event()
-        self._batch = FIRST_BATCH
+        pace = pace or LanePace()
+        self._pace = pace
+        self._batch = self._pace.first_batch
         self._late: dict[str, list[int]] = {}
         self._show: int | None = None
         self._fruitless = 0
         self._unverifiable = 0
         self._confirm = False
-        self._wait = wait_random_exponential(multiplier=MIN_RETRY_SECONDS, max=MAX_RETRY_SECONDS)
+        self._wait = wait_random_exponential(multiplier=pace.retry_min, max=pace.retry_max)
 
     # -- the loop --------------------------------------------------------------------------------------------
 
@@ -184,7 +206,7 @@ class LaneSender:
     async def _idle(self) -> None:
         """Wait for news; an idle lane shows its checkpoint now and then, so that the peer knows it is complete."""
         try:
-            async with asyncio.timeout(CONFIRM_SECONDS):
+            async with asyncio.timeout(self._pace.confirm):
                 await self._news.wait()
         except TimeoutError:
             self._confirm = True
@@ -245,10 +267,10 @@ class LaneSender:
         self.view.tries += 1
         self.view.state = LaneState.LANE_STATE_WAITING
         self.view.last_error, self.view.detail = reason, detail[:300]
-        self._batch = FIRST_BATCH
+        self._batch = self._pace.first_batch
         state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
         state.attempt_number = min(self.view.tries, 30)
-        wait = max(self._wait(state), MIN_RETRY_SECONDS, at_least)
+        wait = max(self._wait(state), self._pace.retry_min, at_least)
         self.view.next_try = self.node.clock() + timedelta(seconds=wait)
         self._on_try(self.peer, self.lane, reason)
         await self._pause(min(wait, WAKE_SECONDS))
@@ -271,7 +293,7 @@ class LaneSender:
     def _prepare(self, link: Link) -> _Batch | None:
         """The next batch: first what a restored peer lacks of older epochs, then where the newest stands."""
         if link.given is None:
-            raise PeerAwayError("the link wants a hello", MIN_RETRY_SECONDS)
+            raise PeerAwayError("the link wants a hello", self._pace.retry_min)
         cosigner = self._peer().mirror_key.name
         with self.node.database.read() as connection:
             row = links.get(connection, self.peer, self.lane)
@@ -303,7 +325,7 @@ class LaneSender:
         if restored:
             notes = log_store.checkpoints_between(connection, log.id, start + 1, end)[:MAX_NOTES]
             end = min(end, notes[-1].size) if len(notes) == MAX_NOTES else end
-        entries = log_store.entries(connection, log.id, start, end, max_bytes=BATCH_BYTES)
+        entries = log_store.entries(connection, log.id, start, end, max_bytes=self._pace.batch_bytes)
         size = start + len(entries)
         request = DeliverRequest(
             session=session,
@@ -366,12 +388,12 @@ class LaneSender:
                 self._batch = min(MAX_BATCH, self._batch * 2)
             case DeliverResult.DELIVER_RESULT_HELLO_REQUIRED:
                 link.given = None
-                raise PeerAwayError("the peer wants a hello", MIN_RETRY_SECONDS)
+                raise PeerAwayError("the peer wants a hello", self._pace.retry_min)
             case DeliverResult.DELIVER_RESULT_OUT_OF_STEP:
                 if not 0 <= response.size < start:
                     raise PeerRefusedError("PEER_ANSWER", "out of step, beyond where we stood")
                 link.held[origin] = response.size
-                self._batch = FIRST_BATCH
+                self._batch = self._pace.first_batch
             case DeliverResult.DELIVER_RESULT_MISMATCH:
                 self._show = response.show_checkpoint if 0 < response.show_checkpoint <= batch.log.size else None
                 raise PeerAwayError("the entries did not hash to the signed root")
@@ -420,7 +442,7 @@ class LaneSender:
         if not ours:
             # We signed it once and have it no more: hello finds out what that means.
             link.given = None
-            raise PeerAwayError("the peer holds what we lack", MIN_RETRY_SECONDS)
+            raise PeerAwayError("the peer holds what we lack", self._pace.retry_min)
         return StoredCheckpoint(checkpoint.size, cosigner.name, note, time * 1_000_000)
 
     def _peer(self) -> Peer:

@@ -114,7 +114,17 @@ def _store_seen(tx: Transaction, payloads: Sequence[_Seen]) -> list[bool]:
 class WitnessLoop:
     """Has our journal and local log witnessed by one peer."""
 
-    def __init__(self, node: Node, peer: str, port: PeerPort, hello: Hello, status: NodeStatus) -> None:
+    def __init__(
+        self,
+        node: Node,
+        peer: str,
+        port: PeerPort,
+        hello: Hello,
+        status: NodeStatus,
+        *,
+        seconds: float = WITNESS_SECONDS,
+    ) -> None:
+        self._seconds = seconds
         self._node = node
         self._peer = peer
         self._port = port
@@ -127,7 +137,7 @@ class WitnessLoop:
         while True:
             with contextlib.suppress(Exception):  # whatever it was, the next turn asks again
                 await self.once()
-            await asyncio.sleep(WITNESS_SECONDS)
+            await asyncio.sleep(self._seconds)
 
     async def once(self) -> None:
         """Show every head that grew."""

@@ -20,7 +20,7 @@ class EffectiveValue:
     """One setting.
 
     Attributes:
-        key: Key path, as in ``limits.page_size``.
+        key: Key path, as in ``limits.watchers``.
         value: As the node file would write it, without passwords.
         source: ``node.toml:12`` or ``default``.
         unit: Unit of a number; empty where it has none.

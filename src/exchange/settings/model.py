@@ -172,7 +172,6 @@ class Limits:
         3 * MIB, unit="byte", low=64 * KIB, high=3 * MIB, why="a document fits one message; bigger files are cut"
     )
     document_rows: int = _key(20_000, unit="row", low=1, high=100_000, why="answers to 3 MiB of rows fit one message")
-    page_size: int = _key(100, unit="row", low=1, high=500, why="a screen or two; 500 is the most a caller may ask for")
     calls_per_caller: int = _key(
         64, unit="call", low=1, high=1_024, why="saturates one node from one client; more only queues"
     )
@@ -193,28 +192,7 @@ class Delivery:
     retry_min_ms: int = _key(50, unit="ms", low=50, high=10_000, why="a blip costs nothing and nothing loops busily")
     retry_max_ms: int = _key(30_000, unit="ms", low=50, high=600_000, why="how late a silent peer's return may be seen")
     call_timeout_s: int = _key(30, unit="s", low=1, high=300, why="a half-open connection is given up after this")
-    hello_interval_s: int = _key(60, unit="s", low=1, high=3_600, why="idle links prove that both sides still agree")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Apply:
-    """Bounds of one apply step."""
-
-    step_entries: int = _key(256, unit="entry", low=1, high=256, why="one record causes bounded work")
-    step_ms: int = _key(20, unit="ms", low=1, high=1_000, why="urgent entries wait no longer than a step")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WriterSettings:
-    """Bounds of one transaction and of the queues before it."""
-
-    batch_commands: int = _key(
-        256, unit="command", low=1, high=4_096, why="group commit is within 10 % of its best here"
-    )
-    command_rows: int = _key(1_000, unit="row", low=1, high=10_000, why="longer work is a series of commands")
-    batch_ms: int = _key(8, unit="ms", low=1, high=1_000, why="keeps a single durable submit below 15 ms")
-    queue_commands: int = _key(2_048, unit="command", low=16, high=65_536, why="then callers are told to come later")
-    queue_rows: int = _key(65_536, unit="row", low=1_000, high=1_000_000, why="bounds the memory of what waits")
+    confirm_interval_s: int = _key(60, unit="s", low=1, high=3_600, why="an idle lane shows that it is complete")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,7 +200,7 @@ class JournalSettings:
     """How often peers witness the journal and the local log."""
 
     witness_interval_s: int = _key(
-        60, unit="s", low=1, high=60, why="the longest stretch that could be rewritten unseen"
+        10, unit="s", low=1, high=60, why="the longest stretch that could be rewritten unseen"
     )
 
 
@@ -321,8 +299,6 @@ class NodeSettings:
     keys: Keys
     limits: Limits
     delivery: Delivery
-    apply: Apply
-    writer: WriterSettings
     journal: JournalSettings
     recognition: Recognition
     freshness: FreshnessSettings
