@@ -96,6 +96,7 @@ class AgencyBook:
     @property
     def edition(self) -> int:
         """Counts reloads: what was concluded under an older one has to be concluded again."""
+        self._look()
         return self._edition
 
     def reload(self) -> None:
@@ -114,10 +115,13 @@ class AgencyBook:
             self._edition += 1
         self._node.events.notify(AGENCIES_CHANGED)
 
-    @property
-    def _current(self) -> _Book:
+    def _look(self) -> None:
         if self._outdated.is_set():
             self.reload()
+
+    @property
+    def _current(self) -> _Book:
+        self._look()
         return self._book
 
     # -- who -------------------------------------------------------------------------------------------------

@@ -97,7 +97,9 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         freshness=parts.freshness,
         facts=parts.facts,
     )
+    # gRPC asks one after the other whose call it is: those that are called most come first.
     return door, (
+        CheckServicer(CheckFlow(reading)),
         SubmissionServicer(
             book,
             submit=parts.submit,
@@ -110,7 +112,6 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         CreditServicer(CreditQueries(reading)),
         MonitoringServicer(MonitoringQueries(reading)),
         PenaltyServicer(PenaltyQueries(reading)),
-        CheckServicer(CheckFlow(reading)),
         AuditServicer(AuditQueries(node)),
         OperationServicer(status, alarms=parts.alarms, lanes=parts.lanes, quarantine=parts.quarantine, book=book),
         SecurityServicer(AgencyFlow(node, book), tokens),
