@@ -115,6 +115,7 @@ class Doors:
             lanes=core.lanes,
             freshness=FreshnessReader(node, settings.freshness.stale_after_s, core.mirror.confirmed),
             facts=ProcessFacts(
+                peers=core.links.statuses,
                 version=__version__,
                 started_at=node.clock(),
                 disk_free=watermark.free,

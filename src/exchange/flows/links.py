@@ -9,6 +9,9 @@ import secrets
 import threading
 from dataclasses import dataclass, field
 
+from exchange.flows.instants import timestamp
+from exchange.v1.operation_service_pb2 import PeerStatus
+
 SESSION_BYTES = 16
 """Random bytes of a hello session: gRPC reconnects silently, so the connection itself can not be observed."""
 
@@ -23,7 +26,8 @@ class Link:
         shown: Per log of the peer: the largest size for which it showed our own cosignature.
         held: Per log of ours: entries that the peer holds, when fewer than it cosigned (it was restored).
         offered: Bodies (log of ours, index) that were sent once more in this session: once is enough.
-        clock_skew: Peer's clock minus ours at the last hello, in seconds.
+        last_hello: When the last hello in either direction succeeded, in microseconds; 0 before the first.
+        clock_skew: Peer's clock minus ours at that hello, in seconds.
     """
 
     peer: str
@@ -32,7 +36,8 @@ class Link:
     shown: dict[str, int] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
     offered: set[tuple[str, int]] = field(default_factory=set)
-    clock_skew: float | None = None
+    last_hello: int = 0
+    clock_skew: float = 0.0
     version: str = ""
 
 
@@ -47,6 +52,18 @@ class Links:
         """The link to a peer."""
         with self._lock:
             return self._links.setdefault(peer, Link(peer))
+
+    def statuses(self) -> list[PeerStatus]:
+        """What the last hello showed of each peer, in order of name."""
+        with self._lock:
+            links = sorted(self._links.values(), key=lambda link: link.peer)
+        found = []
+        for link in links:
+            status = PeerStatus(peer=link.peer, clock_ahead_seconds=link.clock_skew)
+            if link.last_hello:
+                status.last_hello.CopyFrom(timestamp(link.last_hello))
+            found.append(status)
+        return found
 
     def issue(self, peer: str) -> bytes:
         """A new session for a peer's hello; every older one is void from here on."""

@@ -118,7 +118,8 @@ class HelloFlow:
         return findings
 
     def _noticed(self, name: str, skew: float) -> None:
-        self._links.of(name).clock_skew = skew
+        link = self._links.of(name)
+        link.clock_skew, link.last_hello = skew, micros(self._node.clock())
         self._on_skew(name, skew)
 
     def _look_at_both(self, name: str, findings: hello.Findings, peer_restored: bool) -> None:  # noqa: FBT001 - a fact

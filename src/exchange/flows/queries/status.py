@@ -15,7 +15,7 @@ from exchange.flows.queries.freshness import FreshnessReader
 from exchange.flows.queries.wording import Wording
 from exchange.storage import journal, log_store, quarantine
 from exchange.storage.queries import Connection, standing
-from exchange.v1.operation_service_pb2 import GetStatusResponse, LaneStatus, NodeState
+from exchange.v1.operation_service_pb2 import GetStatusResponse, LaneStatus, NodeState, PeerStatus
 
 MAX_REASON = 500
 """Characters of a reason: two sentences."""
@@ -66,12 +66,14 @@ class ProcessFacts:
         version: Version of the software.
         disk_free: Gives the free bytes of the data disk.
         certificate_days_left: Gives the days until the first certificate of ours ends.
+        peers: Gives what the last hello showed of each peer.
     """
 
     version: str
     started_at: datetime
     disk_free: Callable[[], int]
     certificate_days_left: Callable[[], int]
+    peers: Callable[[], Sequence[PeerStatus]] = tuple
 
 
 class StatusQueries:
@@ -119,6 +121,7 @@ class StatusQueries:
                 disk_free=self._facts.disk_free(),
                 certificate_days_left=self._facts.certificate_days_left(),
                 counts=counts,
+                peers=self._facts.peers(),
             )
         answer.started_at.FromDatetime(self._facts.started_at)
         return answer
