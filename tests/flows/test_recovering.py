@@ -1,15 +1,16 @@
-"""A node whose database is older than it was: it heals from its peer's mirror, and nothing that was mirrored is lost."""
+"""A node whose database is older than it was: it heals from its peer's mirror, and nothing mirrored is lost."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from exchange.flows import deliver, recover
+from exchange.flows import recover
 from exchange.flows.apply.replay import epochs, events
 from exchange.flows.recover import RecoverFlow
 from exchange.flows.status import UNACKNOWLEDGED, read_flag
@@ -189,11 +190,12 @@ def test_the_same_key_used_again_before_the_peer_is_back(local_world: World) -> 
     evidence.assert_laws(world)
 
 
-def test_the_receiving_side_is_filled_again(local_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_receiving_side_is_filled_again(local_world: World) -> None:
     """The mirror's older copy is put back: it gets what it lacks, with the very notes that it once cosigned."""
     world = local_world
-    monkeypatch.setattr(deliver, "FIRST_BATCH", 5)
     world.start()
+    for sender in world.nodes["cq"].core.senders.values():
+        sender._pace = replace(sender._pace, first_batch=5)
     submit(world, range(8))
     world.wait(world.settled)
     copy = copy_of(world, "sc")
@@ -327,7 +329,7 @@ def test_a_crash_in_the_middle_of_recovering_is_repaired(
 
 
 def test_a_restore_that_lost_nothing_says_so(local_world: World) -> None:
-    """The newest copy put back by the command: every peer shows that nothing is missing, and the officer still looks."""
+    """The newest copy put back by the command: nothing is missing, and the officer still looks."""
     world = local_world
     world.start()
     submit(world, range(4))

@@ -53,15 +53,18 @@ def flag(url: str) -> str | None:
         database.dispose()
 
 
-def test_a_backup_of_a_running_node_is_sound(migrated_url: str, tmp_path: Path) -> None:
-    """Entries are appended all the while; the copy is one moment's state, complete, for its owner only."""
+def test_a_backup_of_a_running_node_is_sound(
+    migrated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries are appended all the while; the copy ends, is one moment's state, complete, for its owner only."""
+    monkeypatch.setattr(maintenance, "BACKUP_PAGES", 20)
     database = Database(migrated_url)
     writer = Writer(database)
     stop = threading.Event()
 
     def keep_writing() -> None:
         while not stop.is_set():
-            writer.call(append, Append((bytes(2_000),) * 10))
+            writer.call(append, Append((bytes(2_000),) * 3))
 
     thread = threading.Thread(target=keep_writing)
     writer.call(append, Append((bytes(2_000),) * 1_000))

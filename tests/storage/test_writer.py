@@ -296,9 +296,14 @@ def test_a_database_that_somebody_else_holds_is_tried_again_by_the_caller(
 ) -> None:
     """No transaction can be begun: nothing was stored, the caller hears so, and the writer goes on afterwards."""
     monkeypatch.setattr("exchange.storage.database.BUSY_TIMEOUT_MS", 300)
+    tries: list[Connection] = []
+
+    def begin(connection: Connection) -> None:
+        tries.append(connection)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    monkeypatch.setattr("exchange.storage.database._begin_immediate", begin)
     mine = Database(str(database.url))
-    tries: list[int] = []
-    event.listen(mine._writer, "begin", lambda _connection: tries.append(1), insert=True)
     writer = Writer(mine)
     try:
         writer.call(append, Append((b"first",)))
