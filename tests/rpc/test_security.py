@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from exchange.crypto.certificates import Role
 from exchange.domain.agency_form import check_agency, format_agency, read_agency
 from exchange.storage import journal, log_store
+from exchange.storage.queries import agencies
 from exchange.v1 import security_service_pb2 as pb
 from exchange.v1.journal_pb2 import GrantChanged, JournalEntry
 from exchange.v1.kind_pb2 import Kind
@@ -180,3 +181,23 @@ def test_the_form_says_all_of_an_agency(display: str, suspended: bool, grants: l
         return  # unprintable: never written
     again = read_agency("form", format_agency(agency).encode())
     assert again.SerializeToString(deterministic=True) == agency.SerializeToString(deterministic=True)
+
+
+def test_a_change_made_from_an_older_agency_is_not_written(doors: dict[str, AgencyDoor]) -> None:
+    """Who saw the agency before somebody else changed it begins anew; nothing is overwritten unseen."""
+    door = doors["cq"]
+    door.put(full_agency("raced"))
+    with door.node.database.read() as connection:
+        seen = agencies.get(connection, "raced")
+        size = journal.head(connection).size
+    door.put(full_agency("raced", ("50",)))
+    change = agencies.AgencyChange(agency=full_agency("raced", ("51",)), event=JournalEntry(), expected=seen)
+    with pytest.raises(agencies.AgencyChangedError):
+        door.node.writer.call(agencies.put, change)
+    with door.node.database.read() as connection:
+        assert agencies.get(connection, "raced") == full_agency("raced", ("50",)).SerializeToString(deterministic=True)
+        grants = [
+            JournalEntry.FromString(entry.entry).grant_changed.agency
+            for entry in log_store.entries(connection, journal.head(connection).id, size, size + 500)
+        ]
+    assert grants.count("raced") == 1
