@@ -21,12 +21,13 @@ from exchange.flows.fetch import fetch_entries
 from exchange.flows.hello import Findings
 from exchange.flows.lanes import RESTORED_BOTH, LaneControl
 from exchange.flows.links import Links
-from exchange.flows.mirror import MirrorFlow, chains_of
+from exchange.flows.mirror import MirrorFlow
 from exchange.flows.peer_port import PeerPort
 from exchange.flows.recover import REPLAYING, RecoverFlow, load_recorded
 from exchange.flows.session import HelloFlow
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
 from exchange.flows.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
+from exchange.flows.verdicts import chains_of
 from exchange.flows.witness import WITNESS_SECONDS, WitnessFlow, WitnessLoop
 from exchange.storage import links, registers
 from exchange.storage.registers import Change

@@ -14,14 +14,13 @@ sender's next call, which finds p ≤ n and gets the stored note.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from google.protobuf.message import DecodeError
 
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
-from exchange.crypto.envelope_verifier import SigningChain
 from exchange.crypto.sealing import matches
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.context import Node, Peer
@@ -30,7 +29,7 @@ from exchange.flows.instants import instant, is_instant, micros, micros_of
 from exchange.flows.links import Links
 from exchange.flows.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES
 from exchange.flows.submit import LANE_NUMBERS
-from exchange.flows.verdicts import verify_ahead
+from exchange.flows.verdicts import chains_of, verify_ahead
 from exchange.storage import links, log_store, registers
 from exchange.storage.database import Connection
 from exchange.storage.log_store import StoredCheckpoint
@@ -41,7 +40,7 @@ from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import LogName, OriginUse
 from exchange.tlog.tree import Frontier
-from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyUse
+from exchange.v1.key_announcement_pb2 import KeyUse
 from exchange.v1.kind_pb2 import Kind, Lane
 from exchange.v1.record_pb2 import Record
 from exchange.v1.relay_service_pb2 import DeliverRequest, DeliverResponse, DeliverResult
@@ -438,19 +437,6 @@ class MirrorFlow:
 
 MISMATCH_ALARM = 3
 """Mismatches of one log in a row before an alarm: one may be a fault of the line."""
-
-
-def chains_of(keys: Iterable[AnnouncedKey]) -> list[SigningChain]:
-    """The signing chains among announced keys."""
-    return [
-        SigningChain(
-            certificates=tuple(key.chain),
-            valid_from=instant(micros_of(key.valid_from)) if key.HasField("valid_from") else None,
-            valid_until=instant(micros_of(key.valid_until)) if key.HasField("valid_until") else None,
-        )
-        for key in keys
-        if key.use == KeyUse.KEY_USE_SIGNING and key.chain
-    ]
 
 
 def _open(entry_bytes: bytes) -> tuple[LogEntry, Statement] | None:

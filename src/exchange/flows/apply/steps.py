@@ -23,7 +23,7 @@ from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.judge import Bench, judge
 from exchange.flows.apply.ruling import LIES, LIFTED, OWN, UNANSWERED, Decided, Ruling, item_of, ruling_of
 from exchange.flows.context import LOCAL_TIME, Node
-from exchange.flows.verdicts import Verdict, verdict_of
+from exchange.flows.verdicts import Verdict, chains_of, verdict_of
 from exchange.storage import log_store
 from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change
@@ -147,6 +147,8 @@ def plan(
     origin = source.peer if mirrored else node.name
     overlay = effects.RegisterOverlay(logs, state, entries, origin, next_seq)
     times = _MirroredTimes(logs, source, raws[0].index, raws[-1].index) if mirrored and raws else None
+    if mirrored:
+        _learn_chains(node, source.peer, entries)
     bench = _bench(node, source, times, at) if times else None
     result = StepPlan(
         source=source,
@@ -215,6 +217,19 @@ def _bench(node: Node, source: LogHead, times: _MirroredTimes, at: datetime) -> 
         require_approvals=node.require_approvals,
         today=at.astimezone(LOCAL_TIME).date(),
     )
+
+
+def _learn_chains(node: Node, origin: str, entries: Sequence[ReadEntry]) -> None:
+    """An announcement is signed by the key that it announces: its chain is known before it is judged.
+
+    Mirroring learned it too, but a process that was killed since knows it no more. Whether to trust a chain follows
+    from the signing roots of the peer's card.
+    """
+    for entry in entries:
+        if entry.record is not None and entry.record.HasField("key_announcement"):
+            chains = chains_of(entry.record.key_announcement.keys)
+            if chains:
+                node.peers.learn_chains(origin, chains)
 
 
 class _MirroredTimes:
