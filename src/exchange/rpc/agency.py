@@ -25,18 +25,18 @@ from exchange.flows.queries.status import LaneControl, NodeStatusView, ProcessFa
 from exchange.flows.queries.submissions import SubmissionQueries
 from exchange.flows.submit import SubmitFlow
 from exchange.flows.watch import HEARTBEAT_SECONDS, WatchFlow
-from exchange.rpc.audit import AuditServicer
-from exchange.rpc.check import CheckServicer
-from exchange.rpc.credit import CreditServicer
 from exchange.rpc.door import Door, Servicer
 from exchange.rpc.identity import CallerGate
 from exchange.rpc.limits import CallLimits
-from exchange.rpc.monitoring import MonitoringServicer
-from exchange.rpc.operation import OperationServicer
-from exchange.rpc.penalty import PenaltyServicer
-from exchange.rpc.record import RecordServicer
-from exchange.rpc.security import SecurityServicer
-from exchange.rpc.submission import SubmissionServicer
+from exchange.rpc.services.audit import AuditServicer
+from exchange.rpc.services.check import CheckServicer
+from exchange.rpc.services.credit import CreditServicer
+from exchange.rpc.services.monitoring import MonitoringServicer
+from exchange.rpc.services.operation import OperationServicer
+from exchange.rpc.services.penalty import PenaltyServicer
+from exchange.rpc.services.record import RecordServicer
+from exchange.rpc.services.security import SecurityServicer
+from exchange.rpc.services.submission import SubmissionServicer
 
 CALL_THREADS = 16
 """Calls worked on at once: as many as the database has readers; more would wait for one."""

@@ -10,7 +10,7 @@ from exchange.flows.alarms import Alarms
 from exchange.flows.quarantine import QuarantineFlow
 from exchange.flows.queries.status import LaneControl, StatusQueries, checked_reason
 from exchange.rpc.door import Call
-from exchange.rpc.submission import Authorise, authoriser
+from exchange.rpc.services.submission import Authorise, authoriser
 from exchange.v1 import operation_service_pb2 as pb
 from exchange.v1.kind_pb2 import Lane
 
