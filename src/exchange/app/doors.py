@@ -26,7 +26,7 @@ from exchange.rpc.identity import CallerGate
 from exchange.rpc.limits import CallLimits
 from exchange.rpc.relay import PeerGate, RelayServer, RelayServicer
 from exchange.rpc.servers import ServerCertificates, agency_server, server_credentials
-from exchange.rpc.submission import authoriser
+from exchange.rpc.services.submission import authoriser
 from exchange.settings import NodeSettings
 from exchange.telemetry import Metrics
 
