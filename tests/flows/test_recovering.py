@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from google.protobuf.message import Message
 
 from exchange.flows import recover
 from exchange.flows.apply.replay import epochs, events
@@ -17,7 +18,7 @@ from exchange.flows.status import UNACKNOWLEDGED, read_flag
 from exchange.storage import log_store
 from exchange.v1.operation_service_pb2 import NodeState
 from exchange.v1.record_pb2 import Record
-from exchange.v1.relay_service_pb2 import DeliverResult
+from exchange.v1.relay_service_pb2 import DeliverResponse, DeliverResult
 from exchange.v1.submission_service_pb2 import SubmitResult, SubmittedRecord
 from tests import evidence
 from tests.backups import copy_of, put_back
@@ -211,9 +212,13 @@ def test_the_receiving_side_is_filled_again(local_world: World) -> None:
 
     put_back(world, "sc", copy)
     stored: list[int] = []
-    world.wires["cq"].after = lambda verb, _request, response: (
-        (stored.append(response.result) if verb == "deliver" else None) or response
-    )
+
+    def note(verb: str, _request: Message, response: Message) -> Message:
+        if isinstance(response, DeliverResponse) and verb == "deliver":
+            stored.append(response.result)
+        return response
+
+    world.wires["cq"].after = note
     world.start("sc")
     world.wait(healed(world, "sc"))
     world.wait(world.settled)
