@@ -350,6 +350,8 @@ class World:
     def settled(self) -> bool:
         """Whether everything is delivered, applied and answered, on both sides."""
         for runtime in self.nodes.values():
+            if not runtime.core.status.may_apply():
+                return False
             with runtime.database.read() as connection:
                 positions = {row.log_id: row.next for row in connection.execute(schema.cursors.select())}
                 for log in log_store.heads(connection):
@@ -357,9 +359,12 @@ class World:
                         continue
                     if positions.get(log.id, 0) < log.size:
                         return False
-                    if log.use == "outbound" and not log.retired:
+                    if log.use == "outbound":
                         newest = log_store.last_checkpoint(connection, log.id)
-                        if (newest.size if newest else 0) < log.size:
+                        delivered = newest.size if newest else 0
+                        if delivered < (0 if log.retired else log.size):
+                            return False
+                        if log.peer in self.nodes and self.log_size(log.peer, log.origin) < delivered:
                             return False
         return True
 

@@ -22,8 +22,8 @@ from exchange.storage.database import Connection
 from exchange.storage.log_store import StoredCheckpoint
 from exchange.storage.transaction import LogHead, Transaction
 from exchange.storage.witnessed import WitnessedHead
-from exchange.tlog.checkpoint import Checkpoint
-from exchange.tlog.origin import mirror_name, witness_name
+from exchange.tlog.checkpoint import Checkpoint, parse_note
+from exchange.tlog.origin import LogName, mirror_name, witness_name
 from exchange.v1.relay_service_pb2 import HelloRequest, HelloResponse, LogPosition, Positions
 
 MAX_LACKING = 1_000
@@ -188,12 +188,15 @@ def examine(
 
 
 def _own_cosignature(node: Node, peer: Peer, position: LogPosition) -> int:
-    """Size for which a peer shows our own mirror's cosignature over its log; 0 when it shows none."""
-    key = peer.log_keys.get(position.origin)
-    if not position.note or key is None:
+    """Size for which a peer shows our own mirror's cosignature over its log; 0 when it shows none.
+
+    Of an epoch that we have forgotten the log's key is not known: what we cosigned, we had verified.
+    """
+    if not position.note or verify_cosignature(position.note, node.keys.mirror.key) is None:
         return 0
-    checkpoint = verify_note(position.note, key)
-    if checkpoint is None or verify_cosignature(position.note, node.keys.mirror.key) is None:
+    key = peer.log_keys.get(position.origin)
+    checkpoint = verify_note(position.note, key) if key else parse_note(position.note)[1]
+    if checkpoint is None or checkpoint.origin != position.origin:
         return 0
     return checkpoint.size
 
@@ -293,10 +296,16 @@ def _own_witnessed(
     if checkpoint is None or verify_cosignature(position.note, peer.witness_key) is None:
         return
     log = by_origin.get(position.origin)
-    if log is None:
-        findings.unknown.append((position.origin, checkpoint, position.note))
-    elif not log.retired:
+    if log is not None and not log.retired:
         findings.own.append(_compare(connection, log, checkpoint, position.note))
+    elif log is None and not _went_on(by_origin, position.origin):
+        findings.unknown.append((position.origin, checkpoint, position.note))
+
+
+def _went_on(by_origin: dict[str, LogHead], origin: str) -> bool:
+    """Whether a journal or local log that we have forgotten was gone on from already, in a later epoch."""
+    name = LogName.parse(origin)
+    return any(log.use == name.use.value and log.epoch > name.epoch for log in by_origin.values())
 
 
 def keep_seen(tx: Transaction, payloads: Sequence[Sequence[tuple[int, WitnessedHead]]]) -> list[None]:

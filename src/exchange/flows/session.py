@@ -63,6 +63,8 @@ class HelloFlow:
         self._on_sound = on_sound
         self._on_skew = on_skew
         self._locks: dict[str, asyncio.Lock] = {}
+        # Told once: the operators may have confirmed before the last hello of that time is over.
+        self._both_restored: set[str] = set()
 
     async def ensure(self, name: str) -> Link:
         """A link with a session; says hello when there is none.
@@ -127,7 +129,8 @@ class HelloFlow:
 
         What each still holds of the other is fetched all the same; what goes on goes on in new epochs.
         """
-        if peer_restored and (self._status.restored or findings.lost):
+        if peer_restored and (self._status.restored or findings.lost) and name not in self._both_restored:
+            self._both_restored.add(name)
             self._on_both_restored(name)
 
     def answer(self, peer: Peer, request: HelloRequest) -> HelloResponse:
