@@ -37,6 +37,8 @@ REGISTERS = (
     "reg_waits",
     "reg_copies",
     "reg_parked",
+    "reg_rotations",
+    "reg_rotation_steps",
     "cursors",
 )
 """Every register that a test compares; agencies come by another door."""

@@ -6,12 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.domain.lifecycles import CREDIT, KEY, LANE, PENALTY, SUBMISSION, LifeCycle, may_enter, may_follow
+from exchange.domain.lifecycles import (
+    CREDIT,
+    KEY,
+    LANE,
+    PENALTY,
+    ROTATION,
+    SUBMISSION,
+    LifeCycle,
+    may_enter,
+    may_follow,
+)
 from exchange.v1.credit_result_pb2 import CreditState
 from exchange.v1.key_announcement_pb2 import KeyState
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.operation_service_pb2 import LaneState
 from exchange.v1.penalty_notice_pb2 import PenaltyState
+from exchange.v1.rotation_pb2 import RotationState
 from exchange.v1.submission_pb2 import SubmissionState
 
 CYCLES = {
@@ -20,6 +31,7 @@ CYCLES = {
     "lane": (LANE, LaneState),
     "submission": (SUBMISSION, SubmissionState),
     "key": (KEY, KeyState),
+    "rotation": (ROTATION, RotationState),
 }
 
 

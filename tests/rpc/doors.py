@@ -193,6 +193,7 @@ class AgencyDoor:
                 quarantine=QuarantineFlow(node, core.submit, documents),
                 alarms=self.alarms,
                 lanes=core.lanes,
+                rotations=core.rotations,
                 freshness=self.freshness,
                 facts=ProcessFacts(
                     version="0",

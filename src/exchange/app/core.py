@@ -13,6 +13,8 @@ import structlog
 from exchange.crypto.envelope_verifier import SigningChain
 from exchange.flows import bootstrap
 from exchange.flows.access import GRANTS_REPLAYED
+from exchange.flows.apply.commit import SEQ_CURSOR
+from exchange.flows.apply.journaled import changes_of
 from exchange.flows.apply.loop import ApplyLoop
 from exchange.flows.apply.replay import write_replayed
 from exchange.flows.context import Node, Peer
@@ -24,17 +26,19 @@ from exchange.flows.links import Links
 from exchange.flows.mirror import MirrorFlow
 from exchange.flows.peer_port import PeerPort
 from exchange.flows.recover import REPLAYING, RecoverFlow, load_recorded
+from exchange.flows.rotation.driver import KeyDriver
+from exchange.flows.rotation.steps import RotationFlow
 from exchange.flows.session import HelloFlow
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
 from exchange.flows.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
 from exchange.flows.verdicts import chains_of
 from exchange.flows.witness import WITNESS_SECONDS, WitnessFlow, WitnessLoop
 from exchange.storage import links, registers
-from exchange.storage.registers import Change
+from exchange.storage.transaction import LogHead
 from exchange.storage.writer import WorkClass
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import LogName
-from exchange.v1.journal_pb2 import GrantChanged
+from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyUse
 from exchange.v1.relay_service_pb2 import (
     CosignJournalRequest,
@@ -52,6 +56,9 @@ log = structlog.get_logger("exchange.core")
 SKEW_LIMIT_SECONDS = 10.0
 """Clocks further apart than this raise an alarm: signatures are judged by time."""
 
+
+DUE_SECONDS = 1.0
+"""How often the node looks for a new key whose time has come: one row is read."""
 
 AWAY_TRIES = 6
 """Tries in a row that fail before a peer counts as away: some seconds, longer than a restart."""
@@ -76,8 +83,8 @@ class Core:
         node: The node.
         ports: A port for each peer.
         alarms: Where alarms go.
-        grant: Takes a replayed change of grants; the new register row, or None when the agency is gone.
         admit: Says for a lane why it takes nothing now, or None.
+        drivers: Of each kind of key that this node can rotate.
         on_retry: Called with (peer, lane name, reason) for each failed try.
         pace: How lanes go about it.
         witness_seconds: How often grown journals are shown to witnesses.
@@ -90,9 +97,9 @@ class Core:
         ports: Mapping[str, PeerPort],
         alarms: AlarmBell,
         *,
-        grant: Callable[[GrantChanged], Change | None] = lambda changed: None,
         on_retry: Callable[[str, str, str], None] = lambda peer, lane, reason: None,
         admit: Callable[[int], object] = lambda lane: None,
+        drivers: Sequence[KeyDriver] = (),
         pace: LanePace | None = None,
         witness_seconds: float = WITNESS_SECONDS,
         skew_limit: float = SKEW_LIMIT_SECONDS,
@@ -102,7 +109,6 @@ class Core:
         self.node = node
         self.ports = dict(ports)
         self._alarms = alarms
-        self._grant_row = grant
         self._on_retry = on_retry
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -114,6 +120,7 @@ class Core:
             self._replaying = bool(read_flag(connection, REPLAYING))
         self.links = Links()
         self.status = NodeStatus(node.peers.names, restored=restored, unacknowledged=unacknowledged)
+        self.rotations = RotationFlow(node, drivers, may_append=self.status.may_apply)
         self.apply = ApplyLoop(
             node,
             allowed=self.status.may_apply,
@@ -131,7 +138,7 @@ class Core:
             on_bodies=self.apply.wake,
         )
         self.witness = WitnessFlow(node, self.links, self._contradicted, may_cosign=self.status.may_cosign)
-        self.recover = RecoverFlow(node, self.status, self.apply, on_restored=self._restored, grant=self._take_grant)
+        self.recover = RecoverFlow(node, self.status, self.apply, on_restored=self._restored, take=self._take_event)
         self.hello = HelloFlow(
             node,
             self.links,
@@ -175,6 +182,7 @@ class Core:
         for peer, port in self.ports.items():
             witness = WitnessLoop(self.node, peer, port, self.hello.ensure, self.status, seconds=self._witness_seconds)
             self._tasks.append(asyncio.create_task(witness.run(), name=f"witness {peer}"))
+        self._tasks.append(asyncio.create_task(self._activate_due(), name="rotations"))
         for task in self._tasks:
             task.add_done_callback(self._ended)
 
@@ -267,7 +275,15 @@ class Core:
             self.lanes.stop(peer, lane, links.MIRROR_STOP + RESTORED_BOTH, (), self.node.clock())
         self._alarms.raise_(RESTORED_BOTH, peer, "")
 
+    async def _activate_due(self) -> None:
+        """Activates new keys whose time has come."""
+        while True:
+            await asyncio.sleep(DUE_SECONDS)
+            if self.status.may_apply():
+                await asyncio.to_thread(self.rotations.activate_due, self.node.clock())
+
     def _restored(self, detail: str) -> None:
+        self.rotations.follow()
         log.warning("node.restored", detail=detail)
         self._alarms.raise_("RESTORED", self.node.name, detail)
 
@@ -305,10 +321,9 @@ class Core:
         for origin, found in chains.items():
             self.node.peers.learn_chains(origin, found)
 
-    def _take_grant(self, changed: GrantChanged) -> None:
-        row = self._grant_row(changed)
-        if row is not None:
-            with self.node.database.read() as connection:
-                next_seq = registers.next_indices(connection).get(0, 1)
-            self.node.writer.call(write_replayed, ([row], next_seq, None), WorkClass.URGENT)
-            self.node.events.notify(GRANTS_REPLAYED)
+    def _take_event(self, book: LogHead, index: int, event: JournalEntry) -> None:
+        with self.node.database.read() as connection:
+            changes = changes_of(connection, event, book.id, index)
+            next_seq = registers.next_indices(connection).get(SEQ_CURSOR, 1)
+        self.node.writer.call(write_replayed, (changes, next_seq, None), WorkClass.URGENT)
+        self.node.events.notify(GRANTS_REPLAYED)

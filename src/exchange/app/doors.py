@@ -113,6 +113,7 @@ class Doors:
             quarantine=QuarantineFlow(node, core.submit, documents),
             alarms=self._alarms,
             lanes=core.lanes,
+            rotations=core.rotations,
             freshness=FreshnessReader(node, settings.freshness.stale_after_s, core.mirror.confirmed),
             facts=ProcessFacts(
                 peers=core.links.statuses,

@@ -23,7 +23,6 @@ from exchange.app.doors import Doors
 from exchange.app.metrics import MetricsLoop
 from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import AlarmCommand, Alarms
-from exchange.flows.apply.grants import register_row
 from exchange.flows.context import Node
 from exchange.flows.deliver import LanePace
 from exchange.flows.refusals import RefusalFolder
@@ -98,7 +97,6 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
         node,
         ports,
         alarms,
-        grant=register_row,
         admit=watermark.admit,
         pace=LanePace(
             first_batch=settings.delivery.batch_entries,

@@ -11,6 +11,7 @@ from exchange.v1.key_announcement_pb2 import KeyState
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.operation_service_pb2 import LaneState
 from exchange.v1.penalty_notice_pb2 import PenaltyState
+from exchange.v1.rotation_pb2 import RotationState
 from exchange.v1.submission_pb2 import SubmissionState
 
 # Each line: state, then the states that may follow. A star before a state: a new thing may begin there.
@@ -50,6 +51,15 @@ _KEY = """
 RETIRED       REVOKED
 REVOKED
 ABORTED       REVOKED
+"""
+_ROTATION = """
+*STARTED      REQUESTED ABORTED
+REQUESTED     INSTALLED ABORTED
+INSTALLED     ANNOUNCED ABORTED
+ANNOUNCED     ACTIVE ABORTED
+ACTIVE        RETIRED ABORTED
+RETIRED
+ABORTED
 """
 
 
@@ -97,6 +107,7 @@ PENALTY: Final = _read(_PENALTY, dict(PenaltyState.items()), "PENALTY_STATE_")
 LANE: Final = _read(_LANE, dict(LaneState.items()), "LANE_STATE_")
 SUBMISSION: Final = _read(_SUBMISSION, dict(SubmissionState.items()), "SUBMISSION_STATE_")
 KEY: Final = _read(_KEY, dict(KeyState.items()), "KEY_STATE_")
+ROTATION: Final = _read(_ROTATION, dict(RotationState.items()), "ROTATION_STATE_")
 
 _BY_KIND: Final[Mapping[int, LifeCycle]] = {Kind.KIND_CREDIT_RESULT: CREDIT, Kind.KIND_PENALTY_NOTICE: PENALTY}
 

@@ -53,7 +53,7 @@ class AgencyFlow:
         Raises:
             Refused: The agency breaks rules, or no reason was given.
         """
-        problems = [*check_agency(agency, self._node.tables), *_about_reason(reason)]
+        problems = [*check_agency(agency, self._node.tables), *about_reason(reason)]
         if problems:
             raise Refused(problems)
         for _round in range(MAX_ROUNDS):
@@ -71,7 +71,7 @@ class AgencyFlow:
             NotFound: No such agency.
             Refused: No reason was given.
         """
-        problems = _about_reason(reason)
+        problems = about_reason(reason)
         if problems:
             raise Refused(problems)
         for _round in range(MAX_ROUNDS):
@@ -108,7 +108,8 @@ class AgencyFlow:
         return ChangedAgency(agency, index)
 
 
-def _about_reason(reason: str) -> list[Problem]:
+def about_reason(reason: str) -> list[Problem]:
+    """What is wrong with the reason that an officer gives."""
     if not reason.strip():
         return [Problem("REASON_MISSING", "reason")]
     if len(reason) > MAX_REASON:

@@ -21,9 +21,10 @@ from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.sealing import matches
 from exchange.flows.announce import log_announcement
 from exchange.flows.apply.entry import read_entry
+from exchange.flows.apply.journaled import is_register_event
 from exchange.flows.apply.loop import START_DIGEST, ApplyLoop
 from exchange.flows.apply.recorded import RecordedDecision, RecordedDecisions
-from exchange.flows.apply.replay import epochs, events, replay, write_replayed
+from exchange.flows.apply.replay import TakeEvent, epochs, events, replay, write_replayed
 from exchange.flows.apply.steps import StepPlan
 from exchange.flows.context import Node, Peer
 from exchange.flows.hello import Findings
@@ -42,7 +43,7 @@ from exchange.storage.writer import WorkClass
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.origin import LogName, OriginUse
 from exchange.tlog.tree import Frontier
-from exchange.v1.journal_pb2 import EpochOpened, GrantChanged, JournalEntry
+from exchange.v1.journal_pb2 import EpochOpened, JournalEntry
 from exchange.v1.key_announcement_pb2 import Continues
 from exchange.v1.relay_service_pb2 import FetchEntriesRequest, FetchEntriesResponse
 
@@ -107,7 +108,7 @@ class RecoverFlow:
         status: Its state.
         apply: The apply loop: it stands still meanwhile.
         on_restored: Called with a detail when the node has healed.
-        grant: Takes a replayed change of grants into the register of agencies.
+        take: Carries out a replayed line of the journal that changes registers by itself.
     """
 
     def __init__(
@@ -117,13 +118,13 @@ class RecoverFlow:
         apply: ApplyLoop,
         *,
         on_restored: Callable[[str], None],
-        grant: Callable[[GrantChanged], None],
+        take: TakeEvent,
     ) -> None:
         self._node = node
         self._status = status
         self._apply = apply
         self._on_restored = on_restored
-        self._grant = grant
+        self._take_event = take
         self._lock = asyncio.Lock()
 
     async def recover(self, peer: Peer, port: PeerPort, findings: Findings) -> None:
@@ -292,7 +293,7 @@ class RecoverFlow:
         with node.database.read() as connection:
             held = epochs(connection)
         detail = [f"{book.origin} < {end}" for book, end in held]
-        for step in replay(node, node.database, node.database, write, self._grant):
+        for step in replay(node, node.database, node.database, write, self._take_event):
             if not step.agrees:
                 detail.append(f"{step.journal}#{step.index} gives other registers")
                 break
@@ -369,8 +370,8 @@ def _steps_that_hold(connection: Connection, book: LogHead, moved: dict[str, int
 
 
 def _stays(event: JournalEntry) -> bool:
-    """What an officer did to agencies, and which editions are active, does not depend on any moved entry."""
-    return event.HasField("grant_changed") or event.HasField("activated")
+    """What officers did to agencies and keys, and which editions are active, does not depend on any moved entry."""
+    return is_register_event(event) or event.HasField("activated")
 
 
 def _next_epoch(logs: Sequence[LogHead], shown: Sequence[LogName], use: str, origin_use: OriginUse) -> LogName:

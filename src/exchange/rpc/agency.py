@@ -23,6 +23,7 @@ from exchange.flows.queries.reading import Reading
 from exchange.flows.queries.records import RecordQueries
 from exchange.flows.queries.status import LaneControl, NodeStatusView, ProcessFacts, StatusQueries
 from exchange.flows.queries.submissions import SubmissionQueries
+from exchange.flows.rotation.steps import RotationFlow
 from exchange.flows.submit import SubmitFlow
 from exchange.flows.watch import HEARTBEAT_SECONDS, WatchFlow
 from exchange.rpc.door import Door, Servicer
@@ -64,6 +65,7 @@ class AgencyParts:
     quarantine: QuarantineFlow
     alarms: Alarms
     lanes: LaneControl
+    rotations: RotationFlow
     freshness: FreshnessReader
     facts: ProcessFacts
     calls: Executor
@@ -114,5 +116,5 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         PenaltyServicer(PenaltyQueries(reading)),
         AuditServicer(AuditQueries(node)),
         OperationServicer(status, alarms=parts.alarms, lanes=parts.lanes, quarantine=parts.quarantine, book=book),
-        SecurityServicer(AgencyFlow(node, book), tokens),
+        SecurityServicer(AgencyFlow(node, book), parts.rotations, tokens),
     )

@@ -55,7 +55,20 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
         "RetryQuarantine": _OPERATOR,
         "DiscardQuarantine": _OPERATOR,
     },
-    "SecurityService": dict.fromkeys(("ListAgencies", "PutAgency", "SuspendAgency"), _SECURITY),
+    "SecurityService": dict.fromkeys(
+        (
+            "ListAgencies",
+            "PutAgency",
+            "SuspendAgency",
+            "ListKeys",
+            "StartRotation",
+            "AdvanceRotation",
+            "AbortRotation",
+            "GetRotation",
+            "RehearseRotation",
+        ),
+        _SECURITY,
+    ),
 }
 """Roles by service and rpc."""
 

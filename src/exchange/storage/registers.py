@@ -41,6 +41,8 @@ TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     RECORD_BLOCKS: (schema.blocks, ("origin", "record_id", "revision")),
     "keys": (schema.keys, ("origin", "key_id")),
     "agencies": (schema.agencies, ("name",)),
+    "rotations": (schema.rotations, ("number",)),
+    "rotation_steps": (schema.rotation_steps, ("number", "seq")),
     "waits": (schema.waits, ("log_id", "idx")),
     "copies": (schema.copies, ("log_id", "idx")),
     "parked": (schema.parked, ("log_id", "idx")),

@@ -337,6 +337,27 @@ agencies = Table(
     Column("agency", LargeBinary, nullable=False),
 )
 
+rotations = Table(
+    "reg_rotations",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("key", Text, nullable=False),
+    # False once it has ended.
+    Column("open", Boolean, nullable=False),
+    # Serialized Rotation.
+    Column("rotation", LargeBinary, nullable=False),
+)
+
+# Where the journal has each step of a rotation.
+rotation_steps = Table(
+    "reg_rotation_steps",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("log_id", Integer, nullable=False),
+    Column("idx", BigInteger, nullable=False),
+)
+
 waits = Table(
     "reg_waits",
     metadata,
@@ -368,5 +389,18 @@ parked = Table(
     Column("trace", Text, nullable=False),
 )
 
-PROJECTIONS = (cursors, records, decisions, blocks, stations, keys, agencies, waits, copies, parked)
+PROJECTIONS = (
+    cursors,
+    records,
+    decisions,
+    blocks,
+    stations,
+    keys,
+    agencies,
+    rotations,
+    rotation_steps,
+    waits,
+    copies,
+    parked,
+)
 LANE_NONE = 0

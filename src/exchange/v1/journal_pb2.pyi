@@ -6,6 +6,7 @@ Entries of a node's journal."""
 from collections import abc as _abc
 from exchange.v1 import key_announcement_pb2 as _key_announcement_pb2
 from exchange.v1 import recognition_pb2 as _recognition_pb2
+from exchange.v1 import rotation_pb2 as _rotation_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -585,6 +586,7 @@ class JournalEntry(_message.Message):
     ADMINISTRATOR_ACTION_FIELD_NUMBER: _builtins.int
     CERTIFICATE_EVENT_FIELD_NUMBER: _builtins.int
     EVIDENCE_KEPT_FIELD_NUMBER: _builtins.int
+    ROTATION_STEPPED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """1."""
     @_builtins.property
@@ -639,6 +641,10 @@ class JournalEntry(_message.Message):
     def evidence_kept(self) -> Global___EvidenceKept:
         """Evidence was kept."""
 
+    @_builtins.property
+    def rotation_stepped(self) -> _rotation_pb2.RotationStepped:
+        """A key's rotation went a step on."""
+
     def __init__(
         self,
         *,
@@ -656,12 +662,13 @@ class JournalEntry(_message.Message):
         administrator_action: Global___AdministratorAction | None = ...,
         certificate_event: Global___CertificateEvent | None = ...,
         evidence_kept: Global___EvidenceKept | None = ...,
+        rotation_stepped: _rotation_pb2.RotationStepped | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "step", b"step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "step", b"step", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept", "rotation_stepped"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

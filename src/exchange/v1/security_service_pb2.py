@@ -23,9 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from exchange.v1 import kind_pb2 as exchange_dot_v1_dot_kind__pb2
+from exchange.v1 import rotation_pb2 as exchange_dot_v1_dot_rotation__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"exchange/v1/security_service.proto\x12\x0b\x65xchange.v1\x1a\x16\x65xchange/v1/kind.proto\"Y\n\x05Grant\x12\x1f\n\x04verb\x18\x01 \x01(\x0e\x32\x11.exchange.v1.Verb\x12 \n\x05kinds\x18\x02 \x03(\x0e\x32\x11.exchange.v1.Kind\x12\r\n\x05\x61reas\x18\x03 \x03(\t\"\x8c\x01\n\x06\x41gency\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\"\n\x06grants\x18\x03 \x03(\x0b\x32\x12.exchange.v1.Grant\x12\x12\n\nbound_keys\x18\x04 \x03(\t\x12\x11\n\tsuspended\x18\x05 \x01(\x08\x12\x13\n\x0b\x61uthorities\x18\x06 \x03(\t\"<\n\x13ListAgenciesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x14ListAgenciesResponse\x12%\n\x08\x61gencies\x18\x01 \x03(\x0b\x32\x13.exchange.v1.Agency\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x10PutAgencyRequest\x12#\n\x06\x61gency\x18\x01 \x01(\x0b\x32\x13.exchange.v1.Agency\x12\x0e\n\x06reason\x18\x02 \x01(\t\"O\n\x11PutAgencyResponse\x12#\n\x06\x61gency\x18\x01 \x01(\x0b\x32\x13.exchange.v1.Agency\x12\x15\n\rjournal_index\x18\x02 \x01(\x03\"G\n\x14SuspendAgencyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tsuspended\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"S\n\x15SuspendAgencyResponse\x12#\n\x06\x61gency\x18\x01 \x01(\x0b\x32\x13.exchange.v1.Agency\x12\x15\n\rjournal_index\x18\x02 \x01(\x03*L\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\x0f\n\x0bVERB_SUBMIT\x10\x01\x12\r\n\tVERB_READ\x10\x02\x12\x0e\n\nVERB_CHECK\x10\x03\x32\x8a\x02\n\x0fSecurityService\x12S\n\x0cListAgencies\x12 .exchange.v1.ListAgenciesRequest\x1a!.exchange.v1.ListAgenciesResponse\x12J\n\tPutAgency\x12\x1d.exchange.v1.PutAgencyRequest\x1a\x1e.exchange.v1.PutAgencyResponse\x12V\n\rSuspendAgency\x12!.exchange.v1.SuspendAgencyRequest\x1a\".exchange.v1.SuspendAgencyResponseB)\n\x0f\x63om.exchange.v1B\x14SecurityServiceProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"exchange/v1/security_service.proto\x12\x0b\x65xchange.v1\x1a\x16\x65xchange/v1/kind.proto\x1a\x1a\x65xchange/v1/rotation.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Y\n\x05Grant\x12\x1f\n\x04verb\x18\x01 \x01(\x0e\x32\x11.exchange.v1.Verb\x12 \n\x05kinds\x18\x02 \x03(\x0e\x32\x11.exchange.v1.Kind\x12\r\n\x05\x61reas\x18\x03 \x03(\t\"\x8c\x01\n\x06\x41gency\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\"\n\x06grants\x18\x03 \x03(\x0b\x32\x12.exchange.v1.Grant\x12\x12\n\nbound_keys\x18\x04 \x03(\t\x12\x11\n\tsuspended\x18\x05 \x01(\x08\x12\x13\n\x0b\x61uthorities\x18\x06 \x03(\t\"<\n\x13ListAgenciesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x14ListAgenciesResponse\x12%\n\x08\x61gencies\x18\x01 \x03(\x0b\x32\x13.exchange.v1.Agency\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x10PutAgencyRequest\x12#\n\x06\x61gency\x18\x01 \x01(\x0b\x32\x13.exchange.v1.Agency\x12\x0e\n\x06reason\x18\x02 \x01(\t\"O\n\x11PutAgencyResponse\x12#\n\x06\x61gency\x18\x01 \x01(\x0b\x32\x13.exchange.v1.Agency\x12\x15\n\rjournal_index\x18\x02 \x01(\x03\"G\n\x14SuspendAgencyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tsuspended\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"S\n\x15SuspendAgencyResponse\x12#\n\x06\x61gency\x18\x01 \x01(\x0b\x32\x13.exchange.v1.Agency\x12\x15\n\rjournal_index\x18\x02 \x01(\x03\"\xcb\x01\n\x0cRotationView\x12\'\n\x08rotation\x18\x01 \x01(\x0b\x32\x15.exchange.v1.Rotation\x12\'\n\x04next\x18\x02 \x03(\x0e\x32\x19.exchange.v1.RotationStep\x12#\n\x05waits\x18\x03 \x03(\x0b\x32\x14.exchange.v1.Waiting\x12\x33\n\rconfirmations\x18\x04 \x03(\x0b\x32\x1c.exchange.v1.KeyConfirmation\x12\x0f\n\x07request\x18\x05 \x01(\x0c\"\x11\n\x0fListKeysRequest\"a\n\x10ListKeysResponse\x12$\n\x04keys\x18\x01 \x03(\x0b\x32\x16.exchange.v1.KeyStatus\x12\'\n\x04open\x18\x02 \x03(\x0b\x32\x19.exchange.v1.RotationView\"E\n\x14StartRotationRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08material\x18\x02 \x01(\x0c\x12\x0e\n\x06reason\x18\x03 \x01(\t\"D\n\x15StartRotationResponse\x12+\n\x08rotation\x18\x01 \x01(\x0b\x32\x19.exchange.v1.RotationView\"\xb3\x01\n\x16\x41\x64vanceRotationRequest\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\'\n\x04step\x18\x02 \x01(\x0e\x32\x19.exchange.v1.RotationStep\x12\x10\n\x08material\x18\x03 \x01(\x0c\x12/\n\x0b\x61\x63tivate_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\x12\x0e\n\x06reason\x18\x06 \x01(\t\"F\n\x17\x41\x64vanceRotationResponse\x12+\n\x08rotation\x18\x01 \x01(\x0b\x32\x19.exchange.v1.RotationView\"6\n\x14\x41\x62ortRotationRequest\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\"D\n\x15\x41\x62ortRotationResponse\x12+\n\x08rotation\x18\x01 \x01(\x0b\x32\x19.exchange.v1.RotationView\"$\n\x12GetRotationRequest\x12\x0e\n\x06number\x18\x01 \x01(\x03\"\\\n\x0cReportedStep\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x03\x12\r\n\x05\x65ntry\x18\x03 \x01(\x0c\x12\r\n\x05proof\x18\x04 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x05 \x01(\x0c\"m\n\x13GetRotationResponse\x12+\n\x08rotation\x18\x01 \x01(\x0b\x32\x19.exchange.v1.RotationView\x12)\n\x06report\x18\x02 \x03(\x0b\x32\x19.exchange.v1.ReportedStep\"&\n\x17RehearseRotationRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"B\n\x18RehearseRotationResponse\x12&\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x14.exchange.v1.Waiting*L\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\x0f\n\x0bVERB_SUBMIT\x10\x01\x12\r\n\tVERB_READ\x10\x02\x12\x0e\n\nVERB_CHECK\x10\x03\x32\x94\x06\n\x0fSecurityService\x12S\n\x0cListAgencies\x12 .exchange.v1.ListAgenciesRequest\x1a!.exchange.v1.ListAgenciesResponse\x12J\n\tPutAgency\x12\x1d.exchange.v1.PutAgencyRequest\x1a\x1e.exchange.v1.PutAgencyResponse\x12V\n\rSuspendAgency\x12!.exchange.v1.SuspendAgencyRequest\x1a\".exchange.v1.SuspendAgencyResponse\x12G\n\x08ListKeys\x12\x1c.exchange.v1.ListKeysRequest\x1a\x1d.exchange.v1.ListKeysResponse\x12V\n\rStartRotation\x12!.exchange.v1.StartRotationRequest\x1a\".exchange.v1.StartRotationResponse\x12\\\n\x0f\x41\x64vanceRotation\x12#.exchange.v1.AdvanceRotationRequest\x1a$.exchange.v1.AdvanceRotationResponse\x12V\n\rAbortRotation\x12!.exchange.v1.AbortRotationRequest\x1a\".exchange.v1.AbortRotationResponse\x12P\n\x0bGetRotation\x12\x1f.exchange.v1.GetRotationRequest\x1a .exchange.v1.GetRotationResponse\x12_\n\x10RehearseRotation\x12$.exchange.v1.RehearseRotationRequest\x1a%.exchange.v1.RehearseRotationResponseB)\n\x0f\x63om.exchange.v1B\x14SecurityServiceProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,24 +35,52 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.security_servic
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\024SecurityServiceProtoP\001'
-  _globals['_VERB']._serialized_start=771
-  _globals['_VERB']._serialized_end=847
-  _globals['_GRANT']._serialized_start=75
-  _globals['_GRANT']._serialized_end=164
-  _globals['_AGENCY']._serialized_start=167
-  _globals['_AGENCY']._serialized_end=307
-  _globals['_LISTAGENCIESREQUEST']._serialized_start=309
-  _globals['_LISTAGENCIESREQUEST']._serialized_end=369
-  _globals['_LISTAGENCIESRESPONSE']._serialized_start=371
-  _globals['_LISTAGENCIESRESPONSE']._serialized_end=457
-  _globals['_PUTAGENCYREQUEST']._serialized_start=459
-  _globals['_PUTAGENCYREQUEST']._serialized_end=530
-  _globals['_PUTAGENCYRESPONSE']._serialized_start=532
-  _globals['_PUTAGENCYRESPONSE']._serialized_end=611
-  _globals['_SUSPENDAGENCYREQUEST']._serialized_start=613
-  _globals['_SUSPENDAGENCYREQUEST']._serialized_end=684
-  _globals['_SUSPENDAGENCYRESPONSE']._serialized_start=686
-  _globals['_SUSPENDAGENCYRESPONSE']._serialized_end=769
-  _globals['_SECURITYSERVICE']._serialized_start=850
-  _globals['_SECURITYSERVICE']._serialized_end=1116
+  _globals['_VERB']._serialized_start=2028
+  _globals['_VERB']._serialized_end=2104
+  _globals['_GRANT']._serialized_start=136
+  _globals['_GRANT']._serialized_end=225
+  _globals['_AGENCY']._serialized_start=228
+  _globals['_AGENCY']._serialized_end=368
+  _globals['_LISTAGENCIESREQUEST']._serialized_start=370
+  _globals['_LISTAGENCIESREQUEST']._serialized_end=430
+  _globals['_LISTAGENCIESRESPONSE']._serialized_start=432
+  _globals['_LISTAGENCIESRESPONSE']._serialized_end=518
+  _globals['_PUTAGENCYREQUEST']._serialized_start=520
+  _globals['_PUTAGENCYREQUEST']._serialized_end=591
+  _globals['_PUTAGENCYRESPONSE']._serialized_start=593
+  _globals['_PUTAGENCYRESPONSE']._serialized_end=672
+  _globals['_SUSPENDAGENCYREQUEST']._serialized_start=674
+  _globals['_SUSPENDAGENCYREQUEST']._serialized_end=745
+  _globals['_SUSPENDAGENCYRESPONSE']._serialized_start=747
+  _globals['_SUSPENDAGENCYRESPONSE']._serialized_end=830
+  _globals['_ROTATIONVIEW']._serialized_start=833
+  _globals['_ROTATIONVIEW']._serialized_end=1036
+  _globals['_LISTKEYSREQUEST']._serialized_start=1038
+  _globals['_LISTKEYSREQUEST']._serialized_end=1055
+  _globals['_LISTKEYSRESPONSE']._serialized_start=1057
+  _globals['_LISTKEYSRESPONSE']._serialized_end=1154
+  _globals['_STARTROTATIONREQUEST']._serialized_start=1156
+  _globals['_STARTROTATIONREQUEST']._serialized_end=1225
+  _globals['_STARTROTATIONRESPONSE']._serialized_start=1227
+  _globals['_STARTROTATIONRESPONSE']._serialized_end=1295
+  _globals['_ADVANCEROTATIONREQUEST']._serialized_start=1298
+  _globals['_ADVANCEROTATIONREQUEST']._serialized_end=1477
+  _globals['_ADVANCEROTATIONRESPONSE']._serialized_start=1479
+  _globals['_ADVANCEROTATIONRESPONSE']._serialized_end=1549
+  _globals['_ABORTROTATIONREQUEST']._serialized_start=1551
+  _globals['_ABORTROTATIONREQUEST']._serialized_end=1605
+  _globals['_ABORTROTATIONRESPONSE']._serialized_start=1607
+  _globals['_ABORTROTATIONRESPONSE']._serialized_end=1675
+  _globals['_GETROTATIONREQUEST']._serialized_start=1677
+  _globals['_GETROTATIONREQUEST']._serialized_end=1713
+  _globals['_REPORTEDSTEP']._serialized_start=1715
+  _globals['_REPORTEDSTEP']._serialized_end=1807
+  _globals['_GETROTATIONRESPONSE']._serialized_start=1809
+  _globals['_GETROTATIONRESPONSE']._serialized_end=1918
+  _globals['_REHEARSEROTATIONREQUEST']._serialized_start=1920
+  _globals['_REHEARSEROTATIONREQUEST']._serialized_end=1958
+  _globals['_REHEARSEROTATIONRESPONSE']._serialized_start=1960
+  _globals['_REHEARSEROTATIONRESPONSE']._serialized_end=2026
+  _globals['_SECURITYSERVICE']._serialized_start=2107
+  _globals['_SECURITYSERVICE']._serialized_end=2895
 # @@protoc_insertion_point(module_scope)

@@ -5,8 +5,10 @@ Who may do what."""
 
 from collections import abc as _abc
 from exchange.v1 import kind_pb2 as _kind_pb2
+from exchange.v1 import rotation_pb2 as _rotation_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -297,3 +299,406 @@ class SuspendAgencyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SuspendAgencyResponse: _TypeAlias = SuspendAgencyResponse  # noqa: Y015
+
+@_typing.final
+class RotationView(_message.Message):
+    """A rotation with what can be done to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROTATION_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
+    CONFIRMATIONS_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    request: _builtins.bytes
+    """Request for a certificate (PKCS#10, PEM), while that is waited for."""
+    @_builtins.property
+    def rotation(self) -> _rotation_pb2.Rotation:
+        """The rotation."""
+
+    @_builtins.property
+    def next(self) -> _containers.RepeatedScalarFieldContainer[_rotation_pb2.RotationStep.ValueType]:
+        """Steps that may follow; the first one is what UNSPECIFIED takes."""
+
+    @_builtins.property
+    def waits(self) -> _containers.RepeatedCompositeFieldContainer[_rotation_pb2.Waiting]:
+        """What the first of them waits for; empty when it may be taken now."""
+
+    @_builtins.property
+    def confirmations(self) -> _containers.RepeatedCompositeFieldContainer[_rotation_pb2.KeyConfirmation]:
+        """What the peers say of the new key."""
+
+    def __init__(
+        self,
+        *,
+        rotation: _rotation_pb2.Rotation | None = ...,
+        next: _abc.Iterable[_rotation_pb2.RotationStep.ValueType] | None = ...,
+        waits: _abc.Iterable[_rotation_pb2.Waiting] | None = ...,
+        confirmations: _abc.Iterable[_rotation_pb2.KeyConfirmation] | None = ...,
+        request: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmations", b"confirmations", "next", b"next", "request", b"request", "rotation", b"rotation", "waits", b"waits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotationView: _TypeAlias = RotationView  # noqa: Y015
+
+@_typing.final
+class ListKeysRequest(_message.Message):
+    """Lists keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListKeysRequest: _TypeAlias = ListKeysRequest  # noqa: Y015
+
+@_typing.final
+class ListKeysResponse(_message.Message):
+    """Answer to ListKeys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[_rotation_pb2.KeyStatus]:
+        """Ours first, then each peer's; in order of name."""
+
+    @_builtins.property
+    def open(self) -> _containers.RepeatedCompositeFieldContainer[Global___RotationView]:
+        """Every rotation that has not ended, in order of number."""
+
+    def __init__(
+        self,
+        *,
+        keys: _abc.Iterable[_rotation_pb2.KeyStatus] | None = ...,
+        open: _abc.Iterable[Global___RotationView] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "open", b"open"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListKeysResponse: _TypeAlias = ListKeysResponse  # noqa: Y015
+
+@_typing.final
+class StartRotationRequest(_message.Message):
+    """Starts a rotation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    MATERIAL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Name of the key."""
+    material: _builtins.bytes
+    """The new key in PEM where it was made elsewhere, with its certificate if it has one; empty: the node makes it."""
+    reason: _builtins.str
+    """Why; goes into the journal."""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        material: _builtins.bytes = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "material", b"material", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartRotationRequest: _TypeAlias = StartRotationRequest  # noqa: Y015
+
+@_typing.final
+class StartRotationResponse(_message.Message):
+    """Answer to StartRotation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROTATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rotation(self) -> Global___RotationView:
+        """The rotation."""
+
+    def __init__(
+        self,
+        *,
+        rotation: Global___RotationView | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartRotationResponse: _TypeAlias = StartRotationResponse  # noqa: Y015
+
+@_typing.final
+class AdvanceRotationRequest(_message.Message):
+    """Takes a rotation a step further."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    MATERIAL_FIELD_NUMBER: _builtins.int
+    ACTIVATE_AT_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Its number."""
+    step: _rotation_pb2.RotationStep.ValueType
+    """Which step; UNSPECIFIED takes the next allowed one."""
+    material: _builtins.bytes
+    """For INSTALL: the certificate with its intermediates, in PEM."""
+    force: _builtins.bool
+    """Do it although somebody is waited for; needs a reason, and is journaled with the list of who was missing."""
+    reason: _builtins.str
+    """Why."""
+    @_builtins.property
+    def activate_at(self) -> _timestamp_pb2.Timestamp:
+        """For ACTIVATE: when; absent means now."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        step: _rotation_pb2.RotationStep.ValueType = ...,
+        material: _builtins.bytes = ...,
+        activate_at: _timestamp_pb2.Timestamp | None = ...,
+        force: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_at", b"activate_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_at", b"activate_at", "force", b"force", "material", b"material", "number", b"number", "reason", b"reason", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdvanceRotationRequest: _TypeAlias = AdvanceRotationRequest  # noqa: Y015
+
+@_typing.final
+class AdvanceRotationResponse(_message.Message):
+    """Answer to AdvanceRotation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROTATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rotation(self) -> Global___RotationView:
+        """The rotation behind the step."""
+
+    def __init__(
+        self,
+        *,
+        rotation: Global___RotationView | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdvanceRotationResponse: _TypeAlias = AdvanceRotationResponse  # noqa: Y015
+
+@_typing.final
+class AbortRotationRequest(_message.Message):
+    """Ends a rotation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Its number."""
+    reason: _builtins.str
+    """Why; goes into the journal."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbortRotationRequest: _TypeAlias = AbortRotationRequest  # noqa: Y015
+
+@_typing.final
+class AbortRotationResponse(_message.Message):
+    """Answer to AbortRotation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROTATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rotation(self) -> Global___RotationView:
+        """The rotation."""
+
+    def __init__(
+        self,
+        *,
+        rotation: Global___RotationView | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbortRotationResponse: _TypeAlias = AbortRotationResponse  # noqa: Y015
+
+@_typing.final
+class GetRotationRequest(_message.Message):
+    """Asks for one rotation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Its number."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRotationRequest: _TypeAlias = GetRotationRequest  # noqa: Y015
+
+@_typing.final
+class ReportedStep(_message.Message):
+    """One line of a rotation's report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    log: _builtins.str
+    """Origin of the journal's epoch that it stands in."""
+    index: _builtins.int
+    """Index of the entry."""
+    entry: _builtins.bytes
+    """The entry's bytes, a JournalEntry."""
+    checkpoint: _builtins.bytes
+    """Newest checkpoint of that journal with its witnesses' cosignatures; empty when there is none over the entry."""
+    @_builtins.property
+    def proof(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Inclusion path to the root of the checkpoint; empty when no witness has seen the entry yet."""
+
+    def __init__(
+        self,
+        *,
+        log: _builtins.str = ...,
+        index: _builtins.int = ...,
+        entry: _builtins.bytes = ...,
+        proof: _abc.Iterable[_builtins.bytes] | None = ...,
+        checkpoint: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "entry", b"entry", "index", b"index", "log", b"log", "proof", b"proof"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportedStep: _TypeAlias = ReportedStep  # noqa: Y015
+
+@_typing.final
+class GetRotationResponse(_message.Message):
+    """Answer to GetRotation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROTATION_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rotation(self) -> Global___RotationView:
+        """The rotation as it stands."""
+
+    @_builtins.property
+    def report(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportedStep]:
+        """Its steps in order."""
+
+    def __init__(
+        self,
+        *,
+        rotation: Global___RotationView | None = ...,
+        report: _abc.Iterable[Global___ReportedStep] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["report", b"report", "rotation", b"rotation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRotationResponse: _TypeAlias = GetRotationResponse  # noqa: Y015
+
+@_typing.final
+class RehearseRotationRequest(_message.Message):
+    """Asks what would break."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Name of the key."""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RehearseRotationRequest: _TypeAlias = RehearseRotationRequest  # noqa: Y015
+
+@_typing.final
+class RehearseRotationResponse(_message.Message):
+    """Answer to RehearseRotation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[_rotation_pb2.Waiting]:
+        """Who has not confirmed the next key, who still uses the old one, what expires; empty when nothing would break."""
+
+    def __init__(
+        self,
+        *,
+        findings: _abc.Iterable[_rotation_pb2.Waiting] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["findings", b"findings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RehearseRotationResponse: _TypeAlias = RehearseRotationResponse  # noqa: Y015

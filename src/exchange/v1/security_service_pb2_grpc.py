@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SecurityServiceStub:
-    """For security officers: agencies and their grants.
+    """For security officers: agencies and their grants, keys and their rotations.
     """
 
     def __init__(self, channel):
@@ -50,10 +50,40 @@ class SecurityServiceStub:
                 request_serializer=exchange_dot_v1_dot_security__service__pb2.SuspendAgencyRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_security__service__pb2.SuspendAgencyResponse.FromString,
                 _registered_method=True)
+        self.ListKeys = channel.unary_unary(
+                '/exchange.v1.SecurityService/ListKeys',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.ListKeysRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.ListKeysResponse.FromString,
+                _registered_method=True)
+        self.StartRotation = channel.unary_unary(
+                '/exchange.v1.SecurityService/StartRotation',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.StartRotationRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.StartRotationResponse.FromString,
+                _registered_method=True)
+        self.AdvanceRotation = channel.unary_unary(
+                '/exchange.v1.SecurityService/AdvanceRotation',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.AdvanceRotationRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.AdvanceRotationResponse.FromString,
+                _registered_method=True)
+        self.AbortRotation = channel.unary_unary(
+                '/exchange.v1.SecurityService/AbortRotation',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.AbortRotationRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.AbortRotationResponse.FromString,
+                _registered_method=True)
+        self.GetRotation = channel.unary_unary(
+                '/exchange.v1.SecurityService/GetRotation',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.GetRotationRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.GetRotationResponse.FromString,
+                _registered_method=True)
+        self.RehearseRotation = channel.unary_unary(
+                '/exchange.v1.SecurityService/RehearseRotation',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.RehearseRotationRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.RehearseRotationResponse.FromString,
+                _registered_method=True)
 
 
 class SecurityServiceServicer:
-    """For security officers: agencies and their grants.
+    """For security officers: agencies and their grants, keys and their rotations.
     """
 
     def ListAgencies(self, request, context):
@@ -77,6 +107,48 @@ class SecurityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListKeys(self, request, context):
+        """Lists keys and certificates of this node and of its peers, and the open rotations.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartRotation(self, request, context):
+        """Starts the rotation of a key and makes the new one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdvanceRotation(self, request, context):
+        """Takes a rotation a step further.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbortRotation(self, request, context):
+        """Ends a rotation and returns to the old key, while that is still accepted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRotation(self, request, context):
+        """One rotation with its report: every step as the journal has it, with the proof.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RehearseRotation(self, request, context):
+        """Says what would break if a key ended now. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SecurityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +167,36 @@ def add_SecurityServiceServicer_to_server(servicer, server):
                     request_deserializer=exchange_dot_v1_dot_security__service__pb2.SuspendAgencyRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_security__service__pb2.SuspendAgencyResponse.SerializeToString,
             ),
+            'ListKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKeys,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.ListKeysRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.ListKeysResponse.SerializeToString,
+            ),
+            'StartRotation': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartRotation,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.StartRotationRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.StartRotationResponse.SerializeToString,
+            ),
+            'AdvanceRotation': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdvanceRotation,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.AdvanceRotationRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.AdvanceRotationResponse.SerializeToString,
+            ),
+            'AbortRotation': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbortRotation,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.AbortRotationRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.AbortRotationResponse.SerializeToString,
+            ),
+            'GetRotation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRotation,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.GetRotationRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.GetRotationResponse.SerializeToString,
+            ),
+            'RehearseRotation': grpc.unary_unary_rpc_method_handler(
+                    servicer.RehearseRotation,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.RehearseRotationRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.RehearseRotationResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'exchange.v1.SecurityService', rpc_method_handlers)
@@ -104,7 +206,7 @@ def add_SecurityServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SecurityService:
-    """For security officers: agencies and their grants.
+    """For security officers: agencies and their grants, keys and their rotations.
     """
 
     @staticmethod
@@ -178,6 +280,168 @@ class SecurityService:
             '/exchange.v1.SecurityService/SuspendAgency',
             exchange_dot_v1_dot_security__service__pb2.SuspendAgencyRequest.SerializeToString,
             exchange_dot_v1_dot_security__service__pb2.SuspendAgencyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/ListKeys',
+            exchange_dot_v1_dot_security__service__pb2.ListKeysRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.ListKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartRotation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/StartRotation',
+            exchange_dot_v1_dot_security__service__pb2.StartRotationRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.StartRotationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdvanceRotation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/AdvanceRotation',
+            exchange_dot_v1_dot_security__service__pb2.AdvanceRotationRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.AdvanceRotationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbortRotation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/AbortRotation',
+            exchange_dot_v1_dot_security__service__pb2.AbortRotationRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.AbortRotationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRotation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/GetRotation',
+            exchange_dot_v1_dot_security__service__pb2.GetRotationRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.GetRotationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RehearseRotation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/RehearseRotation',
+            exchange_dot_v1_dot_security__service__pb2.RehearseRotationRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.RehearseRotationResponse.FromString,
             options,
             channel_credentials,
             insecure,

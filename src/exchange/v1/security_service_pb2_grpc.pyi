@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SecurityServiceStub:
-    """For security officers: agencies and their grants."""
+    """For security officers: agencies and their grants, keys and their rotations."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -39,10 +39,22 @@ class SecurityServiceStub:
     """Creates or replaces an agency and its grants."""
     SuspendAgency: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.SuspendAgencyRequest, _security_service_pb2.SuspendAgencyResponse]
     """Suspends or reinstates an agency."""
+    ListKeys: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ListKeysRequest, _security_service_pb2.ListKeysResponse]
+    """Lists keys and certificates of this node and of its peers, and the open rotations."""
+    StartRotation: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.StartRotationRequest, _security_service_pb2.StartRotationResponse]
+    """Starts the rotation of a key and makes the new one."""
+    AdvanceRotation: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.AdvanceRotationRequest, _security_service_pb2.AdvanceRotationResponse]
+    """Takes a rotation a step further."""
+    AbortRotation: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.AbortRotationRequest, _security_service_pb2.AbortRotationResponse]
+    """Ends a rotation and returns to the old key, while that is still accepted."""
+    GetRotation: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.GetRotationRequest, _security_service_pb2.GetRotationResponse]
+    """One rotation with its report: every step as the journal has it, with the proof."""
+    RehearseRotation: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.RehearseRotationRequest, _security_service_pb2.RehearseRotationResponse]
+    """Says what would break if a key ended now. Changes nothing."""
 
 @_typing.type_check_only
 class SecurityServiceAsyncStub(SecurityServiceStub):
-    """For security officers: agencies and their grants."""
+    """For security officers: agencies and their grants, keys and their rotations."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAgencies: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ListAgenciesRequest, _security_service_pb2.ListAgenciesResponse]  # type: ignore[assignment]
@@ -51,9 +63,21 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     """Creates or replaces an agency and its grants."""
     SuspendAgency: _aio.UnaryUnaryMultiCallable[_security_service_pb2.SuspendAgencyRequest, _security_service_pb2.SuspendAgencyResponse]  # type: ignore[assignment]
     """Suspends or reinstates an agency."""
+    ListKeys: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ListKeysRequest, _security_service_pb2.ListKeysResponse]  # type: ignore[assignment]
+    """Lists keys and certificates of this node and of its peers, and the open rotations."""
+    StartRotation: _aio.UnaryUnaryMultiCallable[_security_service_pb2.StartRotationRequest, _security_service_pb2.StartRotationResponse]  # type: ignore[assignment]
+    """Starts the rotation of a key and makes the new one."""
+    AdvanceRotation: _aio.UnaryUnaryMultiCallable[_security_service_pb2.AdvanceRotationRequest, _security_service_pb2.AdvanceRotationResponse]  # type: ignore[assignment]
+    """Takes a rotation a step further."""
+    AbortRotation: _aio.UnaryUnaryMultiCallable[_security_service_pb2.AbortRotationRequest, _security_service_pb2.AbortRotationResponse]  # type: ignore[assignment]
+    """Ends a rotation and returns to the old key, while that is still accepted."""
+    GetRotation: _aio.UnaryUnaryMultiCallable[_security_service_pb2.GetRotationRequest, _security_service_pb2.GetRotationResponse]  # type: ignore[assignment]
+    """One rotation with its report: every step as the journal has it, with the proof."""
+    RehearseRotation: _aio.UnaryUnaryMultiCallable[_security_service_pb2.RehearseRotationRequest, _security_service_pb2.RehearseRotationResponse]  # type: ignore[assignment]
+    """Says what would break if a key ended now. Changes nothing."""
 
 class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For security officers: agencies and their grants."""
+    """For security officers: agencies and their grants, keys and their rotations."""
 
     @_abc_1.abstractmethod
     def ListAgencies(
@@ -78,5 +102,53 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.SuspendAgencyResponse, _abc.Awaitable[_security_service_pb2.SuspendAgencyResponse]]:
         """Suspends or reinstates an agency."""
+
+    @_abc_1.abstractmethod
+    def ListKeys(
+        self,
+        request: _security_service_pb2.ListKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.ListKeysResponse, _abc.Awaitable[_security_service_pb2.ListKeysResponse]]:
+        """Lists keys and certificates of this node and of its peers, and the open rotations."""
+
+    @_abc_1.abstractmethod
+    def StartRotation(
+        self,
+        request: _security_service_pb2.StartRotationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.StartRotationResponse, _abc.Awaitable[_security_service_pb2.StartRotationResponse]]:
+        """Starts the rotation of a key and makes the new one."""
+
+    @_abc_1.abstractmethod
+    def AdvanceRotation(
+        self,
+        request: _security_service_pb2.AdvanceRotationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.AdvanceRotationResponse, _abc.Awaitable[_security_service_pb2.AdvanceRotationResponse]]:
+        """Takes a rotation a step further."""
+
+    @_abc_1.abstractmethod
+    def AbortRotation(
+        self,
+        request: _security_service_pb2.AbortRotationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.AbortRotationResponse, _abc.Awaitable[_security_service_pb2.AbortRotationResponse]]:
+        """Ends a rotation and returns to the old key, while that is still accepted."""
+
+    @_abc_1.abstractmethod
+    def GetRotation(
+        self,
+        request: _security_service_pb2.GetRotationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.GetRotationResponse, _abc.Awaitable[_security_service_pb2.GetRotationResponse]]:
+        """One rotation with its report: every step as the journal has it, with the proof."""
+
+    @_abc_1.abstractmethod
+    def RehearseRotation(
+        self,
+        request: _security_service_pb2.RehearseRotationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.RehearseRotationResponse, _abc.Awaitable[_security_service_pb2.RehearseRotationResponse]]:
+        """Says what would break if a key ended now. Changes nothing."""
 
 def add_SecurityServiceServicer_to_server(servicer: SecurityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from exchange.flows.apply.grants import register_row
+from exchange.flows.apply.journaled import changes_of
 from exchange.flows.apply.replay import ReplayedStep, replay, write_replayed
 from exchange.flows.apply.steps import StepPlan
 from exchange.flows.context import Node
 from exchange.storage import registers
 from exchange.storage.database import Database
 from exchange.storage.registers import Change
-from exchange.storage.transaction import Transaction
-from exchange.v1.journal_pb2 import GrantChanged
+from exchange.storage.transaction import LogHead, Transaction
+from exchange.v1.journal_pb2 import JournalEntry
 
 Visit = Callable[[Transaction], None]
 
@@ -39,10 +39,10 @@ def rebuild(node: Node, source: Database, target: Database) -> Iterator[Replayed
         def write(changes: Sequence[Change], next_seq: int, step: StepPlan | None) -> None:
             run(lambda tx: _done(write_replayed(tx, [(changes, next_seq, step)])))
 
-        def grant(changed: GrantChanged) -> None:
-            run(lambda tx: registers.write(tx, [register_row(changed)]))
+        def take(book: LogHead, index: int, event: JournalEntry) -> None:
+            run(lambda tx: registers.write(tx, changes_of(tx.connection, event, book.id, index)))
 
-        yield from replay(node, source, target, write, grant)
+        yield from replay(node, source, target, write, take)
 
 
 def _done(_results: object) -> None:

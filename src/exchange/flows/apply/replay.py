@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from exchange.flows.apply.commit import SEQ_CURSOR
 from exchange.flows.apply.entry import ReadEntry
+from exchange.flows.apply.journaled import is_register_event
 from exchange.flows.apply.loop import START_DIGEST
 from exchange.flows.apply.recorded import Rulings, ruling_for
 from exchange.flows.apply.ruling import Ruling, rulings_in
@@ -31,7 +32,7 @@ from exchange.storage import log_store, registers
 from exchange.storage.database import Connection, Database
 from exchange.storage.registers import Change
 from exchange.storage.transaction import LogHead, Transaction
-from exchange.v1.journal_pb2 import EvidenceKept, GrantChanged, JournalEntry, Step
+from exchange.v1.journal_pb2 import EvidenceKept, JournalEntry, Step
 from exchange.v1.record_pb2 import Record
 
 PAGE = 256
@@ -56,6 +57,9 @@ class ReplayedStep:
 
 Write = Callable[[Sequence[Change], int, StepPlan | None], None]
 """Writes row changes, and the position that the plan reached, where the replay keeps its registers."""
+
+TakeEvent = Callable[[LogHead, int, JournalEntry], None]
+"""Carries out a line of a journal that changes registers by itself: the journal's epoch, the index, the line."""
 
 
 def journals(connection: Connection) -> list[LogHead]:
@@ -89,7 +93,7 @@ def replay(
     source: Database,
     target: Database,
     write: Write,
-    grant: Callable[[GrantChanged], None],
+    take: TakeEvent,
 ) -> Iterator[ReplayedStep]:
     """Compute every step again, in order, writing as it goes. Every read is a short one.
 
@@ -98,7 +102,7 @@ def replay(
         source: Where logs and journal lie; read up to the sizes that they have now.
         target: Where the registers that are being made are read: empty, or the source with its registers cleared.
         write: Writes them.
-        grant: Takes a change of grants.
+        take: Takes a line that changes registers by itself.
     """
     digest = START_DIGEST
     with source.read() as logs:
@@ -109,8 +113,8 @@ def replay(
             with source.read() as logs:
                 page = list(events(logs, book, begin, min(book.size, begin + PAGE + STEP_ENTRIES)))
             for at, (index, event) in enumerate(page[: min(PAGE, end - begin)]):
-                if event.HasField("grant_changed"):
-                    grant(event.grant_changed)
+                if is_register_event(event):
+                    take(book, index, event)
                 if not event.HasField("step"):
                     continue
                 with source.read() as logs, target.read() as state:

@@ -1,9 +1,14 @@
-"""SecurityService: who may do what."""
+"""SecurityService: who may do what, and by which keys the node speaks."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from exchange.domain.problems import Problem, Refused
 from exchange.flows.agencies import AgencyFlow
+from exchange.flows.instants import instant, is_instant, micros_of
 from exchange.flows.queries.paging import Tokens, page_size
+from exchange.flows.rotation.steps import Asked, RotationFlow
 from exchange.rpc.door import Call
 from exchange.v1 import security_service_pb2 as pb
 
@@ -13,8 +18,9 @@ class SecurityServicer:
 
     descriptor = pb.DESCRIPTOR.services_by_name["SecurityService"]
 
-    def __init__(self, flow: AgencyFlow, tokens: Tokens) -> None:
+    def __init__(self, flow: AgencyFlow, rotations: RotationFlow, tokens: Tokens) -> None:
         self._flow = flow
+        self._rotations = rotations
         self._tokens = tokens
 
     async def list_agencies(self, call: Call, request: pb.ListAgenciesRequest) -> pb.ListAgenciesResponse:
@@ -41,3 +47,54 @@ class SecurityServicer:
             suspended=request.suspended,
         )
         return pb.SuspendAgencyResponse(agency=done.agency, journal_index=done.journal_index)
+
+    async def list_keys(self, call: Call, _request: pb.ListKeysRequest) -> pb.ListKeysResponse:
+        """ListKeys."""
+        keys = await call.run(self._rotations.keys, call.asked.now)
+        return pb.ListKeysResponse(keys=keys, open=await call.run(self._rotations.open, call.asked.now))
+
+    async def start_rotation(self, call: Call, request: pb.StartRotationRequest) -> pb.StartRotationResponse:
+        """StartRotation."""
+        view = await call.run(
+            self._rotations.start, request.key, request.material, request.reason, call.identity, call.asked.now
+        )
+        return pb.StartRotationResponse(rotation=view)
+
+    async def advance_rotation(self, call: Call, request: pb.AdvanceRotationRequest) -> pb.AdvanceRotationResponse:
+        """AdvanceRotation."""
+        asked = Asked(
+            actor=call.identity,
+            step=request.step,
+            material=request.material,
+            activate_at=_when(request),
+            force=request.force,
+            reason=request.reason,
+        )
+        return pb.AdvanceRotationResponse(
+            rotation=await call.run(self._rotations.advance, request.number, asked, call.asked.now)
+        )
+
+    async def abort_rotation(self, call: Call, request: pb.AbortRotationRequest) -> pb.AbortRotationResponse:
+        """AbortRotation."""
+        view = await call.run(self._rotations.abort, request.number, request.reason, call.identity, call.asked.now)
+        return pb.AbortRotationResponse(rotation=view)
+
+    async def get_rotation(self, call: Call, request: pb.GetRotationRequest) -> pb.GetRotationResponse:
+        """GetRotation."""
+        rotation = await call.run(self._rotations.find, request.number)
+        view = await call.run(self._rotations.view, rotation, call.asked.now)
+        return pb.GetRotationResponse(rotation=view, report=await call.run(self._rotations.report, request.number))
+
+    async def rehearse_rotation(self, call: Call, request: pb.RehearseRotationRequest) -> pb.RehearseRotationResponse:
+        """RehearseRotation."""
+        return pb.RehearseRotationResponse(
+            findings=await call.run(self._rotations.rehearse, request.key, call.asked.now)
+        )
+
+
+def _when(request: pb.AdvanceRotationRequest) -> datetime | None:
+    if not request.HasField("activate_at"):
+        return None
+    if not is_instant(request.activate_at):
+        raise Refused([Problem("INSTANT_INVALID", "activate_at", str(request.activate_at.seconds))])
+    return instant(micros_of(request.activate_at))

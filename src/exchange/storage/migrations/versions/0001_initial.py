@@ -239,6 +239,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("supersedes IS NOT NULL"),
         )
 
+    _rotations()
     op.create_table(
         "reg_stations",
         sa.Column("origin", sa.Text(), nullable=False),
@@ -322,6 +323,25 @@ def upgrade() -> None:
         sa.Column("root", sa.LargeBinary(), nullable=False),
         sa.Column("note", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("origin"),
+    )
+
+
+def _rotations() -> None:
+    op.create_table(
+        "reg_rotations",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("open", sa.Boolean(), nullable=False),
+        sa.Column("rotation", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("number"),
+    )
+    op.create_table(
+        "reg_rotation_steps",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("log_id", sa.Integer(), nullable=False),
+        sa.Column("idx", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("number", "seq"),
     )
 
 

@@ -1,0 +1,38 @@
+"""Registers that the journal itself makes, not a step of apply: agencies, and rotations of keys."""
+
+from __future__ import annotations
+
+from exchange.domain.agency_form import read_agency
+from exchange.storage.database import Connection
+from exchange.storage.queries import rotations
+from exchange.storage.registers import Change
+from exchange.v1.journal_pb2 import GrantChanged, JournalEntry
+
+
+def is_register_event(event: JournalEntry) -> bool:
+    """Whether a line of the journal changes a register by itself. None of them depends on a log's entries."""
+    return event.HasField("grant_changed") or event.HasField("rotation_stepped")
+
+
+def changes_of(state: Connection, event: JournalEntry, log_id: int, index: int) -> list[Change]:
+    """The row changes that a line of the journal made; none for lines that change no register.
+
+    Args:
+        state: Where the registers are read, as they stand before it.
+        event: The line.
+        log_id: The journal's epoch that it stands in.
+        index: Its index there.
+    """
+    if event.HasField("grant_changed"):
+        return [_agency(event.grant_changed)]
+    if event.HasField("rotation_stepped"):
+        return rotations.changes_of(state, event, log_id, index)
+    return []
+
+
+def _agency(changed: GrantChanged) -> Change:
+    if not changed.grant:
+        return Change("agencies", (changed.agency,), None)
+    agency = read_agency(changed.agency, changed.grant.encode())
+    row = {"name": changed.agency, "agency": agency.SerializeToString(deterministic=True)}
+    return Change("agencies", (changed.agency,), row)
