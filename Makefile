@@ -12,7 +12,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all demo bench lint fix lock proto clean
+.PHONY: help setup test test-all demo bench fuzz sbom audit lint fix lock proto clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,21 @@ demo: setup ## two nodes, both sides' documents, an outage, a restore; KEEP=1 le
 bench: setup ## rates, latencies and memory beside their floor (ARGS='--million' for 1M entries)
 	@$(PY) -m tools.bench $(ARGS)
 
+fuzz: setup ## hostile bytes at every parser (ARGS='crl note --runs 1000000'); a finding is kept in .fuzz/
+	@$(PY) -m pip install -qq --require-hashes --requirement requirements/fuzz.txt
+	@PYTHONPATH=. $(PY) -m tests.fuzz.run $(ARGS)
+
+sbom: setup ## build/sbom.json: what a node is made of, CycloneDX, from the hashed lock
+	@$(PY) -m pip install -qq --require-hashes --requirement requirements/sbom.txt
+	@mkdir -p build
+	@$(VENV)/bin/cyclonedx-py requirements requirements/run.txt --pyproject pyproject.toml --output-reproducible \
+	  --of JSON -o build/sbom.json
+	@echo build/sbom.json
+
+audit: setup ## known weaknesses of what is locked; asks the advisory database over the network
+	@$(PY) -m pip install -qq --require-hashes --requirement requirements/audit.txt
+	@$(VENV)/bin/pip-audit --require-hashes --disable-pip --requirement requirements/run.txt $(ARGS)
+
 lint: setup ## style, types, layers, schema, and whether the generated code is current
 	@PYTHON=$(PY) tools/lint.sh
 
@@ -55,5 +70,5 @@ proto: setup ## src/exchange/v1 from proto/
 	@PYTHON=$(PY) tools/generate.sh
 
 clean: ## what was made here, .venv included; nothing that is committed
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks build dist tests/foreign/node_modules
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks .fuzz build dist tests/foreign/node_modules
 	@find src adapters tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

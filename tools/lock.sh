@@ -1,6 +1,7 @@
 #!/bin/sh
-# Resolve pyproject.toml into two files of exact, hashed versions: requirements/run.txt (what a node needs) and
-# requirements/dev.txt (the same, and what building, checking and testing need). No index address is written.
+# Resolve pyproject.toml into files of exact, hashed versions: requirements/run.txt (what a node needs),
+# requirements/dev.txt (the same, and what building, checking and testing need), and one beside them for each tool that
+# only its own target installs (fuzz, sbom, audit). No index address is written.
 # usage: tools/lock.sh [pip-compile options, such as --upgrade]
 set -eu
 cd "$(dirname "$0")/.."
@@ -21,3 +22,7 @@ listed() { # an expression over the parsed pyproject.toml
 listed 'p["project"]["dependencies"]' | compile requirements/run.txt "$@"
 listed 'p["project"]["dependencies"] + p["build-system"]["requires"] + p["dependency-groups"]["dev"]' |
   compile requirements/dev.txt --constraint requirements/run.txt "$@"
+for group in fuzz sbom audit; do
+  listed "p[\"dependency-groups\"][\"$group\"]" |
+    compile "requirements/$group.txt" --constraint requirements/dev.txt "$@"
+done

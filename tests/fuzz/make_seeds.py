@@ -1,0 +1,97 @@
+"""Makes the committed seeds anew: ``python -m tests.fuzz.make_seeds``. Small examples, no private key among them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from exchange.crypto import pki
+from exchange.crypto.certificates import to_der, to_pem
+from exchange.crypto.ed25519 import Cosigner, NoteSigner
+from exchange.crypto.keys import generate_ed25519
+from exchange.crypto.trust import PEER, TrustSet, to_trust_files
+from exchange.tlog.checkpoint import Checkpoint
+from exchange.tlog.origin import LogName, mirror_name
+from exchange.tlog.proof import Receipt
+from exchange.tlog.tree import Frontier, leaf_hash
+from exchange.v1.statement_pb2 import LogEntry
+from tests.crypto.region import AGENCY, DOMAIN, NOW, PROFILE, region
+from tests.crypto.test_node_card import card
+from tests.domain.records import SOUND
+from tests.fuzz.targets import PARTS, SEEDS, book_parts
+
+SAMPLES = Path(__file__).parents[2] / "adapters"
+SMALL = 4096
+"""Bytes of a text seed: the first lines say enough."""
+
+
+def _put(target: str, files: Mapping[str, bytes]) -> None:
+    folder = SEEDS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+
+
+def _documents() -> None:
+    sides = ("chongqing", "sichuan")
+    hj212 = SAMPLES / "exchange_hj212" / "samples"
+    packets = [path for path in sorted(hj212.iterdir()) if path.suffix in (".txt", ".bin", ".log")]
+    _put("hj212", {path.name: path.read_bytes()[:SMALL] for path in packets})
+    for target in ("csv", "json"):
+        found = {
+            f"{side}-{path.name}": path.read_bytes()
+            for side in sides
+            for path in sorted((SAMPLES / f"exchange_{side}" / "samples").glob(f"*.{target}"))
+        }
+        _put(target, found)
+    book = (SAMPLES / "exchange_chongqing" / "samples" / "credit-2024.xlsx").read_bytes()
+    old = (SAMPLES / "exchange_chongqing" / "samples" / "old.xls").read_bytes()
+    _put("xlsx", {"credit.xlsx": book, "old.xls": old})
+    parts = [(at, name, book_parts().get(name, b"")) for at, name in enumerate(PARTS)]
+    _put(
+        "xlsx_part", {f"{at}-{name.rsplit('/', 1)[-1]}": bytes([at]) + part[:SMALL] for at, name, part in parts if part}
+    )
+
+
+def _logs() -> None:
+    origin = str(LogName.outbound("cq", DOMAIN, "sc", "registry"))
+    signer, mirror = NoteSigner(origin, generate_ed25519()), Cosigner(mirror_name("sc", DOMAIN), generate_ed25519())
+    frontier, _ = Frontier().extend([leaf_hash(b"entry"), leaf_hash(b"other")])
+    signed = signer.sign_checkpoint(Checkpoint(origin=origin, size=2, root=frontier.root()))
+    cosigned = mirror.cosign(signed, int(NOW.timestamp()))
+    notes = {"signed": signed, "cosigned": cosigned}
+    _put("note", notes)
+    _put("checkpoint", notes)
+    receipt = Receipt(index=0, hashes=(leaf_hash(b"other"),), checkpoint_note=cosigned, extra=b"entry")
+    _put("proof", {"receipt": receipt.to_bytes()})
+
+
+def _keys() -> None:
+    cq = region("cq")
+    (SEEDS / "roots.pem").write_bytes(cq.root.root_pem)
+    chain = b"".join(to_pem(each) for each in (cq.signing, cq.intermediate.certificate))
+    leaf = pki.issue_client(PROFILE, cq.intermediate, identity=AGENCY, now=NOW)
+    _put("certificate", {"signing.pem": chain, "client.pem": leaf.chain, "leaf.der": to_der(cq.signing)})
+    sealed = cq.envelope()
+    entry = LogEntry(version=1, envelope=sealed)
+    entry.logged_at.FromDatetime(NOW)
+    _put("envelope", {"envelope": sealed, "entry": entry.SerializeToString()})
+    _put("record", {name: make().SerializeToString() for name, make in SOUND.items()})
+    later = NOW + timedelta(days=1)
+    revoked = [(cq.signing.serial_number, NOW)]
+    crl = pki.issue_crl(PROFILE, cq.intermediate, revoked, number=3, now=later)
+    _put("crl", {"intermediate.pem": to_pem(cq.intermediate.certificate) + crl})
+    _put("node_card", {"cq.card": card().to_text().encode()})
+    files = to_trust_files(card(), tls_crl=pki.issue_crl(PROFILE, cq.root, [], number=1, now=later))
+    _put("trust_set", {"peer.set": TrustSet.load(files).to_bytes()})
+    _put("peer_file", {"peer.toml": files[PEER]})
+
+
+if __name__ == "__main__":
+    shutil.rmtree(SEEDS, ignore_errors=True)
+    SEEDS.mkdir()
+    _documents()
+    _logs()
+    _keys()
