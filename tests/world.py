@@ -30,7 +30,7 @@ from exchange.crypto.pki_profile import Profile
 from exchange.domain.recognition import RuleSet
 from exchange.domain.tables import Tables, load
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
-from exchange.flows.events import LOG_GREW, EventHub
+from exchange.flows.events import EventHub, tell_grown
 from exchange.flows.mirror import NotYourLogError
 from exchange.flows.peer_port import PeerAwayError, PeerRefusedError
 from exchange.flows.submit import LANE_NAMES
@@ -232,11 +232,7 @@ class Runtime:
         self.database = Database(url)
         events = EventHub()
 
-        def committed(logs: frozenset[int], _commands: int) -> None:
-            if logs:
-                events.notify(LOG_GREW)
-
-        self.writer = Writer(self.database, on_commit=committed)
+        self.writer = Writer(self.database, on_commit=lambda grown, _commands: tell_grown(events, grown))
         self.node = Node(
             name=name,
             federation=FEDERATION,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +18,11 @@ from exchange.domain.recognition import RuleSet
 from exchange.domain.tables import Tables, load
 from exchange.flows import bootstrap
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
-from exchange.flows.events import LOG_GREW, EventHub
+from exchange.flows.events import EventHub, tell_grown
 from exchange.settings import NodeSettings
 from exchange.settings.trust_folder import OwnTrust, read_own, read_peer
 from exchange.storage.database import Database
+from exchange.storage.transaction import LogHead
 from exchange.storage.writer import Writer
 from exchange.tables import read_all
 from exchange.tlog.note import VerifierKey
@@ -147,10 +148,9 @@ def make_node(
     """The node, with its writer running and its editions in the journal."""
     events = EventHub()
 
-    def committed(logs: frozenset[int], commands: int) -> None:
+    def committed(grown: Sequence[LogHead], commands: int) -> None:
         on_commit(commands)
-        if logs:
-            events.notify(LOG_GREW)
+        tell_grown(events, grown)
 
     writer = Writer(database, on_commit=committed, on_fatal=on_fatal)
     now = datetime.now(UTC)

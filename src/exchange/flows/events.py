@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exchange.storage.transaction import LogHead
 
 
 class EventHub:
@@ -44,3 +48,19 @@ LOG_GREW = "log-grew"
 
 REGISTERS_CHANGED = "registers-changed"
 """Topic: apply finished a step."""
+
+
+def lane_grew(peer: str, lane: int) -> Hashable:
+    """Topic: our log towards a peer in one lane got entries or a cosigned checkpoint."""
+    return ("lane-grew", peer, lane)
+
+
+def tell_grown(events: EventHub, grown: Iterable[LogHead]) -> None:
+    """Wake whoever waits for logs that a commit made grow; a lane's sender is not woken for those of others."""
+    topics: dict[Hashable, None] = {}
+    for log in grown:
+        topics[LOG_GREW] = None
+        if log.use == "outbound":
+            topics[lane_grew(log.peer, log.lane)] = None
+    for topic in topics:
+        events.notify(topic)

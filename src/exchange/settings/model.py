@@ -189,6 +189,9 @@ class Delivery:
     batch_bytes: int = _key(
         3 * MIB, unit="byte", low=64 * KIB, high=4 * MIB, why="leaves room below the 4 MiB accepted"
     )
+    gather_ms: int = _key(
+        25, unit="ms", low=0, high=1_000, why="records that come one by one share a call; the urgent lane never waits"
+    )
     retry_min_ms: int = _key(50, unit="ms", low=50, high=10_000, why="a blip costs nothing and nothing loops busily")
     retry_max_ms: int = _key(30_000, unit="ms", low=50, high=600_000, why="how late a silent peer's return may be seen")
     call_timeout_s: int = _key(30, unit="s", low=1, high=300, why="a half-open connection is given up after this")

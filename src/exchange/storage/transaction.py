@@ -169,9 +169,10 @@ class Transaction:
         self._touched.add(log_id)
 
     @property
-    def grown(self) -> frozenset[int]:
+    def grown(self) -> Sequence[LogHead]:
         """Logs that got entries or checkpoints in this batch; the journal is left out, because nobody waits for it."""
-        return frozenset(each for each in self._changed | self._touched if self.heads[each].use != "journal")
+        heads = (self.heads[each] for each in sorted(self._changed | self._touched))
+        return [head for head in heads if head.use != "journal"]
 
     # -- rows ------------------------------------------------------------------------------------------------
 

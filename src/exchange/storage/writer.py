@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from exchange.domain.problems import ExchangeError
 from exchange.storage.database import Database
-from exchange.storage.transaction import Transaction
+from exchange.storage.transaction import LogHead, Transaction
 
 _log = structlog.get_logger(__name__)
 
@@ -113,7 +113,7 @@ class Writer:
         self,
         database: Database,
         *,
-        on_commit: Callable[[frozenset[int], int], None] | None = None,
+        on_commit: Callable[[Sequence[LogHead], int], None] | None = None,
         on_fatal: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._database = database
@@ -262,7 +262,7 @@ class Writer:
                 command.future.set_result(result)
         return connection
 
-    def _attempt(self, connection: Connection, batch: list[_Command]) -> tuple[list[Any], frozenset[int]]:
+    def _attempt(self, connection: Connection, batch: list[_Command]) -> tuple[list[Any], Sequence[LogHead]]:
         groups: dict[Handler, list[int]] = {}
         for position, command in enumerate(batch):
             groups.setdefault(command.handler, []).append(position)

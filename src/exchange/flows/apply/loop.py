@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from exchange.crypto.keys import generate_salt
 from exchange.domain.validation.limits import DECISION_ITEMS
@@ -35,6 +36,10 @@ from exchange.v1.record_pb2 import Record
 
 IDLE_SECONDS = 1.0
 """How long the loop sleeps when nothing wakes it: only what a lost wake-up would cost."""
+
+REST_SECONDS = 0.025
+"""A log of which a step took all there was is not read again sooner: a step costs milliseconds, whatever it holds, and
+entries that come one by one share one. Urgent logs are read at once."""
 
 DUPLICATE = "DUPLICATE"
 """An answer that came again, after a restore or in a new epoch: journaled, but nobody has to look."""
@@ -84,6 +89,7 @@ class ApplyLoop:
         self._look_at_waits = True
         self._futile: set[tuple[int, str]] = set()
         self._turn = 0
+        self._resting: dict[int, float] = {}
         self._digest = START_DIGEST
         self._next_seq = 1
         self._outdated = False
@@ -100,15 +106,24 @@ class ApplyLoop:
             while not self._node.stopping.is_set():
                 self._wake.clear()
                 try:
-                    progressed = self.step_once()
+                    progressed = self.step_once(rest=True)
                 except Exception as error:  # noqa: BLE001 - the loop outlives whatever a step raises
                     self._on_error(error)
                     progressed = False
                     self._outdated = True
                 if not progressed:
-                    self._wake.wait(IDLE_SECONDS)
+                    self._wait()
         finally:
             end()
+
+    def _wait(self) -> None:
+        """Until something happens, or a log that rests may be read again."""
+        now = time.monotonic()
+        self._resting = {log_id: until for log_id, until in self._resting.items() if until > now}
+        if self._resting:
+            self._node.stopping.wait(min(self._resting.values()) - now)
+        else:
+            self._wake.wait(IDLE_SECONDS)
 
     def wake(self) -> None:
         """Look again, also at what waits."""
@@ -126,16 +141,20 @@ class ApplyLoop:
             self._parked = registers.parked_entries(connection)
         self._look_at_waits = True
 
-    def step_once(self) -> bool:
-        """Carry out the next step; returns whether there was one."""
-        with self.busy:
-            return self._allowed() and self._step_once()
+    def step_once(self, *, rest: bool = False) -> bool:
+        """Carry out the next step; returns whether there was one.
 
-    def _step_once(self) -> bool:
+        Args:
+            rest: Leave out logs that rest.
+        """
+        with self.busy:
+            return self._allowed() and self._step_once(rest=rest)
+
+    def _step_once(self, *, rest: bool) -> bool:
         if self._outdated:
             self.reload()
         with self._node.database.read() as connection:
-            chosen = self._choose(connection)
+            chosen = self._choose(connection, self._resting if rest else {})
             if chosen is None:
                 again = self._due_redecisions(connection)
                 if again is None:
@@ -171,11 +190,12 @@ class ApplyLoop:
 
     # -- choosing --------------------------------------------------------------------------------------------
 
-    def _choose(self, connection: Connection) -> tuple[LogHead, int, int] | None:
+    def _choose(self, connection: Connection, resting: Mapping[int, float]) -> tuple[LogHead, int, int] | None:
+        now = time.monotonic()
         positions = registers.next_indices(connection)
         best: list[tuple[int, LogHead, int, int]] = []
         for log in log_store.heads(connection):
-            if log.use == journal.USE:
+            if log.use == journal.USE or resting.get(log.id, 0.0) > now:
                 continue
             position = positions.get(log.id, 0)
             limit = log.size
@@ -337,6 +357,8 @@ class ApplyLoop:
         return append, existing
 
     def _afterwards(self, source: LogHead, step: StepPlan) -> None:
+        if step.end - step.first < STEP_ENTRIES and not step.redecisions and source.lane != Lane.LANE_URGENT:
+            self._resting[source.id] = time.monotonic() + REST_SECONDS
         for change in step.changes:
             if change.table == "waits" and change.row is not None:
                 if step.redecisions:
