@@ -13,16 +13,17 @@ from exchange.v1.journal_pb2 import JournalEntry
 JOURNAL_VERSION = 1
 USE = "journal"
 
+_CURRENT = (
+    select(schema.logs)
+    .where(schema.logs.c.use == USE, schema.logs.c.retired.is_(False))
+    .order_by(schema.logs.c.epoch.desc())
+    .limit(1)
+)
+
 
 def head(connection: Connection) -> LogHead:
     """The journal's current epoch."""
-    row = connection.execute(
-        select(schema.logs)
-        .where(schema.logs.c.use == USE, schema.logs.c.retired.is_(False))
-        .order_by(schema.logs.c.epoch.desc())
-        .limit(1)
-    ).one()
-    return head_of(row)
+    return head_of(connection.execute(_CURRENT).one())
 
 
 def head_in(tx: Transaction) -> LogHead:

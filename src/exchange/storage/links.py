@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from exchange.storage import schema
 from exchange.storage.transaction import Transaction
@@ -47,10 +47,14 @@ class LinkRow:
         return replace(self, stopped=" ".join(stops))
 
 
+_OF_LANE = select(schema.links).where(
+    schema.links.c.peer == bindparam("peer"), schema.links.c.lane == bindparam("lane")
+)
+
+
 def get(connection: Connection, peer: str, lane: int) -> LinkRow:
     """One lane."""
-    table = schema.links
-    row = connection.execute(select(table).where(table.c.peer == peer, table.c.lane == lane)).first()
+    row = connection.execute(_OF_LANE, {"peer": peer, "lane": lane}).first()
     return LinkRow(**row._mapping) if row else LinkRow(peer, lane)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, func, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, tuple_, update
 
 from exchange.storage import schema
 from exchange.storage.submissions import SubmissionRow
@@ -34,40 +34,74 @@ class StoredCheckpoint:
     cosigned_at: int
 
 
+# Made once: putting a statement together costs several times what a short one takes to run.
+_LOG, _ENTRY, _NOTE = schema.logs.c, schema.entries.c, schema.checkpoints.c
+_LOG_ID, _SIZE = bindparam("log_id"), bindparam("size")
+_HEADS = select(schema.logs).order_by(_LOG.id)
+_BY_ORIGIN = select(schema.logs).where(_LOG.origin == bindparam("origin"))
+_BY_ID = select(schema.logs).where(_LOG.id == _LOG_ID)
+_CURRENT = (
+    select(schema.logs)
+    .where(
+        _LOG.use == bindparam("use"),
+        _LOG.peer == bindparam("peer"),
+        _LOG.lane == bindparam("lane"),
+        _LOG.retired.is_(False),
+    )
+    .order_by(_LOG.epoch.desc())
+    .limit(1)
+)
+_OF_LANE = (
+    select(schema.logs)
+    .where(_LOG.use == bindparam("use"), _LOG.peer == bindparam("peer"), _LOG.lane == bindparam("lane"))
+    .order_by(_LOG.epoch)
+)
+_OWN = (
+    select(_LOG.id, _LOG.origin, _LOG.use, _LOG.peer, _LOG.lane, _LOG.epoch, _LOG.retired)
+    .where(_LOG.use.in_(("outbound", "local")))
+    .order_by(_LOG.epoch)
+)
+_RUN = (_ENTRY.log_id == _LOG_ID, _ENTRY.idx >= bindparam("start"), _ENTRY.idx < bindparam("end"))
+_ENTRIES = (
+    select(_ENTRY.idx, _ENTRY.entry, _ENTRY.submission, _ENTRY.salt, _ENTRY.body).where(*_RUN).order_by(_ENTRY.idx)
+)
+_BARE_ENTRIES = select(_ENTRY.idx, _ENTRY.entry, _ENTRY.submission).where(*_RUN).order_by(_ENTRY.idx)
+_ENTRIES_AT = select(_ENTRY.idx, _ENTRY.entry, _ENTRY.salt, _ENTRY.body, _ENTRY.submission).where(
+    _ENTRY.log_id == _LOG_ID, _ENTRY.idx.in_(bindparam("wanted", expanding=True))
+)
+_NOTES = select(schema.checkpoints).where(_NOTE.log_id == _LOG_ID)
+_NEWEST_NOTE = _NOTES.order_by(_NOTE.size.desc()).limit(1)
+_NEWEST_NOTE_BY = _NOTES.where(_NOTE.cosigner == bindparam("cosigner")).order_by(_NOTE.size.desc()).limit(1)
+_NOTE_OF_SIZE = _NOTES.where(_NOTE.size == _SIZE).limit(1)
+_NOTES_FROM = _NOTES.where(_NOTE.size >= _SIZE).order_by(_NOTE.size)
+
+
 def heads(connection: Connection) -> list[LogHead]:
     """Every log, in order of id."""
-    return [head_of(row) for row in connection.execute(select(schema.logs).order_by(schema.logs.c.id))]
+    return [head_of(row) for row in connection.execute(_HEADS)]
 
 
 def head(connection: Connection, origin: str) -> LogHead | None:
     """The log of that origin."""
-    row = connection.execute(select(schema.logs).where(schema.logs.c.origin == origin)).first()
+    row = connection.execute(_BY_ORIGIN, {"origin": origin}).first()
     return head_of(row) if row else None
 
 
 def head_by_id(connection: Connection, log_id: int) -> LogHead | None:
     """The log of that id."""
-    row = connection.execute(select(schema.logs).where(schema.logs.c.id == log_id)).first()
+    row = connection.execute(_BY_ID, {"log_id": log_id}).first()
     return head_of(row) if row else None
 
 
 def current(connection: Connection, use: str, peer: str = "", lane: int = 0) -> LogHead | None:
     """The log of the newest epoch for one use."""
-    table = schema.logs.c
-    row = connection.execute(
-        select(schema.logs)
-        .where(table.use == use, table.peer == peer, table.lane == lane, table.retired.is_(False))
-        .order_by(table.epoch.desc())
-        .limit(1)
-    ).first()
+    row = connection.execute(_CURRENT, {"use": use, "peer": peer, "lane": lane}).first()
     return head_of(row) if row else None
 
 
 def of_lane(connection: Connection, use: str, peer: str, lane: int) -> list[LogHead]:
     """The logs of one use, peer and lane, oldest epoch first."""
-    table = schema.logs.c
-    query = select(schema.logs).where(table.use == use, table.peer == peer, table.lane == lane)
-    return [head_of(row) for row in connection.execute(query.order_by(table.epoch))]
+    return [head_of(row) for row in connection.execute(_OF_LANE, {"use": use, "peer": peer, "lane": lane})]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +128,7 @@ class CurrentOrigins:
 
 def current_origins(connection: Connection) -> CurrentOrigins:
     """Where submissions are appended now, and where those of every epoch went."""
-    table = schema.logs.c
-    rows = connection.execute(
-        select(table.id, table.origin, table.use, table.peer, table.lane, table.epoch, table.retired)
-        .where(table.use.in_(("outbound", "local")))
-        .order_by(table.epoch)
-    ).all()
+    rows = connection.execute(_OWN).all()
     live = [row for row in rows if not row.retired]
     return CurrentOrigins(
         outbound={(row.peer, row.lane): row.origin for row in live if row.use == "outbound"},
@@ -118,33 +147,25 @@ def entries(
     max_bytes: int | None = None,
 ) -> list[StoredEntry]:
     """Entries ``start`` up to, not including, ``end``, in order; stops before ``max_bytes`` but after at least one."""
-    table = schema.entries.c
-    columns = [table.idx, table.entry, table.submission]
-    if bodies:
-        columns += [table.salt, table.body]
     found: list[StoredEntry] = []
     size = 0
-    result = connection.execute(
-        select(*columns).where(table.log_id == log_id, table.idx >= start, table.idx < end).order_by(table.idx)
-    )
-    for row in result:
-        salt, body = (row.salt, row.body) if bodies else (None, None)
-        size += len(row.entry) + len(body or b"") + 64
+    query = _ENTRIES if bodies else _BARE_ENTRIES
+    result = connection.execute(query, {"log_id": log_id, "start": start, "end": end})
+    for index, entry, submission, *rest in result:
+        salt, body = rest or (None, None)
+        size += len(entry) + len(body or b"") + 64
         if max_bytes is not None and found and size > max_bytes:
             result.close()
             break
-        found.append(StoredEntry(row.idx, row.entry, salt, body, row.submission))
+        found.append(StoredEntry(index, entry, salt, body, submission))
     return found
 
 
 def entries_at(connection: Connection, log_id: int, indices: Sequence[int]) -> dict[int, StoredEntry]:
     """The entries at some indices."""
-    table = schema.entries.c
-    rows = connection.execute(
-        select(table.idx, table.entry, table.salt, table.body, table.submission).where(
-            table.log_id == log_id, table.idx.in_(list(indices))
-        )
-    )
+    if not indices:
+        return {}
+    rows = connection.execute(_ENTRIES_AT, {"log_id": log_id, "wanted": list(indices)})
     return {row.idx: StoredEntry(row.idx, row.entry, row.salt, row.body, row.submission) for row in rows}
 
 
@@ -199,11 +220,8 @@ def _checkpoint(row: object) -> StoredCheckpoint:
 
 def last_checkpoint(connection: Connection, log_id: int, cosigner: str | None = None) -> StoredCheckpoint | None:
     """The largest cosigned checkpoint of a log."""
-    table = schema.checkpoints.c
-    query = select(schema.checkpoints).where(table.log_id == log_id)
-    if cosigner is not None:
-        query = query.where(table.cosigner == cosigner)
-    row = connection.execute(query.order_by(table.size.desc()).limit(1)).first()
+    query = _NEWEST_NOTE if cosigner is None else _NEWEST_NOTE_BY
+    row = connection.execute(query, {"log_id": log_id} | ({} if cosigner is None else {"cosigner": cosigner})).first()
     return _checkpoint(row) if row else None
 
 
@@ -230,11 +248,8 @@ def checkpoints(connection: Connection, log_id: int, above: int, limit: int) -> 
 
 def checkpoints_between(connection: Connection, log_id: int, low: int, high: int) -> list[StoredCheckpoint]:
     """Cosigned checkpoints of at least ``low`` entries up to the first of at least ``high``, smallest first."""
-    table = schema.checkpoints.c
     found = []
-    result = connection.execute(
-        select(schema.checkpoints).where(table.log_id == log_id, table.size >= low).order_by(table.size)
-    )
+    result = connection.execute(_NOTES_FROM, {"log_id": log_id, "size": low})
     for row in result:
         found.append(_checkpoint(row))
         if row.size >= high:
@@ -245,10 +260,7 @@ def checkpoints_between(connection: Connection, log_id: int, low: int, high: int
 
 def checkpoint_of(connection: Connection, log_id: int, size: int) -> StoredCheckpoint | None:
     """The cosigned checkpoint of exactly that size."""
-    table = schema.checkpoints.c
-    row = connection.execute(
-        select(schema.checkpoints).where(table.log_id == log_id, table.size == size).limit(1)
-    ).first()
+    row = connection.execute(_NOTE_OF_SIZE, {"log_id": log_id, "size": size}).first()
     return _checkpoint(row) if row else None
 
 

@@ -167,51 +167,54 @@ def clear(tx: Transaction) -> None:
         tx.connection.execute(delete(table))
 
 
+# Made once: putting a statement together costs several times what a short one takes to run.
+_WANTED = bindparam("wanted", expanding=True)
+_RECORD, _COPY, _CURSOR_ROW, _WAIT = schema.records.c, schema.copies.c, schema.cursors.c, schema.waits.c
+_RECORDS = select(schema.records).where(_RECORD.record_id.in_(_WANTED)).order_by(_RECORD.record_id, _RECORD.revision)
+_COPIES = (
+    select(schema.copies)
+    .where(_COPY.record_id.in_(_WANTED), _COPY.origin == bindparam("origin"))
+    .order_by(_COPY.log_id, _COPY.idx)
+)
+_HOLDERS = select(_RECORD.origin, _RECORD.natural_key, _RECORD.record_id).where(
+    _RECORD.natural_key.in_(_WANTED), _RECORD.newest.is_(True)
+)
+_CURSORS = select(_CURSOR_ROW.log_id, _CURSOR_ROW.next)
+_CURSOR = select(_CURSOR_ROW.next).where(_CURSOR_ROW.log_id == bindparam("log"))
+_DROP_CURSOR = delete(schema.cursors).where(_CURSOR_ROW.log_id == bindparam("log"))
+_PUT_CURSOR = insert(schema.cursors)
+_WAIT_TOKENS = select(_WAIT.log_id, _WAIT.token).distinct().order_by(_WAIT.log_id, _WAIT.token)
+
+
 # -- reading ----------------------------------------------------------------------------------------------------
 
 
 def records_of(connection: Connection, pairs: Iterable[tuple[str, bytes]]) -> dict[tuple[str, bytes], list[Any]]:
     """Register rows of records, all revisions in order, by (origin, record id); those of other origins too."""
-    table = schema.records
     found: dict[tuple[str, bytes], list[Any]] = defaultdict(list)
     ids = sorted({record_id for _, record_id in pairs})
     for start in range(0, len(ids), CHUNK):
-        query = (
-            select(table)
-            .where(table.c.record_id.in_(ids[start : start + CHUNK]))
-            .order_by(table.c.record_id, table.c.revision)
-        )
-        for row in connection.execute(query):
+        for row in connection.execute(_RECORDS, {"wanted": ids[start : start + CHUNK]}):
             found[row.origin, row.record_id].append(dict(row._mapping))
     return found
 
 
 def copies_of(connection: Connection, origin: str, record_ids: Iterable[bytes]) -> dict[bytes, list[Any]]:
     """Entries of records that no register row points at, in log order, by record id."""
-    table = schema.copies
     found: dict[bytes, list[Any]] = defaultdict(list)
     ids = sorted(set(record_ids))
     for start in range(0, len(ids), CHUNK):
-        query = (
-            select(table)
-            .where(table.c.record_id.in_(ids[start : start + CHUNK]), table.c.origin == origin)
-            .order_by(table.c.log_id, table.c.idx)
-        )
-        for row in connection.execute(query):
+        for row in connection.execute(_COPIES, {"wanted": ids[start : start + CHUNK], "origin": origin}):
             found[row.record_id].append(row)
     return found
 
 
 def holders_of(connection: Connection, natural_keys: Iterable[str]) -> dict[tuple[str, str], bytes]:
     """Which record states a natural key, by (origin, natural key)."""
-    table = schema.records
     wanted = sorted({key for key in natural_keys if key})
     found: dict[tuple[str, str], bytes] = {}
     for start in range(0, len(wanted), CHUNK):
-        query = select(table.c.origin, table.c.natural_key, table.c.record_id).where(
-            table.c.natural_key.in_(wanted[start : start + CHUNK]), table.c.newest.is_(True)
-        )
-        for row in connection.execute(query):
+        for row in connection.execute(_HOLDERS, {"wanted": wanted[start : start + CHUNK]}):
             found[row.origin, row.natural_key] = row.record_id
     return found
 
@@ -253,9 +256,7 @@ def still_missing(tx: Transaction, places: Sequence[tuple[int, int]]) -> set[tup
 
 def wait_tokens(connection: Connection) -> list[tuple[int, str]]:
     """What deferred entries wait for, by log."""
-    table = schema.waits
-    query = select(table.c.log_id, table.c.token).distinct().order_by(table.c.log_id, table.c.token)
-    return [(row.log_id, row.token) for row in connection.execute(query)]
+    return [(row.log_id, row.token) for row in connection.execute(_WAIT_TOKENS)]
 
 
 def waits_at(connection: Connection, log_id: int, indices: Sequence[int]) -> dict[int, Any]:
@@ -272,7 +273,7 @@ def keys_of(connection: Connection) -> dict[tuple[str, str], Any]:
 
 def next_indices(connection: Connection) -> dict[int, int]:
     """For each log, the index that apply reads next."""
-    rows = connection.execute(select(schema.cursors.c.log_id, schema.cursors.c.next))
+    rows = connection.execute(_CURSORS)
     return {row.log_id: row.next for row in rows}
 
 
@@ -285,15 +286,13 @@ def count_waiting(connection: Connection, log_id: int, token: str) -> int:
 
 def set_cursor(tx: Transaction, log_id: int, position: int) -> None:
     """Put a cursor where apply goes on."""
-    table = schema.cursors
-    tx.connection.execute(delete(table).where(table.c.log_id == log_id))
-    tx.connection.execute(insert(table), [{"log_id": log_id, "next": position}])
+    tx.connection.execute(_DROP_CURSOR, {"log": log_id})
+    tx.connection.execute(_PUT_CURSOR, [{"log_id": log_id, "next": position}])
 
 
 def move_cursor(tx: Transaction, log_id: int, first: int, end: int) -> bool:
     """Move a cursor from ``first`` to ``end``; False when it does not stand there."""
-    table = schema.cursors
-    stands = tx.connection.execute(select(table.c.next).where(table.c.log_id == log_id)).scalar() or 0
+    stands = tx.connection.execute(_CURSOR, {"log": log_id}).scalar() or 0
     if stands != first:
         return False
     set_cursor(tx, log_id, end)

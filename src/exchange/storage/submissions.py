@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from exchange.storage import schema
 from exchange.storage.transaction import LogHead, NewEntry, Transaction
@@ -101,6 +101,14 @@ class Overtaken:
 Answer = Stored | Repeated | KeyReused | Overtaken
 
 
+# Made once: putting a statement together costs several times what a short one takes to run.
+_ROW = schema.submissions.c
+_WANTED = bindparam("wanted", expanding=True)
+_BY_KEY_TAG = select(schema.submissions).where(_ROW.key_tag.in_(_WANTED))
+_BY_NATURAL_TAG = select(schema.submissions).where(_ROW.natural_tag.in_(_WANTED)).order_by(_ROW.seq)
+_BY_RECORD_ID = select(schema.submissions).where(_ROW.record_id.in_(_WANTED)).order_by(_ROW.record_id, _ROW.revision)
+
+
 def _row(row: object) -> SubmissionRow:
     values = dict(row._mapping)  # type: ignore[attr-defined]
     pairs = (part.split(":") for part in values["addresses"].split(",") if part)
@@ -116,32 +124,27 @@ def _chunks(values: Iterable[bytes]) -> Iterable[list[bytes]]:
 
 def by_key_tags(connection: Connection, tags: Iterable[bytes]) -> dict[bytes, SubmissionRow]:
     """Submissions by key tag."""
-    table = schema.submissions
     found = {}
     for chunk in _chunks(tags):
-        for row in connection.execute(select(table).where(table.c.key_tag.in_(chunk))):
+        for row in connection.execute(_BY_KEY_TAG, {"wanted": chunk}):
             found[row.key_tag] = _row(row)
     return found
 
 
 def newest_by_natural_tags(connection: Connection, tags: Iterable[bytes]) -> dict[bytes, SubmissionRow]:
     """The newest submission for each natural key."""
-    table = schema.submissions
     found: dict[bytes, SubmissionRow] = {}
     for chunk in _chunks(tag for tag in tags if tag):
-        query = select(table).where(table.c.natural_tag.in_(chunk)).order_by(table.c.seq)
-        for row in connection.execute(query):
+        for row in connection.execute(_BY_NATURAL_TAG, {"wanted": chunk}):
             found[row.natural_tag] = _row(row)
     return found
 
 
 def newest_by_record_ids(connection: Connection, record_ids: Iterable[bytes]) -> dict[bytes, SubmissionRow]:
     """The newest revision of each record."""
-    table = schema.submissions
     found: dict[bytes, SubmissionRow] = {}
     for chunk in _chunks(record_ids):
-        query = select(table).where(table.c.record_id.in_(chunk)).order_by(table.c.record_id, table.c.revision)
-        for row in connection.execute(query):
+        for row in connection.execute(_BY_RECORD_ID, {"wanted": chunk}):
             found[row.record_id] = _row(row)
     return found
 

@@ -51,6 +51,15 @@ class NewEntry:
         return NewEntry(entry, leaf_hash(entry), salt, body)
 
 
+# Made once: putting a statement together costs several times what a short one takes to run.
+_HEADS = select(schema.logs).order_by(schema.logs.c.id).with_for_update()
+_MOVE_HEAD = (
+    update(schema.logs)
+    .where(schema.logs.c.id == bindparam("log"))
+    .values(size=bindparam("size"), frontier=bindparam("frontier"), retired=bindparam("retired"))
+)
+
+
 @lru_cache(maxsize=64)
 def _sqlite_insert(table: Table, names: tuple[str, ...]) -> str:
     columns = ", ".join(f'"{name}"' for name in names)
@@ -92,7 +101,7 @@ class Transaction:
     def heads(self) -> Mapping[int, LogHead]:
         """Every log's head by id, locked for this transaction."""
         if self._heads is None:
-            rows = self.connection.execute(select(schema.logs).order_by(schema.logs.c.id).with_for_update())
+            rows = self.connection.execute(_HEADS)
             self._heads = {row.id: head_of(row) for row in rows}
             self._by_origin = {head.origin: head.id for head in self._heads.values()}
         return self._heads
@@ -237,9 +246,4 @@ class Transaction:
         if new:
             self.connection.execute(insert(schema.logs), new)
         if known:
-            self.connection.execute(
-                update(schema.logs)
-                .where(schema.logs.c.id == bindparam("log"))
-                .values(size=bindparam("size"), frontier=bindparam("frontier"), retired=bindparam("retired")),
-                known,
-            )
+            self.connection.execute(_MOVE_HEAD, known)
