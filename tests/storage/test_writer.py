@@ -205,7 +205,7 @@ def test_a_caller_that_went_away_before_its_turn_asked_for_nothing(database: Dat
 def test_a_listener_that_fails_takes_nobody_with_it(database: Database) -> None:
     """What was committed is answered, whatever the one who is told of commits does with it."""
 
-    def fail(_logs: frozenset[int], _commands: int) -> None:
+    def fail(_logs: Sequence[LogHead], _commands: int) -> None:
         raise RuntimeError("nobody listens")
 
     writer = Writer(database, on_commit=fail)

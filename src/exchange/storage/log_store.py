@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, tuple_, update
+from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, or_, select, tuple_, update
 
 from exchange.storage import schema
 from exchange.storage.submissions import SubmissionRow
@@ -36,7 +36,8 @@ class StoredCheckpoint:
 
 # Made once: putting a statement together costs several times what a short one takes to run.
 _LOG, _ENTRY, _NOTE = schema.logs.c, schema.entries.c, schema.checkpoints.c
-_LOG_ID, _SIZE = bindparam("log_id"), bindparam("size")
+_LOG_ID: BindParameter[int] = bindparam("log_id")
+_SIZE: BindParameter[int] = bindparam("size")
 _HEADS = select(schema.logs).order_by(_LOG.id)
 _BY_ORIGIN = select(schema.logs).where(_LOG.origin == bindparam("origin"))
 _BY_ID = select(schema.logs).where(_LOG.id == _LOG_ID)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert, select
+from sqlalchemy import BindParameter, Connection, Table, and_, bindparam, delete, func, insert, select
 
 from exchange.crypto.mac import hmac_sha256
 from exchange.storage import schema
@@ -168,7 +168,7 @@ def clear(tx: Transaction) -> None:
 
 
 # Made once: putting a statement together costs several times what a short one takes to run.
-_WANTED = bindparam("wanted", expanding=True)
+_WANTED: BindParameter[Any] = bindparam("wanted", expanding=True)
 _RECORD, _COPY, _CURSOR_ROW, _WAIT = schema.records.c, schema.copies.c, schema.cursors.c, schema.waits.c
 _RECORDS = select(schema.records).where(_RECORD.record_id.in_(_WANTED)).order_by(_RECORD.record_id, _RECORD.revision)
 _COPIES = (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import BindParameter, Connection, and_, bindparam, func, or_, select, update
 
 from exchange.storage import schema
 from exchange.storage.transaction import LogHead, NewEntry, Transaction
@@ -103,7 +104,7 @@ Answer = Stored | Repeated | KeyReused | Overtaken
 
 # Made once: putting a statement together costs several times what a short one takes to run.
 _ROW = schema.submissions.c
-_WANTED = bindparam("wanted", expanding=True)
+_WANTED: BindParameter[Any] = bindparam("wanted", expanding=True)
 _BY_KEY_TAG = select(schema.submissions).where(_ROW.key_tag.in_(_WANTED))
 _BY_NATURAL_TAG = select(schema.submissions).where(_ROW.natural_tag.in_(_WANTED)).order_by(_ROW.seq)
 _BY_RECORD_ID = select(schema.submissions).where(_ROW.record_id.in_(_WANTED)).order_by(_ROW.record_id, _ROW.revision)
