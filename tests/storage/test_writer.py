@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from exchange.storage import log_store
 from exchange.storage import writer as module
 from exchange.storage.database import Database
-from exchange.storage.transaction import Transaction
+from exchange.storage.transaction import LogHead, Transaction
 from exchange.storage.writer import (
     DatabaseAwayError,
     OutcomeUnknownError,
