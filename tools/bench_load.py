@@ -44,8 +44,8 @@ SEGMENT = 20_480
 
 CHECKS_IN_FLIGHT = 16
 DOCUMENT_ROWS = 1_000
-POLL_S = 0.2
-"""Between two looks at what was delivered: a call that costs the node a few milliseconds."""
+POLL_S = 0.5
+"""Between two looks at what was delivered: a call that costs the node some milliseconds."""
 
 STUCK_S = 120.0
 """Nothing delivered for so long: the run has failed."""

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
-from exchange.v1.common_pb2 import SubjectKind
-from exchange.v1.kind_pb2 import ErasureClass, Kind, Lane
+from exchange.v1.common_pb2 import SUBJECT_KIND_NATURAL_PERSON, SUBJECT_KIND_SOLE_TRADER
+from exchange.v1.kind_pb2 import ERASURE_CLASS_PERSONAL, KIND_UNSPECIFIED, ErasureClass, Kind, Lane
 from exchange.v1.record_pb2 import Record
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from exchange.v1.common_pb2 import RecordRef, Subject
+
+# Bare constants where every record passes: a name of an enum wrapper is looked up by Python code each time.
 
 KIND_EDITION: Final = 1
 """Edition of every kind's schema that this program writes and reads."""
@@ -225,7 +227,7 @@ def spec(kind: Kind.ValueType) -> KindSpec:
 def kind_of(record: Record) -> Kind.ValueType:
     """The kind of a record; ``KIND_UNSPECIFIED`` when its body is not set or of a newer edition."""
     field = record.WhichOneof("body")
-    return Kind.KIND_UNSPECIFIED if field is None else _BY_FIELD[field]
+    return KIND_UNSPECIFIED if field is None else _BY_FIELD[field]
 
 
 def kind_by_name(name: str) -> Kind.ValueType | None:
@@ -345,12 +347,12 @@ def erasure_class_of(record: Record) -> ErasureClass.ValueType:
     if subject is None:
         return default
     personal = (
-        subject.kind in (SubjectKind.SUBJECT_KIND_SOLE_TRADER, SubjectKind.SUBJECT_KIND_NATURAL_PERSON)
+        subject.kind in (SUBJECT_KIND_SOLE_TRADER, SUBJECT_KIND_NATURAL_PERSON)
         or subject.uscc.startswith(_SOLE_TRADER_PREFIX)
         or subject.legal_representative != ""
         or len(record.penalty_notice.responsible_persons) > 0
     )
-    return ErasureClass.ERASURE_CLASS_PERSONAL if personal else default
+    return ERASURE_CLASS_PERSONAL if personal else default
 
 
 def content_bytes(record: Record) -> bytes:

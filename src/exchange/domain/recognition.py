@@ -18,7 +18,7 @@ from exchange.domain.predicates import Question, stated_base
 from exchange.domain.rules import Approval, Rule, read_approvals, read_receivers, read_rules
 from exchange.domain.table_file import open_table
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
-from exchange.v1.kind_pb2 import Condition, Kind, Outcome
+from exchange.v1.kind_pb2 import KIND_MONITORING_BATCH, KIND_RECOGNITION, KIND_UNSPECIFIED, Condition, Kind, Outcome
 from exchange.v1.monitoring_batch_pb2 import CrcVerdict, MonitoringBatch
 from exchange.v1.penalty_notice_pb2 import NoticeKind, PenaltyState
 from exchange.v1.record_pb2 import Record
@@ -165,10 +165,10 @@ class RuleSet:
             ValueError: The kind is not answered by a recognition, so there is nothing to decide.
         """
         kind = kind_of(record)
-        if kind == Kind.KIND_UNSPECIFIED:
+        if kind == KIND_UNSPECIFIED:
             waits = (f"REFERENCE:KIND:{context.kind}",)
             return Decision(outcome=DEFERRED, reasons=("KIND_UNKNOWN",), waits_for=waits)
-        if spec(kind).answered_by != Kind.KIND_RECOGNITION:
+        if spec(kind).answered_by != KIND_RECOGNITION:
             raise ValueError(f"{spec(kind).name} is not answered by a recognition")
         question = Question(
             record=record,
@@ -178,7 +178,7 @@ class RuleSet:
         rules = self.rules.get(kind, ())
         fired = _walk([rule for rule in rules if not rule.part], question)
         whole = _conclude(fired, context)
-        if kind == Kind.KIND_MONITORING_BATCH and whole.outcome in (FULL, CONDITIONAL):
+        if kind == KIND_MONITORING_BATCH and whole.outcome in (FULL, CONDITIONAL):
             whole = self._with_parts(record.monitoring_batch, fired, question, context, whole)
         noted = [(rule.fact, "1") for rule in fired if rule.fact]
         if whole.outcome == FULL and not noted and not whole.parts:

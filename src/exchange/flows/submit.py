@@ -34,7 +34,7 @@ from exchange.storage import log_store, submissions
 from exchange.storage.submissions import NewSubmission, SubmissionRow
 from exchange.storage.writer import WorkClass
 from exchange.v1.common_pb2 import Problem as ProblemMessage
-from exchange.v1.kind_pb2 import Lane
+from exchange.v1.kind_pb2 import LANE_REGISTRY, Lane
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, SealedRecord, Statement
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitResult, SubmittedRecord
@@ -385,7 +385,7 @@ class SubmitFlow:
         if previous:
             rows.append(previous)
         kind = kinds.kind_of(record)
-        followed = next((lane for row in rows for lane in logs.lanes_of(row)), Lane.LANE_REGISTRY)
+        followed = next((lane for row in rows for lane in logs.lanes_of(row)), LANE_REGISTRY)
         lane = kinds.lane_of(kind, followed)  # type: ignore[arg-type]
         refused = self._admit(lane)
         if refused:

@@ -10,7 +10,7 @@ from exchange.flows.instants import micros_of
 from exchange.storage.log_store import StoredEntry
 from exchange.storage.submissions import NewSubmission
 from exchange.storage.transaction import NewEntry
-from exchange.v1.kind_pb2 import Kind
+from exchange.v1.kind_pb2 import KIND_ANSWER, KIND_ERASURE
 from exchange.v1.statement_pb2 import LogEntry
 from exchange.v1.submission_service_pb2 import SubmitResult
 
@@ -23,7 +23,7 @@ SUBMISSION_TAG_SIZE = 64
 
 def natural_tag(key: bytes, kind: int, natural_key: str | None) -> bytes:
     """Finds the record that states a natural key; empty for kinds that are not found by one."""
-    if not natural_key or kind in (Kind.KIND_ANSWER, Kind.KIND_ERASURE):
+    if not natural_key or kind in (KIND_ANSWER, KIND_ERASURE):
         return b""
     return hmac_sha256(key, f"natural|{kind}|{natural_key}".encode())[:TAG_SIZE]
 

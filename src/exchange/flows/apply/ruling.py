@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from exchange.v1.kind_pb2 import Outcome
-from exchange.v1.recognition_pb2 import DecisionCause, DecisionItem, Fact, Recognition
+from exchange.v1.kind_pb2 import OUTCOME_FULL, Outcome
+from exchange.v1.recognition_pb2 import DECISION_CAUSE_ARRIVAL, DecisionCause, DecisionItem, Fact, Recognition
 
 ROWLESS = frozenset(
     (
@@ -87,7 +87,7 @@ class Ruling:
 
         The facts of a FULL decision can be read off the record itself; those of any other are listed.
         """
-        if self.parts or self.waits_for or (self.facts and self.outcome != Outcome.OUTCOME_FULL):
+        if self.parts or self.waits_for or (self.facts and self.outcome != OUTCOME_FULL):
             return None
         return (self.outcome, self.reasons, self.conditions, self.rules)
 
@@ -175,7 +175,7 @@ class Decided:
     @property
     def default_key(self) -> tuple[object, ...] | None:
         """What entries share that a default covers; None when it has to be an item."""
-        arrived = self.cause == DecisionCause.DECISION_CAUSE_ARRIVAL
+        arrived = self.cause == DECISION_CAUSE_ARRIVAL
         return self.ruling.default_key if arrived and self.by_default else None
 
 
@@ -183,7 +183,7 @@ def recognition_of(
     answered_log: str, first: int, end: int, decided: Sequence[Decided], edition: str, digest: str
 ) -> Recognition:
     """The Recognition of one step and log: the default outcome for the range plus what differs from it."""
-    arrivals = [item for item in decided if item.cause == DecisionCause.DECISION_CAUSE_ARRIVAL]
+    arrivals = [item for item in decided if item.cause == DECISION_CAUSE_ARRIVAL]
     defaults = Counter(key for item in arrivals if (key := item.default_key) is not None)
     message = Recognition(
         answered_log=answered_log,

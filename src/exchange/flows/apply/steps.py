@@ -28,8 +28,8 @@ from exchange.storage import log_store
 from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change
 from exchange.storage.transaction import LogHead
-from exchange.v1.kind_pb2 import Kind, Outcome
-from exchange.v1.recognition_pb2 import DecisionCause, DecisionItem
+from exchange.v1.kind_pb2 import KIND_ERASURE, KIND_KEY_ANNOUNCEMENT, KIND_RECOGNITION, Outcome
+from exchange.v1.recognition_pb2 import DECISION_CAUSE_ARRIVAL, DecisionItem
 from exchange.v1.record_pb2 import Record
 
 STEP_ENTRIES = effects.PLACES
@@ -270,7 +270,7 @@ def _take(
                 record_revision=statement.revision if statement else 0,
                 decision_revision=revision,
                 ruling=ruling,
-                cause=again.cause if again else DecisionCause.DECISION_CAUSE_ARRIVAL,
+                cause=again.cause if again else DECISION_CAUSE_ARRIVAL,
                 by_default=statement is None or statement.kind not in kinds.KINDS or is_recognised_kind(statement.kind),
             )
         )
@@ -344,13 +344,13 @@ def _carry_out(
     assert entry.record is not None
     assert entry.statement is not None
     kind = entry.statement.kind
-    if kind == Kind.KIND_ERASURE:
+    if kind == KIND_ERASURE:
         result.decided.extend(effects.apply_erasure(overlay, entry, origin, mirrored=mirrored))
-    elif kind == Kind.KIND_KEY_ANNOUNCEMENT:
+    elif kind == KIND_KEY_ANNOUNCEMENT:
         effects.apply_keys(overlay, entry, origin)
         if mirrored:
             result.answers.append(answered.key_accepted(node, entry, origin, result.at))
-    elif kind == Kind.KIND_RECOGNITION and mirrored:
+    elif kind == KIND_RECOGNITION and mirrored:
         problem = answered.take_recognition(overlay, entry, result.source, _taken_then(result, entry.index))
         if problem:
             result.notes.append(Note(problem, entry.index, entry.envelope[:MAX_EVIDENCE]))

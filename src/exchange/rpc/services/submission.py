@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Protocol
 
@@ -12,7 +14,7 @@ from exchange.flows.document_answer import shortened
 from exchange.flows.documents import DocumentFlow
 from exchange.flows.queries.submissions import SubmissionQueries
 from exchange.flows.queries.wording import Wording
-from exchange.flows.submit import SubmitFlow
+from exchange.flows.submit import INTERACTIVE_ITEMS, SubmitFlow
 from exchange.flows.watch import WatchFlow
 from exchange.rpc.door import Call
 from exchange.rpc.limits import CallLimits, check_batch
@@ -20,6 +22,10 @@ from exchange.v1 import submission_service_pb2 as pb
 from exchange.v1.common_pb2 import Problem as ProblemMessage
 from exchange.v1.record_pb2 import Record
 from exchange.v1.security_service_pb2 import Verb
+
+BULK_AT_ONCE = 3
+"""Batches and documents worked on at once; the others wait for their turn. Threads share one interpreter: more of them
+make no batch faster, and each of them makes the single call of an officer slower."""
 
 Authorise = Callable[[Record], Problem | None]
 
@@ -75,6 +81,7 @@ class SubmissionServicer:
         self._queries = queries
         self._watch = watch
         self._limits = limits
+        self._bulk = asyncio.Semaphore(BULK_AT_ONCE)
 
     async def submit_record(self, call: Call, request: pb.SubmitRecordRequest) -> pb.SubmitRecordResponse:
         """SubmitRecord: a refusal is an error status here."""
@@ -100,15 +107,16 @@ class SubmissionServicer:
     async def _submit_all(
         self, call: Call, items: Iterable[pb.RecordSubmission], *, validate_only: bool
     ) -> list[pb.SubmittedRecord]:
-        agency = call.asked.caller.name
-        return await call.run(
-            self._submit.submit,
-            agency,
-            list(items),
-            call.asked.now,
-            validate_only=validate_only,
-            authorise=authoriser(self._book, agency),
-        )
+        agency, asked = call.asked.caller.name, list(items)
+        async with self._bulk if len(asked) > INTERACTIVE_ITEMS else contextlib.nullcontext():
+            return await call.run(
+                self._submit.submit,
+                agency,
+                asked,
+                call.asked.now,
+                validate_only=validate_only,
+                authorise=authoriser(self._book, agency),
+            )
 
     async def submit_document(self, call: Call, request: pb.SubmitDocumentRequest) -> pb.SubmitDocumentResponse:
         """SubmitDocument: one answer per row."""
@@ -116,9 +124,10 @@ class SubmissionServicer:
             detail = f"{len(request.content)} > {self._limits.document_bytes}"
             raise Refused([Problem("DOCUMENT_TOO_LARGE", "content", detail)])
         agency = call.asked.caller.name
-        answer = await call.run(
-            self._documents.submit, agency, request, call.asked.now, authorise=authoriser(self._book, agency)
-        )
+        async with self._bulk:
+            answer = await call.run(
+                self._documents.submit, agency, request, call.asked.now, authorise=authoriser(self._book, agency)
+            )
         words = call.asked.words
         for row in answer.rows:
             if row.submitted.result == pb.SUBMIT_RESULT_REFUSED and row.submitted.problems:
