@@ -43,6 +43,8 @@ class NodeFolder:
 
     Attributes:
         profiles: Profile file by caller: ``agency``, ``operator``, ``security``, ``auditor``.
+        tls_ca: Authority of its TLS certificates.
+        card: What its peer was told about it.
     """
 
     name: str
@@ -51,6 +53,8 @@ class NodeFolder:
     peers_port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
     profiles: dict[str, Path] = field(default_factory=dict)
+    tls_ca: pki.Authority = field(init=False)
+    card: NodeCard = field(init=False)
 
     @property
     def node_file(self) -> Path:
@@ -80,10 +84,10 @@ class Pair:
         now = datetime.now(UTC)
         folder.mkdir(parents=True, exist_ok=True)
         self.nodes = {name: NodeFolder(name, folder / name) for name in AREAS}
-        profile = CertificateProfile.parse((Path(__file__).parents[2] / "certs" / "profile.toml").read_bytes())
+        profile = certificate_profile()
         cards: dict[str, NodeCard] = {}
         for name, node in self.nodes.items():
-            cards[name] = _make(node, profile, now, next(other for other in self.nodes if other != name))
+            cards[name] = node.card = _make(node, profile, now, next(other for other in self.nodes if other != name))
         for name, node in self.nodes.items():
             for other, card in cards.items():
                 if other != name:
@@ -175,16 +179,29 @@ def running_pair(folder: Path, **options: str) -> Iterator[Pair]:
         pair.kill()
 
 
+def certificate_profile() -> CertificateProfile:
+    """Lifetimes of certificates."""
+    return CertificateProfile.parse((Path(__file__).parents[2] / "certs" / "profile.toml").read_bytes())
+
+
+def issue_server(node: NodeFolder, authority: pki.Authority) -> pki.Issued:
+    """A new TLS certificate for a node, with a key of its own."""
+    identity = Identity(node=node.name, domain=DOMAIN, role=Role.NODE, name=node.name)
+    return pki.issue_server(
+        certificate_profile(), authority, identity=identity, hosts=["127.0.0.1", "localhost"], now=datetime.now(UTC)
+    )
+
+
 def _make(node: NodeFolder, profile: CertificateProfile, now: datetime, peer: str) -> NodeCard:
     """One node's keys, certificates and card."""
     keys, trust = node.folder / "keys", own_path(node.folder / "trust")
     for each in (node.folder, keys, node.folder / "data"):
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
     trust.mkdir(parents=True)
-    tls_root = pki.create_root(profile, f"{node.name} TLS root", now=now)
+    tls_root = node.tls_ca = pki.create_root(profile, f"{node.name} TLS root", now=now)
     signing_root = pki.create_root(profile, f"{node.name} signing root", now=now)
     identity = Identity(node=node.name, domain=DOMAIN, role=Role.NODE, name=node.name)
-    server = pki.issue_server(profile, tls_root, identity=identity, hosts=["127.0.0.1", "localhost"], now=now)
+    server = issue_server(node, tls_root)
     signing = pki.issue_signing(profile, signing_root, identity=identity, organisation=node.name, now=now)
     seed, mirror, witness = generate_seed(), generate_ed25519(), generate_ed25519()
     _secret(keys / "tls.pem", server.bundle)

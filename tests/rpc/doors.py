@@ -14,11 +14,18 @@ from typing import Any
 
 import grpc
 
+from exchange.app.startup import peer_of
 from exchange.crypto import pki
 from exchange.crypto.certificates import Identity, Role, spki_hash
+from exchange.crypto.own_trust import OwnTrust
+from exchange.crypto.tls_identity import TlsIdentity
+from exchange.crypto.trust import SIGNING_ROOTS, TLS_ROOTS
 from exchange.flows.access import AgencyBook
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import Alarms
+from exchange.flows.certificates.reload import LiveFiles
+from exchange.flows.certificates.tls import TlsFiles, TlsFlow
+from exchange.flows.certificates.trust import TrustEdition, TrustFlow, TrustFolder
 from exchange.flows.documents import DocumentFlow
 from exchange.flows.quarantine import QuarantineFlow
 from exchange.flows.queries.freshness import FreshnessReader
@@ -28,7 +35,7 @@ from exchange.rpc.client import failure_of
 from exchange.rpc.failure import CallFailed
 from exchange.rpc.identity import CallerGate
 from exchange.rpc.limits import CallLimits
-from exchange.rpc.servers import AgencyServer, ServerCertificates, agency_server, server_credentials
+from exchange.rpc.servers import AgencyServer, ServerCertificates, Shown, agency_server, server_credentials
 from exchange.v1 import (
     audit_service_pb2_grpc,
     check_service_pb2_grpc,
@@ -178,6 +185,18 @@ class AgencyDoor:
         self.alarms = Alarms(node)
         self.alarms.start()
         documents = DocumentFlow(node, core.submit)
+        self.own = {TLS_ROOTS: identity_root().root_pem, SIGNING_ROOTS: government_root().root_pem}
+        trust = TrustFlow(
+            node,
+            TrustEdition(own=OwnTrust.load(self.own), peers={}),
+            lambda: TrustFolder(own=self.own, peers={}),
+            peer_of,
+            core.apply.busy,
+            self.alarms,
+        )
+        shown_first = TlsIdentity.parse(server_issued(node.name).bundle)
+        files = TlsFiles(server=shown_first, client=shown_first)
+        self.live = LiveFiles(trust, TlsFlow(node, files, lambda: files, trust, self.alarms))
         self._calls = ThreadPoolExecutor(16)
         self._watchers = ThreadPoolExecutor(4)
         self._stubs: list[Stubs] = []
@@ -194,6 +213,7 @@ class AgencyDoor:
                 alarms=self.alarms,
                 lanes=core.lanes,
                 rotations=core.rotations,
+                live=self.live,
                 freshness=self.freshness,
                 facts=ProcessFacts(
                     version="0",
@@ -210,10 +230,11 @@ class AgencyDoor:
             )
         )
         issued = server_issued(node.name)
-        shown = ServerCertificates(issued.key, issued.chain, identity_root().root_pem + government_root().root_pem)
+        roots = identity_root().root_pem + government_root().root_pem
+        shown = Shown(ServerCertificates(issued.key, issued.chain, roots))
 
         async def start() -> AgencyServer:
-            server = agency_server("127.0.0.1:0", server_credentials(lambda: shown), door, servicers, self.limits)
+            server = agency_server("127.0.0.1:0", server_credentials(shown), door, servicers, self.limits)
             await server.start()
             return server
 

@@ -12,9 +12,12 @@ import structlog
 from exchange import __version__
 from exchange.app.core import Core
 from exchange.app.startup import Files
-from exchange.crypto.certificates import facts_of, load_chain
+from exchange.crypto.certificates import facts_of
+from exchange.crypto.tls_identity import TlsIdentity
 from exchange.flows.access import AgencyBook
 from exchange.flows.alarms import ALARM_ACKNOWLEDGED, Alarms
+from exchange.flows.certificates.reload import LiveFiles
+from exchange.flows.certificates.trust import TrustEdition
 from exchange.flows.documents import DocumentFlow, DocumentLimits
 from exchange.flows.quarantine import QuarantineFlow
 from exchange.flows.queries.freshness import FreshnessReader
@@ -25,7 +28,7 @@ from exchange.rpc.agency import CALL_THREADS, WATCH_THREADS, AgencyParts, agency
 from exchange.rpc.identity import CallerGate
 from exchange.rpc.limits import CallLimits
 from exchange.rpc.relay import PeerGate, RelayServer, RelayServicer
-from exchange.rpc.servers import ServerCertificates, agency_server, server_credentials
+from exchange.rpc.servers import Recycling, ServerCertificates, Shown, agency_server, server_credentials
 from exchange.rpc.services.submission import authoriser
 from exchange.settings import NodeSettings
 from exchange.telemetry import Metrics
@@ -42,6 +45,7 @@ class Doors:
         files: Files,
         core: Core,
         *,
+        live: LiveFiles,
         alarms: Alarms,
         refusals: RefusalFolder,
         metrics: Metrics,
@@ -54,7 +58,8 @@ class Doors:
         self._end_listening: Callable[[], None] = lambda: None
         node = core.node
         self._book = AgencyBook(node)
-        self._leaves = (load_chain(files.tls.chain)[0], files.keys.signer.certificate)
+        self._live = live
+        self._signing = files.keys.signer.certificate
         limits = CallLimits(
             message_bytes=settings.limits.message_bytes,
             batch_items=settings.limits.batch_items,
@@ -69,23 +74,37 @@ class Doors:
             refusals.count(identity, reason)
             metrics.refusals.labels(reason=reason).inc()
 
-        gate = CallerGate(self._book, files.own.tls_roots, node.clock)
-        door, servicers = agency_services(self._parts(settings, gate, limits, watermark, refused))
-        shown = ServerCertificates(key=files.tls.key, chain=files.tls.chain, client_roots=files.own.tls_roots)
+        trust, tls = live.trust.edition, live.tls.now.server
+        recycling = Recycling(max_age_s=settings.connections.max_age_s, grace_s=settings.connections.grace_s)
+        self._gate = CallerGate(self._book, trust.own.tls_roots, node.clock)
+        door, servicers = agency_services(self._parts(settings, self._gate, limits, watermark, refused))
+        self._agencies_shown = Shown(ServerCertificates(key=tls.key, chain=tls.chain, client_roots=trust.own.tls_roots))
         self._agencies = agency_server(
             str(settings.listen.agencies),
-            server_credentials(lambda: shown),
+            server_credentials(self._agencies_shown),
             door,
             servicers,
             limits,
+            recycling,
         )
-        roots = b"".join(trust.card.tls_roots for trust in files.trust.values()) or files.own.tls_roots
-        peer_gate = PeerGate(node.peers, files.trust, node.federation)
+        self._peer_gate = PeerGate(node.peers, trust.peers, node.federation)
+        self._relay_shown = Shown(ServerCertificates(key=tls.key, chain=tls.chain, client_roots=_peer_roots(trust)))
         self._relay = RelayServer(
-            str(settings.listen.peers),
-            ServerCertificates(key=files.tls.key, chain=files.tls.chain, client_roots=roots),
-            RelayServicer(core, peer_gate, node.clock),
+            str(settings.listen.peers), self._relay_shown, RelayServicer(core, self._peer_gate, node.clock), recycling
         )
+        live.trust.listen(self._trust)
+        live.tls.listen(shown=self._show, dialled=lambda _client: None)
+
+    def _trust(self, _before: TrustEdition, now: TrustEdition) -> None:
+        """Who is let in, and who counts as whom: of new connections and of those that stand."""
+        self._agencies_shown.trust(now.own.tls_roots)
+        self._relay_shown.trust(_peer_roots(now))
+        self._gate.trust(now.own.tls_roots)
+        self._peer_gate.trust(now.peers)
+
+    def _show(self, server: TlsIdentity) -> None:
+        self._agencies_shown.show(server.key, server.chain)
+        self._relay_shown.show(server.key, server.chain)
 
     def _parts(
         self,
@@ -114,6 +133,7 @@ class Doors:
             alarms=self._alarms,
             lanes=core.lanes,
             rotations=core.rotations,
+            live=self._live,
             freshness=FreshnessReader(node, settings.freshness.stale_after_s, core.mirror.confirmed),
             facts=ProcessFacts(
                 peers=core.links.statuses,
@@ -131,7 +151,9 @@ class Doors:
 
     def _certificate_days_left(self) -> int:
         now = self._core.node.clock()
-        return min((facts_of(leaf).not_after - now).days for leaf in self._leaves)
+        tls = self._live.tls.now
+        leaves = (tls.server.leaf, tls.client.leaf, self._signing)
+        return min((facts_of(leaf).not_after - now).days for leaf in leaves)
 
     async def open(self) -> None:
         """Serve. Peers first: an agency's record should find its way at once."""
@@ -167,3 +189,8 @@ class Doors:
                 self._core.acknowledge_restore()
                 self._alarms.clear("RESTORED", row.object)
                 self._book.reload()
+
+
+def _peer_roots(trust: TrustEdition) -> bytes:
+    """Authorities whose clients are let in at the peers' door; without peers our own, so that nobody else is."""
+    return b"".join(each.card.tls_roots for each in trust.peers.values()) or trust.own.tls_roots

@@ -8,9 +8,10 @@ import structlog
 
 from exchange.app.core import Core
 from exchange.app.startup import Files
-from exchange.crypto.certificates import facts_of, load_chain
+from exchange.crypto.certificates import facts_of
 from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import Alarms
+from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.submit import LANE_NAMES
 from exchange.settings import NodeSettings
 from exchange.telemetry import Metrics
@@ -24,15 +25,15 @@ EVERY_SECONDS = 5.0
 class MetricsLoop:
     """Keeps the gauges current."""
 
-    def __init__(self, settings: NodeSettings, core: Core, alarms: Alarms, metrics: Metrics, files: Files) -> None:
+    def __init__(
+        self, settings: NodeSettings, core: Core, alarms: Alarms, metrics: Metrics, files: Files, live: LiveFiles
+    ) -> None:
         self._settings = settings
         self._core = core
         self._alarms = alarms
         self._metrics = metrics
-        self._leaves = {
-            "tls": load_chain(files.tls.chain)[0],
-            "signing": files.keys.signer.certificate,
-        }
+        self._signing = files.keys.signer.certificate
+        self._live = live
         self._open: set[str] = set()
 
     async def run(self) -> None:
@@ -64,4 +65,6 @@ class MetricsLoop:
     def certificate_days(self) -> dict[str, int]:
         """Days until each certificate of ours ends."""
         now = self._core.node.clock()
-        return {use: (facts_of(leaf).not_after - now).days for use, leaf in self._leaves.items()}
+        tls = self._live.tls.now
+        leaves = {"tls-server": tls.server.leaf, "tls-client": tls.client.leaf, "signing": self._signing}
+        return {use: (facts_of(leaf).not_after - now).days for use, leaf in leaves.items()}

@@ -21,7 +21,9 @@ from exchange import telemetry
 from exchange.app import startup
 from exchange.app.core import Core
 from exchange.app.doors import Doors
+from exchange.app.live import LiveLoop, make_live
 from exchange.app.metrics import MetricsLoop
+from exchange.app.ports import PeerPorts
 from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import AlarmCommand, Alarms
 from exchange.flows.context import Node
@@ -99,10 +101,10 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
     )
     watermark = Watermark(settings.node.data, marks, alarms)
     refusals = RefusalFolder(node)
-    ports = _ports(settings, files)
+    ports = PeerPorts(settings, files.tls.client, files.trust, alarms)
     core = Core(
         node,
-        ports,
+        ports.by_peer,
         alarms,
         admit=watermark.admit,
         pace=LanePace(
@@ -118,20 +120,27 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
         on_retry=lambda peer, lane, reason: metrics.retries.labels(peer=peer, lane=lane).inc(),
     )
     startup.activate_editions(node, files)
+    live = make_live(settings, files, core, alarms)
+    live.trust.listen(ports.trust)
+    live.tls.listen(shown=lambda _server: None, dialled=ports.dial_by)
     wal = WalCheckpointer(database)
-    doors = Doors(settings, files, core, alarms=alarms, refusals=refusals, metrics=metrics, watermark=watermark)
+    doors = Doors(
+        settings, files, core, live=live, alarms=alarms, refusals=refusals, metrics=metrics, watermark=watermark
+    )
     stop_metrics = metrics.serve(settings.listen.metrics.host, settings.listen.metrics.port)
     alarms.start()
     refusals.start()
     wal.start()
     stopped = _on_signals()
+    ports.start()
     await core.start()
     await doors.open()
     watches = [
         asyncio.create_task(_watch_connection(port, core, peer), name=f"connection {peer}")
-        for peer, port in ports.items()
+        for peer, port in ports.by_peer.items()
     ]
-    watches.append(asyncio.create_task(MetricsLoop(settings, core, alarms, metrics, files).run(), name="metrics"))
+    watches.append(asyncio.create_task(MetricsLoop(settings, core, alarms, metrics, files, live).run(), name="metrics"))
+    watches.append(asyncio.create_task(LiveLoop(settings, core, live).run(), name="live"))
     log.info("node.started", node=node.name, agencies=str(settings.listen.agencies), peers=str(settings.listen.peers))
     try:
         await stopped.wait()
@@ -141,25 +150,11 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
             task.cancel()
         await doors.close(settings.shutdown.drain_s)
         await core.stop()
-        for port in ports.values():
-            await port.close()
+        await ports.close()
         await asyncio.to_thread(_close_threads, node, refusals, alarms, wal, stop_metrics)
         database.dispose()
         log.info("node.stopped", node=node.name)
     return 0
-
-
-def _ports(settings: NodeSettings, files: startup.Files) -> dict[str, GrpcPeer]:
-    return {
-        link.name: GrpcPeer(
-            str(link.dial),
-            roots=files.trust[link.name].card.tls_roots,
-            key=files.tls.key,
-            chain=files.tls.chain,
-            timeout=settings.delivery.call_timeout_s,
-        )
-        for link in settings.peers
-    }
 
 
 async def _watch_connection(port: GrpcPeer, core: Core, peer: str) -> None:

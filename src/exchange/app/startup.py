@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,17 +11,21 @@ from pathlib import Path
 from exchange.app.adapters import find_adapters, read_overlays
 from exchange.crypto.dsse import Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
-from exchange.crypto.keys import KeyFile, derive_log_key, derive_submission_key, load_ed25519, load_seed
+from exchange.crypto.keys import derive_log_key, derive_submission_key, load_ed25519, load_seed
 from exchange.crypto.node_card import KeyRole
-from exchange.crypto.trust import TrustSet
-from exchange.domain.problems import ExchangeError
+from exchange.crypto.own_trust import OwnTrust
+from exchange.crypto.tls_identity import TlsIdentity
+from exchange.crypto.trust import TrustRefused, TrustSet
+from exchange.domain.problems import ExchangeError, Problem
 from exchange.domain.recognition import RuleSet
 from exchange.domain.tables import Tables, load
 from exchange.flows import bootstrap
+from exchange.flows.certificates.tls import TlsFiles
+from exchange.flows.certificates.trust import TrustEdition, TrustFolder
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub, tell_grown
 from exchange.settings import NodeSettings
-from exchange.settings.trust_folder import OwnTrust, read_own, read_peer
+from exchange.settings.trust_folder import peer_names, read_own_files, read_peer
 from exchange.storage.database import Database
 from exchange.storage.transaction import LogHead
 from exchange.storage.writer import Writer
@@ -41,14 +46,6 @@ class TrustMissingError(ExchangeError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TlsIdentity:
-    """What the node shows on its connections: PEM."""
-
-    key: bytes
-    chain: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
     """Everything that was read: keys, trust, tables.
 
@@ -57,32 +54,59 @@ class Files:
     """
 
     keys: NodeKeys
-    tls: TlsIdentity
-    trust: Mapping[str, TrustSet]
-    own: OwnTrust
+    tls: TlsFiles
+    trust: TrustEdition
     tables: Tables
     rules: RuleSet
     rules_file: bytes
     tables_edition: bytes
 
 
-def read_trust(settings: NodeSettings) -> dict[str, TrustSet]:
-    """The trust set of each peer of the node file.
+def read_trust(settings: NodeSettings) -> TrustFolder:
+    """The trust folder as it is now, for the peers of the node file.
+
+    Raises:
+        OSError: Our own part can not be read.
+    """
+    folder, known = settings.trust.folder, {link.name for link in settings.peers}
+    peers = {}
+    for name in known:
+        # One that is being replaced is not there for a moment.
+        with contextlib.suppress(OSError):
+            peers[name] = read_peer(folder, name)
+    strangers = tuple(name for name in peer_names(folder) if name not in known)
+    return TrustFolder(own=read_own_files(folder), peers=peers, strangers=strangers)
+
+
+def first_trust(settings: NodeSettings) -> TrustEdition:
+    """The trust that the node starts with: every set is there, and whole.
 
     Raises:
         TrustMissingError: A peer has none.
         TrustRefused: A set has mistakes.
+        OSError: Our own part can not be read.
     """
+    folder, node = read_trust(settings), settings.node
     found = {}
     for link in settings.peers:
-        try:
-            files = read_peer(settings.trust.folder, link.name)
-        except OSError:
-            raise TrustMissingError(f"{link.name}: run 'exchange peers add' with its card") from None
+        if link.name not in folder.peers:
+            raise TrustMissingError(f"{link.name}: run 'exchange peers add' with its card")
         found[link.name] = TrustSet.load(
-            files, node=link.name, domain=settings.node.domain, addressee=settings.node.name
+            folder.peers[link.name], node=link.name, domain=node.domain, addressee=node.name
         )
-    return found
+    return TrustEdition(own=OwnTrust.load(folder.own), peers=found)
+
+
+def read_tls(settings: NodeSettings) -> TlsFiles:
+    """Both TLS keys: one file, unless the node file names another for dialling.
+
+    Raises:
+        OSError: A file can not be read.
+        KeyUnreadable: It is no key file.
+    """
+    server = TlsIdentity.parse(settings.keys.tls.path.read_bytes())
+    other = settings.keys.tls_client
+    return TlsFiles(server=server, client=TlsIdentity.parse(other.path.read_bytes()) if other else server)
 
 
 def read_files(settings: NodeSettings) -> Files:
@@ -99,7 +123,6 @@ def read_files(settings: NodeSettings) -> Files:
             signers[origin] = NoteSigner(origin, derive_log_key(seed, origin))
         return signers[origin]
 
-    tls = KeyFile.parse(settings.keys.tls.path.read_bytes())
     files = read_all()
     overlays = read_overlays(settings.adapters.tables)
     return Files(
@@ -110,9 +133,8 @@ def read_files(settings: NodeSettings) -> Files:
             witness=Cosigner(witness_name(name, domain), witness),
             submission_key=derive_submission_key(seed),
         ),
-        tls=TlsIdentity(key=tls.key, chain=tls.chain),
-        trust=read_trust(settings),
-        own=read_own(settings.trust.folder),
+        tls=read_tls(settings),
+        trust=first_trust(settings),
         tables=load(files, overlays),
         rules=RuleSet.load(files[RULES]),
         rules_file=files[RULES],
@@ -121,8 +143,15 @@ def read_files(settings: NodeSettings) -> Files:
 
 
 def peer_of(trust: TrustSet, now: datetime) -> Peer:
-    """What a card makes this node believe."""
+    """What a card makes this node believe.
+
+    Raises:
+        TrustRefused: No mirror or witness key is in use now.
+    """
     card = trust.card
+    for role in (KeyRole.MIRROR, KeyRole.WITNESS):
+        if not card.keys_of(role, now):
+            raise TrustRefused([Problem("TRUST_REFUSED", "peer.toml: key", f"no {role.value} key is in use now")])
     logs: dict[str, VerifierKey] = {
         each.key.name: each.key for each in card.keys if each.role is KeyRole.LOG and each.in_use_at(now)
     }
@@ -166,7 +195,7 @@ def make_node(
         rules=files.rules,
         require_approvals=settings.recognition.require_approvals,
         keys=files.keys,
-        peers=PeerBook({name: peer_of(trust, now) for name, trust in files.trust.items()}),
+        peers=PeerBook({name: peer_of(trust, now) for name, trust in files.trust.peers.items()}),
         database=database,
         writer=writer,
         events=events,
@@ -177,15 +206,12 @@ def make_node(
 
 
 def activate_editions(node: Node, files: Files) -> None:
-    """Enter every file that decisions read into the journal: an edition that is not there is not used."""
+    """Enter rules and tables into the journal: an edition that is not there is not used. Trust has its own flow."""
     now = node.clock()
     actor = f"node {node.name}"
     editions = {
         "RULES": bootstrap.activate(node, "RULES", files.rules_file, actor, now),
         "CATALOGUES": bootstrap.activate(node, "CATALOGUES", files.tables_edition, actor, now),
-        "TRUST": bootstrap.activate(
-            node, "TRUST", bootstrap.pack({name: trust.to_bytes() for name, trust in files.trust.items()}), actor, now
-        ),
     }
     node.editions.update(editions)
 

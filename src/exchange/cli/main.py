@@ -55,6 +55,7 @@ COMMANDS: Final = {
     "alarms": _Place(package="calls", is_noun=True),
     "agencies": _Place(package="calls", is_noun=True),
     "certs": _Place(package="calls", is_noun=True),
+    "trust": _Place(package="calls", is_noun=True),
     "init": _Place(package="node"),
     "run": _Place(package="node"),
     "doctor": _Place(package="node"),

@@ -63,11 +63,13 @@ class NodeKeys:
 
 
 class PeerBook:
-    """The peers as the trust folder names them; a new set is taken whole."""
+    """The peers as the trust folder names them, with what they announced; a new set is taken whole."""
 
     def __init__(self, peers: Mapping[str, Peer]) -> None:
         self._lock = threading.Lock()
-        self._learned: set[tuple[str, SigningChain]] = set()
+        # In order: a chain announced again replaces its earlier announcement.
+        self._chains: dict[str, dict[SigningChain, None]] = {}
+        self._log_keys: dict[str, dict[str, VerifierKey]] = {}
         self._peers = dict(peers)
 
     def get(self, name: str) -> Peer | None:
@@ -79,18 +81,27 @@ class PeerBook:
         return tuple(sorted(self._peers))
 
     def replace(self, peers: Mapping[str, Peer]) -> None:
-        """Take a new set."""
+        """Take a new set. What peers announced is kept; whether it is believed follows from the new set's roots."""
         with self._lock:
-            self._learned.clear()
-            self._peers = dict(peers)
+            taken: dict[str, Peer] = {}
+            for name, peer in peers.items():
+                before = self._peers.get(name)
+                taken[name] = replace(
+                    peer,
+                    signing=peer.signing.with_chains(self._chains.get(name, ())),
+                    # A key that the card names is never replaced by a learned one.
+                    log_keys={**self._log_keys.get(name, {}), **peer.log_keys},
+                    edition=before.edition + 1 if before is not None else peer.edition,
+                )
+            self._peers = taken
 
     def learn_chains(self, name: str, chains: Iterable[SigningChain]) -> None:
         """A peer's announcement: whether a chain is trusted follows from the signing roots of its card."""
         with self._lock:
-            peer = self._peers.get(name)
-            fresh = [chain for chain in chains if (name, chain) not in self._learned]
+            peer, known = self._peers.get(name), self._chains.get(name, {})
+            fresh = [chain for chain in chains if chain not in known]
             if peer is not None and fresh:
-                self._learned.update((name, chain) for chain in fresh)
+                self._chains[name] = known | dict.fromkeys(fresh)
                 signing = peer.signing.with_chains(fresh)
                 self._peers = self._peers | {name: replace(peer, signing=signing, edition=peer.edition + 1)}
 
@@ -99,6 +110,7 @@ class PeerBook:
         with self._lock:
             peer = self._peers.get(name)
             if peer is not None:
+                self._log_keys.setdefault(name, {})[key.name] = key
                 keys = {**peer.log_keys, key.name: key}
                 self._peers = self._peers | {name: replace(peer, log_keys=keys, edition=peer.edition + 1)}
 

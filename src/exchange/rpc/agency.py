@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from exchange.flows.access import AgencyBook
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import Alarms
+from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.check import CheckFlow
 from exchange.flows.context import Node
 from exchange.flows.documents import DocumentFlow
@@ -66,6 +67,7 @@ class AgencyParts:
     alarms: Alarms
     lanes: LaneControl
     rotations: RotationFlow
+    live: LiveFiles
     freshness: FreshnessReader
     facts: ProcessFacts
     calls: Executor
@@ -116,5 +118,5 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         PenaltyServicer(PenaltyQueries(reading)),
         AuditServicer(AuditQueries(node)),
         OperationServicer(status, alarms=parts.alarms, lanes=parts.lanes, quarantine=parts.quarantine, book=book),
-        SecurityServicer(AgencyFlow(node, book), parts.rotations, tokens),
+        SecurityServicer(AgencyFlow(node, book), parts.rotations, tokens, parts.live),
     )

@@ -54,6 +54,13 @@ class CallerGate:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[bytes, bytes], _Verdict] = OrderedDict()
 
+    def trust(self, identity_roots: bytes) -> None:
+        """Judge every caller by these roots from the next call on, also on connections that stand."""
+        roots = load_chain(identity_roots) if identity_roots.strip() else ()
+        with self._lock:
+            self._roots = roots
+            self._kept = OrderedDict()
+
     def caller_of(self, auth_context: Mapping[str, Iterable[bytes]]) -> Caller:
         """The caller of a connection.
 
@@ -80,17 +87,20 @@ class CallerGate:
             if known is not None:
                 self._kept.move_to_end(key)
                 return known
-        verdict = self._judge(leaf, chain)
+            roots = self._roots
+        verdict = self._judge(leaf, chain, roots)
         with self._lock:
+            if roots is not self._roots:
+                return verdict  # judged by roots that were replaced meanwhile: not kept
             self._kept[key] = verdict
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return verdict
 
-    def _judge(self, leaf_pem: bytes, chain_pem: bytes) -> _Verdict:
+    def _judge(self, leaf_pem: bytes, chain_pem: bytes, roots: tuple[Certificate, ...]) -> _Verdict:
         leaf = load_chain(leaf_pem)[0]
         others = [each for each in load_chain(chain_pem) if fingerprint(each) != fingerprint(leaf)] if chain_pem else []
-        paths = find_paths(leaf, [*others, *self._roots], self._roots, Purpose.CLIENT).paths if self._roots else ()
+        paths = find_paths(leaf, [*others, *roots], roots, Purpose.CLIENT).paths if roots else ()
         if any(self._revoked(path.certificates) for path in paths) or self._revoked((leaf, *others)):
             raise AccessDenied(Problem("CERTIFICATE_REVOKED"))
         return _Verdict(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 import grpc.aio
@@ -23,6 +25,9 @@ from exchange.v1.relay_service_pb2 import (
     HelloResponse,
 )
 from exchange.v1.relay_service_pb2_grpc import RelayServiceStub
+
+if TYPE_CHECKING:
+    from exchange.v1.relay_service_pb2_grpc import RelayServiceAsyncStub
 
 MAX_MESSAGE_BYTES = 8 << 20
 """Bytes of one relay message: the protocol's 4 MiB of entries and bodies, and what frames them."""
@@ -48,29 +53,138 @@ _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Credentials:
+    """By what a peer is dialled, in PEM.
+
+    Attributes:
+        roots: TLS roots on the peer's card.
+        key: Our private key.
+        chain: Our certificate with its intermediates.
+    """
+
+    roots: bytes
+    key: bytes
+    chain: bytes
+
+
 class GrpcPeer:
-    """One peer's RelayService.
+    """One peer's RelayService. Its connection is made anew under way: make before break.
 
     Args:
         address: host:port.
-        roots: PEM of the TLS roots on the peer's card.
-        key: Our TLS private key, PEM.
-        chain: Our TLS certificate with its intermediates, PEM.
+        credentials: By what it is dialled.
         server_name: Name that the peer's certificate carries, when it is not the host.
         timeout: Seconds for one call.
+        on_lost: Called with the status of each call that failed though the connection was ready when it began.
     """
 
     def __init__(
         self,
         address: str,
+        credentials: Credentials,
         *,
-        roots: bytes,
-        key: bytes,
-        chain: bytes,
         server_name: str = "",
         timeout: float = 30.0,
+        on_lost: Callable[[str], None] = lambda _status: None,
     ) -> None:
+        self._address = address
+        self._server_name = server_name
         self._timeout = timeout
+        self._on_lost = on_lost
+        self._closing: set[asyncio.Task[None]] = set()
+        self._replaced = asyncio.Event()
+        self._live = self._open(credentials)
+
+    @property
+    def credentials(self) -> Credentials:
+        """By what it is dialled now."""
+        return self._live.credentials
+
+    async def hello(self, request: HelloRequest) -> HelloResponse:
+        """Show where we stand."""
+        return await self._call(self._live.stub.Hello, request)
+
+    async def deliver(self, request: DeliverRequest) -> DeliverResponse:
+        """Bring entries."""
+        return await self._call(self._live.stub.Deliver, request)
+
+    async def fetch_entries(self, request: FetchEntriesRequest) -> FetchEntriesResponse:
+        """Fetch our own entries back."""
+        return await self._call(self._live.stub.FetchEntries, request)
+
+    async def cosign_journal(self, request: CosignJournalRequest) -> CosignJournalResponse:
+        """Have our journal or local log witnessed."""
+        return await self._call(self._live.stub.CosignJournal, request)
+
+    async def renew(self, credentials: Credentials, *, within: float) -> str:
+        """Dial by other credentials, and go over to them once the peer has taken them. No call fails for it.
+
+        1. A new connection stands beside the old one, and becomes ready: each side accepts the other's certificate.
+        2. A call over it is answered: the peer's door knows us by the new certificate, and not only its TLS.
+        3. New calls go over it; those in flight on the old one are finished before that one is closed.
+
+        Args:
+            credentials: By what to dial.
+            within: Seconds for 1 and 2.
+
+        Returns:
+            Why not, when it did not become ready: the old connection goes on. Empty when it did.
+        """
+        made = self._open(credentials)
+        try:
+            async with asyncio.timeout(within):
+                # 1
+                await made.ready()
+                # 2: no session is ever empty, so nothing is looked at beyond who calls
+                await made.stub.Deliver(DeliverRequest(), timeout=within)
+        except TimeoutError:
+            await made.channel.close(grace=None)
+            return "the new connection did not become ready"
+        except grpc.aio.AioRpcError as error:
+            await made.channel.close(grace=None)
+            return f"{error.code().name} {error.details() or ''}".strip()[:200]
+        except BaseException:
+            await made.channel.close(grace=None)
+            raise
+        # 3
+        self._go_over(made)
+        return ""
+
+    def force(self, credentials: Credentials) -> None:
+        """Dial by other credentials from now on, ready or not: the old ones are not to be used any more."""
+        self._go_over(self._open(credentials))
+
+    async def watch_connection(self, on_ready: Callable[[], None]) -> None:
+        """Call ``on_ready`` whenever the connection becomes ready, until cancelled."""
+        while True:
+            live, replaced = self._live, self._replaced
+            state = live.channel.get_state(try_to_connect=True)
+            if state is grpc.ChannelConnectivity.READY:
+                on_ready()
+            gone = asyncio.create_task(replaced.wait())
+            try:
+                while live is self._live:
+                    change = asyncio.create_task(live.channel.wait_for_state_change(state))
+                    try:
+                        await asyncio.wait((change, gone), return_when=asyncio.FIRST_COMPLETED)
+                    finally:
+                        change.cancel()
+                    if live is not self._live:
+                        break
+                    state = live.channel.get_state(try_to_connect=True)
+                    if state is grpc.ChannelConnectivity.READY:
+                        on_ready()
+            finally:
+                gone.cancel()
+
+    async def close(self) -> None:
+        """Close the connection; calls in flight get a moment."""
+        for task in tuple(self._closing):
+            task.cancel()
+        await self._live.channel.close(grace=1.0)
+
+    def _open(self, credentials: Credentials) -> _Connection:
         options: list[tuple[str, str | int]] = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -83,52 +197,48 @@ class GrpcPeer:
             ("grpc.max_reconnect_backoff_ms", 2_000),
             ("grpc.use_local_subchannel_pool", 1),
         ]
-        if server_name:
-            options.append(("grpc.ssl_target_name_override", server_name))
-        credentials = grpc.ssl_channel_credentials(root_certificates=roots, private_key=key, certificate_chain=chain)
-        self._channel = grpc.aio.secure_channel(address, credentials, options=options)
-        self._stub = RelayServiceStub(self._channel)
+        if self._server_name:
+            options.append(("grpc.ssl_target_name_override", self._server_name))
+        made = grpc.ssl_channel_credentials(
+            root_certificates=credentials.roots, private_key=credentials.key, certificate_chain=credentials.chain
+        )
+        channel = grpc.aio.secure_channel(self._address, made, options=options)
+        return _Connection(credentials, channel, RelayServiceStub(channel))
 
-    async def hello(self, request: HelloRequest) -> HelloResponse:
-        """Show where we stand."""
-        return await self._call(self._stub.Hello, request)
-
-    async def deliver(self, request: DeliverRequest) -> DeliverResponse:
-        """Bring entries."""
-        return await self._call(self._stub.Deliver, request)
-
-    async def fetch_entries(self, request: FetchEntriesRequest) -> FetchEntriesResponse:
-        """Fetch our own entries back."""
-        return await self._call(self._stub.FetchEntries, request)
-
-    async def cosign_journal(self, request: CosignJournalRequest) -> CosignJournalResponse:
-        """Have our journal or local log witnessed."""
-        return await self._call(self._stub.CosignJournal, request)
-
-    async def watch_connection(self, on_ready: Callable[[], None]) -> None:
-        """Call ``on_ready`` whenever the connection becomes ready, until cancelled."""
-        state = self._channel.get_state(try_to_connect=True)
-        while True:
-            await self._channel.wait_for_state_change(state)
-            state = self._channel.get_state(try_to_connect=True)
-            if state is grpc.ChannelConnectivity.READY:
-                on_ready()
-
-    async def close(self) -> None:
-        """Close the channel; calls in flight get a moment."""
-        await self._channel.close(grace=1.0)
+    def _go_over(self, made: _Connection) -> None:
+        old, self._live = self._live, made
+        replaced, self._replaced = self._replaced, asyncio.Event()
+        replaced.set()
+        # Calls that began on the old one have as long as any call has.
+        task = asyncio.create_task(old.channel.close(grace=self._timeout))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _call(self, method: Callable[..., Awaitable[_Response]], request: _Request) -> _Response:
+        ready = self._live.channel.get_state() is grpc.ChannelConnectivity.READY
         try:
             return await method(request, timeout=self._timeout)
         except grpc.aio.AioRpcError as error:
             code = error.code()
             reason, retry_after = _details(error)
             if code in _AWAY:
+                if ready:
+                    self._on_lost(code.name)
                 raise PeerAwayError(f"{code.name} {error.details() or ''}"[:200], retry_after) from None
             raise PeerRefusedError(reason or code.name, (error.details() or "")[:200]) from None
         except grpc.aio.UsageError as error:
             raise PeerAwayError(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    credentials: Credentials
+    channel: grpc.aio.Channel
+    stub: RelayServiceAsyncStub
+
+    async def ready(self) -> None:
+        while (state := self.channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+            await self.channel.wait_for_state_change(state)
 
 
 def _details(error: grpc.aio.AioRpcError) -> tuple[str, float | None]:

@@ -23,7 +23,7 @@ from exchange.flows.context import Peer, PeerBook
 from exchange.flows.mirror import NotYourLogError
 from exchange.flows.session import NotYouError
 from exchange.rpc.peer import MAX_MESSAGE_BYTES
-from exchange.rpc.servers import ServerCertificates, server_credentials
+from exchange.rpc.servers import Recycling, Shown, server_credentials
 from exchange.v1.relay_service_pb2 import (
     CosignJournalRequest,
     CosignJournalResponse,
@@ -83,6 +83,12 @@ class PeerGate:
         self._trust = dict(trust)
         self._paths: dict[bytes, tuple[str, PathSearch | None]] = {}
 
+    def trust(self, sets: Mapping[str, TrustSet]) -> None:
+        """Judge every caller by these sets from the next call on, also on connections that stand."""
+        # The sets first: a search that ends between the two lines is thrown away with the others.
+        self._trust = dict(sets)
+        self._paths = {}
+
     def peer_of(self, leaf_pem: bytes, chain_pem: bytes, now: datetime) -> Peer | None:
         """The peer, or None when the certificate is of nobody who may call here.
 
@@ -90,12 +96,12 @@ class PeerGate:
         2. It leads to a TLS root on that peer's own card: another peer's authority can not vouch for it.
         3. It is not on that peer's revocation lists.
         """
-        key = leaf_pem + chain_pem
-        if key not in self._paths:
-            if len(self._paths) >= KEPT_PATHS:
-                self._paths.clear()
-            self._paths[key] = self._search(leaf_pem, chain_pem)
-        name, search = self._paths[key]
+        key, paths = leaf_pem + chain_pem, self._paths
+        if key not in paths:
+            if len(paths) >= KEPT_PATHS:
+                paths.clear()
+            paths[key] = self._search(leaf_pem, chain_pem)
+        name, search = paths[key]
         # A connection outlives its certificate: time is asked for every call.
         if search is None or not search.at(now).ok:
             return None
@@ -199,11 +205,12 @@ class RelayServer:
 
     Args:
         address: ``host:port``.
-        certificates: What it shows, and the roots of all peers.
+        shown: What it shows, and the roots of all peers.
         servicer: Answers.
+        recycling: How long connections live.
     """
 
-    def __init__(self, address: str, certificates: ServerCertificates, servicer: RelayServicer) -> None:
+    def __init__(self, address: str, shown: Shown, servicer: RelayServicer, recycling: Recycling | None = None) -> None:
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -212,10 +219,11 @@ class RelayServer:
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
                 ("grpc.http2.max_ping_strikes", 0),
                 ("grpc.keepalive_permit_without_calls", 1),
+                *(recycling or Recycling()).options,
             ]
         )
         add_RelayServiceServicer_to_server(servicer, self._server)
-        self.port = self._server.add_secure_port(address, server_credentials(lambda: certificates))
+        self.port = self._server.add_secure_port(address, server_credentials(shown))
 
     async def start(self) -> None:
         """Begin to serve."""

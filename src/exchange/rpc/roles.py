@@ -66,6 +66,7 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
             "AbortRotation",
             "GetRotation",
             "RehearseRotation",
+            "ReloadTrust",
         ),
         _SECURITY,
     ),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -45,28 +46,77 @@ class ServerCertificates:
     client_roots: bytes
 
 
-def server_credentials(read: Callable[[], ServerCertificates]) -> grpc.ServerCredentials:
-    """Credentials for mTLS; certificates are read again at each handshake, so that files may be replaced while running.
+class Shown:
+    """What a server shows and trusts now. Replaced at run time, read at each handshake by gRPC's own threads.
 
-    Args:
-        read: Gives the certificates of now. When it fails later on, the last good ones stay in use.
+    The next connection sees the new certificates; those that stand go on with the old ones until they are recycled.
     """
-    shown = read()
+
+    def __init__(self, certificates: ServerCertificates) -> None:
+        self._lock = threading.Lock()
+        self._now = certificates
+
+    @property
+    def now(self) -> ServerCertificates:
+        """What the next handshake shows."""
+        return self._now
+
+    def show(self, key: bytes, chain: bytes) -> None:
+        """Show another leaf from now on; it was checked before."""
+        with self._lock:
+            self._now = replace(self._now, key=key, chain=chain)
+
+    def trust(self, client_roots: bytes) -> None:
+        """Let in the clients of other authorities from now on."""
+        with self._lock:
+            self._now = replace(self._now, client_roots=client_roots)
+
+
+def server_credentials(shown: Shown) -> grpc.ServerCredentials:
+    """Credentials for mTLS that follow what is shown."""
 
     def configuration(certificates: ServerCertificates) -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration(
             [(certificates.key, certificates.chain)], root_certificates=certificates.client_roots
         )
 
-    def fetch() -> Any:
-        nonlocal shown
-        now = read()
-        if now == shown:
-            return None  # as it is
-        shown = now
-        return configuration(now)
+    taken = shown.now
 
-    return grpc.dynamic_ssl_server_credentials(configuration(shown), fetch, require_client_authentication=True)
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        # In a thread of gRPC's, at every handshake: two that come together may both see what is new, which is no harm.
+        nonlocal taken
+        now = shown.now
+        if now is taken:
+            return None  # as it is
+        made = configuration(now)
+        taken = now
+        return made
+
+    # The published types forget that None says: as it was.
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(taken), cast("Any", fetch), require_client_authentication=True
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recycling:
+    """When a connection is ended so that its client comes back and meets the certificates of now.
+
+    Attributes:
+        max_age_s: Seconds after which a connection takes no new call; gRPC spreads it by a tenth.
+        grace_s: Seconds that calls in flight get then. Streams that follow are cut, and go on by their cursor.
+    """
+
+    max_age_s: float = 3_600
+    grace_s: float = 60
+
+    @property
+    def options(self) -> list[tuple[str, int]]:
+        """As gRPC's channel arguments."""
+        return [
+            ("grpc.max_connection_age_ms", round(self.max_age_s * 1_000)),
+            ("grpc.max_connection_age_grace_ms", round(self.grace_s * 1_000)),
+        ]
 
 
 class AgencyServer:
@@ -96,6 +146,7 @@ def agency_server(
     door: Door,
     servicers: Sequence[Servicer],
     limits: CallLimits | None = None,
+    recycling: Recycling | None = None,
 ) -> AgencyServer:
     """Put a server together and bind its port.
 
@@ -105,6 +156,7 @@ def agency_server(
         door: Stands before every servicer.
         servicers: The services.
         limits: Bytes of a message.
+        recycling: How long connections live.
 
     Raises:
         RuntimeError: The port is taken.
@@ -119,6 +171,7 @@ def agency_server(
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", MIN_PING_MS),
             ("grpc.keepalive_permit_without_calls", 1),
+            *(recycling or Recycling()).options,
         ],
     )
     names = [servicer.descriptor.full_name for servicer in servicers]

@@ -129,6 +129,9 @@ class TrustSettings:
     """Whom the node trusts."""
 
     folder: Path = _key(Path("trust"), why="beside the node file")
+    look_s: int = _key(
+        2, unit="s", low=1, high=3_600, why="a changed set is noticed by its manifest; a dozen stat calls"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +139,7 @@ class Keys:
     """Private keys: one file for each use, never shared."""
 
     tls: KeySource = _key(KeySource(scheme="file", path=Path("keys/tls.pem")), why="beside the node file")
+    tls_client: KeySource | None = _key(None, why="by what peers are dialled; without it by that of the server")
     signing: tuple[KeySource, ...] = _key(
         (KeySource(scheme="file", path=Path("keys/sign-p256.pem")),), why="beside the node file"
     )
@@ -177,6 +181,19 @@ class Limits:
     )
     watchers_per_caller: int = _key(8, unit="stream", low=1, high=64, why="a stream for each system of an agency")
     watchers: int = _key(256, unit="stream", low=1, high=4_096, why="each costs a cursor and a query per change")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connections:
+    """When connections to both ports are ended, so that their clients come back and meet what is shown now."""
+
+    max_age_s: int = _key(
+        3_600, unit="s", low=1, high=86_400, why="an old certificate is met by nobody an hour after it was replaced"
+    )
+    grace_s: int = _key(60, unit="s", low=1, high=3_600, why="calls in flight finish; streams go on by their cursor")
+    ready_s: int = _key(
+        20, unit="s", low=1, high=300, why="how long a new connection to a peer may take before the old one is kept"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -301,6 +318,7 @@ class NodeSettings:
     trust: TrustSettings
     keys: Keys
     limits: Limits
+    connections: Connections
     delivery: Delivery
     journal: JournalSettings
     recognition: Recognition

@@ -207,6 +207,7 @@ class _Reader:
         if keys is not _WRONG:
             uses = [("tls", keys.tls), ("log", keys.log), ("mirror", keys.mirror), ("witness", keys.witness)]
             uses += [("signing", source) for source in keys.signing]
+            uses += [("tls_client", keys.tls_client)] if keys.tls_client is not None else []
             seen: dict[Path, str] = {}
             for use, source in uses:
                 if source.path in seen:

@@ -11,13 +11,16 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 MAX_TRUST_FILE_BYTES: Final = 32 * 1024 * 1024
 """Bytes of one file: a revocation list of half a million certificates."""
+
+MANIFEST: Final = "MANIFEST"
+"""File of a peer's set that names all others: written last, so that who sees it changed finds a whole set."""
 
 OWN: Final = "own"
 """Folder of the node's own roots; no peer may be called so."""
@@ -61,6 +64,33 @@ def read_own(folder: Path) -> OwnTrust:
         signing_roots=_read(own / "signing-roots.pem"),
         tls_crl=_read(crl) if crl.exists() else b"",
     )
+
+
+def read_own_files(folder: Path) -> dict[str, bytes]:
+    """The files of the node's own part, by name.
+
+    Raises:
+        OSError: The folder is missing or not readable.
+    """
+    return {path.name: _read(path) for path in sorted(own_path(folder).glob("*.pem"))}
+
+
+def stamp(folder: Path, peers: Iterable[str]) -> tuple[object, ...]:
+    """What tells whether sets may have changed, without reading them.
+
+    Of a peer's set its manifest's place on disk; of our own part, which has no manifest, that of each file.
+    """
+    paths = [*(peer_path(folder, peer) / MANIFEST for peer in peers), *sorted(own_path(folder).glob("*.pem"))]
+    return tuple((str(path), *place_of(path)) for path in paths)
+
+
+def place_of(path: Path) -> tuple[int, ...]:
+    """Inode, size and time of a file; empty when it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def peer_names(folder: Path) -> tuple[str, ...]:

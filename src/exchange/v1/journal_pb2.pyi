@@ -508,14 +508,23 @@ class CertificateEvent(_message.Message):
     USE_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    REPLACED_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     owner: _builtins.str
     """Whose: a node name."""
     use: _builtins.str
-    """tls, signing, log, mirror or witness."""
+    """tls-server, tls-client, tls-ca, signing, log, mirror, witness, or trust for a whole set."""
     event: _builtins.str
     """LOADED, REPLACED, REFUSED, EXPIRING or REVOKED."""
     fingerprint: _builtins.str
-    """SHA-256 of the certificate or public key, in hex."""
+    """SHA-256 of the certificate or public key that is in use now, or of the set, in hex."""
+    replaced: _builtins.str
+    """The one that it took the place of; empty where there was none."""
+    detail: _builtins.str
+    """Facts, without secrets: why it was refused."""
+    actor: _builtins.str
+    """Who brought it."""
     def __init__(
         self,
         *,
@@ -523,10 +532,13 @@ class CertificateEvent(_message.Message):
         use: _builtins.str = ...,
         event: _builtins.str = ...,
         fingerprint: _builtins.str = ...,
+        replaced: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "fingerprint", b"fingerprint", "owner", b"owner", "use", b"use"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "detail", b"detail", "event", b"event", "fingerprint", b"fingerprint", "owner", b"owner", "replaced", b"replaced", "use", b"use"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -50,6 +50,38 @@ VERB_CHECK: Verb.ValueType  # 3
 """Check subjects; the kind is ignored."""
 Global___Verb: _TypeAlias = Verb  # noqa: Y015
 
+class _ReloadResult:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReloadResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReloadResult.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELOAD_RESULT_UNSPECIFIED: _ReloadResult.ValueType  # 0
+    """Never valid."""
+    RELOAD_RESULT_UNCHANGED: _ReloadResult.ValueType  # 1
+    """It is as before."""
+    RELOAD_RESULT_TAKEN: _ReloadResult.ValueType  # 2
+    """It is in use now."""
+    RELOAD_RESULT_REFUSED: _ReloadResult.ValueType  # 3
+    """It has mistakes; the last good one stays in use."""
+    RELOAD_RESULT_NEXT_START: _ReloadResult.ValueType  # 4
+    """Its peer is not known to the running node: it takes effect at the next start."""
+
+class ReloadResult(_ReloadResult, metaclass=_ReloadResultEnumTypeWrapper):
+    """What became of one set of the trust folder, or of one TLS key file."""
+
+RELOAD_RESULT_UNSPECIFIED: ReloadResult.ValueType  # 0
+"""Never valid."""
+RELOAD_RESULT_UNCHANGED: ReloadResult.ValueType  # 1
+"""It is as before."""
+RELOAD_RESULT_TAKEN: ReloadResult.ValueType  # 2
+"""It is in use now."""
+RELOAD_RESULT_REFUSED: ReloadResult.ValueType  # 3
+"""It has mistakes; the last good one stays in use."""
+RELOAD_RESULT_NEXT_START: ReloadResult.ValueType  # 4
+"""Its peer is not known to the running node: it takes effect at the next start."""
+Global___ReloadResult: _TypeAlias = ReloadResult  # noqa: Y015
+
 @_typing.final
 class Grant(_message.Message):
     """One grant."""
@@ -702,3 +734,114 @@ class RehearseRotationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RehearseRotationResponse: _TypeAlias = RehearseRotationResponse  # noqa: Y015
+
+@_typing.final
+class ReloadProblem(_message.Message):
+    """One mistake in a set or key file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Reason code."""
+    place: _builtins.str
+    """File, or file and place in it."""
+    detail: _builtins.str
+    """What is wrong there."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        place: _builtins.str = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "place", b"place", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadProblem: _TypeAlias = ReloadProblem  # noqa: Y015
+
+@_typing.final
+class ReloadedSet(_message.Message):
+    """One set or key file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the peer; own for the node's own roots; tls-server or tls-client for a key file."""
+    result: Global___ReloadResult.ValueType
+    """What became of it."""
+    digest: _builtins.str
+    """Digest of the set, or fingerprint of the certificate, that is in use now."""
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReloadProblem]:
+        """Why it was refused."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        result: Global___ReloadResult.ValueType = ...,
+        digest: _builtins.str = ...,
+        problems: _abc.Iterable[Global___ReloadProblem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "name", b"name", "problems", b"problems", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadedSet: _TypeAlias = ReloadedSet  # noqa: Y015
+
+@_typing.final
+class ReloadTrustRequest(_message.Message):
+    """Takes what changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadTrustRequest: _TypeAlias = ReloadTrustRequest  # noqa: Y015
+
+@_typing.final
+class ReloadTrustResponse(_message.Message):
+    """Answer to ReloadTrust."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EDITION_FIELD_NUMBER: _builtins.int
+    SETS_FIELD_NUMBER: _builtins.int
+    edition: _builtins.str
+    """Digest of the trust edition that decisions use now; it is in the journal."""
+    @_builtins.property
+    def sets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReloadedSet]:
+        """Every set and key file."""
+
+    def __init__(
+        self,
+        *,
+        edition: _builtins.str = ...,
+        sets: _abc.Iterable[Global___ReloadedSet] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edition", b"edition", "sets", b"sets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadTrustResponse: _TypeAlias = ReloadTrustResponse  # noqa: Y015

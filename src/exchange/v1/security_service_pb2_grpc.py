@@ -80,6 +80,11 @@ class SecurityServiceStub:
                 request_serializer=exchange_dot_v1_dot_security__service__pb2.RehearseRotationRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_security__service__pb2.RehearseRotationResponse.FromString,
                 _registered_method=True)
+        self.ReloadTrust = channel.unary_unary(
+                '/exchange.v1.SecurityService/ReloadTrust',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.ReloadTrustRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.ReloadTrustResponse.FromString,
+                _registered_method=True)
 
 
 class SecurityServiceServicer:
@@ -149,6 +154,13 @@ class SecurityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReloadTrust(self, request, context):
+        """Takes changed sets of the trust folder and changed TLS key files, without a restart.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SecurityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -196,6 +208,11 @@ def add_SecurityServiceServicer_to_server(servicer, server):
                     servicer.RehearseRotation,
                     request_deserializer=exchange_dot_v1_dot_security__service__pb2.RehearseRotationRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_security__service__pb2.RehearseRotationResponse.SerializeToString,
+            ),
+            'ReloadTrust': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadTrust,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.ReloadTrustRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.ReloadTrustResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -442,6 +459,33 @@ class SecurityService:
             '/exchange.v1.SecurityService/RehearseRotation',
             exchange_dot_v1_dot_security__service__pb2.RehearseRotationRequest.SerializeToString,
             exchange_dot_v1_dot_security__service__pb2.RehearseRotationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadTrust(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/ReloadTrust',
+            exchange_dot_v1_dot_security__service__pb2.ReloadTrustRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.ReloadTrustResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,8 @@ class SecurityServiceStub:
     """One rotation with its report: every step as the journal has it, with the proof."""
     RehearseRotation: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.RehearseRotationRequest, _security_service_pb2.RehearseRotationResponse]
     """Says what would break if a key ended now. Changes nothing."""
+    ReloadTrust: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ReloadTrustRequest, _security_service_pb2.ReloadTrustResponse]
+    """Takes changed sets of the trust folder and changed TLS key files, without a restart."""
 
 @_typing.type_check_only
 class SecurityServiceAsyncStub(SecurityServiceStub):
@@ -75,6 +77,8 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     """One rotation with its report: every step as the journal has it, with the proof."""
     RehearseRotation: _aio.UnaryUnaryMultiCallable[_security_service_pb2.RehearseRotationRequest, _security_service_pb2.RehearseRotationResponse]  # type: ignore[assignment]
     """Says what would break if a key ended now. Changes nothing."""
+    ReloadTrust: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ReloadTrustRequest, _security_service_pb2.ReloadTrustResponse]  # type: ignore[assignment]
+    """Takes changed sets of the trust folder and changed TLS key files, without a restart."""
 
 class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
     """For security officers: agencies and their grants, keys and their rotations."""
@@ -150,5 +154,13 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.RehearseRotationResponse, _abc.Awaitable[_security_service_pb2.RehearseRotationResponse]]:
         """Says what would break if a key ended now. Changes nothing."""
+
+    @_abc_1.abstractmethod
+    def ReloadTrust(
+        self,
+        request: _security_service_pb2.ReloadTrustRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.ReloadTrustResponse, _abc.Awaitable[_security_service_pb2.ReloadTrustResponse]]:
+        """Takes changed sets of the trust folder and changed TLS key files, without a restart."""
 
 def add_SecurityServiceServicer_to_server(servicer: SecurityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

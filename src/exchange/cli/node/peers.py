@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from exchange.cli.node.card import make_card
-from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeOption, read_settings
+from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeOption, ProfileOption, read_settings
 from exchange.cli.output import Exit, Output, Undecidable, finish, problem_dicts
 from exchange.cli.texts import t
 from exchange.crypto.certificates import facts_of, load_chain
@@ -52,6 +52,7 @@ def add(
     file: Annotated[Path, typer.Argument(help=t("option.card"), exists=True, dir_okay=False)],
     fingerprint: Annotated[str, typer.Option("--fingerprint", help=t("option.fingerprint"), show_default=False)] = "",
     node: NodeOption = DEFAULT_NODE_FILE,
+    profile: ProfileOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -83,6 +84,13 @@ def add(
         dial = found.addresses[0] if found.addresses else "HOST:PORT"
         out.say(t("message.peer_not_dialled"))
         out.say(f'[[peer]]\nname = "{found.node}"\ndial = "{dial}"')
+        out.say(t("message.peer_next_start"))
+    elif profile is None:
+        out.say(t("message.trust_noticed", seconds=2 * settings.trust.look_s))
+    else:
+        from exchange.cli.calls.trust import reload_by  # noqa: PLC0415  (the files' commands start without gRPC)
+
+        reload_by(profile, out)
 
 
 @app.command("list", help=t("help.peers_list"))

@@ -6,6 +6,8 @@ from datetime import datetime
 
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.agencies import AgencyFlow
+from exchange.flows.certificates.reload import LiveFiles
+from exchange.flows.certificates.trust import SetOutcome
 from exchange.flows.instants import instant, is_instant, micros_of
 from exchange.flows.queries.paging import Tokens, page_size
 from exchange.flows.rotation.steps import Asked, RotationFlow
@@ -18,10 +20,11 @@ class SecurityServicer:
 
     descriptor = pb.DESCRIPTOR.services_by_name["SecurityService"]
 
-    def __init__(self, flow: AgencyFlow, rotations: RotationFlow, tokens: Tokens) -> None:
+    def __init__(self, flow: AgencyFlow, rotations: RotationFlow, tokens: Tokens, live: LiveFiles) -> None:
         self._flow = flow
         self._rotations = rotations
         self._tokens = tokens
+        self._live = live
 
     async def list_agencies(self, call: Call, request: pb.ListAgenciesRequest) -> pb.ListAgenciesResponse:
         """ListAgencies."""
@@ -91,6 +94,12 @@ class SecurityServicer:
             findings=await call.run(self._rotations.rehearse, request.key, call.asked.now)
         )
 
+    async def reload_trust(self, call: Call, request: pb.ReloadTrustRequest) -> pb.ReloadTrustResponse:
+        """ReloadTrust."""
+        del request
+        edition, sets = await call.run(self._live.reload, call.identity, call.asked.now)
+        return pb.ReloadTrustResponse(edition=edition, sets=map(_reloaded, sets))
+
 
 def _when(request: pb.AdvanceRotationRequest) -> datetime | None:
     if not request.HasField("activate_at"):
@@ -98,3 +107,14 @@ def _when(request: pb.AdvanceRotationRequest) -> datetime | None:
     if not is_instant(request.activate_at):
         raise Refused([Problem("INSTANT_INVALID", "activate_at", str(request.activate_at.seconds))])
     return instant(micros_of(request.activate_at))
+
+
+def _reloaded(outcome: SetOutcome) -> pb.ReloadedSet:
+    return pb.ReloadedSet(
+        name=outcome.name,
+        result=pb.ReloadResult.Value(f"RELOAD_RESULT_{outcome.result}"),
+        digest=outcome.digest,
+        problems=[
+            pb.ReloadProblem(reason=each.reason, place=each.place, detail=each.detail) for each in outcome.problems
+        ],
+    )

@@ -1,0 +1,75 @@
+"""Files that are taken while the node runs: noticed by a cheap look, or when a security officer asks."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from exchange.app import startup
+from exchange.app.core import AlarmBell, Core
+from exchange.domain.problems import ExchangeError
+from exchange.flows.certificates.reload import LiveFiles
+from exchange.flows.certificates.tls import TlsFlow
+from exchange.flows.certificates.trust import TrustFlow
+from exchange.settings import NodeSettings
+from exchange.settings.trust_folder import place_of, stamp
+
+log = structlog.get_logger("exchange.live")
+
+
+def make_live(settings: NodeSettings, files: startup.Files, core: Core, alarms: AlarmBell) -> LiveFiles:
+    """The flows of trust and TLS keys, with what the node starts with in the journal."""
+    node = core.node
+    trust = TrustFlow(
+        node,
+        files.trust,
+        lambda: startup.read_trust(settings),
+        startup.peer_of,
+        core.apply.busy,
+        alarms,
+    )
+    trust.listen(lambda _before, _now: core.apply.wake())
+    trust.activate(f"node {node.name}", node.clock())
+    return LiveFiles(trust, TlsFlow(node, files.tls, lambda: startup.read_tls(settings), trust, alarms))
+
+
+class LiveLoop:
+    """Looks at the trust folder and the key files, and takes what changed."""
+
+    def __init__(self, settings: NodeSettings, core: Core, live: LiveFiles) -> None:
+        self._settings = settings
+        self._core = core
+        self._live = live
+        self._taken = self._look()
+        self._seen = self._taken
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await asyncio.sleep(self._settings.trust.look_s)
+            try:
+                await asyncio.to_thread(self.look)
+            except ExchangeError as error:
+                log.warning("live.failed", reason=error.reason)
+
+    def look(self) -> None:
+        """Look once. Files that change from one look to the next are still being written: they wait."""
+        before, now = self._seen, self._look()
+        self._seen = now
+        if now == self._taken or now != before:
+            return
+        self._taken = now
+        actor = f"node {self._core.node.name}"
+        _, outcomes = self._live.reload(actor, self._core.node.clock())
+        for outcome in outcomes:
+            if outcome.result in ("TAKEN", "REFUSED"):
+                log.info("live.looked", set=outcome.name, result=outcome.result, digest=outcome.digest[:16])
+
+    def _look(self) -> tuple[object, ...]:
+        keys = self._settings.keys
+        sources = [keys.tls, *([keys.tls_client] if keys.tls_client is not None else [])]
+        return (
+            *stamp(self._settings.trust.folder, [link.name for link in self._settings.peers]),
+            *(place_of(source.path) for source in sources),
+        )

@@ -1,0 +1,153 @@
+"""Connections to the peers, kept on the credentials of now: each is made anew beside the old one, and then taken."""
+
+from __future__ import annotations
+
+from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from exchange.app.core import AlarmBell
+from exchange.crypto.certificates import Certificate, fingerprint, load_chain
+from exchange.crypto.tls_identity import TlsIdentity
+from exchange.flows.certificates.trust import TrustEdition
+from exchange.rpc.peer import Credentials, GrpcPeer
+from exchange.settings import NodeSettings
+
+log = structlog.get_logger("exchange.ports")
+
+AGAIN_SECONDS = 10.0
+"""Seconds between two tries of a new connection that the peer does not take: its officer may have to act."""
+
+OLD_CONNECTION = "CONNECTION_NOT_RENEWED"
+"""Alarm: a peer is still dialled by the old certificate, or under its old roots."""
+
+
+class PeerPorts:
+    """A port for each peer of the node file.
+
+    Args:
+        settings: Where peers are dialled.
+        client: By what they are dialled.
+        trust: The roots of each.
+        alarms: Where alarms go.
+        on_lost: Called with (peer, status) for each call that failed on a ready connection.
+    """
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        client: TlsIdentity,
+        trust: TrustEdition,
+        alarms: AlarmBell,
+        on_lost: Callable[[str, str], None] = lambda _peer, _status: None,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._trust = trust
+        self._alarms = alarms
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._renewing: dict[str, asyncio.Task[None]] = {}
+        self._woken: dict[str, asyncio.Event] = {}
+        self._ports = {
+            link.name: GrpcPeer(
+                str(link.dial),
+                self._wanted(link.name),
+                timeout=settings.delivery.call_timeout_s,
+                on_lost=lambda status, peer=link.name: on_lost(peer, status),  # type: ignore[misc]
+            )
+            for link in settings.peers
+        }
+
+    @property
+    def by_peer(self) -> Mapping[str, GrpcPeer]:
+        """The ports."""
+        return self._ports
+
+    def start(self) -> None:
+        """Renewals run on this loop from now on."""
+        self._loop = asyncio.get_running_loop()
+
+    def dial_by(self, client: TlsIdentity) -> None:
+        """Dial every peer by another certificate from now on. From any thread."""
+        self._client = client
+        self._changed()
+
+    def trust(self, before: TrustEdition, now: TrustEdition) -> None:
+        """Dial under other roots. Where some were taken away the old connection is not kept: it may stand under one.
+
+        From any thread.
+        """
+        self._trust = now
+        dropped = {name for name in self._ports if _roots(before, name) - _roots(now, name)}
+        self._changed(dropped)
+
+    def outdated(self) -> tuple[str, ...]:
+        """Peers that are still dialled by older credentials, sorted."""
+        return tuple(sorted(name for name, port in self._ports.items() if port.credentials != self._wanted(name)))
+
+    async def close(self) -> None:
+        """Close everything; calls in flight get a moment."""
+        for task in self._renewing.values():
+            task.cancel()
+        for port in self._ports.values():
+            await port.close()
+
+    def _wanted(self, peer: str) -> Credentials:
+        roots = self._trust.peers[peer].card.tls_roots
+        return Credentials(roots=roots, key=self._client.key, chain=self._client.chain)
+
+    def _changed(self, dropped: set[str] | frozenset[str] = frozenset()) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._renew_all, frozenset(dropped))
+
+    def _renew_all(self, dropped: frozenset[str]) -> None:
+        for peer, port in self._ports.items():
+            if port.credentials == self._wanted(peer):
+                continue
+            running = self._renewing.get(peer)
+            if running is not None and peer not in dropped:
+                self._woken[peer].set()
+                continue
+            if running is not None:
+                running.cancel()
+            self._woken[peer] = asyncio.Event()
+            task = asyncio.create_task(self._renew(peer, keep=peer not in dropped), name=f"renew {peer}")
+            self._renewing[peer] = task
+            task.add_done_callback(lambda done, peer=peer: self._done(peer, done))  # type: ignore[misc]
+
+    def _done(self, peer: str, task: asyncio.Task[None]) -> None:
+        if self._renewing.get(peer) is task:
+            del self._renewing[peer]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("peer.renew-failed", peer=peer, error=repr(task.exception())[:300])
+            self._alarms.raise_(OLD_CONNECTION, peer, type(task.exception()).__name__)
+
+    async def _renew(self, peer: str, *, keep: bool) -> None:
+        port = self._ports[peer]
+        while (wanted := self._wanted(peer)) != port.credentials:
+            self._woken[peer].clear()
+            problem = await port.renew(wanted, within=self._settings.connections.ready_s)
+            if not problem:
+                log.info("peer.connection-renewed", peer=peer)
+                continue
+            log.warning("peer.connection-kept" if keep else "peer.connection-dropped", peer=peer, problem=problem)
+            self._alarms.raise_(OLD_CONNECTION, peer, problem)
+            if not keep:
+                # What stands may stand under a root that is trusted no more: nothing is sent there.
+                port.force(wanted)
+                return
+            try:
+                async with asyncio.timeout(AGAIN_SECONDS):
+                    await self._woken[peer].wait()
+            except TimeoutError:
+                continue
+        self._alarms.clear(OLD_CONNECTION, peer)
+
+
+def _roots(edition: TrustEdition, peer: str) -> frozenset[str]:
+    trust = edition.peers.get(peer)
+    certificates: tuple[Certificate, ...] = load_chain(trust.card.tls_roots) if trust is not None else ()
+    return frozenset(map(fingerprint, certificates))

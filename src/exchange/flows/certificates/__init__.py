@@ -1,0 +1,1 @@
+"""Certificates and trust of a running node: taken while it runs, and who was seen on which."""
