@@ -25,6 +25,7 @@ CONTRACT = {
     "quarantine": ["list", "show", "retry", "discard"],
     "alarms": ["list", "ack"],
     "peers": ["card", "add", "list", "show", "remove"],
+    "trust": ["reload"],
     "agencies": ["list", "show", "apply", "bind", "suspend"],
     "certs": [
         "status",

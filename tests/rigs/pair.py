@@ -184,12 +184,17 @@ def certificate_profile() -> CertificateProfile:
     return CertificateProfile.parse((Path(__file__).parents[2] / "certs" / "profile.toml").read_bytes())
 
 
-def issue_server(node: NodeFolder, authority: pki.Authority) -> pki.Issued:
+def new_root(name: str) -> pki.Authority:
+    """Another authority."""
+    return pki.create_root(certificate_profile(), name, now=datetime.now(UTC))
+
+
+def issue_server(
+    node: NodeFolder, authority: pki.Authority, hosts: Sequence[str] = ("127.0.0.1", "localhost")
+) -> pki.Issued:
     """A new TLS certificate for a node, with a key of its own."""
     identity = Identity(node=node.name, domain=DOMAIN, role=Role.NODE, name=node.name)
-    return pki.issue_server(
-        certificate_profile(), authority, identity=identity, hosts=["127.0.0.1", "localhost"], now=datetime.now(UTC)
-    )
+    return pki.issue_server(certificate_profile(), authority, identity=identity, hosts=hosts, now=datetime.now(UTC))
 
 
 def _make(node: NodeFolder, profile: CertificateProfile, now: datetime, peer: str) -> NodeCard:

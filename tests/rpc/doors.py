@@ -191,7 +191,7 @@ class AgencyDoor:
             TrustEdition(own=OwnTrust.load(self.own), peers={}),
             lambda: TrustFolder(own=self.own, peers={}),
             peer_of,
-            core.apply.busy,
+            lambda: core.apply.busy,
             self.alarms,
         )
         shown_first = TlsIdentity.parse(server_issued(node.name).bundle)

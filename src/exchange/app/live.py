@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import structlog
 
@@ -12,25 +14,30 @@ from exchange.domain.problems import ExchangeError
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.tls import TlsFlow
 from exchange.flows.certificates.trust import TrustFlow
+from exchange.flows.context import Node
 from exchange.settings import NodeSettings
 from exchange.settings.trust_folder import place_of, stamp
 
 log = structlog.get_logger("exchange.live")
 
 
-def make_live(settings: NodeSettings, files: startup.Files, core: Core, alarms: AlarmBell) -> LiveFiles:
-    """The flows of trust and TLS keys, with what the node starts with in the journal."""
-    node = core.node
-    trust = TrustFlow(
-        node,
-        files.trust,
-        lambda: startup.read_trust(settings),
-        startup.peer_of,
-        core.apply.busy,
-        alarms,
-    )
-    trust.listen(lambda _before, _now: core.apply.wake())
-    trust.activate(f"node {node.name}", node.clock())
+def make_live(
+    settings: NodeSettings,
+    files: startup.Files,
+    node: Node,
+    alarms: AlarmBell,
+    between_steps: Callable[[], AbstractContextManager[object]],
+) -> LiveFiles:
+    """The flows of trust and TLS keys.
+
+    Args:
+        settings: Where the files lie.
+        files: What the node starts with.
+        node: The node.
+        alarms: Where alarms go.
+        between_steps: Gives what is held while no step of apply runs.
+    """
+    trust = TrustFlow(node, files.trust, lambda: startup.read_trust(settings), startup.peer_of, between_steps, alarms)
     return LiveFiles(trust, TlsFlow(node, files.tls, lambda: startup.read_tls(settings), trust, alarms))
 
 

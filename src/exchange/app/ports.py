@@ -67,8 +67,9 @@ class PeerPorts:
         return self._ports
 
     def start(self) -> None:
-        """Renewals run on this loop from now on."""
+        """Renewals run on this loop from now on, and those that were asked for before."""
         self._loop = asyncio.get_running_loop()
+        self._renew_all(frozenset())
 
     def dial_by(self, client: TlsIdentity) -> None:
         """Dial every peer by another certificate from now on. From any thread."""

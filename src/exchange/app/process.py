@@ -102,6 +102,9 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
     watermark = Watermark(settings.node.data, marks, alarms)
     refusals = RefusalFolder(node)
     ports = PeerPorts(settings, files.tls.client, files.trust, alarms)
+    live = make_live(settings, files, node, alarms, lambda: core.apply.busy)
+    live.trust.listen(ports.trust)
+    live.tls.listen(shown=lambda _server: None, dialled=ports.dial_by)
     core = Core(
         node,
         ports.by_peer,
@@ -120,9 +123,8 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
         on_retry=lambda peer, lane, reason: metrics.retries.labels(peer=peer, lane=lane).inc(),
     )
     startup.activate_editions(node, files)
-    live = make_live(settings, files, core, alarms)
-    live.trust.listen(ports.trust)
-    live.tls.listen(shown=lambda _server: None, dialled=ports.dial_by)
+    live.trust.listen(lambda _before, _now: core.apply.wake())
+    live.trust.activate(f"node {node.name}", node.clock())
     wal = WalCheckpointer(database)
     doors = Doors(
         settings, files, core, live=live, alarms=alarms, refusals=refusals, metrics=metrics, watermark=watermark

@@ -118,7 +118,7 @@ class TrustFlow:
         first: What it started with.
         read: Reads the trust folder.
         peer_of: What a set makes this node believe at an instant.
-        between_steps: Held while the edition changes; no step of apply runs meanwhile.
+        between_steps: Gives what is held while the edition changes; no step of apply runs meanwhile.
         alarms: Where alarms go.
     """
 
@@ -128,7 +128,7 @@ class TrustFlow:
         first: TrustEdition,
         read: Callable[[], TrustFolder],
         peer_of: Callable[[TrustSet, datetime], Peer],
-        between_steps: AbstractContextManager[object],
+        between_steps: Callable[[], AbstractContextManager[object]],
         alarms: AlarmBell,
     ) -> None:
         self._node = node
@@ -226,7 +226,7 @@ class TrustFlow:
         before = self._edition
         peers = {name: self._peer_of(trust, now) for name, trust in edition.peers.items()}
         # 3
-        with self._between_steps:
+        with self._between_steps():
             digest = bootstrap.activate(self._node, TRUST, edition.to_bytes(), actor, now)
             self._node.peers.replace(peers)
             self._node.editions[TRUST] = digest
