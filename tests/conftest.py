@@ -19,9 +19,13 @@ from tests.world import NODES, World
 KILLS = 30
 """SIGKILLs of a usual run of ``tests/processes/test_kill.py``: about a minute on two free cores."""
 
+WAITING = 100_000
+"""Entries that wait in a usual run of ``tests/processes/test_backlog.py``; ``--waiting 1000000`` takes an hour."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--kills N``: an evening's run instead of a minute's. Here, since pytest asks only this folder for options."""
+    parser.addoption("--waiting", type=int, default=WAITING, help="entries in tests/processes/test_backlog.py")
     parser.addoption("--kills", type=int, default=KILLS, help="SIGKILLs in tests/processes/test_kill.py")
 
 

@@ -158,7 +158,7 @@ def assert_sound(pair: Pair) -> None:
 def assert_replays(pair: Pair) -> None:
     """Walking each journal over its logs gives the registers, row by row. The nodes must not run."""
     for name in pair.nodes:
-        with _stopped_node(pair, name) as node, empty_database() as target:
+        with stopped_node(pair, name) as node, empty_database() as target:
             steps = list(rebuild(node, node.database, target))
             live, made = registers(node.database), registers(target)
         assert [f"{step.journal}#{step.index}" for step in steps if not step.agrees] == [], name
@@ -167,7 +167,8 @@ def assert_replays(pair: Pair) -> None:
 
 
 @contextmanager
-def _stopped_node(pair: Pair, name: str) -> Iterator[Node]:
+def stopped_node(pair: Pair, name: str) -> Iterator[Node]:
+    """A node's files and database without its process, which must not run."""
     settings = load_settings(pair.nodes[name].node_file)
     with opened(settings.database.url) as database:
         node = startup.make_node(
