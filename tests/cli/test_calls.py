@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -262,17 +263,31 @@ def test_agency_show_is_the_form_that_apply_takes(node: FakeNode, tmp_path: Path
     assert node.asked("PutAgency")[1].agency == agency
 
 
-def test_bind_adds_the_key_of_a_certificate(node: FakeNode, regions: Path) -> None:
-    """The whole agency is sent again, with one more key."""
-    before = security.Agency(name="bureau", bound_keys=["aa" * 32])
-    node.answers["ListAgencies"] = security.ListAgenciesResponse(agencies=[before])
-    node.answers["PutAgency"] = lambda request: security.PutAgencyResponse(agency=request.agency)
+def test_bind_names_the_key_of_a_certificate_or_its_hash(node: FakeNode, regions: Path) -> None:
+    """One more key, or one less; what is neither a file nor a hash is a usage error."""
+    node.answers["BindKey"] = lambda request: security.BindKeyResponse(journal_index=3)
     certificate = regions / "cq" / "clients" / "agency-bureau.pem"
     assert run("agencies", "bind", "bureau", certificate, "-r", "x").status == 0
-    keys = node.asked("PutAgency")[0].agency.bound_keys
-    assert keys[0] == "aa" * 32
-    assert len(keys) == 2
-    assert len(keys[1]) == 64
+    assert run("agencies", "bind", "bureau", "ab" * 32, "--remove", "-r", "x").status == 0
+    first, second = node.asked("BindKey")
+    assert (len(first.key_hash), first.remove) == (64, False)
+    assert (second.key_hash, second.remove) == ("ab" * 32, True)
+    assert run("agencies", "bind", "bureau", regions / "nothing.pem", "-r", "x").status == 2
+
+
+def test_show_tells_the_limits_that_hold_without_a_quota(node: FakeNode) -> None:
+    """Its own quotas as the form has them, the node's limits beside them as comments, and both together as JSON."""
+    agency = security.Agency(name="bureau", display_name="演示", quotas=security.Quotas(records_per_minute=600))
+    limits = security.Quotas(records_per_minute=9_000, calls_in_flight=64, watchers=8)
+    node.answers["ListAgencies"] = security.ListAgenciesResponse(agencies=[agency], limits=limits)
+    shown = run("agencies", "show", "bureau").out
+    assert "records_per_minute = 600\n" in shown
+    assert "# calls_in_flight = 64" in shown
+    assert json.loads(run("agencies", "show", "bureau", "--json").out)["effectiveQuotas"] == {
+        "records_per_minute": 600,
+        "calls_in_flight": 64,
+        "watchers": 8,
+    }
 
 
 def test_suspend_and_lift(node: FakeNode) -> None:

@@ -183,6 +183,23 @@ def test_rows_without_a_grant_are_refused_each_by_itself(running: TestNode) -> N
     assert answer.rows[1].submitted.problems[0].reason == "GRANT_AREA"
 
 
+def test_rows_are_charged_before_anything_is_stored(running: TestNode) -> None:
+    """A quota that does not suffice ends the call and leaves nothing; a call that was answered before is free."""
+    charged: list[int] = []
+
+    def none_left(rows: int) -> None:
+        charged.append(rows)
+        raise Refused([Problem("TOO_MANY_RECORDS")])
+
+    with pytest.raises(Refused):
+        flow(running).submit("water", request(b"1 blue\n2 blue"), running.clock(), charge=none_left)
+    assert charged == [2]
+    assert stored_documents(running) == 0
+    flow(running).submit("water", request(b"1 blue\n2 blue"), running.clock())
+    repeated = flow(running).submit("water", request(b"1 blue\n2 blue"), running.clock(), charge=none_left)
+    assert repeated.rows[0].submitted.repeated_call
+
+
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("broken", "reason"),

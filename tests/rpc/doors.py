@@ -8,11 +8,15 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from exchange.app.startup import peer_of
 from exchange.crypto import pki
@@ -86,6 +90,28 @@ def client_issued(node: str, role: Role, name: str, root: str = "identity") -> p
     authority = identity_root() if root == "identity" else government_root()
     identity = Identity(node=node, domain=FEDERATION, role=role, name=name)
     return pki.issue_client(profile(), authority, identity=identity, now=datetime.now(UTC))
+
+
+@cache
+def unnamed_issued(name: str) -> pki.Issued:
+    """A client certificate as government authorities issue them: an RSA key, and no URI in it."""
+    now = datetime.now(UTC)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    root = government_root()
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder(root.certificate.subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=90))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(root.key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    return pki.Issued(
+        key=key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        chain=certificate.public_bytes(pem),
+    )
 
 
 def key_hash(issued: pki.Issued) -> str:

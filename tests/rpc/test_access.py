@@ -8,8 +8,10 @@ from itertools import product
 import grpc
 import pytest
 
+from exchange.crypto import pki
 from exchange.crypto.certificates import Role
 from exchange.flows.access import AccessDenied
+from exchange.flows.context import LOCAL_TIME
 from exchange.rpc.client import failure_of
 from exchange.rpc.identity import CallerGate
 from exchange.rpc.roles import ROLES, allowed
@@ -36,8 +38,9 @@ from tests.rpc.doors import (
     grant,
     identity_root,
     key_hash,
+    unnamed_issued,
 )
-from tests.rpc.facts import credit_of, submit, wait_settled
+from tests.rpc.facts import credit_of, penalty_of, submit, wait_settled
 
 SERVICES = {
     name: service
@@ -166,6 +169,103 @@ def test_a_suspended_agency_is_refused_at_once(doors: dict[str, AgencyDoor]) -> 
     assert (failure.value.status, failure.value.reason) == ("PERMISSION_DENIED", "AGENCY_SUSPENDED")
     door.agencies.suspend("suspect", "audit over", "test", datetime.now(UTC), suspended=False)
     stubs.call(stubs.submission.ListSubmissions, request)
+
+
+def test_an_agency_may_call_from_its_first_valid_day_to_its_last(doors: dict[str, AgencyDoor]) -> None:
+    """Before and after, each with its own reason, at every rpc; both days belong to it, by the clock of UTC+8."""
+    door = doors["cq"]
+    today = datetime.now(UTC).astimezone(LOCAL_TIME).date()
+    stubs = door.agency("temporary")
+    request = submission_service_pb2.ListSubmissionsRequest()
+    for begin, end, reason in (
+        (0, 0, ""),
+        (1, 9, "AGENCY_NOT_YET_VALID"),
+        (-9, -1, "AGENCY_NO_LONGER_VALID"),
+        (-9, 9, ""),
+    ):
+        agency = full_agency("temporary")
+        agency.valid_from = (today + timedelta(days=begin)).isoformat()
+        agency.valid_until = (today + timedelta(days=end)).isoformat()
+        door.put(agency)
+        if not reason:
+            stubs.call(stubs.submission.ListSubmissions, request)
+            continue
+        with pytest.raises(CallFailed) as failure:
+            stubs.call(stubs.submission.ListSubmissions, request)
+        assert (failure.value.status, failure.value.reason) == ("PERMISSION_DENIED", reason)
+        assert all(_reason(stubs, *rpc) == reason for rpc in RPCS)
+
+
+def test_a_day_ends_at_midnight_of_utc_plus_8(doors: dict[str, AgencyDoor]) -> None:
+    """The last valid day lasts until 16:00 UTC of it."""
+    door = doors["cq"]
+    agency = full_agency("midnight")
+    agency.valid_from, agency.valid_until = "2026-03-01", "2026-03-31"
+    door.put(agency)
+    for at, reason in (
+        (datetime(2026, 2, 28, 15, 59, tzinfo=UTC), "AGENCY_NOT_YET_VALID"),
+        (datetime(2026, 2, 28, 16, 0, tzinfo=UTC), ""),
+        (datetime(2026, 3, 31, 15, 59, tzinfo=UTC), ""),
+        (datetime(2026, 3, 31, 16, 0, tzinfo=UTC), "AGENCY_NO_LONGER_VALID"),
+    ):
+        assert getattr(door.book.standing("midnight", at), "reason", "") == reason
+
+
+def test_a_denial_names_the_grant_that_is_missing(doors: dict[str, AgencyDoor]) -> None:
+    """Verb, kind and area, as the officer writes them into the form."""
+    door = doors["cq"]
+    agency = Agency(name="narrow", display_name="演示单位")
+    agency.grants.append(grant(Verb.VERB_SUBMIT, [Kind.KIND_PENALTY_NOTICE], ["5001"]))
+    door.put(agency)
+    stubs = door.stubs(client_issued("cq", Role.AGENCY, "narrow"))
+    for record, missing in (
+        (credit_of(make_uscc(36)), "SUBMIT CreditResult 500107"),
+        (penalty_of(make_uscc(36), "渝环罚〔2026〕9号", area="500229"), "SUBMIT PenaltyNotice 500229"),
+    ):
+        with pytest.raises(CallFailed) as failure:
+            submit(stubs, record, "narrow-1")
+        assert failure.value.status == "PERMISSION_DENIED"
+        denial = next(each for each in failure.value.problems if each.reason == failure.value.reason)
+        assert missing in denial.detail
+
+
+def test_two_keys_are_bound_while_one_succeeds_the_other(doors: dict[str, AgencyDoor]) -> None:
+    """RSA certificates of a government authority without any name in them: both open the door until one is let go."""
+    door = doors["cq"]
+    door.put(full_agency("succession"))
+    officer = door.officer(Role.SECURITY)
+    old, new = unnamed_issued("old"), unnamed_issued("new")
+    request = submission_service_pb2.ListSubmissionsRequest()
+
+    def reason(stubs: Stubs) -> str:
+        try:
+            stubs.call(stubs.submission.ListSubmissions, request)
+        except CallFailed as failure:
+            return failure.reason
+        return ""
+
+    def bind(issued: pki.Issued, *, remove: bool = False) -> None:
+        officer.call(
+            officer.security.BindKey,
+            security_service_pb2.BindKeyRequest(
+                name="succession", key_hash=key_hash(issued), remove=remove, reason="换证"
+            ),
+        )
+
+    callers = [door.stubs(old), door.stubs(new)]
+    assert [reason(each) for each in callers] == ["IDENTITY_UNKNOWN", "IDENTITY_UNKNOWN"]
+    bind(old)
+    assert [reason(each) for each in callers] == ["", "IDENTITY_UNKNOWN"]
+    bind(new)
+    assert [reason(each) for each in callers] == ["", ""]
+    bind(old, remove=True)
+    assert [reason(each) for each in callers] == ["IDENTITY_UNKNOWN", ""]
+    with pytest.raises(CallFailed) as failure:
+        bind(old, remove=True)
+    assert failure.value.reason == "NOT_FOUND"
+    with pytest.raises(CallFailed) as failure:
+        bind(new)
+    assert failure.value.reason == "DUPLICATE_ITEM"
 
 
 def test_an_agency_without_grants_may_do_nothing(doors: dict[str, AgencyDoor]) -> None:

@@ -13,10 +13,11 @@ import pytest
 from exchange.crypto.certificates import Role
 from exchange.flows.access import Caller
 from exchange.rpc.client import failure_of
-from exchange.rpc.limits import CallLimits, InFlight, TooManyCalls, TooManyWatchers
+from exchange.rpc.limits import CallLimits, Room, TooMany
 from exchange.v1 import operation_service_pb2, record_service_pb2
 from exchange.v1 import submission_service_pb2 as pb
 from exchange.v1.operation_service_pb2 import NodeState
+from exchange.v1.security_service_pb2 import Quotas
 from tests.domain.records import make_uscc
 from tests.rpc.conftest import two_doors
 from tests.rpc.doors import AgencyDoor, CallFailed, Stubs, client_issued, full_agency
@@ -99,21 +100,100 @@ def test_watchers_are_limited_by_caller_and_over_all(tight: AgencyDoor) -> None:
         call.cancel()
 
 
-def test_calls_in_flight_are_counted_by_caller() -> None:
+def test_calls_in_flight_are_counted_by_caller_and_over_all() -> None:
     """One too many is refused, and every end makes room, an error's too."""
-    room = InFlight(CallLimits(calls_per_caller=2, watchers_per_caller=1, watchers=1))
+    room = Room(CallLimits(calls_per_caller=2, watchers_per_caller=1, watchers=1, calls=3))
     caller, other = Caller(Role.AGENCY, "a"), Caller(Role.AGENCY, "b")
     with room.call(caller), room.call(caller):
-        with pytest.raises(TooManyCalls), room.call(caller):
+        with pytest.raises(TooMany, match="calls_in_flight 2"), room.call(caller):
             pass
-        with room.call(other):
+        with room.call(other), pytest.raises(TooMany, match=r"limits\.calls 3"), room.call(other):
             pass
     with pytest.raises(ZeroDivisionError), room.call(caller):
         _ = 1 / 0
     with room.call(caller), room.call(caller):
         pass
-    with room.watcher(caller), pytest.raises(TooManyWatchers), room.watcher(other):
+    with room.watcher(caller), pytest.raises(TooMany, match=r"limits\.watchers 1"), room.watcher(other):
         pass
+
+
+def test_what_an_agency_was_granted_stands_in_the_place_of_the_nodes_own_limit() -> None:
+    """More or less than the node's own, for this agency alone; an officer of the same name has the node's."""
+    granted = {"a": Quotas(calls_in_flight=1, watchers=2, records_per_minute=10)}
+    room = Room(CallLimits(calls_per_caller=2, watchers_per_caller=1), lambda agency: granted.get(agency, Quotas()))
+    a, b, officer = Caller(Role.AGENCY, "a"), Caller(Role.AGENCY, "b"), Caller(Role.OPERATOR, "a")
+    with room.call(a), pytest.raises(TooMany, match="calls_in_flight 1"), room.call(a):
+        pass
+    for caller in (b, officer):
+        with room.call(caller), room.call(caller):
+            pass
+    with room.watcher(a), room.watcher(a):
+        pass
+    room.charge(a, 10)
+    with pytest.raises(TooMany, match="records_per_minute 10"):
+        room.charge(a, 1)
+    room.charge(b, 1_000)
+
+
+def test_a_minutes_records_come_back_evenly() -> None:
+    """The bucket fills by the clock, never beyond a minute's worth; the delay that is told is the one that helps."""
+    at = [0.0]
+    granted = Quotas(records_per_minute=60)
+    room = Room(CallLimits(), lambda _agency: granted, lambda: at[0])
+    caller = Caller(Role.AGENCY, "a")
+    room.charge(caller, 50)
+    with pytest.raises(TooMany) as refused:
+        room.charge(caller, 20)
+    assert refused.value.retry_after.total_seconds() == pytest.approx(10)
+    at[0] += 9.9
+    with pytest.raises(TooMany):
+        room.charge(caller, 20)
+    at[0] += 0.2
+    room.charge(caller, 20)
+    at[0] += 3_600
+    room.charge(caller, 60)
+    with pytest.raises(TooMany):
+        room.charge(caller, 0)
+
+
+def test_more_than_a_minute_holds_is_paid_back_before_the_next() -> None:
+    """A document of more rows than the quota passes a full bucket; then the average holds."""
+    at = [0.0]
+    granted = Quotas(records_per_minute=10)
+    room = Room(CallLimits(), lambda _agency: granted, lambda: at[0])
+    caller = Caller(Role.AGENCY, "a")
+    room.charge(caller, 30)
+    with pytest.raises(TooMany) as refused:
+        room.charge(caller, 1)
+    assert refused.value.retry_after.total_seconds() == pytest.approx(21 * 6)
+    at[0] += 21 * 6 + 0.1
+    room.charge(caller, 1)
+    with pytest.raises(TooMany):
+        room.charge(caller, 30)
+
+
+def test_records_are_counted_at_every_door(tight: AgencyDoor) -> None:
+    """One by one and in batches: refused with the quota's name and a delay, and nothing is stored."""
+    agency = full_agency("metered")
+    agency.quotas.records_per_minute = 5
+    tight.put(agency)
+    stubs = tight.stubs(client_issued("cq", Role.AGENCY, "metered"))
+    service = stubs.submission
+    batch = pb.BatchSubmitRecordsRequest()
+    for number in range(4):
+        batch.submissions.add(idempotency_key=f"m-{number}", record=credit_of(make_uscc(90 + number)))
+    stubs.call(service.BatchSubmitRecords, batch)
+    submit(stubs, credit_of(make_uscc(95)), "m-5")
+    for method, request in (
+        (service.BatchSubmitRecords, batch),
+        (service.SubmitRecord, pb.SubmitRecordRequest(submission=batch.submissions[0])),
+    ):
+        with pytest.raises(CallFailed) as failure:
+            stubs.call(method, request)
+        assert (failure.value.status, failure.value.reason) == ("RESOURCE_EXHAUSTED", "TOO_MANY_RECORDS")
+        assert failure.value.retry_after
+        assert "records_per_minute 5" in failure.value.problems[0].detail
+    assert len(stubs.call(service.ListSubmissions, pb.ListSubmissionsRequest()).submissions) == 5
 
 
 def test_agencies_wait_while_the_node_recovers_and_officers_do_not(tight: AgencyDoor) -> None:

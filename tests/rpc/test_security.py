@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.crypto.certificates import Role
-from exchange.domain.agency_form import check_agency, format_agency, read_agency
+from exchange.domain.agency_form import QUOTAS, check_agency, format_agency, read_agency
 from exchange.storage import journal, log_store
 from exchange.storage.queries import agencies
 from exchange.v1 import security_service_pb2 as pb
@@ -85,6 +85,12 @@ def _broken(**changes: Any) -> pb.Agency:
     return agency
 
 
+def _limited(**quotas: int) -> pb.Agency:
+    agency = full_agency("broken")
+    agency.quotas.CopyFrom(pb.Quotas(**quotas))
+    return agency
+
+
 @pytest.mark.parametrize(
     ("agency", "reason"),
     [
@@ -110,6 +116,12 @@ def _broken(**changes: Any) -> pb.Agency:
         (_broken(grants=[grant(pb.VERB_CHECK, [], ["99"])]), "AREA_UNKNOWN"),
         (_broken(grants=[grant(pb.VERB_CHECK, [], ["500999"])]), "AREA_UNKNOWN"),
         (_broken(grants=[grant(pb.VERB_CHECK)] * 65), "TOO_MANY_ITEMS"),
+        (_broken(valid_from="2026-13-01"), "DATE_FORMAT"),
+        (_broken(valid_until="2026-1-1"), "DATE_FORMAT"),
+        (_broken(valid_from="2026-02-01", valid_until="2026-01-31"), "DATES_REVERSED"),
+        (_limited(records_per_minute=10_000_001), "QUOTA_RANGE"),
+        (_limited(calls_in_flight=-1), "QUOTA_RANGE"),
+        (_limited(watchers=65), "QUOTA_RANGE"),
     ],
 )
 def test_an_agency_that_breaks_a_rule_is_refused(doors: dict[str, AgencyDoor], agency: pb.Agency, reason: str) -> None:
@@ -157,6 +169,8 @@ _TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), 
 
 @given(
     display=_TEXTS.filter(bool),
+    days=st.sampled_from([("", ""), ("2026-01-01", ""), ("", "2026-12-31"), ("2026-01-01", "2026-12-31")]),
+    quotas=st.none() | st.tuples(*[st.integers(0, most) for most in QUOTAS.values()]),
     suspended=st.booleans(),
     grants=st.lists(
         st.tuples(
@@ -167,7 +181,9 @@ _TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), 
         max_size=5,
     ),
 )
-def test_the_form_says_all_of_an_agency(display: str, suspended: bool, grants: list[Any]) -> None:
+def test_the_form_says_all_of_an_agency(
+    display: str, days: tuple[str, str], quotas: tuple[int, ...] | None, suspended: bool, grants: list[Any]
+) -> None:
     """Writing and reading gives an equal message, byte for byte: replay rebuilds the register from it."""
     agency = pb.Agency(
         name="form",
@@ -176,6 +192,9 @@ def test_the_form_says_all_of_an_agency(display: str, suspended: bool, grants: l
         bound_keys=["d" * 64],
         authorities=[make_uscc(902, prefix="11500000")],
         grants=[grant(*each) for each in grants],
+        valid_from=days[0],
+        valid_until=days[1],
+        quotas=None if quotas is None else pb.Quotas(**dict(zip(QUOTAS, quotas, strict=True))),
     )
     if check_agency(agency, tables()):
         return  # unprintable: never written

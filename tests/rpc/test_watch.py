@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -17,7 +17,7 @@ from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import WatchRecordsRequest
 from exchange.v1.submission_pb2 import SubmissionState
 from exchange.v1.submission_service_pb2 import WatchSubmissionsRequest
-from tests.rpc.doors import AgencyDoor, Stubs
+from tests.rpc.doors import AgencyDoor, Stubs, full_agency
 from tests.rpc.facts import batch_of, credit_of, firm, penalty_of, submit, wait_settled
 
 
@@ -194,6 +194,20 @@ def test_a_watcher_ends_at_once_when_its_agency_is_suspended(doors: dict[str, Ag
             _drain(call)
         assert failure_of(raised.value).reason == "AGENCY_SUSPENDED"
         assert time.monotonic() - begun < 2
+
+
+def test_a_watcher_ends_when_its_agencys_time_is_over(doors: dict[str, AgencyDoor]) -> None:
+    """The last valid day was yesterday all of a sudden: the open stream says so."""
+    door = doors["cq"]
+    stubs = door.agency("expiring")
+    call = _records(stubs)
+    next(call)
+    agency = full_agency("expiring")
+    agency.valid_until = (datetime.now(UTC) - timedelta(days=2)).date().isoformat()
+    door.put(agency)
+    with pytest.raises(grpc.RpcError) as raised:
+        _drain(call)
+    assert failure_of(raised.value).reason == "AGENCY_NO_LONGER_VALID"
 
 
 def _drain(call: Iterator[Any]) -> None:

@@ -68,6 +68,9 @@ class Doors:
             calls_per_caller=settings.limits.calls_per_caller,
             watchers_per_caller=settings.limits.watchers_per_caller,
             watchers=settings.limits.watchers,
+            calls=settings.limits.calls,
+            records_per_minute=settings.limits.records_per_minute,
+            calls_per_minute=settings.limits.calls_per_minute,
         )
 
         def refused(identity: str, reason: str) -> None:
@@ -173,9 +176,8 @@ class Doors:
     def _finish_documents(self) -> None:
         """Documents that a crash left without an answer. A node that recovers leaves them to its next start."""
         if self._core.status.may_apply():
-            finished = self._documents.finish_pending(
-                self._core.node.clock(), lambda agency: authoriser(self._book, agency)
-            )
+            now = self._core.node.clock()
+            finished = self._documents.finish_pending(now, lambda agency: authoriser(self._book, agency, now))
             if finished:
                 log.info("documents.finished", count=finished)
 

@@ -4,6 +4,13 @@ name = "permit-office"
 display_name = "演示行政审批局"
 bound_keys = ["<hex SHA-256 of a public key>"]
 authorities = ["<USCC>"]
+valid_from = "2026-01-01"
+valid_until = "2026-12-31"
+
+[quotas]
+records_per_minute = 6000
+calls_in_flight = 16
+watchers = 4
 
 [[grant]]
 verb = "READ"
@@ -24,8 +31,9 @@ from exchange.domain.codes import uscc_reasons
 from exchange.domain.problems import Problem
 from exchange.domain.table_file import Row, open_table
 from exchange.domain.tables import Tables
+from exchange.domain.validation.findings import is_date
 from exchange.v1.kind_pb2 import Kind
-from exchange.v1.security_service_pb2 import Agency, Grant, Verb
+from exchange.v1.security_service_pb2 import Agency, Grant, Quotas, Verb
 
 MAX_GRANTS: Final = 64
 """Grants of one agency: three verbs for every kind, twice over."""
@@ -42,6 +50,9 @@ MAX_AUTHORITIES: Final = 500
 MAX_DISPLAY_NAME: Final = 200
 """Characters of a display name."""
 
+QUOTAS: Final = {"records_per_minute": 10_000_000, "calls_in_flight": 1_024, "watchers": 64}
+"""Quotas by name, each with the most that may be granted: beyond it a typing error is likelier than a need."""
+
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 _KEY_HASH = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9]{2}|[0-9]{4}|[0-9]{6}|[0-9]{4}X[0-9]")
@@ -57,6 +68,10 @@ def format_agency(agency: Agency) -> str:
         lines.append(f"bound_keys = {_texts(agency.bound_keys)}")
     if agency.authorities:
         lines.append(f"authorities = {_texts(agency.authorities)}")
+    lines += [f"{name} = {_text(day)}" for name, day in _days(agency) if day]
+    if agency.HasField("quotas"):
+        lines += ["", "[quotas]"]
+        lines += [f"{name} = {number}" for name in QUOTAS if (number := getattr(agency.quotas, name))]
     for grant in agency.grants:
         lines += ["", "[[grant]]", f'verb = "{Verb.Name(grant.verb).removeprefix("VERB_")}"']
         if grant.kinds:
@@ -82,10 +97,26 @@ def read_agency(name: str, content: bytes) -> Agency:
         suspended=file.flag("suspended", default=False),
         bound_keys=file.texts("bound_keys"),
         authorities=file.texts("authorities"),
+        valid_from=file.text("valid_from", ""),
+        valid_until=file.text("valid_until", ""),
     )
+    if file.has("quotas"):
+        agency.quotas.CopyFrom(_quotas(file.row("quotas")))
     agency.grants.extend(_grant(row) for row in file.rows("grant"))
     file.end()
     return agency
+
+
+def _quotas(row: Row) -> Quotas:
+    quotas = Quotas()
+    for name in QUOTAS:
+        if row.has(name):
+            number = row.whole(name)
+            if not 0 < number <= QUOTAS[name]:
+                raise row.wrong(name, f"must be 1 to {QUOTAS[name]}")
+            setattr(quotas, name, number)
+    row.end()
+    return quotas
 
 
 def _grant(row: Row) -> Grant:
@@ -121,8 +152,26 @@ def _problems(agency: Agency, tables: Tables) -> Iterator[Problem]:
     for place, uscc in enumerate(agency.authorities):
         for reason in uscc_reasons(uscc, tables.accepted_codes):
             yield Problem(reason, f"agency.authorities[{place}]", uscc[:18])
+    yield from _bounds(agency)
     for place, grant in enumerate(agency.grants):
         yield from _grant_problems(grant, f"agency.grants[{place}]", tables.areas)
+
+
+def _days(agency: Agency) -> tuple[tuple[str, str], tuple[str, str]]:
+    return ("valid_from", agency.valid_from), ("valid_until", agency.valid_until)
+
+
+def _bounds(agency: Agency) -> Iterator[Problem]:
+    """How long and how much."""
+    wrong = [name for name, day in _days(agency) if day and not is_date(day)]
+    for name in wrong:
+        yield Problem("DATE_FORMAT", f"agency.{name}", getattr(agency, name)[:20])
+    if not wrong and agency.valid_until and agency.valid_until < agency.valid_from:
+        yield Problem("DATES_REVERSED", "agency.valid_until", f"{agency.valid_until} < {agency.valid_from}")
+    for name, most in QUOTAS.items():
+        number = getattr(agency.quotas, name)
+        if not 0 <= number <= most:
+            yield Problem("QUOTA_RANGE", f"agency.quotas.{name}", f"{number} > {most}" if number > 0 else str(number))
 
 
 def _lists(agency: Agency) -> Iterator[Problem]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from exchange.crypto.certificates import Identity, Role
 from exchange.domain import kinds
 from exchange.domain.areas import EVERYWHERE, Areas
 from exchange.domain.problems import ExchangeError, Problem
-from exchange.flows.context import Node
+from exchange.flows.context import LOCAL_TIME, Node
 from exchange.storage.queries import agencies
 from exchange.storage.queries.records import AreaLimit
 from exchange.tlog.errors import LogFormatError
-from exchange.v1.security_service_pb2 import Agency, Verb
+from exchange.v1.security_service_pb2 import Agency, Quotas, Verb
 
 AGENCIES_CHANGED = "agencies-changed"
 """Topic: an agency or its grants changed, and the book knows."""
@@ -67,6 +68,9 @@ class _Entry:
     name: str
     suspended: bool
     authorities: frozenset[str]
+    valid_from: str
+    valid_until: str
+    quotas: Quotas
     allowed: Mapping[tuple[int, int], _Allowed]
     """By verb and kind; CHECK stands under kind 0."""
 
@@ -134,7 +138,7 @@ class AgencyBook:
             key_hash: Hex SHA-256 of the certificate's public key.
 
         Raises:
-            AccessDenied: IDENTITY_UNKNOWN, or AGENCY_SUSPENDED.
+            AccessDenied: IDENTITY_UNKNOWN. Whether an agency may call now is said by ``standing``.
         """
         caller = self._by_uri(uri) if uri else None
         if caller is None:
@@ -142,12 +146,8 @@ class AgencyBook:
             if bound is None:
                 raise AccessDenied(Problem("IDENTITY_UNKNOWN"))
             caller = Caller(Role.AGENCY, bound)
-        if caller.role is Role.AGENCY:
-            entry = self._current.entries.get(caller.name)
-            if entry is None:
-                raise AccessDenied(Problem("IDENTITY_UNKNOWN", "", caller.name))
-            if entry.suspended:
-                raise AccessDenied(Problem("AGENCY_SUSPENDED", "", caller.name))
+        if caller.role is Role.AGENCY and caller.name not in self._current.entries:
+            raise AccessDenied(Problem("IDENTITY_UNKNOWN", "", caller.name))
         return caller
 
     def _by_uri(self, uri: str) -> Caller | None:
@@ -162,10 +162,26 @@ class AgencyBook:
             return None
         return Caller(identity.role, identity.name if identity.role is not Role.NODE else identity.node)
 
-    def is_suspended(self, agency: str) -> bool:
-        """Whether the agency is suspended, or gone."""
+    def standing(self, agency: str, now: datetime) -> Problem | None:
+        """Why an agency may do nothing at all now, or None: it is suspended, or its time has not come or is over."""
         entry = self._current.entries.get(agency)
-        return entry is None or entry.suspended
+        if entry is None:
+            return Problem("IDENTITY_UNKNOWN", "", agency)
+        if entry.suspended:
+            return Problem("AGENCY_SUSPENDED", "", agency)
+        if not entry.valid_from and not entry.valid_until:
+            return None
+        today = now.astimezone(LOCAL_TIME).date().isoformat()
+        if today < entry.valid_from:
+            return Problem("AGENCY_NOT_YET_VALID", "", f"{agency} {entry.valid_from}")
+        if entry.valid_until and today > entry.valid_until:
+            return Problem("AGENCY_NO_LONGER_VALID", "", f"{agency} {entry.valid_until}")
+        return None
+
+    def quotas(self, agency: str) -> Quotas:
+        """How much an agency was granted; a number that is 0 leaves the node's own limit."""
+        entry = self._current.entries.get(agency)
+        return entry.quotas if entry is not None else Quotas()
 
     # -- what ------------------------------------------------------------------------------------------------
 
@@ -186,14 +202,14 @@ class AgencyBook:
             return Problem("AGENCY_SUSPENDED", "", agency)
         allowed = entry.allowed.get((verb, 0 if verb == Verb.VERB_CHECK else kind))
         if allowed is None:
-            return Problem("NO_GRANT", "", _named(verb, kind))
+            return Problem("NO_GRANT", "", _named(verb, kind, area))
         if not allowed.everywhere:
             if not area:
-                return Problem("GRANT_AREA_MISSING", "area_code", _named(verb, kind))
+                return Problem("GRANT_AREA_MISSING", "area_code", _named(verb, kind, area))
             if not _covers(self._node.tables.areas, allowed.prefixes, area):
-                return Problem("GRANT_AREA", "area_code", area)
+                return Problem("GRANT_AREA", "area_code", _named(verb, kind, area))
         if verb == Verb.VERB_SUBMIT and entry.authorities and authority not in entry.authorities:
-            return Problem("GRANT_AUTHORITY", "header.authority.uscc", authority)
+            return Problem("GRANT_AUTHORITY", "header.authority.uscc", f"{_named(verb, kind, area)} {authority[:18]}")
         return None
 
     def readable(self, agency: str, wanted: Iterable[int] = ()) -> Mapping[int, AreaLimit | None]:
@@ -238,11 +254,11 @@ def _covers(areas: Areas, prefixes: Iterable[str], code: str) -> bool:
     return any(areas.covers(prefix, code) for prefix in prefixes)
 
 
-def _named(verb: int, kind: int) -> str:
+def _named(verb: int, kind: int, area: str) -> str:
+    """The grant that is missing: verb, kind and area, as the form writes them."""
     name = Verb.Name(verb).removeprefix("VERB_")  # type: ignore[arg-type]
-    if verb == Verb.VERB_CHECK or kind not in kinds.KINDS:
-        return name
-    return f"{name} {kinds.spec(kind).name}"  # type: ignore[arg-type]
+    of = kinds.spec(kind).name if verb != Verb.VERB_CHECK and kind in kinds.KINDS else ""  # type: ignore[arg-type]
+    return " ".join(filter(None, (name, of, area[:6])))
 
 
 def _entry(agency: Agency) -> _Entry:
@@ -255,5 +271,8 @@ def _entry(agency: Agency) -> _Entry:
         name=agency.name,
         suspended=agency.suspended,
         authorities=frozenset(agency.authorities),
+        valid_from=agency.valid_from,
+        valid_until=agency.valid_until,
+        quotas=agency.quotas,
         allowed={key: _Allowed(frozenset(prefixes)) for key, prefixes in areas.items()},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,6 +72,32 @@ class AgencyFlow:
             NotFound: No such agency.
             Refused: No reason was given.
         """
+
+        def edit(agency: Agency) -> None:
+            agency.suspended = suspended
+
+        return self._edit(name, edit, reason, actor, now)
+
+    def bind(self, name: str, key_hash: str, reason: str, actor: str, now: datetime, *, remove: bool) -> ChangedAgency:
+        """Bind a public key to an agency, or let go of it. Open connections feel it at their next call.
+
+        Raises:
+            NotFound: No such agency, or (``remove``) it does not hold the key.
+            Refused: No reason, not a key hash, too many keys, or another agency holds it.
+        """
+
+        def edit(agency: Agency) -> None:
+            if not remove:
+                agency.bound_keys.append(key_hash)
+            elif key_hash in agency.bound_keys:
+                agency.bound_keys.remove(key_hash)
+            else:
+                raise NotFound
+
+        return self._edit(name, edit, reason, actor, now)
+
+    def _edit(self, name: str, edit: Callable[[Agency], None], reason: str, actor: str, now: datetime) -> ChangedAgency:
+        """Change one thing of a known agency, on whatever it is by then."""
         problems = about_reason(reason)
         if problems:
             raise Refused(problems)
@@ -80,7 +107,10 @@ class AgencyFlow:
             if standing is None:
                 raise NotFound
             agency = Agency.FromString(standing)
-            agency.suspended = suspended
+            edit(agency)
+            broken = check_agency(agency, self._node.tables)
+            if broken:
+                raise Refused(broken)
             changed = self._change(agency, standing, reason, actor, now)
             if changed is not None:
                 return changed

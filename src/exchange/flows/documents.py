@@ -93,7 +93,13 @@ class DocumentFlow:
         self._limits = limits or DocumentLimits()
 
     def submit(
-        self, agency: str, request: SubmitDocumentRequest, now: datetime, *, authorise: Authorise | None = None
+        self,
+        agency: str,
+        request: SubmitDocumentRequest,
+        now: datetime,
+        *,
+        authorise: Authorise | None = None,
+        charge: Callable[[int], None] = lambda rows: None,
     ) -> SubmitDocumentResponse:
         """Submit a document; the answer is given when all of it is durable.
 
@@ -102,6 +108,7 @@ class DocumentFlow:
             request: The request; not changed.
             now: Aware instant of the call.
             authorise: Says of one record why this agency may not submit it, or None. Such rows are REFUSED.
+            charge: Takes the document's rows from the agency's quota; what it raises ends the call.
 
         Raises:
             Refused: The call broke rules; nothing was stored.
@@ -118,6 +125,8 @@ class DocumentFlow:
 
         # 1
         row, reading = self._read(agency, request, now, key_tag, known)
+        if known is None or not known.answer:
+            charge(len(reading.rows))
         if request.validate_only:
             return self._validated(row, reading, now, agency, allow)
         if known is None:

@@ -79,7 +79,7 @@ class WatchFlow:
 
         Raises:
             Refused: The cursor is not one of ours, or a kind is unknown.
-            AccessDenied: The agency was suspended.
+            AccessDenied: The agency was suspended, or its time is over.
             WatchEnded: The node stops.
         """
         return self._follow(asked, _Records(self._reading, asked, request), (REGISTERS_CHANGED,), WatchRecordsResponse)
@@ -91,7 +91,7 @@ class WatchFlow:
 
         Raises:
             Refused: The cursor is not one of ours.
-            AccessDenied: The agency was suspended.
+            AccessDenied: The agency was suspended, or its time is over.
             WatchEnded: The node stops.
         """
         source = _Submissions(self._reading, asked, request)
@@ -150,8 +150,9 @@ class WatchFlow:
             ended = WatchEnded()
             ended.reason = reason
             raise ended
-        if self._reading.book.is_suspended(asked.caller.name):
-            raise AccessDenied(Problem("AGENCY_SUSPENDED", "", asked.caller.name))
+        ended_for = self._reading.book.standing(asked.caller.name, self._now())
+        if ended_for is not None:
+            raise AccessDenied(ended_for)
 
 
 def _caught_up(make: type[_Message], at: datetime, cursor: str) -> _Message:

@@ -89,6 +89,7 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         parts.status,
         parts.calls,
         limits=parts.limits,
+        book=book,
         lang=parts.lang,
         on_refusal=parts.on_refusal,
     )
@@ -118,5 +119,5 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         PenaltyServicer(PenaltyQueries(reading)),
         AuditServicer(AuditQueries(node)),
         OperationServicer(status, alarms=parts.alarms, lanes=parts.lanes, quarantine=parts.quarantine, book=book),
-        SecurityServicer(AgencyFlow(node, book), parts.rotations, tokens, parts.live),
+        SecurityServicer(AgencyFlow(node, book), parts.rotations, tokens, parts.live, parts.limits),
     )

@@ -1,7 +1,7 @@
 """The one way into every service: who calls, may it, can it be read, is there room; then the servicer.
 
 The numbered walk of a call:
-  1 identity   certificate → caller; a suspended agency is nobody
+  1 identity   certificate → caller; an agency that is suspended or whose time is over gets no further
   2 role       the table of roles; what is not in it is refused
   3 state      agencies wait while the node recovers
   4 message    size and form: bytes that do not parse are the caller's mistake
@@ -31,14 +31,14 @@ from google.protobuf.message_factory import GetMessageClass
 
 from exchange.crypto.certificates import Role
 from exchange.domain.problems import ExchangeError, Problem, Refused
-from exchange.flows.access import AccessDenied, Caller
+from exchange.flows.access import AccessDenied, AgencyBook, Caller
 from exchange.flows.context import Node
 from exchange.flows.queries.reading import Asked
 from exchange.flows.queries.status import NodeStatusView
 from exchange.flows.queries.wording import Wording
 from exchange.rpc.errors import wire_error
 from exchange.rpc.identity import CallerGate
-from exchange.rpc.limits import CallLimits, InFlight
+from exchange.rpc.limits import CallLimits, Room
 from exchange.rpc.roles import WATCHES, allowed, serves_agencies
 from exchange.v1.operation_service_pb2 import NodeState
 
@@ -79,6 +79,7 @@ class Call:
     identity: str
     _executor: Executor
     _refused: Callable[[str, str], None]
+    _room: Room
 
     async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Do synchronous work in a thread."""
@@ -91,6 +92,14 @@ class Call:
         nothing = object()
         while (item := await loop.run_in_executor(self._executor, next, items, nothing)) is not nothing:
             yield cast("_T", item)
+
+    def charge(self, records: int) -> None:
+        """Take records from the caller's minute; with 0, only look whether anything is left.
+
+        Raises:
+            TooMany: TOO_MANY_RECORDS; nothing was taken.
+        """
+        self._room.charge(self.asked.caller, records)
 
     def count_refusal(self, reason: str) -> None:
         """One item of this call was refused, though the call as a whole was answered."""
@@ -111,7 +120,8 @@ class Door:
         gate: Names callers.
         status: In which state the node is.
         executor: Threads for synchronous work.
-        limits: What a caller may ask for.
+        limits: What a caller may ask for, where its grants say nothing else.
+        book: Agencies, their validity and quotas.
         lang: Language where the call names none.
         on_refusal: Counts (identity, reason).
     """
@@ -124,6 +134,7 @@ class Door:
         executor: Executor,
         *,
         limits: CallLimits | None = None,
+        book: AgencyBook,
         lang: str = "zh-CN",
         on_refusal: Callable[[str, str], None] = lambda _identity, _reason: None,
     ) -> None:
@@ -134,7 +145,8 @@ class Door:
         self._limits = limits or CallLimits()
         self._lang = lang
         self._on_refusal = on_refusal
-        self._in_flight = InFlight(self._limits)
+        self._book = book
+        self._room = Room(self._limits, book.quotas)
 
     def unavailable(self) -> str:
         """Why agencies are not served now, as a reason code; empty while they are."""
@@ -161,7 +173,7 @@ class Door:
             try:
                 call = self._enter(context, method, lang)
                 request = self._parse(raw, request_class)
-                with self._in_flight.call(call.asked.caller):
+                with self._room.call(call.asked.caller):
                     answer: Message = await work(call, request)
                     return answer.SerializeToString()
             except Exception as error:
@@ -177,7 +189,7 @@ class Door:
                 call = self._enter(context, method, lang)
                 request = self._parse(raw, request_class)
                 caller = call.asked.caller
-                room = self._in_flight.watcher(caller) if method.name in WATCHES else self._in_flight.call(caller)
+                room = self._room.watcher(caller) if method.name in WATCHES else self._room.call(caller)
                 with room:
                     async with contextlib.aclosing(work(call, request)) as messages:
                         async for message in messages:
@@ -191,6 +203,10 @@ class Door:
     def _enter(self, context: grpc.aio.ServicerContext[bytes, bytes], method: MethodDescriptor, lang: str) -> Call:
         # 1
         caller = self._gate.caller_of(context.auth_context())
+        now = self._node.clock()
+        ended = self._book.standing(caller.name, now) if caller.role is Role.AGENCY else None
+        if ended is not None:
+            raise _Known(caller, AccessDenied(ended))
         # 2
         service = method.containing_service.name
         if not allowed(service, method.name, caller.role):
@@ -200,8 +216,8 @@ class Door:
             reason = self.unavailable()
             if reason:
                 raise _Known(caller, Unavailable(reason))
-        asked = Asked(caller=caller, now=self._node.clock(), words=Wording(self._node.tables.reasons, lang))
-        return Call(asked, self._identity(caller), self._executor, self._on_refusal)
+        asked = Asked(caller=caller, now=now, words=Wording(self._node.tables.reasons, lang))
+        return Call(asked, self._identity(caller), self._executor, self._on_refusal, self._room)
 
     def _parse(self, raw: bytes, request_class: type[Message]) -> Message:
         # 4

@@ -20,6 +20,7 @@ from google.rpc import error_details_pb2, status_pb2
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.domain.reasons import Reasons
 from exchange.flows.access import AccessDenied
+from exchange.rpc.limits import TooMany
 from exchange.storage.writer import DatabaseAwayError, OutcomeUnknownError, WriterBusyError, WriterClosedError
 
 _Code = grpc.StatusCode
@@ -33,6 +34,8 @@ CODES: Final[Mapping[str, grpc.StatusCode]] = {
     "CERTIFICATE_UNREADABLE": _Code.UNAUTHENTICATED,
     "ROLE_NOT_ALLOWED": _Code.PERMISSION_DENIED,
     "AGENCY_SUSPENDED": _Code.PERMISSION_DENIED,
+    "AGENCY_NOT_YET_VALID": _Code.PERMISSION_DENIED,
+    "AGENCY_NO_LONGER_VALID": _Code.PERMISSION_DENIED,
     "NO_GRANT": _Code.PERMISSION_DENIED,
     "GRANT_AREA": _Code.PERMISSION_DENIED,
     "GRANT_AREA_MISSING": _Code.PERMISSION_DENIED,
@@ -58,6 +61,7 @@ CODES: Final[Mapping[str, grpc.StatusCode]] = {
     # later
     "DISK_WATERMARK": _Code.RESOURCE_EXHAUSTED,
     "RESOURCE_EXHAUSTED": _Code.RESOURCE_EXHAUSTED,
+    "TOO_MANY_RECORDS": _Code.RESOURCE_EXHAUSTED,
     "TOO_MANY_CALLS": _Code.RESOURCE_EXHAUSTED,
     "TOO_MANY_WATCHERS": _Code.RESOURCE_EXHAUSTED,
     "OUTCOME_UNKNOWN": _Code.UNAVAILABLE,
@@ -74,8 +78,6 @@ any other error is INTERNAL, and its own reason stays in the log."""
 
 RETRY_AFTER: Final[Mapping[str, timedelta]] = {
     "RESOURCE_EXHAUSTED": timedelta(milliseconds=200),
-    "TOO_MANY_CALLS": timedelta(milliseconds=100),
-    "TOO_MANY_WATCHERS": timedelta(seconds=30),
     "OUTCOME_UNKNOWN": timedelta(milliseconds=500),
     "TRY_AGAIN": timedelta(seconds=1),
     "CONTENDED": timedelta(milliseconds=50),
@@ -134,15 +136,16 @@ def wire_error(error: BaseException, reasons: Reasons, lang: str, domain: str) -
     """
     problems = problems_of(error)
     reason = leading_reason(error, problems)
+    after = error.retry_after if isinstance(error, TooMany) else RETRY_AFTER.get(reason)
     code = CODES.get(reason, _Code.INVALID_ARGUMENT if isinstance(error, Refused | AccessDenied) else _Code.INTERNAL)
     if code is _Code.INTERNAL:
         reason, problems = "INTERNAL", ()
     text = reasons.text(reason, lang)
     status = status_pb2.Status(code=code.value[0], message=text.message)
     _pack(status, error_details_pb2.ErrorInfo(reason=reason, domain=domain))
-    if reason in RETRY_AFTER:
+    if after is not None:
         retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromTimedelta(RETRY_AFTER[reason])
+        retry.retry_delay.FromTimedelta(after)
         _pack(status, retry)
     violations = _violations(problems, reasons, lang, MAX_STATUS_BYTES - status.ByteSize())
     if violations.field_violations:
@@ -154,7 +157,7 @@ def problems_of(error: BaseException) -> Sequence[Problem]:
     """Every broken rule that an error names."""
     if isinstance(error, Refused):
         return error.problems
-    if isinstance(error, AccessDenied):
+    if isinstance(error, AccessDenied | TooMany):
         return (error.problem,)
     return ()
 

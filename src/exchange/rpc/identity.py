@@ -65,7 +65,7 @@ class CallerGate:
         """The caller of a connection.
 
         Raises:
-            AccessDenied: NO_CERTIFICATE, CERTIFICATE_EXPIRED, IDENTITY_UNKNOWN or AGENCY_SUSPENDED.
+            AccessDenied: NO_CERTIFICATE, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED or IDENTITY_UNKNOWN.
         """
         leaf = next(iter(auth_context.get("x509_pem_cert", ())), b"")
         if not leaf:

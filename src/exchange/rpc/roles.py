@@ -60,6 +60,7 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
             "ListAgencies",
             "PutAgency",
             "SuspendAgency",
+            "BindKey",
             "ListKeys",
             "StartRotation",
             "AdvanceRotation",

@@ -180,6 +180,15 @@ class Limits:
         64, unit="call", low=1, high=1_024, why="saturates one node from one client; more only queues"
     )
     watchers_per_caller: int = _key(8, unit="stream", low=1, high=64, why="a stream for each system of an agency")
+    calls: int = _key(
+        128, unit="call", low=8, high=4_096, why="over all callers: each may hold a message of 4 MiB in memory"
+    )
+    records_per_minute: int = _key(
+        600_000, unit="record", low=1, high=10_000_000, why="for each caller without a quota: twice what a node takes"
+    )
+    calls_per_minute: int = _key(
+        120_000, unit="call", low=60, high=10_000_000, why="for each caller: more than one connection can carry"
+    )
     watchers: int = _key(256, unit="stream", low=1, high=4_096, why="each costs a cursor and a query per change")
 
 

@@ -117,6 +117,36 @@ class Grant(_message.Message):
 Global___Grant: _TypeAlias = Grant  # noqa: Y015
 
 @_typing.final
+class Quotas(_message.Message):
+    """How much an agency may ask for; where a number is 0, the node's own limit holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    CALLS_IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    WATCHERS_FIELD_NUMBER: _builtins.int
+    records_per_minute: _builtins.int
+    """Records submitted in one minute, rows of documents included; up to a minute's worth may come at once."""
+    calls_in_flight: _builtins.int
+    """Calls in flight."""
+    watchers: _builtins.int
+    """Streams that follow."""
+    def __init__(
+        self,
+        *,
+        records_per_minute: _builtins.int = ...,
+        calls_in_flight: _builtins.int = ...,
+        watchers: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls_in_flight", b"calls_in_flight", "records_per_minute", b"records_per_minute", "watchers", b"watchers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Quotas: _TypeAlias = Quotas  # noqa: Y015
+
+@_typing.final
 class Agency(_message.Message):
     """One agency."""
 
@@ -128,12 +158,19 @@ class Agency(_message.Message):
     BOUND_KEYS_FIELD_NUMBER: _builtins.int
     SUSPENDED_FIELD_NUMBER: _builtins.int
     AUTHORITIES_FIELD_NUMBER: _builtins.int
+    QUOTAS_FIELD_NUMBER: _builtins.int
+    VALID_FROM_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name: the last label of its identity."""
     display_name: _builtins.str
     """What people call it."""
     suspended: _builtins.bool
     """True while suspended."""
+    valid_from: _builtins.str
+    """First day on which it may call, YYYY-MM-DD in UTC+8; empty means since ever."""
+    valid_until: _builtins.str
+    """Last day on which it may call, YYYY-MM-DD in UTC+8; empty means without end."""
     @_builtins.property
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Grant]:
         """Grants; none means nothing is allowed."""
@@ -146,6 +183,10 @@ class Agency(_message.Message):
     def authorities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Authorities (USCC) for which it may submit; empty means any within its areas."""
 
+    @_builtins.property
+    def quotas(self) -> Global___Quotas:
+        """How much it may ask for; absent means the node's own limits."""
+
     def __init__(
         self,
         *,
@@ -155,10 +196,13 @@ class Agency(_message.Message):
         bound_keys: _abc.Iterable[_builtins.str] | None = ...,
         suspended: _builtins.bool = ...,
         authorities: _abc.Iterable[_builtins.str] | None = ...,
+        quotas: Global___Quotas | None = ...,
+        valid_from: _builtins.str = ...,
+        valid_until: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quotas", b"quotas"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorities", b"authorities", "bound_keys", b"bound_keys", "display_name", b"display_name", "grants", b"grants", "name", b"name", "suspended", b"suspended"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorities", b"authorities", "bound_keys", b"bound_keys", "display_name", b"display_name", "grants", b"grants", "name", b"name", "quotas", b"quotas", "suspended", b"suspended", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -198,21 +242,27 @@ class ListAgenciesResponse(_message.Message):
 
     AGENCIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty on the last page."""
     @_builtins.property
     def agencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___Agency]:
         """In order of name."""
 
+    @_builtins.property
+    def limits(self) -> Global___Quotas:
+        """The node's own limits: they hold where an agency's quota is 0."""
+
     def __init__(
         self,
         *,
         agencies: _abc.Iterable[Global___Agency] | None = ...,
         next_page_token: _builtins.str = ...,
+        limits: Global___Quotas | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agencies", b"agencies", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agencies", b"agencies", "limits", b"limits", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -331,6 +381,68 @@ class SuspendAgencyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SuspendAgencyResponse: _TypeAlias = SuspendAgencyResponse  # noqa: Y015
+
+@_typing.final
+class BindKeyRequest(_message.Message):
+    """Binds or lets go. Two keys may be bound while one succeeds the other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KEY_HASH_FIELD_NUMBER: _builtins.int
+    REMOVE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the agency."""
+    key_hash: _builtins.str
+    """Hex SHA-256 of the public key (SubjectPublicKeyInfo), RSA or EC."""
+    remove: _builtins.bool
+    """True to let go of it."""
+    reason: _builtins.str
+    """Why; goes into the journal."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        key_hash: _builtins.str = ...,
+        remove: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_hash", b"key_hash", "name", b"name", "reason", b"reason", "remove", b"remove"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BindKeyRequest: _TypeAlias = BindKeyRequest  # noqa: Y015
+
+@_typing.final
+class BindKeyResponse(_message.Message):
+    """Answer to BindKey."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    JOURNAL_INDEX_FIELD_NUMBER: _builtins.int
+    journal_index: _builtins.int
+    """Index of the change in the journal."""
+    @_builtins.property
+    def agency(self) -> Global___Agency:
+        """The agency as it is now."""
+
+    def __init__(
+        self,
+        *,
+        agency: Global___Agency | None = ...,
+        journal_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "journal_index", b"journal_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BindKeyResponse: _TypeAlias = BindKeyResponse  # noqa: Y015
 
 @_typing.final
 class RotationView(_message.Message):

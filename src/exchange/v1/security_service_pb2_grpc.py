@@ -50,6 +50,11 @@ class SecurityServiceStub:
                 request_serializer=exchange_dot_v1_dot_security__service__pb2.SuspendAgencyRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_security__service__pb2.SuspendAgencyResponse.FromString,
                 _registered_method=True)
+        self.BindKey = channel.unary_unary(
+                '/exchange.v1.SecurityService/BindKey',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.BindKeyRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.BindKeyResponse.FromString,
+                _registered_method=True)
         self.ListKeys = channel.unary_unary(
                 '/exchange.v1.SecurityService/ListKeys',
                 request_serializer=exchange_dot_v1_dot_security__service__pb2.ListKeysRequest.SerializeToString,
@@ -107,6 +112,13 @@ class SecurityServiceServicer:
 
     def SuspendAgency(self, request, context):
         """Suspends or reinstates an agency.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BindKey(self, request, context):
+        """Binds a key to an agency whose certificates name no identity, or lets go of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,6 +190,11 @@ def add_SecurityServiceServicer_to_server(servicer, server):
                     servicer.SuspendAgency,
                     request_deserializer=exchange_dot_v1_dot_security__service__pb2.SuspendAgencyRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_security__service__pb2.SuspendAgencyResponse.SerializeToString,
+            ),
+            'BindKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.BindKey,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.BindKeyRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.BindKeyResponse.SerializeToString,
             ),
             'ListKeys': grpc.unary_unary_rpc_method_handler(
                     servicer.ListKeys,
@@ -297,6 +314,33 @@ class SecurityService:
             '/exchange.v1.SecurityService/SuspendAgency',
             exchange_dot_v1_dot_security__service__pb2.SuspendAgencyRequest.SerializeToString,
             exchange_dot_v1_dot_security__service__pb2.SuspendAgencyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BindKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/BindKey',
+            exchange_dot_v1_dot_security__service__pb2.BindKeyRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.BindKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class SecurityServiceStub:
     """Creates or replaces an agency and its grants."""
     SuspendAgency: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.SuspendAgencyRequest, _security_service_pb2.SuspendAgencyResponse]
     """Suspends or reinstates an agency."""
+    BindKey: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.BindKeyRequest, _security_service_pb2.BindKeyResponse]
+    """Binds a key to an agency whose certificates name no identity, or lets go of it."""
     ListKeys: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ListKeysRequest, _security_service_pb2.ListKeysResponse]
     """Lists keys and certificates of this node and of its peers, and the open rotations."""
     StartRotation: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.StartRotationRequest, _security_service_pb2.StartRotationResponse]
@@ -65,6 +67,8 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     """Creates or replaces an agency and its grants."""
     SuspendAgency: _aio.UnaryUnaryMultiCallable[_security_service_pb2.SuspendAgencyRequest, _security_service_pb2.SuspendAgencyResponse]  # type: ignore[assignment]
     """Suspends or reinstates an agency."""
+    BindKey: _aio.UnaryUnaryMultiCallable[_security_service_pb2.BindKeyRequest, _security_service_pb2.BindKeyResponse]  # type: ignore[assignment]
+    """Binds a key to an agency whose certificates name no identity, or lets go of it."""
     ListKeys: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ListKeysRequest, _security_service_pb2.ListKeysResponse]  # type: ignore[assignment]
     """Lists keys and certificates of this node and of its peers, and the open rotations."""
     StartRotation: _aio.UnaryUnaryMultiCallable[_security_service_pb2.StartRotationRequest, _security_service_pb2.StartRotationResponse]  # type: ignore[assignment]
@@ -106,6 +110,14 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.SuspendAgencyResponse, _abc.Awaitable[_security_service_pb2.SuspendAgencyResponse]]:
         """Suspends or reinstates an agency."""
+
+    @_abc_1.abstractmethod
+    def BindKey(
+        self,
+        request: _security_service_pb2.BindKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.BindKeyResponse, _abc.Awaitable[_security_service_pb2.BindKeyResponse]]:
+        """Binds a key to an agency whose certificates name no identity, or lets go of it."""
 
     @_abc_1.abstractmethod
     def ListKeys(

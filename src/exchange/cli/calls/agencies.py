@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from exchange.cli.adapter_set import domain_tables
-from exchange.cli.calls.pages import show, walk
+from exchange.cli.calls.pages import LARGEST_PAGE, show, walk
 from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Exit, Output, Undecidable, as_dict, finish
 from exchange.cli.texts import t
 from exchange.crypto.certificates import load_chain, spki_hash
 from exchange.domain import kinds
-from exchange.domain.agency_form import check_agency, format_agency, read_agency
+from exchange.domain.agency_form import QUOTAS, check_agency, format_agency, read_agency
 from exchange.domain.problems import Refused
 from exchange.v1.security_service_pb2 import (
     Agency,
+    BindKeyRequest,
     Grant,
     ListAgenciesRequest,
     PutAgencyRequest,
+    Quotas,
     SuspendAgencyRequest,
     Verb,
 )
@@ -28,7 +31,8 @@ from exchange.v1.security_service_pb2 import (
 app = typer.Typer(help=t("help.agencies"), no_args_is_help=True)
 
 NameArgument = Annotated[str, typer.Argument(help=t("option.agency"))]
-_HEADINGS = ("agency", "display_name", "suspended", "grants", "authorities", "bound_keys")
+_HEADINGS = ("agency", "display_name", "suspended", "valid", "grants", "quotas", "authorities", "bound_keys")
+_KEY_HASH = re.compile("[0-9a-f]{64}")
 
 
 @app.command("list", help=t("help.agencies_list"))
@@ -44,13 +48,16 @@ def list_agencies(
 
 @app.command("show", help=t("help.agencies_show"))
 def show_agency(name: NameArgument, profile: ProfileOption = None, *, as_json: JsonOption = False) -> None:
-    """Show one agency, in the form that ``apply`` takes."""
+    """Show one agency, in the form that ``apply`` takes, and the limits that hold where it has no quota."""
     out = Output(as_json)
-    found = _find(profile, name)
+    found, limits = _find(profile, name)
     if out.as_json:
-        out.value(as_dict(found))
-    else:
-        typer.echo(format_agency(found), nl=False)
+        out.value(as_dict(found) | {"effectiveQuotas": {each: _effective(found, limits, each) for each in QUOTAS}})
+        return
+    typer.echo(format_agency(found), nl=False)
+    for each in QUOTAS:
+        if not getattr(found.quotas, each):
+            typer.echo(f"# {each} = {getattr(limits, each)}  ({t('message.node_limit')})")
 
 
 @app.command("apply", help=t("help.agencies_apply"))
@@ -84,23 +91,29 @@ def apply(
 @app.command("bind", help=t("help.agencies_bind"))
 def bind(
     name: NameArgument,
-    certificate: Annotated[Path, typer.Argument(help=t("option.certificate"), exists=True, dir_okay=False)],
+    certificate: Annotated[str, typer.Argument(help=t("option.certificate_or_key"))],
     reason: ReasonOption,
     profile: ProfileOption = None,
     *,
+    remove: Annotated[bool, typer.Option("--remove", help=t("option.unbind"))] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Bind the public key of a certificate without URI name to an agency."""
+    """Bind the public key of a certificate without URI name to an agency, or let go of it."""
     out = Output(as_json)
-    key = spki_hash(load_chain(certificate.read_bytes())[0])
-    found = _find(profile, name)
-    if key not in found.bound_keys:
-        found.bound_keys.append(key)
+    key = certificate if _KEY_HASH.fullmatch(certificate) else _key_of(Path(certificate))
+    request = BindKeyRequest(name=name, key_hash=key, remove=remove, reason=reason)
     with client(profile) as node:
-        answer = node.call(node.security.PutAgency, PutAgencyRequest(agency=found, reason=reason))
+        answer = node.call(node.security.BindKey, request)
     if out.as_json:
         out.value(as_dict(answer))
-    out.say(t("message.bound", name=name, digest=key, index=answer.journal_index))
+    done = "message.unbound" if remove else "message.bound"
+    out.say(t(done, name=name, digest=key, index=answer.journal_index))
+
+
+def _key_of(path: Path) -> str:
+    if not path.is_file():
+        raise typer.BadParameter(t("message.no_certificate", name=str(path)))
+    return spki_hash(load_chain(path.read_bytes())[0])
 
 
 @app.command("suspend", help=t("help.agencies_suspend"))
@@ -122,13 +135,23 @@ def suspend(
     out.table(_HEADINGS, [_cells(answer.agency)])
 
 
-def _find(profile: Path | None, name: str) -> Agency:
+def _find(profile: Path | None, name: str) -> tuple[Agency, Quotas]:
+    """The agency, and the node's own limits."""
+    request = ListAgenciesRequest(page_size=LARGEST_PAGE)
     with client(profile) as node:
-        rows = walk(node, node.security.ListAgencies, ListAgenciesRequest(), "agencies", 1_000_000)
-        found: Agency | None = next((agency for agency in rows if agency.name == name), None)
-    if found is None:
-        raise Undecidable("NOT_FOUND", name)
-    return found
+        while True:
+            answer = node.call(node.security.ListAgencies, request)
+            for agency in answer.agencies:
+                if agency.name == name:
+                    return agency, answer.limits
+            request.page_token = answer.next_page_token
+            if not answer.next_page_token:
+                raise Undecidable("NOT_FOUND", name)
+
+
+def _effective(agency: Agency, limits: Quotas, quota: str) -> int:
+    granted: int = getattr(agency.quotas, quota)
+    return granted or int(getattr(limits, quota))
 
 
 def _cells(agency: Agency) -> tuple[object, ...]:
@@ -136,7 +159,9 @@ def _cells(agency: Agency) -> tuple[object, ...]:
         agency.name,
         agency.display_name,
         agency.suspended,
+        f"{agency.valid_from} – {agency.valid_until}" if agency.valid_from or agency.valid_until else "",
         "\n".join(_grant(grant) for grant in agency.grants),
+        "\n".join(f"{each} {number}" for each in QUOTAS if (number := getattr(agency.quotas, each))),
         "\n".join(agency.authorities),
         "\n".join(key[:16] for key in agency.bound_keys),
     )

@@ -10,7 +10,7 @@ from exchange.flows.alarms import Alarms
 from exchange.flows.quarantine import QuarantineFlow
 from exchange.flows.queries.status import LaneControl, StatusQueries, checked_reason
 from exchange.rpc.door import Call
-from exchange.rpc.services.submission import Authorise, authoriser
+from exchange.rpc.services.submission import authoriser
 from exchange.v1 import operation_service_pb2 as pb
 from exchange.v1.kind_pb2 import Lane
 
@@ -130,14 +130,11 @@ class OperationServicer:
             list(request.quarantine_ids),
             call.identity,
             call.asked.now,
-            authorise_for=self._authorise_for,
+            authorise_for=lambda agency: authoriser(self._book, agency, call.asked.now),
         )
         for row in done.remaining:
             call.asked.words.complete(row.problems)
         return pb.RetryQuarantineResponse(resolved=done.resolved, remaining=done.remaining)
-
-    def _authorise_for(self, agency: str) -> Authorise:
-        return authoriser(self._book, agency)
 
     async def discard_quarantine(
         self, call: Call, request: pb.DiscardQuarantineRequest

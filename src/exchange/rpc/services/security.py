@@ -12,6 +12,7 @@ from exchange.flows.instants import instant, is_instant, micros_of
 from exchange.flows.queries.paging import Tokens, page_size
 from exchange.flows.rotation.steps import Asked, RotationFlow
 from exchange.rpc.door import Call
+from exchange.rpc.limits import CallLimits
 from exchange.v1 import security_service_pb2 as pb
 
 
@@ -20,11 +21,18 @@ class SecurityServicer:
 
     descriptor = pb.DESCRIPTOR.services_by_name["SecurityService"]
 
-    def __init__(self, flow: AgencyFlow, rotations: RotationFlow, tokens: Tokens, live: LiveFiles) -> None:
+    def __init__(
+        self, flow: AgencyFlow, rotations: RotationFlow, tokens: Tokens, live: LiveFiles, limits: CallLimits
+    ) -> None:
         self._flow = flow
         self._rotations = rotations
         self._tokens = tokens
         self._live = live
+        self._limits = pb.Quotas(
+            records_per_minute=limits.records_per_minute,
+            calls_in_flight=limits.calls_per_caller,
+            watchers=limits.watchers_per_caller,
+        )
 
     async def list_agencies(self, call: Call, request: pb.ListAgenciesRequest) -> pb.ListAgenciesResponse:
         """ListAgencies."""
@@ -32,7 +40,7 @@ class SecurityServicer:
         after = self._tokens.read("agencies", request.page_token) or ""
         found = await call.run(self._flow.page, after, limit + 1)
         token = self._tokens.make("agencies", found[limit - 1].name) if len(found) > limit else ""
-        return pb.ListAgenciesResponse(agencies=found[:limit], next_page_token=token)
+        return pb.ListAgenciesResponse(agencies=found[:limit], next_page_token=token, limits=self._limits)
 
     async def put_agency(self, call: Call, request: pb.PutAgencyRequest) -> pb.PutAgencyResponse:
         """PutAgency."""
@@ -50,6 +58,19 @@ class SecurityServicer:
             suspended=request.suspended,
         )
         return pb.SuspendAgencyResponse(agency=done.agency, journal_index=done.journal_index)
+
+    async def bind_key(self, call: Call, request: pb.BindKeyRequest) -> pb.BindKeyResponse:
+        """BindKey."""
+        done = await call.run(
+            self._flow.bind,
+            request.name,
+            request.key_hash,
+            request.reason,
+            call.identity,
+            call.asked.now,
+            remove=request.remove,
+        )
+        return pb.BindKeyResponse(agency=done.agency, journal_index=done.journal_index)
 
     async def list_keys(self, call: Call, _request: pb.ListKeysRequest) -> pb.ListKeysResponse:
         """ListKeys."""

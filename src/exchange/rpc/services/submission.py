@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable
+from datetime import datetime
 from typing import Protocol
 
 from exchange.domain import kinds
@@ -30,13 +31,16 @@ make no batch faster, and each of them makes the single call of an officer slowe
 Authorise = Callable[[Record], Problem | None]
 
 
-def authoriser(book: AgencyBook, agency: str) -> Authorise:
-    """Says of one record why an agency may not submit it, or None.
+def authoriser(book: AgencyBook, agency: str, now: datetime) -> Authorise:
+    """Says of one record why an agency may not submit it now, or None.
 
     Submitting goes by the area of the authority, which is the record's own, or of the station.
     """
 
     def authorise(record: Record) -> Problem | None:
+        ended = book.standing(agency, now)
+        if ended is not None:
+            return ended
         header = record.header
         area = header.area_code
         if record.HasField("monitoring_batch"):
@@ -85,6 +89,7 @@ class SubmissionServicer:
 
     async def submit_record(self, call: Call, request: pb.SubmitRecordRequest) -> pb.SubmitRecordResponse:
         """SubmitRecord: a refusal is an error status here."""
+        call.charge(1)
         answers = await self._submit_all(call, [request.submission], validate_only=request.validate_only)
         submitted = answers[0]
         if submitted.result == pb.SUBMIT_RESULT_REFUSED:
@@ -97,6 +102,7 @@ class SubmissionServicer:
     ) -> pb.BatchSubmitRecordsResponse:
         """BatchSubmitRecords: one answer per record, never all or nothing."""
         check_batch(len(request.submissions), request.ByteSize(), self._limits)
+        call.charge(len(request.submissions))
         answers = await self._submit_all(call, request.submissions, validate_only=request.validate_only)
         for submitted in answers:
             if submitted.result == pb.SUBMIT_RESULT_REFUSED:
@@ -115,7 +121,7 @@ class SubmissionServicer:
                 asked,
                 call.asked.now,
                 validate_only=validate_only,
-                authorise=authoriser(self._book, agency),
+                authorise=authoriser(self._book, agency, call.asked.now),
             )
 
     async def submit_document(self, call: Call, request: pb.SubmitDocumentRequest) -> pb.SubmitDocumentResponse:
@@ -124,9 +130,15 @@ class SubmissionServicer:
             detail = f"{len(request.content)} > {self._limits.document_bytes}"
             raise Refused([Problem("DOCUMENT_TOO_LARGE", "content", detail)])
         agency = call.asked.caller.name
+        call.charge(0)
         async with self._bulk:
             answer = await call.run(
-                self._documents.submit, agency, request, call.asked.now, authorise=authoriser(self._book, agency)
+                self._documents.submit,
+                agency,
+                request,
+                call.asked.now,
+                authorise=authoriser(self._book, agency, call.asked.now),
+                charge=call.charge,
             )
         words = call.asked.words
         for row in answer.rows:
