@@ -38,6 +38,7 @@ from exchange.v1 import (
 from exchange.v1 import (
     submission_service_pb2 as submissions,
 )
+from exchange.v1.action_pb2 import Action, ActionRequest, ActionState, DiscardQuarantineAction
 from tests.cli.conftest import run
 from tests.cli.fake_node import Abort, FakeNode
 
@@ -88,6 +89,58 @@ def test_json_is_the_message_and_is_never_translated(node: FakeNode) -> None:
     node.answers["GetStatus"] = operation.GetStatusResponse(node="cq", lanes=[LANE])
     for lang in ("zh", "en"):
         assert run("status", "--json", lang=lang).json["lanes"][0]["state"] == "LANE_STATE_WAITING"
+
+
+WAITING = Action(
+    action_id="0198a000-0000-7000-8000-000000000001",
+    verb="quarantine.discard",
+    request=ActionRequest(
+        discard_quarantine=DiscardQuarantineAction(quarantine_ids=["q-1", "q-2"]), reason="重复"
+    ).SerializeToString(),
+    digest=b"\x01" * 32,
+    asked_by="spiffe://cq.exchange.example/operator/li",
+    confirmed_by_role="security",
+    state=ActionState.ACTION_STATE_WAITING,
+)
+
+
+def test_an_action_is_shown_before_it_is_confirmed(node: FakeNode) -> None:
+    """What exactly is asked for, then the question; the digest of what was shown is what is confirmed."""
+    node.answers["ListActions"] = security.ListActionsResponse(actions=[WAITING])
+    done = Action()
+    done.CopyFrom(WAITING)
+    done.state = ActionState.ACTION_STATE_DONE
+    node.answers["ConfirmAction"] = security.ConfirmActionResponse(action=done)
+    assert "quarantine.discard" in run("actions", "list").out
+    assert run("actions", "confirm", WAITING.action_id, "-r", "x", given="n\n").status == 1
+    assert node.asked("ConfirmAction") == []
+    agreed = run("actions", "confirm", WAITING.action_id, "-r", "x", given="y\n")
+    assert agreed.status == 0
+    assert "q-2" in agreed.out
+    assert node.asked("ConfirmAction")[0].digest == WAITING.digest
+    run("actions", "confirm", WAITING.action_id, "-r", "x", "--digest", "02" * 32)
+    assert node.asked("ConfirmAction")[1].digest == b"\x02" * 32
+    assert run("actions", "confirm", WAITING.action_id, "-r", "x", "--digest", "no").status == 2
+    assert run("actions", "show", "0198a000-0000-7000-8000-000000000002").status == 3
+
+
+def test_a_confirmed_action_that_could_not_be_done_is_a_finding(node: FakeNode) -> None:
+    """Exit status 1, with the outcome."""
+    failed = Action(state=ActionState.ACTION_STATE_FAILED, outcome="LANE_NOT_STOPPED lane", action_id="a")
+    node.answers["ConfirmAction"] = security.ConfirmActionResponse(action=failed)
+    done = run("actions", "confirm", "a", "-r", "x", "--digest", "00")
+    assert (done.status, "LANE_NOT_STOPPED" in done.out) == (1, True)
+
+
+def test_erasing_asks_and_says_who_confirms(node: FakeNode) -> None:
+    """The order travels whole; nothing has happened yet."""
+    node.answers["EraseRecord"] = security.EraseRecordResponse(action=WAITING)
+    node.answers["RefuseAction"] = security.RefuseActionResponse(action=WAITING)
+    order = ["--ground", "法", "--ground-code", "PERSONAL_DATA", "--ordered-by", "处长", "--ordered-on", "2026-01-15"]
+    assert "security officer" in run("records", "erase", "r-1", *order, "-r", "投诉").out
+    asked = node.asked("EraseRecord")[0]
+    assert (asked.erase.record.record_id, asked.erase.ground_code, asked.reason) == ("r-1", "PERSONAL_DATA", "投诉")
+    assert run("actions", "refuse", "a", "-r", "不妥").status == 0
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "retry", "retire"])
@@ -205,11 +258,11 @@ def test_quarantine_retry_that_leaves_rows_is_a_finding(node: FakeNode) -> None:
     row.problems.add(reason="LEVEL_UNMAPPED", place="A1")
     node.answers["ListQuarantine"] = operation.ListQuarantineResponse(rows=[row])
     node.answers["RetryQuarantine"] = operation.RetryQuarantineResponse(resolved=1, remaining=[row])
-    node.answers["DiscardQuarantine"] = operation.DiscardQuarantineResponse(discarded=2)
+    node.answers["DiscardQuarantine"] = operation.DiscardQuarantineResponse(action=WAITING)
     assert run("quarantine", "list", "--code", "LEVEL_UNMAPPED").out.count("x") < 100
     assert run("quarantine", "show", "q-1").out.count("x") >= 300
     assert run("quarantine", "retry", "q-1", "q-2").status == 1
-    assert run("quarantine", "discard", "q-1", "q-2", "-r", "重复").status == 0
+    assert f"action {WAITING.action_id} waits" in run("quarantine", "discard", "q-1", "q-2", "-r", "重复").out
     (asked,) = node.asked("DiscardQuarantine")
     assert (list(asked.quarantine_ids), asked.reason) == (["q-1", "q-2"], "重复")
 

@@ -20,13 +20,14 @@ from tests.cli.fake_node import Abort, FakeNode
 CLI = Path(str(files("exchange.cli")))
 CONTRACT = {
     "submissions": ["list", "show", "receipt"],
-    "records": ["list", "show", "envelope", "convert"],
+    "records": ["list", "show", "envelope", "convert", "erase"],
     "lanes": ["list", "show", "pause", "resume", "retry", "retire"],
     "quarantine": ["list", "show", "retry", "discard"],
     "alarms": ["list", "ack"],
     "peers": ["card", "add", "list", "show", "remove"],
     "trust": ["reload"],
     "agencies": ["list", "show", "apply", "bind", "suspend"],
+    "actions": ["list", "show", "confirm", "refuse"],
     "certs": [
         "status",
         "rotate",

@@ -25,6 +25,8 @@ from exchange.crypto.own_trust import OwnTrust
 from exchange.crypto.tls_identity import TlsIdentity
 from exchange.crypto.trust import SIGNING_ROOTS, TLS_ROOTS
 from exchange.flows.access import AgencyBook
+from exchange.flows.actions.erase import EraseFlow
+from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import Alarms
 from exchange.flows.certificates.reload import LiveFiles
@@ -211,6 +213,17 @@ class AgencyDoor:
         self.alarms = Alarms(node)
         self.alarms.start()
         documents = DocumentFlow(node, core.submit)
+        self.quarantine = QuarantineFlow(node, core.submit, documents)
+        self.erase = EraseFlow(node, core.submit)
+        self.actions = ActionFlow(
+            node,
+            {
+                "retire_lane": core.lanes.carry_out,
+                "discard_quarantine": self.quarantine.carry_out_discard,
+                "erase_record": self.erase.perform,
+            },
+            self.alarms,
+        )
         self.own = {TLS_ROOTS: identity_root().root_pem, SIGNING_ROOTS: government_root().root_pem}
         trust = TrustFlow(
             node,
@@ -235,7 +248,9 @@ class AgencyDoor:
                 status=self.status,
                 submit=core.submit,
                 documents=documents,
-                quarantine=QuarantineFlow(node, core.submit, documents),
+                quarantine=self.quarantine,
+                actions=self.actions,
+                erase=self.erase,
                 alarms=self.alarms,
                 lanes=core.lanes,
                 rotations=core.rotations,
@@ -281,9 +296,9 @@ class AgencyDoor:
         self.put(full_agency(name, areas))
         return self.stubs(client_issued(self.node.name, Role.AGENCY, name), lang)
 
-    def officer(self, role: Role, lang: str = "en") -> Stubs:
+    def officer(self, role: Role, lang: str = "en", name: str = "officer") -> Stubs:
         """An officer's connection."""
-        return self.stubs(client_issued(self.node.name, role, "officer"), lang)
+        return self.stubs(client_issued(self.node.name, role, name), lang)
 
     def close(self) -> None:
         """Stop serving."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +16,8 @@ from exchange.app.startup import Files
 from exchange.crypto.certificates import facts_of
 from exchange.crypto.tls_identity import TlsIdentity
 from exchange.flows.access import AgencyBook
+from exchange.flows.actions.erase import EraseFlow
+from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.alarms import ALARM_ACKNOWLEDGED, Alarms
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.trust import TrustEdition
@@ -125,6 +128,17 @@ class Doors:
             side=settings.adapters.side,
             limits=DocumentLimits(bytes=settings.limits.document_bytes, rows=settings.limits.document_rows),
         )
+        quarantine = QuarantineFlow(node, core.submit, documents)
+        erase = EraseFlow(node, core.submit)
+        self._actions = ActionFlow(
+            node,
+            {
+                "retire_lane": core.lanes.carry_out,
+                "discard_quarantine": quarantine.carry_out_discard,
+                "erase_record": erase.perform,
+            },
+            self._alarms,
+        )
         return AgencyParts(
             node=node,
             book=self._book,
@@ -132,7 +146,9 @@ class Doors:
             status=core.status,
             submit=core.submit,
             documents=documents,
-            quarantine=QuarantineFlow(node, core.submit, documents),
+            quarantine=quarantine,
+            actions=self._actions,
+            erase=erase,
             alarms=self._alarms,
             lanes=core.lanes,
             rotations=core.rotations,
@@ -164,12 +180,14 @@ class Doors:
         await self._agencies.start()
         self._end_listening = self._core.node.events.listen(ALARM_ACKNOWLEDGED, self._acknowledged)
         self._calls.submit(self._finish_documents)
+        self._actions.start()
 
     async def close(self, grace: float) -> None:
         """Take no new call; those in flight get ``grace`` seconds."""
         self._end_listening()
         await self._agencies.stop(grace)
         await self._relay.stop(min(grace, 2.0))
+        await asyncio.to_thread(self._actions.close)
         self._calls.shutdown(wait=False, cancel_futures=True)
         self._watchers.shutdown(wait=False, cancel_futures=True)
 

@@ -54,6 +54,7 @@ COMMANDS: Final = {
     "quarantine": _Place(package="calls", is_noun=True),
     "alarms": _Place(package="calls", is_noun=True),
     "agencies": _Place(package="calls", is_noun=True),
+    "actions": _Place(package="calls", is_noun=True),
     "certs": _Place(package="calls", is_noun=True),
     "trust": _Place(package="calls", is_noun=True),
     "init": _Place(package="node"),

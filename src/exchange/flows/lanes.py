@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from exchange.domain.problems import Problem, Refused
+from exchange.flows.actions.pending import Confirmed
 from exchange.flows.announce import announcement
 from exchange.flows.context import Node
 from exchange.flows.deliver import LaneSender, LaneView
@@ -20,6 +21,7 @@ from exchange.storage.recovery import move_tail
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.storage.writer import WorkClass
 from exchange.tlog.origin import LogName
+from exchange.v1.action_pb2 import ActionRequest
 from exchange.v1.journal_pb2 import AdministratorAction, JournalEntry
 from exchange.v1.key_announcement_pb2 import Continues
 from exchange.v1.operation_service_pb2 import LaneState, LaneStatus
@@ -108,8 +110,48 @@ class LaneControl:
         self._links.of(peer).given = None
         self._change("lanes.retry", peer, lane, actor, reason, own="", mirror="")
 
+    def retirable(self, peer: str, lane: int, *, mirror: bool) -> str:
+        """Origin of the log that ``retire`` would end.
+
+        Raises:
+            Refused: The lane is not stopped, so nothing has to be retired.
+        """
+        self._known(peer, lane)
+        with self._node.database.read() as connection:
+            row = links.get(connection, peer, lane)
+            log = log_store.current(connection, "outbound", peer, lane)
+        if mirror:
+            return str(self._mirrored(peer, lane, row.mirror_epoch))
+        if not row.own_stop or log is None:
+            raise Refused([Problem("LANE_NOT_STOPPED", "lane", f"{peer} {LANE_NAMES[lane]}")])
+        return log.origin
+
+    def carry_out(self, request: ActionRequest, who: Confirmed) -> str:
+        """Retire the log that two officers agreed on; nothing is done when it has ended already.
+
+        Raises:
+            Refused: The lane is not stopped any more.
+        """
+        asked = request.retire_lane
+        if self._epoch_of(asked.peer, asked.lane, mirror=asked.mirror) == LogName.parse(asked.log).epoch:
+            self.retire(asked.peer, asked.lane, who.actors, who.reason, mirror=asked.mirror)
+        return asked.log
+
+    def _epoch_of(self, peer: str, lane: int, *, mirror: bool) -> int:
+        with self._node.database.read() as connection:
+            if mirror:
+                return links.get(connection, peer, lane).mirror_epoch
+            log = log_store.current(connection, "outbound", peer, lane)
+        return log.epoch if log is not None else 0
+
+    def _mirrored(self, peer: str, lane: int, epoch: int) -> LogName:
+        first = LogName.outbound(peer, self._node.federation, self._node.name, LANE_NAMES[lane])
+        return replace(first, epoch=epoch)
+
     def retire(self, peer: str, lane: int, actor: str, reason: str, *, mirror: bool) -> None:
         """Go on in a new epoch: our own log, or (``mirror``) agree that the peer's log does.
+
+        Two officers agreed on it: who calls this has seen to that.
 
         Raises:
             Refused: The lane is not stopped, so nothing has to be retired.

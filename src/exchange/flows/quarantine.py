@@ -14,6 +14,7 @@ import structlog
 
 from exchange.domain.adapter import MappedRow
 from exchange.domain.problems import ExchangeError, Problem, Refused
+from exchange.flows.actions.pending import Confirmed
 from exchange.flows.context import Node
 from exchange.flows.document_answer import quarantine_event
 from exchange.flows.documents import CHUNK_ROWS, DocumentFlow
@@ -24,6 +25,7 @@ from exchange.flows.submit import Authorise, SubmitFlow
 from exchange.storage import documents, quarantine
 from exchange.storage.documents import DocumentRow
 from exchange.storage.quarantine import Closing, QuarantineRow
+from exchange.v1.action_pb2 import ActionRequest
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.operation_service_pb2 import QuarantinedRow
 from exchange.v1.submission_service_pb2 import SubmitDocumentRequest, SubmitResult, SubmittedRecord
@@ -142,8 +144,33 @@ class QuarantineFlow:
             remaining += stay
         return Retried(resolved, tuple(map(to_message, remaining[:MAX_IDS])))
 
+    def check_discard(self, ids: Sequence[str]) -> None:
+        """Say whether rows can be discarded, before anybody is asked to confirm.
+
+        Raises:
+            Refused: No ids, an id that is unknown, or a row that is not open.
+        """
+        if not ids:
+            raise Refused([Problem("FIELD_MISSING", "quarantine_ids")])
+        self._open_rows(ids)
+
+    def carry_out_discard(self, request: ActionRequest, who: Confirmed) -> str:
+        """Discard the rows that two officers agreed on; those that left quarantine meanwhile stay as they are.
+
+        Returns:
+            How many of them are discarded now.
+        """
+        ids = list(request.discard_quarantine.quarantine_ids)
+        raw = _ids(ids, "quarantine_ids")
+        with self._node.database.read() as connection:
+            found = quarantine.by_ids(connection, raw)
+        still_open = [format_id(each) for each in raw if each in found and found[each].state == quarantine.OPEN]
+        before = sum(row.state == quarantine.DISCARDED for row in found.values())
+        done = self.discard(still_open, who.reason, who.actors, who.now) if still_open else 0
+        return f"{before + done}/{len(ids)}"
+
     def discard(self, ids: Sequence[str], reason: str, actor: str, now: datetime) -> int:
-        """Discard rows for good; returns how many.
+        """Discard rows for good; returns how many. Two officers agreed on it: who calls this has seen to that.
 
         Raises:
             Refused: No reason, an id that is unknown, or a row that is not open; nothing was changed.

@@ -7,6 +7,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from exchange.flows.access import AgencyBook
+from exchange.flows.actions.erase import EraseFlow
+from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import Alarms
 from exchange.flows.certificates.reload import LiveFiles
@@ -66,6 +68,8 @@ class AgencyParts:
     quarantine: QuarantineFlow
     alarms: Alarms
     lanes: LaneControl
+    actions: ActionFlow
+    erase: EraseFlow
     rotations: RotationFlow
     live: LiveFiles
     freshness: FreshnessReader
@@ -118,6 +122,21 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         MonitoringServicer(MonitoringQueries(reading)),
         PenaltyServicer(PenaltyQueries(reading)),
         AuditServicer(AuditQueries(node)),
-        OperationServicer(status, alarms=parts.alarms, lanes=parts.lanes, quarantine=parts.quarantine, book=book),
-        SecurityServicer(AgencyFlow(node, book), parts.rotations, tokens, parts.live, parts.limits),
+        OperationServicer(
+            status,
+            alarms=parts.alarms,
+            lanes=parts.lanes,
+            quarantine=parts.quarantine,
+            actions=parts.actions,
+            book=book,
+        ),
+        SecurityServicer(
+            AgencyFlow(node, book),
+            parts.rotations,
+            tokens,
+            parts.live,
+            parts.limits,
+            actions=parts.actions,
+            erase=parts.erase,
+        ),
     )

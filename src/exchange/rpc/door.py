@@ -32,6 +32,7 @@ from google.protobuf.message_factory import GetMessageClass
 from exchange.crypto.certificates import Role
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import AccessDenied, AgencyBook, Caller
+from exchange.flows.actions.pending import Officer
 from exchange.flows.context import Node
 from exchange.flows.queries.reading import Asked
 from exchange.flows.queries.status import NodeStatusView
@@ -80,6 +81,11 @@ class Call:
     _executor: Executor
     _refused: Callable[[str, str], None]
     _room: Room
+
+    @property
+    def officer(self) -> Officer:
+        """The caller as one who asks or decides."""
+        return Officer(self.asked.caller, self.identity)
 
     async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Do synchronous work in a thread."""

@@ -14,6 +14,9 @@ _SECURITY = frozenset((Role.SECURITY,))
 # RESTORED is acknowledged by the security officer, who therefore has to see alarms.
 _ALARMS = _OPERATOR | _SECURITY
 
+# One asks, the other confirms: whichever of the two begins.
+_TWO_OFFICERS = dict.fromkeys(("ListActions", "ConfirmAction", "RefuseAction", "EraseRecord"), _OPERATOR | _SECURITY)
+
 ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
     "SubmissionService": dict.fromkeys(
         (
@@ -55,7 +58,8 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
         "RetryQuarantine": _OPERATOR,
         "DiscardQuarantine": _OPERATOR,
     },
-    "SecurityService": dict.fromkeys(
+    "SecurityService": _TWO_OFFICERS
+    | dict.fromkeys(
         (
             "ListAgencies",
             "PutAgency",

@@ -337,6 +337,17 @@ agencies = Table(
     Column("agency", LargeBinary, nullable=False),
 )
 
+# Actions that need two officers.
+actions = Table(
+    "reg_actions",
+    metadata,
+    Column("action_id", LargeBinary, primary_key=True),
+    Column("state", Integer, nullable=False),
+    # Serialized Action.
+    Column("action", LargeBinary, nullable=False),
+    Index("reg_actions_state", "state"),
+)
+
 rotations = Table(
     "reg_rotations",
     metadata,
@@ -397,6 +408,7 @@ PROJECTIONS = (
     stations,
     keys,
     agencies,
+    actions,
     rotations,
     rotation_steps,
     waits,

@@ -4,6 +4,7 @@ isort:skip_file
 Entries of a node's journal."""
 
 from collections import abc as _abc
+from exchange.v1 import action_pb2 as _action_pb2
 from exchange.v1 import key_announcement_pb2 as _key_announcement_pb2
 from exchange.v1 import recognition_pb2 as _recognition_pb2
 from exchange.v1 import rotation_pb2 as _rotation_pb2
@@ -579,6 +580,34 @@ class EvidenceKept(_message.Message):
 Global___EvidenceKept: _TypeAlias = EvidenceKept  # noqa: Y015
 
 @_typing.final
+class ActionChanged(_message.Message):
+    """An action that needs two officers was asked for, confirmed, refused, carried out, or expired."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    """Who: an officer's identity, or the node's own name when it expired or was carried out."""
+    @_builtins.property
+    def action(self) -> _action_pb2.Action:
+        """The whole action after the change."""
+
+    def __init__(
+        self,
+        *,
+        action: _action_pb2.Action | None = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActionChanged: _TypeAlias = ActionChanged  # noqa: Y015
+
+@_typing.final
 class JournalEntry(_message.Message):
     """One entry of the journal."""
 
@@ -599,6 +628,7 @@ class JournalEntry(_message.Message):
     CERTIFICATE_EVENT_FIELD_NUMBER: _builtins.int
     EVIDENCE_KEPT_FIELD_NUMBER: _builtins.int
     ROTATION_STEPPED_FIELD_NUMBER: _builtins.int
+    ACTION_CHANGED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """1."""
     @_builtins.property
@@ -657,6 +687,10 @@ class JournalEntry(_message.Message):
     def rotation_stepped(self) -> _rotation_pb2.RotationStepped:
         """A key's rotation went a step on."""
 
+    @_builtins.property
+    def action_changed(self) -> Global___ActionChanged:
+        """An action that needs two officers changed."""
+
     def __init__(
         self,
         *,
@@ -675,12 +709,13 @@ class JournalEntry(_message.Message):
         certificate_event: Global___CertificateEvent | None = ...,
         evidence_kept: Global___EvidenceKept | None = ...,
         rotation_stepped: _rotation_pb2.RotationStepped | None = ...,
+        action_changed: Global___ActionChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept", "rotation_stepped"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept", "rotation_stepped", "action_changed"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

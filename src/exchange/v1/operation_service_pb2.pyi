@@ -4,6 +4,7 @@ isort:skip_file
 Running a node."""
 
 from collections import abc as _abc
+from exchange.v1 import action_pb2 as _action_pb2
 from exchange.v1 import common_pb2 as _common_pb2
 from exchange.v1 import freshness_pb2 as _freshness_pb2
 from exchange.v1 import kind_pb2 as _kind_pb2
@@ -743,18 +744,24 @@ class RetireLaneResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     LANE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def lane(self) -> Global___LaneStatus:
-        """The lane."""
+        """The lane, as it still is."""
+
+    @_builtins.property
+    def action(self) -> _action_pb2.Action:
+        """What waits for confirmation."""
 
     def __init__(
         self,
         *,
         lane: Global___LaneStatus | None = ...,
+        action: _action_pb2.Action | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["lane", b"lane"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "lane", b"lane"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lane", b"lane"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "lane", b"lane"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -975,16 +982,22 @@ class DiscardQuarantineResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DISCARDED_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
     discarded: _builtins.int
-    """Rows that were discarded."""
+    """Rows that were discarded: none before a security officer confirmed."""
+    @_builtins.property
+    def action(self) -> _action_pb2.Action:
+        """What waits for confirmation."""
+
     def __init__(
         self,
         *,
         discarded: _builtins.int = ...,
+        action: _action_pb2.Action | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["discarded", b"discarded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "discarded", b"discarded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

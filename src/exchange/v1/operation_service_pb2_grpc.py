@@ -134,7 +134,7 @@ class OperationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetireLane(self, request, context):
-        """Retires a stopped lane's log: it goes on in a new epoch once both operators did.
+        """Asks for retiring a stopped lane's log: it goes on in a new epoch once a security officer confirmed, on both sides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -155,7 +155,7 @@ class OperationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DiscardQuarantine(self, request, context):
-        """Discards quarantined rows with a reason.
+        """Asks for discarding quarantined rows with a reason; a security officer confirms.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,13 +46,13 @@ class OperationServiceStub:
     RetryLane: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.RetryLaneRequest, _operation_service_pb2.RetryLaneResponse]
     """Tries a waiting or stopped lane at once."""
     RetireLane: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.RetireLaneRequest, _operation_service_pb2.RetireLaneResponse]
-    """Retires a stopped lane's log: it goes on in a new epoch once both operators did."""
+    """Asks for retiring a stopped lane's log: it goes on in a new epoch once a security officer confirmed, on both sides."""
     ListQuarantine: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.ListQuarantineRequest, _operation_service_pb2.ListQuarantineResponse]
     """Lists quarantined rows."""
     RetryQuarantine: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.RetryQuarantineRequest, _operation_service_pb2.RetryQuarantineResponse]
     """Maps quarantined rows again with the tables of now."""
     DiscardQuarantine: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.DiscardQuarantineRequest, _operation_service_pb2.DiscardQuarantineResponse]
-    """Discards quarantined rows with a reason."""
+    """Asks for discarding quarantined rows with a reason; a security officer confirms."""
 
 @_typing.type_check_only
 class OperationServiceAsyncStub(OperationServiceStub):
@@ -72,13 +72,13 @@ class OperationServiceAsyncStub(OperationServiceStub):
     RetryLane: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.RetryLaneRequest, _operation_service_pb2.RetryLaneResponse]  # type: ignore[assignment]
     """Tries a waiting or stopped lane at once."""
     RetireLane: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.RetireLaneRequest, _operation_service_pb2.RetireLaneResponse]  # type: ignore[assignment]
-    """Retires a stopped lane's log: it goes on in a new epoch once both operators did."""
+    """Asks for retiring a stopped lane's log: it goes on in a new epoch once a security officer confirmed, on both sides."""
     ListQuarantine: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ListQuarantineRequest, _operation_service_pb2.ListQuarantineResponse]  # type: ignore[assignment]
     """Lists quarantined rows."""
     RetryQuarantine: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.RetryQuarantineRequest, _operation_service_pb2.RetryQuarantineResponse]  # type: ignore[assignment]
     """Maps quarantined rows again with the tables of now."""
     DiscardQuarantine: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.DiscardQuarantineRequest, _operation_service_pb2.DiscardQuarantineResponse]  # type: ignore[assignment]
-    """Discards quarantined rows with a reason."""
+    """Asks for discarding quarantined rows with a reason; a security officer confirms."""
 
 class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
     """For operators: see what is stuck and why, and mend it."""
@@ -137,7 +137,7 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.RetireLaneRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operation_service_pb2.RetireLaneResponse, _abc.Awaitable[_operation_service_pb2.RetireLaneResponse]]:
-        """Retires a stopped lane's log: it goes on in a new epoch once both operators did."""
+        """Asks for retiring a stopped lane's log: it goes on in a new epoch once a security officer confirmed, on both sides."""
 
     @_abc_1.abstractmethod
     def ListQuarantine(
@@ -161,6 +161,6 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.DiscardQuarantineRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operation_service_pb2.DiscardQuarantineResponse, _abc.Awaitable[_operation_service_pb2.DiscardQuarantineResponse]]:
-        """Discards quarantined rows with a reason."""
+        """Asks for discarding quarantined rows with a reason; a security officer confirms."""
 
 def add_OperationServiceServicer_to_server(servicer: OperationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

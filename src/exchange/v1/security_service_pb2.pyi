@@ -4,6 +4,7 @@ isort:skip_file
 Who may do what."""
 
 from collections import abc as _abc
+from exchange.v1 import action_pb2 as _action_pb2
 from exchange.v1 import kind_pb2 as _kind_pb2
 from exchange.v1 import rotation_pb2 as _rotation_pb2
 from google.protobuf import descriptor as _descriptor
@@ -957,3 +958,217 @@ class ReloadTrustResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReloadTrustResponse: _TypeAlias = ReloadTrustResponse  # noqa: Y015
+
+@_typing.final
+class ListActionsRequest(_message.Message):
+    """Lists actions that need two officers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCLUDE_CLOSED_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    include_closed: _builtins.bool
+    """True: also those that are over."""
+    page_size: _builtins.int
+    """Rows to return, at most 500; 0 means 100."""
+    page_token: _builtins.str
+    """From an earlier answer; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        include_closed: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_closed", b"include_closed", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListActionsRequest: _TypeAlias = ListActionsRequest  # noqa: Y015
+
+@_typing.final
+class ListActionsResponse(_message.Message):
+    """Answer to ListActions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedCompositeFieldContainer[_action_pb2.Action]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        actions: _abc.Iterable[_action_pb2.Action] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListActionsResponse: _TypeAlias = ListActionsResponse  # noqa: Y015
+
+@_typing.final
+class ConfirmActionRequest(_message.Message):
+    """Confirms an action."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_ID_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    action_id: _builtins.str
+    """Which."""
+    digest: _builtins.bytes
+    """Digest of the request that the officer saw; another one confirms nothing."""
+    reason: _builtins.str
+    """Why; goes into the journal."""
+    def __init__(
+        self,
+        *,
+        action_id: _builtins.str = ...,
+        digest: _builtins.bytes = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_id", b"action_id", "digest", b"digest", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmActionRequest: _TypeAlias = ConfirmActionRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmActionResponse(_message.Message):
+    """Answer to ConfirmAction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def action(self) -> _action_pb2.Action:
+        """The action: DONE, or FAILED with its outcome."""
+
+    def __init__(
+        self,
+        *,
+        action: _action_pb2.Action | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmActionResponse: _TypeAlias = ConfirmActionResponse  # noqa: Y015
+
+@_typing.final
+class RefuseActionRequest(_message.Message):
+    """Refuses an action."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    action_id: _builtins.str
+    """Which."""
+    reason: _builtins.str
+    """Why; goes into the journal."""
+    def __init__(
+        self,
+        *,
+        action_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_id", b"action_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefuseActionRequest: _TypeAlias = RefuseActionRequest  # noqa: Y015
+
+@_typing.final
+class RefuseActionResponse(_message.Message):
+    """Answer to RefuseAction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def action(self) -> _action_pb2.Action:
+        """The action as it is now."""
+
+    def __init__(
+        self,
+        *,
+        action: _action_pb2.Action | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefuseActionResponse: _TypeAlias = RefuseActionResponse  # noqa: Y015
+
+@_typing.final
+class EraseRecordRequest(_message.Message):
+    """Asks for erasing a record of this region."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why the node does it itself; goes into the journal."""
+    @_builtins.property
+    def erase(self) -> _action_pb2.EraseRecordAction:
+        """Which record, on which ground, by whose order."""
+
+    def __init__(
+        self,
+        *,
+        erase: _action_pb2.EraseRecordAction | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erase", b"erase"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erase", b"erase", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseRecordRequest: _TypeAlias = EraseRecordRequest  # noqa: Y015
+
+@_typing.final
+class EraseRecordResponse(_message.Message):
+    """Answer to EraseRecord."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def action(self) -> _action_pb2.Action:
+        """The action, which waits for confirmation."""
+
+    def __init__(
+        self,
+        *,
+        action: _action_pb2.Action | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseRecordResponse: _TypeAlias = EraseRecordResponse  # noqa: Y015

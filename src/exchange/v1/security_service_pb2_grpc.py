@@ -90,6 +90,26 @@ class SecurityServiceStub:
                 request_serializer=exchange_dot_v1_dot_security__service__pb2.ReloadTrustRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_security__service__pb2.ReloadTrustResponse.FromString,
                 _registered_method=True)
+        self.ListActions = channel.unary_unary(
+                '/exchange.v1.SecurityService/ListActions',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.ListActionsRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.ListActionsResponse.FromString,
+                _registered_method=True)
+        self.ConfirmAction = channel.unary_unary(
+                '/exchange.v1.SecurityService/ConfirmAction',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.ConfirmActionRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.ConfirmActionResponse.FromString,
+                _registered_method=True)
+        self.RefuseAction = channel.unary_unary(
+                '/exchange.v1.SecurityService/RefuseAction',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.RefuseActionRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.RefuseActionResponse.FromString,
+                _registered_method=True)
+        self.EraseRecord = channel.unary_unary(
+                '/exchange.v1.SecurityService/EraseRecord',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.EraseRecordRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.EraseRecordResponse.FromString,
+                _registered_method=True)
 
 
 class SecurityServiceServicer:
@@ -173,6 +193,34 @@ class SecurityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListActions(self, request, context):
+        """Lists actions that need two officers; for operators too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmAction(self, request, context):
+        """Confirms an action that an officer of the other role asked for, and carries it out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefuseAction(self, request, context):
+        """Refuses such an action, or takes back one's own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseRecord(self, request, context):
+        """Asks for erasing a record of this region on the node's own initiative; the other role confirms.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SecurityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -230,6 +278,26 @@ def add_SecurityServiceServicer_to_server(servicer, server):
                     servicer.ReloadTrust,
                     request_deserializer=exchange_dot_v1_dot_security__service__pb2.ReloadTrustRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_security__service__pb2.ReloadTrustResponse.SerializeToString,
+            ),
+            'ListActions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListActions,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.ListActionsRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.ListActionsResponse.SerializeToString,
+            ),
+            'ConfirmAction': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmAction,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.ConfirmActionRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.ConfirmActionResponse.SerializeToString,
+            ),
+            'RefuseAction': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefuseAction,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.RefuseActionRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.RefuseActionResponse.SerializeToString,
+            ),
+            'EraseRecord': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseRecord,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.EraseRecordRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.EraseRecordResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -530,6 +598,114 @@ class SecurityService:
             '/exchange.v1.SecurityService/ReloadTrust',
             exchange_dot_v1_dot_security__service__pb2.ReloadTrustRequest.SerializeToString,
             exchange_dot_v1_dot_security__service__pb2.ReloadTrustResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListActions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/ListActions',
+            exchange_dot_v1_dot_security__service__pb2.ListActionsRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.ListActionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmAction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/ConfirmAction',
+            exchange_dot_v1_dot_security__service__pb2.ConfirmActionRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.ConfirmActionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefuseAction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/RefuseAction',
+            exchange_dot_v1_dot_security__service__pb2.RefuseActionRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.RefuseActionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseRecord(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/EraseRecord',
+            exchange_dot_v1_dot_security__service__pb2.EraseRecordRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.EraseRecordResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,14 @@ class SecurityServiceStub:
     """Says what would break if a key ended now. Changes nothing."""
     ReloadTrust: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ReloadTrustRequest, _security_service_pb2.ReloadTrustResponse]
     """Takes changed sets of the trust folder and changed TLS key files, without a restart."""
+    ListActions: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ListActionsRequest, _security_service_pb2.ListActionsResponse]
+    """Lists actions that need two officers; for operators too."""
+    ConfirmAction: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ConfirmActionRequest, _security_service_pb2.ConfirmActionResponse]
+    """Confirms an action that an officer of the other role asked for, and carries it out."""
+    RefuseAction: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.RefuseActionRequest, _security_service_pb2.RefuseActionResponse]
+    """Refuses such an action, or takes back one's own."""
+    EraseRecord: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.EraseRecordRequest, _security_service_pb2.EraseRecordResponse]
+    """Asks for erasing a record of this region on the node's own initiative; the other role confirms."""
 
 @_typing.type_check_only
 class SecurityServiceAsyncStub(SecurityServiceStub):
@@ -83,6 +91,14 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     """Says what would break if a key ended now. Changes nothing."""
     ReloadTrust: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ReloadTrustRequest, _security_service_pb2.ReloadTrustResponse]  # type: ignore[assignment]
     """Takes changed sets of the trust folder and changed TLS key files, without a restart."""
+    ListActions: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ListActionsRequest, _security_service_pb2.ListActionsResponse]  # type: ignore[assignment]
+    """Lists actions that need two officers; for operators too."""
+    ConfirmAction: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ConfirmActionRequest, _security_service_pb2.ConfirmActionResponse]  # type: ignore[assignment]
+    """Confirms an action that an officer of the other role asked for, and carries it out."""
+    RefuseAction: _aio.UnaryUnaryMultiCallable[_security_service_pb2.RefuseActionRequest, _security_service_pb2.RefuseActionResponse]  # type: ignore[assignment]
+    """Refuses such an action, or takes back one's own."""
+    EraseRecord: _aio.UnaryUnaryMultiCallable[_security_service_pb2.EraseRecordRequest, _security_service_pb2.EraseRecordResponse]  # type: ignore[assignment]
+    """Asks for erasing a record of this region on the node's own initiative; the other role confirms."""
 
 class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
     """For security officers: agencies and their grants, keys and their rotations."""
@@ -174,5 +190,37 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.ReloadTrustResponse, _abc.Awaitable[_security_service_pb2.ReloadTrustResponse]]:
         """Takes changed sets of the trust folder and changed TLS key files, without a restart."""
+
+    @_abc_1.abstractmethod
+    def ListActions(
+        self,
+        request: _security_service_pb2.ListActionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.ListActionsResponse, _abc.Awaitable[_security_service_pb2.ListActionsResponse]]:
+        """Lists actions that need two officers; for operators too."""
+
+    @_abc_1.abstractmethod
+    def ConfirmAction(
+        self,
+        request: _security_service_pb2.ConfirmActionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.ConfirmActionResponse, _abc.Awaitable[_security_service_pb2.ConfirmActionResponse]]:
+        """Confirms an action that an officer of the other role asked for, and carries it out."""
+
+    @_abc_1.abstractmethod
+    def RefuseAction(
+        self,
+        request: _security_service_pb2.RefuseActionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.RefuseActionResponse, _abc.Awaitable[_security_service_pb2.RefuseActionResponse]]:
+        """Refuses such an action, or takes back one's own."""
+
+    @_abc_1.abstractmethod
+    def EraseRecord(
+        self,
+        request: _security_service_pb2.EraseRecordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.EraseRecordResponse, _abc.Awaitable[_security_service_pb2.EraseRecordResponse]]:
+        """Asks for erasing a record of this region on the node's own initiative; the other role confirms."""
 
 def add_SecurityServiceServicer_to_server(servicer: SecurityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

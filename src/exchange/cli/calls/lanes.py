@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli.calls import words
+from exchange.cli.calls.actions import print_waiting
 from exchange.cli.calls.status import LANE_HEADINGS, lane_cells
 from exchange.cli.options import JsonOption, ProfileOption, ReasonOption, client, read_lane
 from exchange.cli.output import Output, Undecidable, as_dict, moment
@@ -108,12 +109,12 @@ def retire(
     yes: Annotated[bool, typer.Option("--yes", "-y", help=t("option.yes"))] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Retire the log of a stopped lane; it goes on in a new epoch once both operators did."""
+    """Ask for retiring the log of a stopped lane; it goes on in a new epoch once a security officer confirmed."""
     if not yes:
         typer.confirm(t("message.confirm_retire", peer=peer, lane=lane), abort=True)
     request = RetireLaneRequest(peer=peer, lane=read_lane(lane), reason=reason, mirror=mirror)
     with client(profile) as node:
-        _print(Output(as_json), node.call(node.operation.RetireLane, request).lane)
+        print_waiting(Output(as_json), node.call(node.operation.RetireLane, request).action)
 
 
 def _print(out: Output, lane: LaneStatus) -> None:

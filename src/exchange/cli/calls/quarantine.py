@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from exchange.cli.calls import words
+from exchange.cli.calls.actions import print_waiting
 from exchange.cli.calls.pages import show, walk
 from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Exit, Output, Undecidable, as_dict, finish, moment
@@ -85,14 +86,12 @@ def retry(ids: IdsArgument, profile: ProfileOption = None, *, as_json: JsonOptio
 def discard(
     ids: IdsArgument, reason: ReasonOption, profile: ProfileOption = None, *, as_json: JsonOption = False
 ) -> None:
-    """Discard rows with a reason, which goes into the journal."""
+    """Ask for discarding rows, with a reason; a security officer confirms."""
     out = Output(as_json)
     with client(profile) as node:
         request = DiscardQuarantineRequest(quarantine_ids=ids, reason=reason)
         answer = node.call(node.operation.DiscardQuarantine, request)
-    if out.as_json:
-        out.value(as_dict(answer))
-    out.say(t("message.discarded", count=answer.discarded))
+    print_waiting(out, answer.action)
 
 
 def _cells(row: QuarantinedRow, *, whole: bool = False) -> tuple[object, ...]:

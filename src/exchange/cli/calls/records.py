@@ -9,6 +9,7 @@ import typer
 
 from exchange.cli.adapter_set import find_adapter
 from exchange.cli.calls import words
+from exchange.cli.calls.actions import print_waiting
 from exchange.cli.calls.pages import show, walk
 from exchange.cli.envelope_file import write_envelope
 from exchange.cli.options import (
@@ -17,6 +18,7 @@ from exchange.cli.options import (
     KindOption,
     LimitOption,
     ProfileOption,
+    ReasonOption,
     client,
     read_choice,
     read_kind,
@@ -24,10 +26,12 @@ from exchange.cli.options import (
 from exchange.cli.output import Exit, Output, Undecidable, as_dict, finish, moment, problem_dicts
 from exchange.cli.texts import t
 from exchange.domain import kinds
+from exchange.v1.action_pb2 import EraseRecordAction
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import Kind, Outcome
 from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import GetEnvelopeRequest, GetRecordRequest, ListRecordsRequest, RecordView
+from exchange.v1.security_service_pb2 import EraseRecordRequest
 
 if TYPE_CHECKING:
     from exchange.rpc.client import Client
@@ -188,6 +192,32 @@ def _fetch(node: Client, record: str, origin: str) -> Record:
     if not view.HasField("record"):
         raise Undecidable(view.tombstone.reason or "NO_RECORD", record)
     return view.record
+
+
+@app.command("erase", help=t("help.records_erase"))
+def erase_record(
+    record: RecordArgument,
+    ground: Annotated[str, typer.Option("--ground", help=t("option.ground"))],
+    ground_code: Annotated[str, typer.Option("--ground-code", help=t("option.ground_code"))],
+    ordered_by: Annotated[str, typer.Option("--ordered-by", help=t("option.ordered_by"))],
+    ordered_on: Annotated[str, typer.Option("--ordered-on", help=t("option.ordered_on"))],
+    reason: ReasonOption,
+    profile: ProfileOption = None,
+    *,
+    revision: RevisionOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask for erasing a record of this region on the node's own initiative; an officer of the other role confirms."""
+    erase = EraseRecordAction(
+        record=RecordRef(record_id=record, revision=revision),
+        legal_ground=ground,
+        ground_code=ground_code,
+        ordered_by=ordered_by,
+        ordered_on=ordered_on,
+    )
+    with client(profile) as node:
+        answer = node.call(node.security.EraseRecord, EraseRecordRequest(erase=erase, reason=reason))
+    print_waiting(Output(as_json), answer.action)
 
 
 def view_cells(view: RecordView) -> tuple[object, ...]:

@@ -33,10 +33,6 @@ MAX_REVISION = (1 << 31) - 1
 CHANGES_PER_ENTRY = 1 << 16
 """Numbers kept free for the row changes of one entry: a body of 1 MiB has fewer series."""
 
-OWN_NUMBERS = CHANGES_PER_ENTRY // 2
-"""Where those of an entry's own rows begin. The rows of earlier revisions that it changes come before, and how many
-they are depends on bodies that may be gone when the step is computed again."""
-
 NUMBERS_PER_STEP = PLACES * CHANGES_PER_ENTRY
 """A row's number is made of step, place of the entry and count within it, never of how many rows came before: what an
 erased body no longer shows shifts no other number when the step is computed again."""
@@ -130,7 +126,7 @@ class RegisterOverlay:
         """A log by its origin."""
         return log_store.head(self._logs, origin)
 
-    def put_record(self, row: dict[str, Any], *, salt: bytes, place: int, follows: bool = False) -> None:
+    def put_record(self, row: dict[str, Any], *, salt: bytes, place: int) -> None:
         """Put a register row of a record; its number says when it changed last."""
         row["seq"] = self._take_seq()
         rows = self._rows[row["origin"], row["record_id"]]
@@ -144,7 +140,7 @@ class RegisterOverlay:
         if row["natural_key"] and row["newest"]:
             self._holders[row["origin"], row["natural_key"]] = row["record_id"]
         key = (row["origin"], row["record_id"], row["revision"])
-        self.changes.append(Change("records", key, row, salt, place, known is None, follows))
+        self.changes.append(Change("records", key, row, salt, place, known is None))
 
     def release(self, origin: str, natural_key: str) -> None:
         """A natural key that no live record states any more."""
@@ -176,12 +172,6 @@ class RegisterOverlay:
     def drop(self, table: str, key: tuple[Any, ...], *, place: int = NO_ENTRY) -> None:
         """Drop a row."""
         self.changes.append(Change(table, key, None, b"", place))
-
-    def skip_to_own_numbers(self) -> None:
-        """What follows is numbered alike, however many rows were changed before."""
-        if self._taken > OWN_NUMBERS:
-            raise OverflowError("more earlier revisions than one entry has numbers")
-        self._taken = OWN_NUMBERS
 
     def _take_seq(self) -> int:
         if self._taken == CHANGES_PER_ENTRY:
@@ -244,31 +234,26 @@ def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]
         row["sort_on"] = index.sort_on
         row["tombstone"] = index.ended
         row["tombstone_on"] = index.ended_on if row["tombstone"] else ""
-    revisions = list(overlay.revisions(row["origin"], entry.record_id))
-    newer = [other for other in revisions if other["revision"] > row["revision"]]
-    row["newest"] = row["newest"] and not any(other["newest"] for other in newer)
-    ended = next((other for other in newer if other["tombstone"]), None)
-    if ended is not None and not row["tombstone"]:
-        row |= {"tombstone": ended["tombstone"], "tombstone_on": ended["tombstone_on"]}
     if ruling.takes_effect:
-        _replace(overlay, entry, row, [other for other in revisions if other["revision"] < row["revision"]])
-    overlay.skip_to_own_numbers()
+        _replace_older(overlay, entry, row)
     overlay.put_record(row, salt=entry.salt, place=entry.place)
     if ruling.takes_effect and record is not None and record.HasField("monitoring_batch"):
         _put_blocks(overlay, entry, row)
 
 
-def _replace(
-    overlay: RegisterOverlay, entry: ReadEntry, row: Mapping[str, Any], older: Sequence[Mapping[str, Any]]
-) -> None:
+def _replace_older(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]) -> None:
     """A revision that takes effect stands for all before it; one that ends the record ends those too."""
-    for other in older:
-        ends = bool(row["tombstone"]) and not other["tombstone"]
-        if other["newest"] or ends:
-            changed = {**other, "newest": False}
-            if ends:
-                changed |= {"tombstone": row["tombstone"], "tombstone_on": row["tombstone_on"]}
-            overlay.put_record(changed, salt=b"", place=entry.place, follows=True)
+    for older in list(overlay.revisions(row["origin"], entry.record_id)):
+        if older["revision"] > row["revision"]:
+            row["newest"] = row["newest"] and not older["newest"]
+            continue
+        ends = bool(row["tombstone"]) and not older["tombstone"]
+        if older["revision"] == row["revision"] or not (older["newest"] or ends):
+            continue
+        changed = {**older, "newest": False}
+        if ends:
+            changed |= {"tombstone": row["tombstone"], "tombstone_on": row["tombstone_on"]}
+        overlay.put_record(changed, salt=b"", place=entry.place)
 
 
 def _put_blocks(overlay: RegisterOverlay, entry: ReadEntry, row: Mapping[str, Any]) -> None:

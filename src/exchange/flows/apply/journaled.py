@@ -1,17 +1,17 @@
-"""Registers that the journal itself makes, not a step of apply: agencies, and rotations of keys."""
+"""Registers that the journal itself makes, not a step of apply: agencies, actions of two officers, key rotations."""
 
 from __future__ import annotations
 
 from exchange.domain.agency_form import read_agency
 from exchange.storage.database import Connection
-from exchange.storage.queries import rotations
+from exchange.storage.queries import actions, rotations
 from exchange.storage.registers import Change
 from exchange.v1.journal_pb2 import GrantChanged, JournalEntry
 
 
 def is_register_event(event: JournalEntry) -> bool:
     """Whether a line of the journal changes a register by itself. None of them depends on a log's entries."""
-    return event.HasField("grant_changed") or event.HasField("rotation_stepped")
+    return any(event.HasField(each) for each in ("grant_changed", "rotation_stepped", "action_changed"))
 
 
 def changes_of(state: Connection, event: JournalEntry, log_id: int, index: int) -> list[Change]:
@@ -25,6 +25,8 @@ def changes_of(state: Connection, event: JournalEntry, log_id: int, index: int) 
     """
     if event.HasField("grant_changed"):
         return [_agency(event.grant_changed)]
+    if event.HasField("action_changed"):
+        return [actions.change_of(event)]
     if event.HasField("rotation_stepped"):
         return rotations.changes_of(state, event, log_id, index)
     return []

@@ -53,8 +53,8 @@ class LaneControl(Protocol):
         """Try a waiting or stopped lane at once."""
         ...
 
-    def retire(self, peer: str, lane: int, actor: str, reason: str, *, mirror: bool) -> None:
-        """Confirm that a stopped lane's log goes on in a new epoch: the peer's when ``mirror``, else ours."""
+    def retirable(self, peer: str, lane: int, *, mirror: bool) -> str:
+        """Origin of the log that retiring a stopped lane would end: the peer's when ``mirror``, else ours."""
         ...
 
 

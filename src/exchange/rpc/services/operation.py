@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import AgencyBook
+from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.alarms import Alarms
 from exchange.flows.quarantine import QuarantineFlow
 from exchange.flows.queries.status import LaneControl, StatusQueries, checked_reason
 from exchange.rpc.door import Call
 from exchange.rpc.services.submission import authoriser
 from exchange.v1 import operation_service_pb2 as pb
+from exchange.v1.action_pb2 import ActionRequest, DiscardQuarantineAction, RetireLaneAction
 from exchange.v1.kind_pb2 import Lane
 
 
@@ -23,6 +25,7 @@ class OperationServicer:
         alarms: The node's alarms.
         lanes: What operators may do with lanes.
         quarantine: Rows that could not be mapped.
+        actions: What needs a second officer.
         book: Agencies: rows that are retried go by their agency's grants of now.
     """
 
@@ -35,12 +38,14 @@ class OperationServicer:
         alarms: Alarms,
         lanes: LaneControl,
         quarantine: QuarantineFlow,
+        actions: ActionFlow,
         book: AgencyBook,
     ) -> None:
         self._status = status
         self._alarms = alarms
         self._lanes = lanes
         self._quarantine = quarantine
+        self._actions = actions
         self._book = book
 
     async def get_status(self, call: Call, _request: pb.GetStatusRequest) -> pb.GetStatusResponse:
@@ -86,26 +91,22 @@ class OperationServicer:
 
     async def retire_lane(self, call: Call, request: pb.RetireLaneRequest) -> pb.RetireLaneResponse:
         """RetireLane."""
-
-        def retire(peer: str, lane: int, actor: str, reason: str) -> None:
-            self._lanes.retire(peer, lane, actor, reason, mirror=request.mirror)
-
-        return pb.RetireLaneResponse(lane=await self._lane(call, retire, request))
+        wanted = _checked_lane(request)
+        log = await call.run(self._lanes.retirable, request.peer, request.lane, mirror=request.mirror)
+        asked = RetireLaneAction(peer=request.peer, lane=request.lane, mirror=request.mirror, log=log)
+        action = await call.run(
+            self._actions.ask, ActionRequest(retire_lane=asked, reason=wanted), call.officer, call.asked.now
+        )
+        lane = await call.run(self._lanes.lane_status, request.peer, request.lane)
+        return pb.RetireLaneResponse(lane=lane, action=action)
 
     async def _lane(
         self,
         call: Call,
         verb: Callable[[str, int, str, str], None],
-        request: pb.PauseLaneRequest | pb.ResumeLaneRequest | pb.RetryLaneRequest | pb.RetireLaneRequest,
+        request: pb.PauseLaneRequest | pb.ResumeLaneRequest | pb.RetryLaneRequest,
     ) -> pb.LaneStatus:
-        reason = checked_reason(request.reason)
-        problems = []
-        if not request.peer:
-            problems.append(Problem("FIELD_MISSING", "peer"))
-        if request.lane == Lane.LANE_UNSPECIFIED or request.lane not in Lane.values():
-            problems.append(Problem("ENUM_UNSPECIFIED", "lane"))
-        if problems:
-            raise Refused(problems)
+        reason = _checked_lane(request)
         await call.run(verb, request.peer, request.lane, call.identity, reason)
         return await call.run(self._lanes.lane_status, request.peer, request.lane)
 
@@ -140,7 +141,27 @@ class OperationServicer:
         self, call: Call, request: pb.DiscardQuarantineRequest
     ) -> pb.DiscardQuarantineResponse:
         """DiscardQuarantine."""
-        discarded = await call.run(
-            self._quarantine.discard, list(request.quarantine_ids), request.reason, call.identity, call.asked.now
+        await call.run(self._quarantine.check_discard, list(request.quarantine_ids))
+        asked = DiscardQuarantineAction(quarantine_ids=request.quarantine_ids)
+        action = await call.run(
+            self._actions.ask,
+            ActionRequest(discard_quarantine=asked, reason=request.reason),
+            call.officer,
+            call.asked.now,
         )
-        return pb.DiscardQuarantineResponse(discarded=discarded)
+        return pb.DiscardQuarantineResponse(action=action)
+
+
+def _checked_lane(
+    request: pb.PauseLaneRequest | pb.ResumeLaneRequest | pb.RetryLaneRequest | pb.RetireLaneRequest,
+) -> str:
+    """The reason; peer and lane are named."""
+    reason = checked_reason(request.reason)
+    problems = []
+    if not request.peer:
+        problems.append(Problem("FIELD_MISSING", "peer"))
+    if request.lane == Lane.LANE_UNSPECIFIED or request.lane not in Lane.values():
+        problems.append(Problem("ENUM_UNSPECIFIED", "lane"))
+    if problems:
+        raise Refused(problems)
+    return reason

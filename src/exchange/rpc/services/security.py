@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from exchange.domain.problems import Problem, Refused
+from exchange.flows.actions.erase import EraseFlow
+from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.trust import SetOutcome
@@ -13,17 +15,27 @@ from exchange.flows.queries.paging import Tokens, page_size
 from exchange.flows.rotation.steps import Asked, RotationFlow
 from exchange.rpc.door import Call
 from exchange.rpc.limits import CallLimits
+from exchange.rpc.services.actions import ActionRpcs
 from exchange.v1 import security_service_pb2 as pb
 
 
-class SecurityServicer:
+class SecurityServicer(ActionRpcs):
     """Answers SecurityService."""
 
     descriptor = pb.DESCRIPTOR.services_by_name["SecurityService"]
 
     def __init__(
-        self, flow: AgencyFlow, rotations: RotationFlow, tokens: Tokens, live: LiveFiles, limits: CallLimits
+        self,
+        flow: AgencyFlow,
+        rotations: RotationFlow,
+        tokens: Tokens,
+        live: LiveFiles,
+        limits: CallLimits,
+        *,
+        actions: ActionFlow,
+        erase: EraseFlow,
     ) -> None:
+        super().__init__(actions, erase)
         self._flow = flow
         self._rotations = rotations
         self._tokens = tokens

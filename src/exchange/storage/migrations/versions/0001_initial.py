@@ -326,7 +326,19 @@ def upgrade() -> None:
     )
 
 
+def _actions() -> None:
+    op.create_table(
+        "reg_actions",
+        sa.Column("action_id", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.Integer(), nullable=False),
+        sa.Column("action", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("action_id"),
+    )
+    op.create_index("reg_actions_state", "reg_actions", ["state"])
+
+
 def _rotations() -> None:
+    _actions()
     op.create_table(
         "reg_rotations",
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
