@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 
 from exchange.app.core import Core
 from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role
+from exchange.crypto.certificates import Certificate, Identity, Role
 from exchange.crypto.dsse import Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.envelope_verifier import SigningTrust
@@ -46,6 +46,7 @@ from exchange.v1.relay_service_pb2 import (
     CosignJournalResponse,
     DeliverResponse,
     FetchEntriesResponse,
+    GetTrustMaterialResponse,
     HelloResponse,
 )
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmittedRecord
@@ -136,6 +137,17 @@ class Keyring:
         )
 
 
+@cache
+def tls_root() -> pki.Authority:
+    """The authority of every TLS certificate of these tests."""
+    return pki.create_root(profile(), "test clients", now=datetime.now(UTC))
+
+
+def roots_of(owner: str, use: str) -> Sequence[Certificate]:
+    """The roots under which revocation lists count."""
+    return (tls_root().certificate,) if use == "tls" else (keyring(owner).root.certificate,)
+
+
 @lru_cache(maxsize=8)
 def keyring(name: str) -> Keyring:
     """A node's keys, made once for the test session: only logs and databases differ between tests."""
@@ -220,6 +232,10 @@ class Wire:
         """CosignJournal."""
         return await self._call("cosign", request, CosignJournalResponse)
 
+    async def trust_material(self, request: Any) -> GetTrustMaterialResponse:
+        """GetTrustMaterial."""
+        return await self._call("trust_material", request, GetTrustMaterialResponse)
+
 
 class Runtime:
     """One running node."""
@@ -251,7 +267,7 @@ class Runtime:
             clock=lambda: datetime.now(UTC) + skew,
             editions={"RULES": rules().digest},
         )
-        self.core = Core(self.node, wires, self.bell)
+        self.core = Core(self.node, wires, self.bell, roots=roots_of)
 
     async def stop(self) -> None:
         """Stop as a process would on SIGTERM."""

@@ -86,7 +86,6 @@ def test_the_manifest_names_exactly_what_is_there() -> None:
     assert places({k: v for k, v in FILES.items() if k != trust.MANIFEST}) == ["MANIFEST"]
     assert places({k: v for k, v in FILES.items() if k != trust.TLS_ROOTS}) == ["tls-roots.pem"]
     assert places(FILES | {trust.TLS_ROOTS: SC.root.root_pem}) == ["tls-roots.pem"]
-    assert places(FILES | {"tls-crl.pem": b""}) == ["tls-crl.pem"]
     extra = FILES | {"notes.txt": b""}
     assert places(extra | {trust.MANIFEST: write_manifest(extra)}) == ["notes.txt"]
     assert places(FILES | {trust.MANIFEST: FILES[trust.MANIFEST] + b"rubbish\n"}) == ["MANIFEST: line 4"]
@@ -129,13 +128,23 @@ def test_each_mistake_names_file_and_place(old: str, new: str, place: str) -> No
     assert place in places(with_peer(old, new))
 
 
-def test_roots_and_lists_are_checked() -> None:
-    """Files that are no certificates, and lists that no root vouches for, are refused."""
-    for name, data in ((trust.TLS_ROOTS, b"x"), (trust.SIGNING_ROOTS, CQ.signer.chain[0]), (trust.SIGNING_CRL, b"x")):
+def test_roots_are_checked() -> None:
+    """Files that are no certificates are refused."""
+    for name, data in ((trust.TLS_ROOTS, b"x"), (trust.SIGNING_ROOTS, CQ.signer.chain[0])):
         files = FILES | {name: data}
-        if name == trust.SIGNING_CRL:
-            files[name] = pki.issue_crl(PROFILE, SC.root, [], number=1, now=NOW)
         assert places(files | {trust.MANIFEST: write_manifest(files)}) == [name]
+
+
+def test_a_list_needs_no_manifest_and_a_bad_one_spoils_nothing() -> None:
+    """A list proves itself: a newer one is laid over the old; one that no root vouches for is left out and named."""
+    crl = pki.issue_crl(PROFILE, CQ.root, [(7, NOW)], number=1, now=NOW)
+    loaded = TrustSet.load(FILES | {trust.SIGNING_CRL: crl})
+    assert (len(loaded.signing_revocations.lists), loaded.list_problems) == (1, ())
+    foreign = pki.issue_crl(PROFILE, SC.root, [], number=1, now=NOW)
+    for bad in (foreign, b"x"):
+        loaded = TrustSet.load(FILES | {trust.SIGNING_CRL: bad})
+        assert loaded.signing_revocations.lists == ()
+        assert [problem.place for problem in loaded.list_problems] in ([], [trust.SIGNING_CRL])
 
 
 def test_a_set_is_of_the_expected_peer() -> None:

@@ -45,6 +45,7 @@ class NodeFolder:
         profiles: Profile file by caller: ``agency``, ``operator``, ``security``, ``auditor``.
         tls_ca: Authority of its TLS certificates.
         card: What its peer was told about it.
+        authorities: Its region's authorities by use: ``tls``, ``signing``.
     """
 
     name: str
@@ -55,6 +56,7 @@ class NodeFolder:
     profiles: dict[str, Path] = field(default_factory=dict)
     tls_ca: pki.Authority = field(init=False)
     card: NodeCard = field(init=False)
+    authorities: dict[str, pki.Authority] = field(default_factory=dict)
 
     @property
     def node_file(self) -> Path:
@@ -205,6 +207,7 @@ def _make(node: NodeFolder, profile: CertificateProfile, now: datetime, peer: st
     trust.mkdir(parents=True)
     tls_root = node.tls_ca = pki.create_root(profile, f"{node.name} TLS root", now=now)
     signing_root = pki.create_root(profile, f"{node.name} signing root", now=now)
+    node.authorities = {"tls": tls_root, "signing": signing_root}
     identity = Identity(node=node.name, domain=DOMAIN, role=Role.NODE, name=node.name)
     server = issue_server(node, tls_root)
     signing = pki.issue_signing(profile, signing_root, identity=identity, organisation=node.name, now=now)

@@ -56,7 +56,7 @@ from exchange.v1 import (
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.operation_service_pb2 import NodeState
 from exchange.v1.security_service_pb2 import Agency, Grant, Verb
-from tests.world import FEDERATION, Runtime, World, profile
+from tests.world import FEDERATION, Runtime, World, profile, tls_root
 
 FACT_KINDS = (Kind.KIND_CREDIT_RESULT, Kind.KIND_PENALTY_NOTICE, Kind.KIND_MONITORING_BATCH)
 SUBMITTED = (*FACT_KINDS, Kind.KIND_ERASURE)
@@ -65,7 +65,7 @@ SUBMITTED = (*FACT_KINDS, Kind.KIND_ERASURE)
 @cache
 def identity_root() -> pki.Authority:
     """The authority that this node trusts for identities."""
-    return pki.create_root(profile(), "test clients", now=datetime.now(UTC))
+    return tls_root()
 
 
 @cache
@@ -244,7 +244,9 @@ class AgencyDoor:
             AgencyParts(
                 node=node,
                 book=self.book,
-                gate=CallerGate(self.book, identity_root().root_pem, node.clock),
+                gate=CallerGate(
+                    self.book, identity_root().root_pem, node.clock, lists=core.revocations, owner=node.name
+                ),
                 status=self.status,
                 submit=core.submit,
                 documents=documents,

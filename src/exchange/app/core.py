@@ -26,11 +26,13 @@ from exchange.flows.links import Links
 from exchange.flows.mirror import MirrorFlow
 from exchange.flows.peer_port import PeerPort
 from exchange.flows.recover import REPLAYING, RecoverFlow, load_recorded
+from exchange.flows.revocations import Freshness, RevocationBook, Roots, no_roots
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.flows.rotation.steps import RotationFlow
 from exchange.flows.session import HelloFlow
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
 from exchange.flows.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
+from exchange.flows.trust_material import TrustMaterialFlow
 from exchange.flows.verdicts import chains_of
 from exchange.flows.witness import WITNESS_SECONDS, WitnessFlow, WitnessLoop
 from exchange.storage import links, registers
@@ -47,6 +49,8 @@ from exchange.v1.relay_service_pb2 import (
     DeliverResponse,
     FetchEntriesRequest,
     FetchEntriesResponse,
+    GetTrustMaterialRequest,
+    GetTrustMaterialResponse,
     HelloRequest,
     HelloResponse,
 )
@@ -89,6 +93,8 @@ class Core:
         pace: How lanes go about it.
         witness_seconds: How often grown journals are shown to witnesses.
         skew_limit: Seconds between two clocks beyond which an alarm is raised.
+        roots: Whose revocation lists count.
+        freshness: How old revocation lists may be.
     """
 
     def __init__(
@@ -103,6 +109,8 @@ class Core:
         pace: LanePace | None = None,
         witness_seconds: float = WITNESS_SECONDS,
         skew_limit: float = SKEW_LIMIT_SECONDS,
+        roots: Roots = no_roots,
+        freshness: Freshness | None = None,
     ) -> None:
         self._witness_seconds = witness_seconds
         self._skew_limit = skew_limit
@@ -120,6 +128,8 @@ class Core:
             self._replaying = bool(read_flag(connection, REPLAYING))
         self.links = Links()
         self.status = NodeStatus(node.peers.names, restored=restored, unacknowledged=unacknowledged)
+        self.revocations = RevocationBook(node, alarms, roots, freshness, between_steps=lambda: self.apply.busy)
+        self.trust_material = TrustMaterialFlow(node, self.revocations, self.status.may_apply)
         self.rotations = RotationFlow(node, drivers, may_append=self.status.may_apply)
         self.apply = ApplyLoop(
             node,
@@ -182,6 +192,8 @@ class Core:
         for peer, port in self.ports.items():
             witness = WitnessLoop(self.node, peer, port, self.hello.ensure, self.status, seconds=self._witness_seconds)
             self._tasks.append(asyncio.create_task(witness.run(), name=f"witness {peer}"))
+            lists = self.trust_material.run(peer, port)
+            self._tasks.append(asyncio.create_task(lists, name=f"lists {peer}"))
         self._tasks.append(asyncio.create_task(self._activate_due(), name="rotations"))
         for task in self._tasks:
             task.add_done_callback(self._ended)
@@ -224,6 +236,10 @@ class Core:
     def answer_cosign(self, peer: Peer, request: CosignJournalRequest) -> CosignJournalResponse:
         """A peer shows the head of its journal or local log."""
         return self.witness.cosign(peer, request, self.node.clock())
+
+    def answer_trust_material(self, peer: Peer, request: GetTrustMaterialRequest) -> GetTrustMaterialResponse:
+        """A peer exchanges revocation lists."""
+        return self.trust_material.answer(peer, request)
 
     # -- what the flows tell ---------------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ class Doors:
 
         trust, tls = live.trust.edition, live.tls.now.server
         recycling = Recycling(max_age_s=settings.connections.max_age_s, grace_s=settings.connections.grace_s)
-        self._gate = CallerGate(self._book, trust.own.tls_roots, node.clock)
+        self._gate = CallerGate(self._book, trust.own.tls_roots, node.clock, lists=core.revocations, owner=node.name)
         door, servicers = agency_services(self._parts(settings, self._gate, limits, watermark, refused))
         self._agencies_shown = Shown(ServerCertificates(key=tls.key, chain=tls.chain, client_roots=trust.own.tls_roots))
         self._agencies = agency_server(
@@ -93,7 +93,7 @@ class Doors:
             limits,
             recycling,
         )
-        self._peer_gate = PeerGate(node.peers, trust.peers, node.federation)
+        self._peer_gate = PeerGate(node.peers, trust.peers, node.federation, core.revocations)
         self._relay_shown = Shown(ServerCertificates(key=tls.key, chain=tls.chain, client_roots=_peer_roots(trust)))
         self._relay = RelayServer(
             str(settings.listen.peers), self._relay_shown, RelayServicer(core, self._peer_gate, node.clock), recycling

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import structlog
 
 from exchange.app import startup
 from exchange.app.core import AlarmBell, Core
+from exchange.crypto.certificates import Certificate, load_chain
 from exchange.domain.problems import ExchangeError
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.tls import TlsFlow
 from exchange.flows.certificates.trust import TrustFlow
 from exchange.flows.context import Node
+from exchange.flows.revocations import TLS
 from exchange.settings import NodeSettings
 from exchange.settings.trust_folder import place_of, stamp
 
@@ -39,6 +41,21 @@ def make_live(
     """
     trust = TrustFlow(node, files.trust, lambda: startup.read_trust(settings), startup.peer_of, between_steps, alarms)
     return LiveFiles(trust, TlsFlow(node, files.tls, lambda: startup.read_tls(settings), trust, alarms))
+
+
+def roots_of(name: str, trust: TrustFlow) -> Callable[[str, str], Sequence[Certificate]]:
+    """Gives the roots of a node's authorities by node name and use: whose revocation lists count now."""
+
+    def roots(owner: str, use: str) -> Sequence[Certificate]:
+        edition = trust.edition
+        if owner == name:
+            return edition.own.tls if use == TLS else edition.own.signing
+        found = edition.peers.get(owner)
+        if found is None:
+            return ()
+        return load_chain(found.card.tls_roots if use == TLS else found.card.signing_roots)
+
+    return roots
 
 
 class LiveLoop:

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -21,14 +22,16 @@ from exchange import telemetry
 from exchange.app import startup
 from exchange.app.core import Core
 from exchange.app.doors import Doors
-from exchange.app.live import LiveLoop, make_live
+from exchange.app.live import LiveLoop, make_live, roots_of
 from exchange.app.metrics import MetricsLoop
 from exchange.app.ports import PeerPorts
+from exchange.app.revocations import RevocationFolder
 from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import AlarmCommand, Alarms
 from exchange.flows.context import Node
 from exchange.flows.deliver import LanePace
 from exchange.flows.refusals import RefusalFolder
+from exchange.flows.revocations import Freshness, StalePolicy
 from exchange.flows.watermark import Marks, Watermark
 from exchange.rpc.peer import GrpcPeer
 from exchange.settings import NodeSettings
@@ -120,11 +123,16 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
         ),
         witness_seconds=settings.journal.witness_interval_s,
         skew_limit=settings.clock.skew_limit_s,
+        roots=roots_of(node.name, live.trust),
+        freshness=Freshness(policy=StalePolicy(settings.trust.crl), grace=timedelta(hours=settings.trust.crl_grace_h)),
         on_retry=lambda peer, lane, reason: metrics.retries.labels(peer=peer, lane=lane).inc(),
     )
     startup.activate_editions(node, files)
     live.trust.listen(lambda _before, _now: core.apply.wake())
     live.trust.activate(f"node {node.name}", node.clock())
+    live.trust.listen(lambda _before, _now: core.revocations.trust_changed())
+    lists = RevocationFolder(settings.trust.folder, node, core.revocations, core.status.may_apply)
+    await asyncio.to_thread(lists.look)
     wal = WalCheckpointer(database)
     doors = Doors(
         settings, files, core, live=live, alarms=alarms, refusals=refusals, metrics=metrics, watermark=watermark
@@ -143,6 +151,7 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
     ]
     watches.append(asyncio.create_task(MetricsLoop(settings, core, alarms, metrics, files, live).run(), name="metrics"))
     watches.append(asyncio.create_task(LiveLoop(settings, core, live).run(), name="live"))
+    watches.append(asyncio.create_task(lists.run(), name="revocation lists"))
     log.info("node.started", node=node.name, agencies=str(settings.listen.agencies), peers=str(settings.listen.peers))
     try:
         await stopped.wait()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -223,6 +223,19 @@ class SigningTrust:
             _keys=keys,
         )
 
+    def with_revocations(self, revocations: Revocations) -> SigningTrust:
+        """The same trust knowing other revocations beside those that it was built with."""
+        known = Revocations.of(revocations.lists, self._revocations)
+        merged = Revocations(entries={**revocations.entries, **known.entries}, due=known.due, lists=known.lists)
+        return replace(
+            self,
+            _revocations=merged,
+            _known={
+                keyid: tuple(replace(entry, revoked=_revoked(merged, entry.paths)) for entry in entries)
+                for keyid, entries in self._known.items()
+            },
+        )
+
     def _judge(self, chain: SigningChain) -> tuple[_KnownKey, ec.EllipticCurvePublicKey] | None:
         try:
             if not 1 <= len(chain.certificates) <= dsse.MAX_CHAIN:
@@ -241,7 +254,7 @@ class SigningTrust:
             keyid=spki_hash(leaf),
             certificate=fingerprint(leaf),
             paths=paths,
-            revoked=tuple(self._revocations.revoked_at(path.certificates) for path in paths.paths),
+            revoked=_revoked(self._revocations, paths),
         )
         return entry, key
 
@@ -317,6 +330,10 @@ class SigningTrust:
             return [self.verify(data, logged_at) for data, logged_at in items]
         chunks = [items[at : at + CHUNK] for at in range(0, len(items), CHUNK)]
         return [verdict for verdicts in pool.map(self.verify_many, chunks) for verdict in verdicts]
+
+
+def _revoked(revocations: Revocations, paths: PathSearch) -> tuple[datetime | None, ...]:
+    return tuple(revocations.revoked_at(path.certificates) for path in paths.paths)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

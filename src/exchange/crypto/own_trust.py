@@ -2,22 +2,22 @@
 
 tls-roots.pem        roots of our TLS certificates
 signing-roots.pem    roots of our signing certificates
-tls-crl.pem          optional: revocation lists of our TLS authorities
+
+Revocation lists that lie beside them (tls-crl.pem, signing-crl.pem) prove themselves and are taken one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
 from exchange.crypto.certificates import Certificate, CertificateUnreadable, load_chain
-from exchange.crypto.revocation import Revocations, RevocationUnreadable
-from exchange.crypto.trust import SIGNING_ROOTS, TLS_CRL, TLS_ROOTS, TrustRefused
+from exchange.crypto.trust import SIGNING_ROOTS, TLS_ROOTS, TrustRefused
 from exchange.domain.problems import Problem
 
-OWN_FILES: Final = (TLS_ROOTS, SIGNING_ROOTS, TLS_CRL)
+OWN_FILES: Final = (TLS_ROOTS, SIGNING_ROOTS)
 """Files that are read; whatever else lies there is the administrator's."""
 
 
@@ -29,14 +29,12 @@ class OwnTrust:
         files: The bytes by file name, as they were loaded.
         tls: Roots of our TLS certificates.
         signing: Roots of our signing certificates.
-        tls_revocations: Revoked TLS certificates of ours.
         digest: Hex SHA-256 over names and bytes: names the whole.
     """
 
     files: Mapping[str, bytes]
     tls: tuple[Certificate, ...]
     signing: tuple[Certificate, ...]
-    tls_revocations: Revocations = field(default_factory=Revocations)
     digest: str = ""
 
     @classmethod
@@ -59,12 +57,6 @@ class OwnTrust:
                 return ()
 
         tls, signing = roots(TLS_ROOTS), roots(SIGNING_ROOTS)
-        revocations = Revocations()
-        if TLS_CRL in files and tls:
-            try:
-                revocations = Revocations.load(files[TLS_CRL], tls)
-            except RevocationUnreadable as error:
-                problems.append(Problem("TRUST_REFUSED", TLS_CRL, str(error)))
         if problems:
             raise TrustRefused(problems)
         known = {name: files[name] for name in OWN_FILES if name in files}
@@ -72,7 +64,6 @@ class OwnTrust:
             files=known,
             tls=tls,
             signing=signing,
-            tls_revocations=revocations,
             digest=sha256(_joined(known)).hexdigest(),
         )
 

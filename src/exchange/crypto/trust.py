@@ -1,11 +1,14 @@
 """The trust folder's set of files for one peer, taken whole or not at all.
 
-MANIFEST             SHA-256 of every other file, as ``sha256sum`` writes and checks it
+MANIFEST             SHA-256 of peer.toml and the roots, as ``sha256sum`` writes and checks it
 peer.toml            names, authority, addresses, areas, duty desk, verifier keys with [from, until)
 tls-roots.pem        roots of its TLS certificates
 signing-roots.pem    roots of its signing certificates
 tls-crl.pem          optional: revocation lists of its TLS authorities
 signing-crl.pem      optional: revocation lists of its signing authorities
+
+Lists are signed by their authority and replaced every few weeks: the manifest need not name them, and a bad one is left
+out and told, so that it spoils neither the set nor the last good list.
 """
 
 from __future__ import annotations
@@ -57,13 +60,17 @@ class TrustSet:
 
     Attributes:
         card: Names, keys and roots.
-        tls_revocations: Revoked TLS certificates; to be asked with the caller's leaf.
+        tls_revocations: Revoked TLS certificates, by the set's own list; to be asked with the caller's leaf.
+        signing_revocations: The same of signing certificates.
+        list_problems: Lists that are not used, and why.
         digest: Hex SHA-256 of the manifest: names the whole set.
         files: The set's bytes by file name, as they were loaded.
     """
 
     card: NodeCard
     tls_revocations: Revocations
+    signing_revocations: Revocations
+    list_problems: tuple[Problem, ...]
     digest: str
     files: Mapping[str, bytes]
 
@@ -78,10 +85,10 @@ class TrustSet:
     ) -> TrustSet:
         """Check a set.
 
-        1. The manifest names exactly the files that are there, each with its digest.
+        1. The manifest names exactly the files that are there, each with its digest; lists it may leave out.
         2. ``peer.toml`` and the roots make a card.
         3. The card is of the peer, federation and addressee that are expected.
-        4. The revocation lists are signed under those roots.
+        4. Revocation lists that are signed under those roots are used.
 
         Args:
             files: Bytes by file name.
@@ -106,18 +113,22 @@ class TrustSet:
         ):
             if expected is not None and found != expected:
                 problems.append(_problem(PEER, place, f"{found} where {expected} is expected"))
-        # 4
-        lists = {}
-        for name, roots in ((TLS_CRL, card.tls_roots), (SIGNING_CRL, card.signing_roots)):
-            try:
-                lists[name] = Revocations.load(files[name], load_chain(roots)) if name in files else Revocations()
-            except RevocationUnreadable as error:
-                problems.append(_problem(name, "", str(error)))
         if problems:
             raise TrustRefused(problems)
+        # 4
+        lists = {name: Revocations() for name in _OPTIONAL}
+        unused = []
+        for name, roots in ((TLS_CRL, card.tls_roots), (SIGNING_CRL, card.signing_roots)):
+            try:
+                if name in files:
+                    lists[name] = Revocations.load(files[name], load_chain(roots))
+            except RevocationUnreadable as error:
+                unused.append(Problem(error.reason, name, str(error)))
         return cls(
             card=card,
             tls_revocations=lists[TLS_CRL],
+            signing_revocations=lists[SIGNING_CRL],
+            list_problems=tuple(unused),
             digest=sha256(files[MANIFEST]).hexdigest(),
             files=dict(files),
         )
@@ -129,14 +140,14 @@ class TrustSet:
             chains: Signing chains that the peer has announced.
             require: Algorithms of which a trusted signature must be there.
         """
-        return SigningTrust.build(
+        trust = SigningTrust.build(
             node=self.card.node,
             domain=self.card.domain,
             roots=self.card.signing_roots,
             chains=chains,
-            revocations=self.files.get(SIGNING_CRL, b""),
             require=require,
         )
+        return trust.with_revocations(self.signing_revocations)
 
     def to_bytes(self) -> bytes:
         """All files in one piece, for the journal; ``unpack`` takes it apart."""
@@ -182,8 +193,9 @@ def to_trust_files(card: NodeCard, *, tls_crl: bytes = b"", signing_crl: bytes =
 
 
 def write_manifest(files: Mapping[str, bytes]) -> bytes:
-    """The manifest of a set's other files, by file name: what ``sha256sum *.toml *.pem`` prints."""
-    lines = [f"{sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items()) if name != MANIFEST]
+    """The manifest of a set's files, by file name: what ``sha256sum peer.toml *-roots.pem`` prints."""
+    named = sorted(files.keys() - {MANIFEST, *_OPTIONAL})
+    lines = [f"{sha256(files[name]).hexdigest()}  {name}\n" for name in named]
     return "".join(lines).encode()
 
 
@@ -203,14 +215,15 @@ def _manifest_problems(files: Mapping[str, bytes]) -> list[Problem]:
         else:
             named[match.group(2)] = match.group(1)
     present = set(files) - {MANIFEST}
-    problems += [_problem(name, "", "not in the manifest") for name in sorted(present - named.keys())]
-    problems += [_problem(name, "", "in the manifest and missing") for name in sorted(named.keys() - present)]
+    problems += [_problem(name, "", "not in the manifest") for name in sorted(present - named.keys() - {*_OPTIONAL})]
+    missing = named.keys() - present - {*_OPTIONAL}
+    problems += [_problem(name, "", "in the manifest and missing") for name in sorted(missing)]
     problems += [_problem(name, "", "missing") for name in _REQUIRED if name not in named and name not in present]
     problems += [_problem(name, "", "unknown file") for name in sorted(present - {*_REQUIRED, *_OPTIONAL})]
     for name in sorted(present & named.keys()):
         if len(files[name]) > MAX_CRL_BYTES:
             problems.append(_problem(name, "", f"larger than {MAX_CRL_BYTES} bytes"))
-        elif sha256(files[name]).hexdigest() != named[name]:
+        elif name not in _OPTIONAL and sha256(files[name]).hexdigest() != named[name]:
             problems.append(_problem(name, "", "its bytes are not those that the manifest names"))
     return problems
 

@@ -66,7 +66,7 @@ class AgencyFlow:
         raise AgencyChangedError
 
     def suspend(self, name: str, reason: str, actor: str, now: datetime, *, suspended: bool) -> ChangedAgency:
-        """Suspend or reinstate an agency. Its watchers end, and its next call is refused, before this is answered.
+        """Suspend or reinstate an agency: its next call is refused, its watchers end within a second or two.
 
         Raises:
             NotFound: No such agency.

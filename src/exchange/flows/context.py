@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from exchange.crypto.dsse import Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust
+from exchange.crypto.revocation import Revocations
 from exchange.domain.adapter import Adapter
 from exchange.domain.recognition import RuleSet
 from exchange.domain.tables import Tables
@@ -70,6 +71,7 @@ class PeerBook:
         # In order: a chain announced again replaces its earlier announcement.
         self._chains: dict[str, dict[SigningChain, None]] = {}
         self._log_keys: dict[str, dict[str, VerifierKey]] = {}
+        self._revocations: dict[str, Revocations] = {}
         self._peers = dict(peers)
 
     def get(self, name: str) -> Peer | None:
@@ -88,12 +90,18 @@ class PeerBook:
                 before = self._peers.get(name)
                 taken[name] = replace(
                     peer,
-                    signing=peer.signing.with_chains(self._chains.get(name, ())),
+                    signing=self._knowing(name, peer.signing),
                     # A key that the card names is never replaced by a learned one.
                     log_keys={**self._log_keys.get(name, {}), **peer.log_keys},
                     edition=before.edition + 1 if before is not None else peer.edition,
                 )
             self._peers = taken
+
+    def _knowing(self, name: str, signing: SigningTrust) -> SigningTrust:
+        """The trust of a card with what the peer announced, and what its authorities revoked."""
+        knowing = signing.with_chains(self._chains.get(name, ()))
+        revoked = self._revocations.get(name)
+        return knowing.with_revocations(revoked) if revoked is not None else knowing
 
     def learn_chains(self, name: str, chains: Iterable[SigningChain]) -> None:
         """A peer's announcement: whether a chain is trusted follows from the signing roots of its card."""
@@ -103,6 +111,15 @@ class PeerBook:
             if peer is not None and fresh:
                 self._chains[name] = known | dict.fromkeys(fresh)
                 signing = peer.signing.with_chains(fresh)
+                self._peers = self._peers | {name: replace(peer, signing=signing, edition=peer.edition + 1)}
+
+    def learn_revocations(self, name: str, revocations: Revocations) -> None:
+        """What the peer's signing authorities have revoked, as far as known; chains learned later count."""
+        with self._lock:
+            self._revocations[name] = revocations
+            peer = self._peers.get(name)
+            if peer is not None:
+                signing = peer.signing.with_revocations(revocations)
                 self._peers = self._peers | {name: replace(peer, signing=signing, edition=peer.edition + 1)}
 
     def learn_log_key(self, name: str, key: VerifierKey) -> None:

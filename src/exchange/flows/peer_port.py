@@ -12,6 +12,8 @@ from exchange.v1.relay_service_pb2 import (
     DeliverResponse,
     FetchEntriesRequest,
     FetchEntriesResponse,
+    GetTrustMaterialRequest,
+    GetTrustMaterialResponse,
     HelloRequest,
     HelloResponse,
 )
@@ -54,4 +56,8 @@ class PeerPort(Protocol):
 
     async def cosign_journal(self, request: CosignJournalRequest) -> CosignJournalResponse:
         """Have our journal or local log witnessed."""
+        ...
+
+    async def trust_material(self, request: GetTrustMaterialRequest) -> GetTrustMaterialResponse:
+        """Exchange revocation lists."""
         ...

@@ -22,6 +22,7 @@ from exchange.flows.queries.reading import Asked, Reading
 from exchange.flows.queries.records import check_enum
 from exchange.flows.queries.submissions import submission_messages
 from exchange.flows.queries.views import record_views
+from exchange.flows.revocations import REVOCATIONS_CHANGED
 from exchange.storage import journal, log_store, submissions
 from exchange.storage.queries import Connection, outcomes, records, standing
 from exchange.v1.kind_pb2 import Kind
@@ -79,7 +80,7 @@ class WatchFlow:
 
         Raises:
             Refused: The cursor is not one of ours, or a kind is unknown.
-            AccessDenied: The agency was suspended, or its time is over.
+            AccessDenied: The agency was suspended, its time is over, or its certificate ended or was revoked.
             WatchEnded: The node stops.
         """
         return self._follow(asked, _Records(self._reading, asked, request), (REGISTERS_CHANGED,), WatchRecordsResponse)
@@ -91,7 +92,7 @@ class WatchFlow:
 
         Raises:
             Refused: The cursor is not one of ours.
-            AccessDenied: The agency was suspended, or its time is over.
+            AccessDenied: The agency was suspended, its time is over, or its certificate ended or was revoked.
             WatchEnded: The node stops.
         """
         source = _Submissions(self._reading, asked, request)
@@ -108,7 +109,9 @@ class WatchFlow:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(woken.set)
 
-        ends = [self._reading.node.events.listen(topic, wake) for topic in (*topics, AGENCIES_CHANGED)]
+        ends = [
+            self._reading.node.events.listen(topic, wake) for topic in (*topics, AGENCIES_CHANGED, REVOCATIONS_CHANGED)
+        ]
         try:
             await loop.run_in_executor(self._executor, source.open)
             said_caught_up = False
@@ -153,6 +156,7 @@ class WatchFlow:
         ended_for = self._reading.book.standing(asked.caller.name, self._now())
         if ended_for is not None:
             raise AccessDenied(ended_for)
+        asked.still_served()
 
 
 def _caught_up(make: type[_Message], at: datetime, cursor: str) -> _Message:

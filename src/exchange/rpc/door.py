@@ -199,6 +199,7 @@ class Door:
                 with room:
                     async with contextlib.aclosing(work(call, request)) as messages:
                         async for message in messages:
+                            call.asked.still_served()
                             yield message.SerializeToString()
             except Exception as error:
                 await self._abort(context, call, method, error, lang)
@@ -222,7 +223,12 @@ class Door:
             reason = self.unavailable()
             if reason:
                 raise _Known(caller, Unavailable(reason))
-        asked = Asked(caller=caller, now=now, words=Wording(self._node.tables.reasons, lang))
+        asked = Asked(
+            caller=caller,
+            now=now,
+            words=Wording(self._node.tables.reasons, lang),
+            still_served=lambda: self._gate.caller_of(context.auth_context()),
+        )
         return Call(asked, self._identity(caller), self._executor, self._on_refusal, self._room)
 
     def _parse(self, raw: bytes, request_class: type[Message]) -> Message:

@@ -4,29 +4,47 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from exchange.crypto.certificates import Certificate, fingerprint, identity_of, load_chain, spki_hash
 from exchange.crypto.chains import Purpose, find_paths
 from exchange.domain.problems import Problem
 from exchange.flows.access import AccessDenied, AgencyBook, Caller
+from exchange.flows.revocations import TLS, Standing
 
 KEPT = 1_024
 """Verdicts kept: one for each certificate that calls; with the certificates about 5 MB."""
 
 
+class Lists(Protocol):
+    """The revocation lists of this node's own authorities."""
+
+    @property
+    def edition(self) -> int:
+        """Counts lists that were taken."""
+        ...
+
+    def standing(self, owner: str, use: str, paths: Sequence[Sequence[Certificate]]) -> Standing:
+        """What the lists say of a certificate, by every path that it has."""
+        ...
+
+
 @dataclass(slots=True)
 class _Verdict:
-    """What a certificate says, and whom it stands for in one edition of the book of agencies."""
+    """What a certificate says, whom it is by one edition of the agencies, and its standing by one of the lists."""
 
     uri: str | None
     key_hash: str
     not_before: datetime
     not_after: datetime
+    paths: tuple[tuple[Certificate, ...], ...]
     caller: Caller | None = None
     edition: int = 0
+    standing: Standing = field(default_factory=Standing)
+    lists: int = -1
 
 
 class CallerGate:
@@ -37,7 +55,8 @@ class CallerGate:
         identity_roots: PEM of the authorities that are trusted for identities. A certificate of any other authority
             that TLS accepts stands for an agency only by an explicit binding of its key.
         clock: The node's clock.
-        revoked: Says whether a certificate is revoked, leaf first; nothing is by default.
+        lists: Revocation lists of the node's own authorities; nothing is revoked without.
+        owner: The node's name.
     """
 
     def __init__(
@@ -45,12 +64,14 @@ class CallerGate:
         book: AgencyBook,
         identity_roots: bytes,
         clock: Callable[[], datetime],
-        revoked: Callable[[tuple[Certificate, ...]], bool] = lambda _path: False,
+        lists: Lists | None = None,
+        owner: str = "",
     ) -> None:
         self._book = book
         self._roots = load_chain(identity_roots) if identity_roots.strip() else ()
         self._clock = clock
-        self._revoked = revoked
+        self._lists = lists
+        self._owner = owner
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[bytes, bytes], _Verdict] = OrderedDict()
 
@@ -65,7 +86,8 @@ class CallerGate:
         """The caller of a connection.
 
         Raises:
-            AccessDenied: NO_CERTIFICATE, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED or IDENTITY_UNKNOWN.
+            AccessDenied: NO_CERTIFICATE, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED, REVOCATION_STALE or
+                IDENTITY_UNKNOWN.
         """
         leaf = next(iter(auth_context.get("x509_pem_cert", ())), b"")
         if not leaf:
@@ -73,8 +95,17 @@ class CallerGate:
         chain = next(iter(auth_context.get("x509_pem_cert_chain", ())), b"")
         verdict = self._verdict(leaf, chain)
         # A connection outlives its certificate.
-        if not verdict.not_before <= self._clock() <= verdict.not_after:
+        now = self._clock()
+        if not verdict.not_before <= now <= verdict.not_after:
             raise AccessDenied(Problem("CERTIFICATE_EXPIRED"))
+        if self._lists is not None:
+            lists = self._lists.edition
+            if verdict.lists != lists:
+                verdict.standing = self._lists.standing(self._owner, TLS, verdict.paths)
+                verdict.lists = lists
+            reason = verdict.standing.reason_at(now)
+            if reason:
+                raise AccessDenied(Problem(reason))
         edition = self._book.edition
         if verdict.caller is None or verdict.edition != edition:
             verdict.caller, verdict.edition = self._book.identify(verdict.uri, verdict.key_hash), edition
@@ -101,11 +132,11 @@ class CallerGate:
         leaf = load_chain(leaf_pem)[0]
         others = [each for each in load_chain(chain_pem) if fingerprint(each) != fingerprint(leaf)] if chain_pem else []
         paths = find_paths(leaf, [*others, *roots], roots, Purpose.CLIENT).paths if roots else ()
-        if any(self._revoked(path.certificates) for path in paths) or self._revoked((leaf, *others)):
-            raise AccessDenied(Problem("CERTIFICATE_REVOKED"))
+        # A certificate that leads to no root of ours is bound by its key: then only its own issuer's list speaks of it.
         return _Verdict(
             uri=identity_of(leaf) if paths else None,
             key_hash=spki_hash(leaf),
             not_before=leaf.not_valid_before_utc,
             not_after=leaf.not_valid_after_utc,
+            paths=tuple(path.certificates for path in paths) or ((leaf, *others),),
         )

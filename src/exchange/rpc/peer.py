@@ -21,6 +21,8 @@ from exchange.v1.relay_service_pb2 import (
     DeliverResponse,
     FetchEntriesRequest,
     FetchEntriesResponse,
+    GetTrustMaterialRequest,
+    GetTrustMaterialResponse,
     HelloRequest,
     HelloResponse,
 )
@@ -116,6 +118,10 @@ class GrpcPeer:
     async def cosign_journal(self, request: CosignJournalRequest) -> CosignJournalResponse:
         """Have our journal or local log witnessed."""
         return await self._call(self._live.stub.CosignJournal, request)
+
+    async def trust_material(self, request: GetTrustMaterialRequest) -> GetTrustMaterialResponse:
+        """Exchange revocation lists."""
+        return await self._call(self._live.stub.GetTrustMaterial, request)
 
     async def renew(self, credentials: Credentials, *, within: float) -> str:
         """Dial by other credentials, and go over to them once the peer has taken them. No call fails for it.

@@ -7,7 +7,7 @@ from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it 
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -21,7 +21,9 @@ from exchange.crypto.trust import TrustSet
 from exchange.domain.problems import ExchangeError, Refused
 from exchange.flows.context import Peer, PeerBook
 from exchange.flows.mirror import NotYourLogError
+from exchange.flows.revocations import TLS, Standing
 from exchange.flows.session import NotYouError
+from exchange.rpc.identity import Lists
 from exchange.rpc.peer import MAX_MESSAGE_BYTES
 from exchange.rpc.servers import Recycling, Shown, server_credentials
 from exchange.v1.relay_service_pb2 import (
@@ -31,6 +33,8 @@ from exchange.v1.relay_service_pb2 import (
     DeliverResponse,
     FetchEntriesRequest,
     FetchEntriesResponse,
+    GetTrustMaterialRequest,
+    GetTrustMaterialResponse,
     HelloRequest,
     HelloResponse,
 )
@@ -67,6 +71,20 @@ class RelayCore(Protocol):
         """A peer shows the head of its journal or local log."""
         ...
 
+    def answer_trust_material(self, peer: Peer, request: GetTrustMaterialRequest) -> GetTrustMaterialResponse:
+        """A peer exchanges revocation lists."""
+        ...
+
+
+@dataclass(slots=True)
+class _Known:
+    """A certificate that called: whose it is, its paths, and whether one edition of the lists revokes it."""
+
+    name: str
+    search: PathSearch | None
+    standing: Standing = field(default_factory=Standing)
+    lists: int = -1
+
 
 class PeerGate:
     """Which peer a TLS client certificate is of: by its identity, and only under the roots of that peer's own card.
@@ -75,13 +93,17 @@ class PeerGate:
         peers: The peers.
         trust: Their trust sets.
         federation: Domain of the federation.
+        lists: Revocation lists of the peers' authorities; nothing is revoked without.
     """
 
-    def __init__(self, peers: PeerBook, trust: Mapping[str, TrustSet], federation: str) -> None:
+    def __init__(
+        self, peers: PeerBook, trust: Mapping[str, TrustSet], federation: str, lists: Lists | None = None
+    ) -> None:
         self._peers = peers
+        self._lists = lists
         self._federation = federation
         self._trust = dict(trust)
-        self._paths: dict[bytes, tuple[str, PathSearch | None]] = {}
+        self._paths: dict[bytes, _Known] = {}
 
     def trust(self, sets: Mapping[str, TrustSet]) -> None:
         """Judge every caller by these sets from the next call on, also on connections that stand."""
@@ -94,22 +116,31 @@ class PeerGate:
 
         1. The certificate names a node of this federation that is our peer.
         2. It leads to a TLS root on that peer's own card: another peer's authority can not vouch for it.
-        3. It is not on that peer's revocation lists.
+        3. It is not on that peer's revocation lists, and those are not too old to say so.
         """
         key, paths = leaf_pem + chain_pem, self._paths
         if key not in paths:
             if len(paths) >= KEPT_PATHS:
                 paths.clear()
             paths[key] = self._search(leaf_pem, chain_pem)
-        name, search = paths[key]
-        # A connection outlives its certificate: time is asked for every call.
-        if search is None or not search.at(now).ok:
+        known = paths[key]
+        # A connection outlives its certificate: time is asked for every call, and lists whenever one was taken.
+        if known.search is None or not known.search.at(now).ok:
             return None
-        return self._peers.get(name)
+        if self._lists is not None:
+            edition = self._lists.edition
+            if known.lists != edition:
+                holding = [path.certificates for path in known.search.paths]
+                known.standing, known.lists = self._lists.standing(known.name, TLS, holding), edition
+            reason = known.standing.reason_at(now)
+            if reason:
+                log.warning("relay.refused", peer=known.name, reason=reason)
+                return None
+        return self._peers.get(known.name)
 
-    def _search(self, leaf_pem: bytes, chain_pem: bytes) -> tuple[str, PathSearch | None]:
+    def _search(self, leaf_pem: bytes, chain_pem: bytes) -> _Known:
         """The peer's name and every path of its certificate; no path for a certificate of nobody."""
-        nobody = ("", None)
+        nobody = _Known("", None)
         try:
             chain = load_chain(chain_pem or leaf_pem)
             leaf = load_chain(leaf_pem)[0]
@@ -124,9 +155,7 @@ class PeerGate:
             return nobody
         roots = load_chain(trust.card.tls_roots)
         others = [each for each in chain if fingerprint(each) != fingerprint(leaf)]
-        search = find_paths(leaf, [*others, *roots], roots, Purpose.CLIENT)
-        sound = [path for path in search.paths if trust.tls_revocations.revoked_at(path.certificates) is None]
-        return identity.node, replace(search, paths=tuple(sound))
+        return _Known(identity.node, find_paths(leaf, [*others, *roots], roots, Purpose.CLIENT))
 
 
 class RelayServicer(RelayServiceServicer):
@@ -169,6 +198,14 @@ class RelayServicer(RelayServiceServicer):
     ) -> CosignJournalResponse:
         """CosignJournal."""
         return await self._answer(self._core.answer_cosign, request, context)
+
+    async def GetTrustMaterial(  # noqa: N802 - the schema's name
+        self,
+        request: GetTrustMaterialRequest,
+        context: grpc.aio.ServicerContext[GetTrustMaterialRequest, GetTrustMaterialResponse],
+    ) -> GetTrustMaterialResponse:
+        """GetTrustMaterial."""
+        return await self._answer(self._core.answer_trust_material, request, context)
 
     async def _answer(
         self,

@@ -132,6 +132,14 @@ class TrustSettings:
     look_s: int = _key(
         2, unit="s", low=1, high=3_600, why="a changed set is noticed by its manifest; a dozen stat calls"
     )
+    crl: str = _key(
+        "grace",
+        choices=("fail-closed", "grace"),
+        why="a late list is an alarm first; fail-closed refuses calls at once when a list is past its next update",
+    )
+    crl_grace_h: int = _key(
+        168, unit="h", low=1, high=2_160, why="a week for the authority to be asked, beyond a list's own weeks"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

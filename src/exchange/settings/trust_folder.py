@@ -3,6 +3,7 @@
 own/tls-roots.pem          roots that our own agencies', officers' and servers' certificates lead to
 own/signing-roots.pem      roots of our own signing certificates; what the card tells the peers
 own/tls-crl.pem            optional: revocation lists of our TLS authorities
+own/signing-crl.pem        optional: revocation lists of our signing authorities; our peers fetch them from us
 peers/<peer>/…             one set per peer, as ``exchange.crypto.trust`` describes it
 """
 
@@ -39,6 +40,30 @@ class OwnTrust:
     tls_roots: bytes
     signing_roots: bytes
     tls_crl: bytes
+
+
+REVOCATION_FILES: Final = {"tls": "tls-crl.pem", "signing": "signing-crl.pem"}
+"""Names of the files of revocation lists by use, in the node's own folder and in each peer's."""
+
+
+def revocation_files(folder: Path, owner: str) -> dict[str, Path]:
+    """Files of revocation lists of one owner that are there, by use.
+
+    Args:
+        folder: The trust folder.
+        owner: ``own``, or a peer's name.
+    """
+    found = ((use, folder / owner / name) for use, name in REVOCATION_FILES.items())
+    return {use: path for use, path in found if path.is_file()}
+
+
+def read_file(path: Path) -> bytes:
+    """A file of the trust folder.
+
+    Raises:
+        OSError: It is missing, not readable or too large.
+    """
+    return _read(path)
 
 
 def own_path(folder: Path) -> Path:

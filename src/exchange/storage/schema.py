@@ -104,6 +104,22 @@ links = Table(
     Column("mirror_epoch", Integer, nullable=False),
 )
 
+# The newest revocation list of each authority, however it came; the journal has every one that was taken.
+revocation_lists = Table(
+    "revocation_lists",
+    metadata,
+    # Whose authority: a node's name, our own among them.
+    Column("owner", Text, primary_key=True),
+    # tls or signing.
+    Column("use", Text, primary_key=True),
+    # SHA-256 of the authority's public key, in hex.
+    Column("authority", Text, primary_key=True),
+    # PEM: the list, and the intermediate authorities above it.
+    Column("pem", LargeBinary, nullable=False),
+    # JSON: instants in microseconds by issuer in hex and serial number, of what older lists revoked and this one lacks.
+    Column("earlier", Text, nullable=False),
+)
+
 alarms = Table(
     "alarms",
     metadata,

@@ -512,6 +512,9 @@ class CertificateEvent(_message.Message):
     REPLACED_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    SERIAL_FIELD_NUMBER: _builtins.int
+    REVOKED_AT_FIELD_NUMBER: _builtins.int
     owner: _builtins.str
     """Whose: a node name."""
     use: _builtins.str
@@ -526,6 +529,14 @@ class CertificateEvent(_message.Message):
     """Facts, without secrets: why it was refused."""
     actor: _builtins.str
     """Who brought it."""
+    issuer: _builtins.str
+    """Name of the issuing authority, of a certificate that a revocation list names; fingerprint is empty then."""
+    serial: _builtins.str
+    """Its serial number there, in hex."""
+    @_builtins.property
+    def revoked_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was revoked, by the list or the announcement."""
+
     def __init__(
         self,
         *,
@@ -536,10 +547,13 @@ class CertificateEvent(_message.Message):
         replaced: _builtins.str = ...,
         detail: _builtins.str = ...,
         actor: _builtins.str = ...,
+        issuer: _builtins.str = ...,
+        serial: _builtins.str = ...,
+        revoked_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["revoked_at", b"revoked_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "detail", b"detail", "event", b"event", "fingerprint", b"fingerprint", "owner", b"owner", "replaced", b"replaced", "use", b"use"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "detail", b"detail", "event", b"event", "fingerprint", b"fingerprint", "issuer", b"issuer", "owner", b"owner", "replaced", b"replaced", "revoked_at", b"revoked_at", "serial", b"serial", "use", b"use"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -66,6 +66,92 @@ DELIVER_RESULT_FORK: DeliverResult.ValueType  # 7
 Global___DeliverResult: _TypeAlias = DeliverResult  # noqa: Y015
 
 @_typing.final
+class RevocationListFile(_message.Message):
+    """A revocation list of an authority of the speaker. It proves itself: only its signature and its age matter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USE_FIELD_NUMBER: _builtins.int
+    PEM_FIELD_NUMBER: _builtins.int
+    use: _builtins.str
+    """tls or signing."""
+    pem: _builtins.bytes
+    """The list and the certificates of the intermediate authorities above it, in PEM."""
+    def __init__(
+        self,
+        *,
+        use: _builtins.str = ...,
+        pem: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pem", b"pem", "use", b"use"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevocationListFile: _TypeAlias = RevocationListFile  # noqa: Y015
+
+@_typing.final
+class GetTrustMaterialRequest(_message.Message):
+    """Asks for lists, and offers the caller's own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HELD_FIELD_NUMBER: _builtins.int
+    OFFERED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def held(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """SHA-256 in hex of each list of the called side's authorities that the caller holds; at most 64."""
+
+    @_builtins.property
+    def offered(self) -> _containers.RepeatedCompositeFieldContainer[Global___RevocationListFile]:
+        """Lists of the caller's own authorities; at most 16 and 3 MiB in all."""
+
+    def __init__(
+        self,
+        *,
+        held: _abc.Iterable[_builtins.str] | None = ...,
+        offered: _abc.Iterable[Global___RevocationListFile] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "offered", b"offered"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTrustMaterialRequest: _TypeAlias = GetTrustMaterialRequest  # noqa: Y015
+
+@_typing.final
+class GetTrustMaterialResponse(_message.Message):
+    """Answer to GetTrustMaterial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTS_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def lists(self) -> _containers.RepeatedCompositeFieldContainer[Global___RevocationListFile]:
+        """Newest lists of the called side's authorities that the caller did not name; at most 16 and 3 MiB in all."""
+
+    @_builtins.property
+    def held(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """SHA-256 in hex of each list of the caller's authorities that the called side holds."""
+
+    def __init__(
+        self,
+        *,
+        lists: _abc.Iterable[Global___RevocationListFile] | None = ...,
+        held: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "lists", b"lists"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTrustMaterialResponse: _TypeAlias = GetTrustMaterialResponse  # noqa: Y015
+
+@_typing.final
 class LogPosition(_message.Message):
     """Where one log between the two stands, by the side that shows it."""
 

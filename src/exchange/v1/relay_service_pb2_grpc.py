@@ -55,6 +55,11 @@ class RelayServiceStub:
                 request_serializer=exchange_dot_v1_dot_relay__service__pb2.CosignJournalRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_relay__service__pb2.CosignJournalResponse.FromString,
                 _registered_method=True)
+        self.GetTrustMaterial = channel.unary_unary(
+                '/exchange.v1.RelayService/GetTrustMaterial',
+                request_serializer=exchange_dot_v1_dot_relay__service__pb2.GetTrustMaterialRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_relay__service__pb2.GetTrustMaterialResponse.FromString,
+                _registered_method=True)
 
 
 class RelayServiceServicer:
@@ -89,6 +94,13 @@ class RelayServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetTrustMaterial(self, request, context):
+        """Exchanges the newest revocation lists of both sides' own authorities.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RelayServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +123,11 @@ def add_RelayServiceServicer_to_server(servicer, server):
                     servicer.CosignJournal,
                     request_deserializer=exchange_dot_v1_dot_relay__service__pb2.CosignJournalRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_relay__service__pb2.CosignJournalResponse.SerializeToString,
+            ),
+            'GetTrustMaterial': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrustMaterial,
+                    request_deserializer=exchange_dot_v1_dot_relay__service__pb2.GetTrustMaterialRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_relay__service__pb2.GetTrustMaterialResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +239,33 @@ class RelayService:
             '/exchange.v1.RelayService/CosignJournal',
             exchange_dot_v1_dot_relay__service__pb2.CosignJournalRequest.SerializeToString,
             exchange_dot_v1_dot_relay__service__pb2.CosignJournalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrustMaterial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.RelayService/GetTrustMaterial',
+            exchange_dot_v1_dot_relay__service__pb2.GetTrustMaterialRequest.SerializeToString,
+            exchange_dot_v1_dot_relay__service__pb2.GetTrustMaterialResponse.FromString,
             options,
             channel_credentials,
             insecure,

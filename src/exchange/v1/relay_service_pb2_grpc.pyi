@@ -41,6 +41,8 @@ class RelayServiceStub:
     """Brings the caller's own entries back from our mirror of its log."""
     CosignJournal: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.CosignJournalRequest, _relay_service_pb2.CosignJournalResponse]
     """Witnesses the head of the caller's journal or local log."""
+    GetTrustMaterial: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.GetTrustMaterialRequest, _relay_service_pb2.GetTrustMaterialResponse]
+    """Exchanges the newest revocation lists of both sides' own authorities."""
 
 @_typing.type_check_only
 class RelayServiceAsyncStub(RelayServiceStub):
@@ -55,6 +57,8 @@ class RelayServiceAsyncStub(RelayServiceStub):
     """Brings the caller's own entries back from our mirror of its log."""
     CosignJournal: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.CosignJournalRequest, _relay_service_pb2.CosignJournalResponse]  # type: ignore[assignment]
     """Witnesses the head of the caller's journal or local log."""
+    GetTrustMaterial: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.GetTrustMaterialRequest, _relay_service_pb2.GetTrustMaterialResponse]  # type: ignore[assignment]
+    """Exchanges the newest revocation lists of both sides' own authorities."""
 
 class RelayServiceServicer(metaclass=_abc_1.ABCMeta):
     """For nodes. Each call is idempotent and verifies itself, so that request and response bytes can travel as files."""
@@ -90,5 +94,13 @@ class RelayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_relay_service_pb2.CosignJournalResponse, _abc.Awaitable[_relay_service_pb2.CosignJournalResponse]]:
         """Witnesses the head of the caller's journal or local log."""
+
+    @_abc_1.abstractmethod
+    def GetTrustMaterial(
+        self,
+        request: _relay_service_pb2.GetTrustMaterialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_relay_service_pb2.GetTrustMaterialResponse, _abc.Awaitable[_relay_service_pb2.GetTrustMaterialResponse]]:
+        """Exchanges the newest revocation lists of both sides' own authorities."""
 
 def add_RelayServiceServicer_to_server(servicer: RelayServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -18,6 +18,7 @@ from exchange.cli.private_files import make_private_folder, write_new
 from exchange.cli.texts import t
 from exchange.crypto import pki
 from exchange.crypto.certificates import Identity, Role, facts_of, load_chain, to_pem
+from exchange.crypto.keys import KeyFile
 from exchange.crypto.pki import Authority
 from exchange.crypto.pki_profile import Profile
 from exchange.domain.problems import Problem, Refused
@@ -147,7 +148,10 @@ def crl(
     register = ca / "revoked.json"
     known: dict[str, Any] = json.loads(register.read_text()) if register.exists() else {"number": 0, "revoked": {}}
     for path in revoke or []:
-        serial = facts_of(load_chain(path.read_bytes())[0]).serial
+        data = path.read_bytes()
+        # As ``pki issue`` writes it: the certificate may stand behind its key.
+        chain = KeyFile.parse(data).chain if b"PRIVATE KEY" in data else data
+        serial = facts_of(load_chain(chain)[0]).serial
         # The first instant stands: revoking again must not make older signatures good.
         known["revoked"].setdefault(serial, instant.isoformat())
     known["number"] += 1

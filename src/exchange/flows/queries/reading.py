@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,11 +25,13 @@ class Asked:
 
     Attributes:
         now: The one reading of the clock of this operation.
+        still_served: Raises when the caller may not call any more; for what goes on longer than a call.
     """
 
     caller: Caller
     now: datetime
     words: Wording
+    still_served: Callable[[], object] = lambda: None
 
 
 class LogNames:

@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade() -> None:
+def upgrade() -> None:  # noqa: PLR0915 - one table after the other
     """Go up to this revision."""
     op.create_table(
         "alarms",
@@ -79,6 +79,15 @@ def upgrade() -> None:
         sa.Column("stopped", sa.Text(), nullable=False),
         sa.Column("mirror_epoch", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("peer", "lane"),
+    )
+    op.create_table(
+        "revocation_lists",
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("use", sa.Text(), nullable=False),
+        sa.Column("authority", sa.Text(), nullable=False),
+        sa.Column("pem", sa.LargeBinary(), nullable=False),
+        sa.Column("earlier", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("owner", "use", "authority"),
     )
     op.create_table(
         "logs",
