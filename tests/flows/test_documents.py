@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from exchange.domain.problems import DocumentRefused, Problem, Refused
 from exchange.flows import document_answer
 from exchange.flows.documents import DocumentFlow, DocumentLimits
 from exchange.flows.ids import format_id
-from exchange.flows.submit import RowSubmission, SubmitFlow
+from exchange.flows.submit import Authorise, RowSubmission, SubmitFlow
 from exchange.storage import documents, quarantine, submissions
 from exchange.storage.verify import findings
 from exchange.storage.writer import Handler
@@ -175,7 +175,7 @@ def test_a_document_of_refused_rows_leaves_nothing(running: TestNode) -> None:
 def test_rows_without_a_grant_are_refused_each_by_itself(running: TestNode) -> None:
     """What the caller may not submit is refused with the grant's reason; the other rows go on."""
 
-    def authorise(record: Record) -> Problem | None:
+    def authorise(record: Record, _envelope: object) -> Problem | None:
         return Problem("GRANT_AREA", "header.area_code") if record.credit_result.score == "81" else None
 
     answer = flow(running).submit("water", request(b"1 blue\n2 better"), running.clock(), authorise=authorise)
@@ -252,7 +252,7 @@ class CrashingSubmit(SubmitFlow):
         now: datetime,
         *,
         validate_only: bool = False,
-        authorise: Callable[[Record], Problem | None] = lambda record: None,
+        authorise: Authorise = lambda record, envelope: None,
     ) -> list[SubmittedRecord]:
         """As the real one, until the crash."""
         if self._left == 0:
@@ -303,8 +303,8 @@ def test_a_start_finishes_what_a_crash_left(running: TestNode) -> None:
     with pytest.raises(_Crash):
         flow(running, CrashingSubmit(running, 1)).submit("water", request(LONG), running.clock())
     running.clock.forward(3_600)
-    assert flow(running).finish_pending(running.clock(), lambda agency: lambda record: None) == 1
-    assert flow(running).finish_pending(running.clock(), lambda agency: lambda record: None) == 0
+    assert flow(running).finish_pending(running.clock(), lambda agency: lambda record, envelope: None) == 1
+    assert flow(running).finish_pending(running.clock(), lambda agency: lambda record, envelope: None) == 0
     assert running.sizes()["cq.exchange.example/to/sc/registry/1"] == 1 + 8
     assert len(running.journal("document_received")) == 1
     answer = flow(running).submit("water", request(LONG), running.clock())
@@ -319,9 +319,9 @@ def test_a_document_that_can_not_be_read_any_more_waits(running: TestNode) -> No
     adapters = running.node.adapters
     assert isinstance(adapters, dict)
     lines = adapters.pop("lines")
-    assert flow(running).finish_pending(running.clock(), lambda agency: lambda record: None) == 0
+    assert flow(running).finish_pending(running.clock(), lambda agency: lambda record, envelope: None) == 0
     adapters["lines"] = lines
-    assert flow(running).finish_pending(running.clock(), lambda agency: lambda record: None) == 1
+    assert flow(running).finish_pending(running.clock(), lambda agency: lambda record, envelope: None) == 1
 
 
 def test_two_calls_at_once_are_one_document(running: TestNode) -> None:

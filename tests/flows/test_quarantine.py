@@ -112,7 +112,7 @@ def test_a_row_that_maps_and_is_refused_stays_with_the_new_reason(running: TestN
     answer = send(running)
     running.adapter.words |= {"what": "", "hm": "85"}
     done = ward.retry(
-        [], OPERATOR, running.clock(), authorise_for=lambda agency: lambda record: Problem("NO_GRANT", agency)
+        [], OPERATOR, running.clock(), authorise_for=lambda agency: lambda record, envelope: Problem("NO_GRANT", agency)
     )
     assert done.resolved == 0
     assert {row.row: row.problems[-1].reason for row in done.remaining} == {2: "NO_GRANT", 3: "NO_GRANT"}

@@ -6,6 +6,7 @@ bound_keys = ["<hex SHA-256 of a public key>"]
 authorities = ["<USCC>"]
 valid_from = "2026-01-01"
 valid_until = "2026-12-31"
+signing_certificates = ["<base64 of DER>"]
 
 [quotas]
 records_per_minute = 6000
@@ -16,12 +17,19 @@ watchers = 4
 verb = "READ"
 kinds = ["CreditResult", "PenaltyNotice"]
 areas = ["50"]
+
+[[grant]]
+verb = "SUBMIT"
+kinds = ["CreditResult"]
+areas = ["50"]
+require_signature = true
 """
 
 from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -43,6 +51,12 @@ MAX_AREAS: Final = 200
 
 MAX_BOUND_KEYS: Final = 16
 """Keys bound to one agency: its systems, each with a successor."""
+
+MAX_SIGNING_CERTIFICATES: Final = 8
+"""Keys by which one agency signs: its systems, each with a successor."""
+
+MAX_CERTIFICATE_BYTES: Final = 16_384
+"""Bytes of one certificate; a usual one has 1,000."""
 
 MAX_AUTHORITIES: Final = 500
 """Authorities that one agency submits for: a province's bureaus down to counties."""
@@ -69,6 +83,8 @@ def format_agency(agency: Agency) -> str:
     if agency.authorities:
         lines.append(f"authorities = {_texts(agency.authorities)}")
     lines += [f"{name} = {_text(day)}" for name, day in _days(agency) if day]
+    if agency.signing_certificates:
+        lines.append(f"signing_certificates = {_texts(b64encode(der).decode() for der in agency.signing_certificates)}")
     if agency.HasField("quotas"):
         lines += ["", "[quotas]"]
         lines += [f"{name} = {number}" for name in QUOTAS if (number := getattr(agency.quotas, name))]
@@ -77,6 +93,8 @@ def format_agency(agency: Agency) -> str:
         if grant.kinds:
             lines.append(f"kinds = {_texts(kinds.spec(kind).name for kind in grant.kinds)}")
         lines.append(f"areas = {_texts(grant.areas)}")
+        if grant.require_signature:
+            lines.append("require_signature = true")
     return "\n".join([*lines, ""])
 
 
@@ -100,6 +118,11 @@ def read_agency(name: str, content: bytes) -> Agency:
         valid_from=file.text("valid_from", ""),
         valid_until=file.text("valid_until", ""),
     )
+    for text in file.texts("signing_certificates"):
+        try:
+            agency.signing_certificates.append(b64decode(text, validate=True))
+        except ValueError:
+            raise file.wrong("signing_certificates", "must be base64") from None
     if file.has("quotas"):
         agency.quotas.CopyFrom(_quotas(file.row("quotas")))
     agency.grants.extend(_grant(row) for row in file.rows("grant"))
@@ -127,6 +150,7 @@ def _grant(row: Row) -> Grant:
             raise row.wrong("kinds", f"no such kind: {text}")
         grant.kinds.append(kind)
     grant.areas.extend(row.texts("areas"))
+    grant.require_signature = row.flag("require_signature", default=False)
     row.end()
     return grant
 
@@ -179,12 +203,17 @@ def _lists(agency: Agency) -> Iterator[Problem]:
         ("grants", agency.grants, MAX_GRANTS),
         ("bound_keys", agency.bound_keys, MAX_BOUND_KEYS),
         ("authorities", agency.authorities, MAX_AUTHORITIES),
+        ("signing_certificates", agency.signing_certificates, MAX_SIGNING_CERTIFICATES),
     ):
         if len(values) > limit:
             yield Problem("TOO_MANY_ITEMS", f"agency.{name}", f"{len(values)} > {limit}")
-    for name, texts in (("bound_keys", agency.bound_keys), ("authorities", agency.authorities)):
-        if len(set(texts)) != len(texts):
+    for name in ("bound_keys", "authorities", "signing_certificates"):
+        values = getattr(agency, name)
+        if len(set(values)) != len(values):
             yield Problem("DUPLICATE_ITEM", f"agency.{name}")
+    for place, der in enumerate(agency.signing_certificates):
+        if not 0 < len(der) <= MAX_CERTIFICATE_BYTES:
+            yield Problem("SIGNING_CERTIFICATE", f"agency.signing_certificates[{place}]", f"{len(der)} bytes")
 
 
 def _grant_problems(grant: Grant, place: str, areas: Areas) -> Iterator[Problem]:
@@ -201,6 +230,8 @@ def _grant_problems(grant: Grant, place: str, areas: Areas) -> Iterator[Problem]
             yield Problem("ENUM_UNKNOWN", f"{place}.kinds[{at}]", str(int(kind)))
         elif grant.verb == Verb.VERB_SUBMIT and not kinds.spec(kind).submittable:
             yield Problem("KIND_NOT_SUBMITTABLE", f"{place}.kinds[{at}]", kinds.spec(kind).name)
+    if grant.require_signature and grant.verb != Verb.VERB_SUBMIT:
+        yield Problem("INVALID_ARGUMENT", f"{place}.require_signature", "SUBMIT")
     if not grant.areas:
         yield Problem("FIELD_MISSING", f"{place}.areas")
     if len(grant.areas) > MAX_AREAS:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from exchange.crypto.agency_keys import AgencyKeys, AgencySignature
 from exchange.crypto.certificates import Identity, Role
 from exchange.domain import kinds
 from exchange.domain.areas import EVERYWHERE, Areas
@@ -16,6 +17,7 @@ from exchange.storage.queries import agencies
 from exchange.storage.queries.records import AreaLimit
 from exchange.tlog.errors import LogFormatError
 from exchange.v1.security_service_pb2 import Agency, Quotas, Verb
+from exchange.v1.statement_pb2 import Envelope
 
 AGENCIES_CHANGED = "agencies-changed"
 """Topic: an agency or its grants changed, and the book knows."""
@@ -71,6 +73,9 @@ class _Entry:
     valid_from: str
     valid_until: str
     quotas: Quotas
+    keys: AgencyKeys
+    signed: frozenset[int]
+    """Kinds that it may submit only signed."""
     allowed: Mapping[tuple[int, int], _Allowed]
     """By verb and kind; CHECK stands under kind 0."""
 
@@ -212,6 +217,25 @@ class AgencyBook:
             return Problem("GRANT_AUTHORITY", "header.authority.uscc", f"{_named(verb, kind, area)} {authority[:18]}")
         return None
 
+    def signature_problem(self, agency: str, kind: int, envelope: Envelope | None, now: datetime) -> Problem | None:
+        """What is wrong with the agency's own signature, or None.
+
+        Args:
+            agency: Its name.
+            kind: Kind of the record.
+            envelope: The finished envelope that the agency brought; None for a record that the node is to seal.
+            now: Aware instant of the call.
+        """
+        entry = self._current.entries.get(agency)
+        if entry is None:
+            return Problem("NO_GRANT", "", agency)
+        if envelope is None:
+            return Problem("SIGNATURE_REQUIRED", "record", _named(0, kind, "")) if kind in entry.signed else None
+        verdict = entry.keys.check(envelope, now)
+        if verdict is AgencySignature.VALID:
+            return None
+        return Problem(verdict.value, "sealed.signatures", agency)
+
     def readable(self, agency: str, wanted: Iterable[int] = ()) -> Mapping[int, AreaLimit | None]:
         """Kinds that an agency may read, each with its areas; None means any area.
 
@@ -256,7 +280,7 @@ def _covers(areas: Areas, prefixes: Iterable[str], code: str) -> bool:
 
 def _named(verb: int, kind: int, area: str) -> str:
     """The grant that is missing: verb, kind and area, as the form writes them."""
-    name = Verb.Name(verb).removeprefix("VERB_")  # type: ignore[arg-type]
+    name = Verb.Name(verb).removeprefix("VERB_") if verb else ""  # type: ignore[arg-type]
     of = kinds.spec(kind).name if verb != Verb.VERB_CHECK and kind in kinds.KINDS else ""  # type: ignore[arg-type]
     return " ".join(filter(None, (name, of, area[:6])))
 
@@ -274,5 +298,7 @@ def _entry(agency: Agency) -> _Entry:
         valid_from=agency.valid_from,
         valid_until=agency.valid_until,
         quotas=agency.quotas,
+        keys=AgencyKeys.load(agency.signing_certificates),
+        signed=frozenset(kind for grant in agency.grants if grant.require_signature for kind in grant.kinds),
         allowed={key: _Allowed(frozenset(prefixes)) for key, prefixes in areas.items()},
     )

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from exchange.crypto.agency_keys import AgencyKeys
+from exchange.crypto.certificates import CertificateUnreadable
 from exchange.domain.agency_form import check_agency, format_agency
 from exchange.domain.problems import Problem, Refused
+from exchange.domain.tables import Tables
 from exchange.flows.access import AgencyBook, NotFound
 from exchange.flows.context import Node
 from exchange.storage.queries import agencies
@@ -54,7 +58,7 @@ class AgencyFlow:
         Raises:
             Refused: The agency breaks rules, or no reason was given.
         """
-        problems = [*check_agency(agency, self._node.tables), *about_reason(reason)]
+        problems = [*_broken(agency, self._node.tables), *about_reason(reason)]
         if problems:
             raise Refused(problems)
         for _round in range(MAX_ROUNDS):
@@ -78,19 +82,30 @@ class AgencyFlow:
 
         return self._edit(name, edit, reason, actor, now)
 
-    def bind(self, name: str, key_hash: str, reason: str, actor: str, now: datetime, *, remove: bool) -> ChangedAgency:
-        """Bind a public key to an agency, or let go of it. Open connections feel it at their next call.
+    def bind(
+        self, name: str, key: str | bytes, reason: str, actor: str, now: datetime, *, remove: bool
+    ) -> ChangedAgency:
+        """Bind a key to an agency, or let go of it. Open connections feel it at their next call.
+
+        Args:
+            name: The agency.
+            key: Hash of the public key of a client certificate; or the certificate (DER) by whose key it signs.
+            reason: Why.
+            actor: Identity of the officer.
+            now: Aware instant.
+            remove: Let go of it.
 
         Raises:
             NotFound: No such agency, or (``remove``) it does not hold the key.
-            Refused: No reason, not a key hash, too many keys, or another agency holds it.
+            Refused: No reason, not a key, too many keys, or another agency holds it.
         """
 
         def edit(agency: Agency) -> None:
+            held: Any = agency.bound_keys if isinstance(key, str) else agency.signing_certificates
             if not remove:
-                agency.bound_keys.append(key_hash)
-            elif key_hash in agency.bound_keys:
-                agency.bound_keys.remove(key_hash)
+                held.append(key)
+            elif key in held:
+                held.remove(key)
             else:
                 raise NotFound
 
@@ -108,7 +123,7 @@ class AgencyFlow:
                 raise NotFound
             agency = Agency.FromString(standing)
             edit(agency)
-            broken = check_agency(agency, self._node.tables)
+            broken = _broken(agency, self._node.tables)
             if broken:
                 raise Refused(broken)
             changed = self._change(agency, standing, reason, actor, now)
@@ -147,3 +162,14 @@ def about_reason(reason: str) -> list[Problem]:
     if any(not char.isprintable() and char != "\n" for char in reason):
         return [Problem("TEXT_CONTROL_CHARACTER", "reason")]
     return []
+
+
+def _broken(agency: Agency, tables: Tables) -> list[Problem]:
+    """Every rule that an agency breaks, those about its certificates too."""
+    problems = list(check_agency(agency, tables))
+    for place, der in enumerate(agency.signing_certificates):
+        try:
+            AgencyKeys.load([der])
+        except CertificateUnreadable as error:
+            problems.append(Problem("SIGNING_CERTIFICATE", f"agency.signing_certificates[{place}]", str(error)[:100]))
+    return problems

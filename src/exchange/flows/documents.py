@@ -337,5 +337,5 @@ class DocumentFlow:
         return bounded(answer)
 
 
-def _allow(_record: object) -> Problem | None:
+def _allow(_record: object, _envelope: object) -> Problem | None:
     return None

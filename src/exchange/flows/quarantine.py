@@ -270,7 +270,7 @@ def to_message(row: QuarantineRow) -> QuarantinedRow:
     )
 
 
-def _allow(_record: object) -> Problem | None:
+def _allow(_record: object, _envelope: object) -> Problem | None:
     return None
 
 

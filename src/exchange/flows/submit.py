@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from google.protobuf.message import DecodeError
 
+from exchange.crypto.dsse import PAYLOAD_TYPE
 from exchange.crypto.keys import submission_tag
 from exchange.crypto.sealing import matches
 from exchange.domain import kinds, lifecycles
@@ -27,7 +28,7 @@ from exchange.domain.validate import validate
 from exchange.flows.apply.judge import references
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.ids import format_id, new_id
-from exchange.flows.instants import micros
+from exchange.flows.instants import is_instant, micros, micros_of
 from exchange.flows.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES, Sealed, seal, seal_statement
 from exchange.flows.submitted import content_tag, natural_tag
 from exchange.storage import log_store, submissions
@@ -44,6 +45,9 @@ MAX_KEY_LENGTH = 64
 
 MAX_ROUNDS = 8
 """How often a submission is prepared again because another one of the same record came first."""
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""How far an agency's clock may run ahead of ours."""
 
 MAX_SIGNATURES = 4
 """Signatures that a finished envelope may bring: the agency's own, of two algorithms, and room for one change."""
@@ -76,10 +80,11 @@ class RowSubmission:
     row: int = 0
 
 
-Authorise = Callable[[Record], Problem | None]
+Authorise = Callable[[Record, Envelope | None], Problem | None]
+"""Says of one record, and of the finished envelope that it came in, why it may not be submitted; or None."""
 
 
-def _allow(_record: Record) -> Problem | None:
+def _allow(_record: Record, _envelope: Envelope | None) -> Problem | None:
     return None
 
 
@@ -131,7 +136,7 @@ class SubmitFlow:
         authorise: Authorise = _allow,
     ) -> list[SubmittedRecord]:
         """Submit typed or sealed records: one answer each, in order, given when all of them are durable."""
-        candidates = [self._typed(slot, item) for slot, item in enumerate(items)]
+        candidates = [self._typed(slot, item, now) for slot, item in enumerate(items)]
         return self._run(agency, candidates, now, validate_only=validate_only, authorise=authorise)
 
     def submit_rows(
@@ -161,7 +166,7 @@ class SubmitFlow:
 
     # -- the walk --------------------------------------------------------------------------------------------
 
-    def _typed(self, slot: int, item: RecordSubmission) -> _Item:
+    def _typed(self, slot: int, item: RecordSubmission, now: datetime) -> _Item:
         key = item.idempotency_key
         item.idempotency_key = ""  # what is asked, apart from its name
         request = item.SerializeToString(deterministic=True)
@@ -182,15 +187,18 @@ class SubmitFlow:
         if item.salt and len(item.salt) != 32:
             candidate.problems.append(Problem("SALT_LENGTH", "salt", str(len(item.salt))))
         if item.HasField("sealed"):
-            self._open_sealed(candidate, item.sealed)
+            self._open_sealed(candidate, item.sealed, now)
         elif not item.HasField("record"):
             candidate.problems.append(Problem("FIELD_MISSING", "record"))
         candidate.given_id = candidate.record.header.record_id
         candidate.given_revision = candidate.record.header.revision
         return candidate
 
-    def _open_sealed(self, candidate: _Item, sealed: SealedRecord) -> None:
-        """A finished envelope: what it states must be what its body says, for this node, to these addressees."""
+    def _open_sealed(self, candidate: _Item, sealed: SealedRecord, now: datetime) -> None:
+        """A finished envelope: what it states must be what its body says, for this node, to these addressees.
+
+        Whose signatures they are is for ``authorise`` to say; the node's own is added by nobody but the node.
+        """
         try:
             envelope = Envelope.FromString(sealed.envelope)
             statement = Statement.FromString(envelope.payload)
@@ -200,6 +208,8 @@ class SubmitFlow:
             candidate.record = Record()
             return
         header = candidate.record.header
+        latest = micros(now + CLOCK_TOLERANCE)
+        own, named = self._node.keys.signer.keyid, {each.keyid for each in envelope.signatures}
         wrong = [
             name
             for name, holds in (
@@ -209,7 +219,11 @@ class SubmitFlow:
                 ("record_id", statement.record_id == header.record_id and bool(raw_id(header.record_id))),
                 ("revision", statement.revision == header.revision and header.revision >= 1),
                 ("commitments", matches(statement, sealed.body.record, sealed.body.salt)),
-                ("signatures", 1 <= len(envelope.signatures) <= MAX_SIGNATURES),
+                ("erasure_class", statement.erasure_class == kinds.erasure_class_of(candidate.record)),
+                ("addressees", list(statement.addressees) == sorted(set(statement.addressees))),
+                ("stated_at", is_instant(statement.stated_at) and micros_of(statement.stated_at) <= latest),
+                ("payload_type", envelope.payload_type == PAYLOAD_TYPE),
+                ("signatures", 1 <= len(envelope.signatures) <= MAX_SIGNATURES and own not in named),
             )
             if not holds
         ]
@@ -267,7 +281,7 @@ class SubmitFlow:
             item.problems.append(Problem("ADDRESSEES_CONFLICT", "local_only"))
         if not item.local_only and not item.addressees and not node.peers.names():
             item.problems.append(Problem("ADDRESSEE_UNKNOWN", "addressees"))
-        denied = authorise(record)
+        denied = authorise(record, item.sealed)
         if denied:
             item.problems.append(denied)
 
@@ -411,9 +425,10 @@ class SubmitFlow:
         """3: and the protocol's limits on what was sealed."""
         addressees, origins = destinations
         if item.sealed is not None:
-            envelope = item.sealed
-            if not any(each.keyid == self._node.keys.signer.keyid for each in envelope.signatures):
-                envelope.signatures.append(self._node.keys.signer.sign(envelope.payload))
+            # The region's signature stands first: a peer that knows neither key waits for that one.
+            envelope = Envelope(payload=item.sealed.payload, payload_type=item.sealed.payload_type)
+            envelope.signatures.append(self._node.keys.signer.sign(envelope.payload))
+            envelope.signatures.extend(item.sealed.signatures)
             sealed = seal_statement(envelope, item.sealed_body, item.salt, now, item.tag)
         else:
             sealed = seal(self._node, item.record, addressees, now, salt=item.salt, tag=item.tag)

@@ -92,8 +92,11 @@ class Grant(_message.Message):
     VERB_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
     AREAS_FIELD_NUMBER: _builtins.int
+    REQUIRE_SIGNATURE_FIELD_NUMBER: _builtins.int
     verb: Global___Verb.ValueType
     """What may be done."""
+    require_signature: _builtins.bool
+    """True: records of these kinds are taken only when the agency signed them itself. For SUBMIT."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_kind_pb2.Kind.ValueType]:
         """With which kinds; empty means none, except for CHECK."""
@@ -108,10 +111,11 @@ class Grant(_message.Message):
         verb: Global___Verb.ValueType = ...,
         kinds: _abc.Iterable[_kind_pb2.Kind.ValueType] | None = ...,
         areas: _abc.Iterable[_builtins.str] | None = ...,
+        require_signature: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["areas", b"areas", "kinds", b"kinds", "verb", b"verb"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["areas", b"areas", "kinds", b"kinds", "require_signature", b"require_signature", "verb", b"verb"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -162,6 +166,7 @@ class Agency(_message.Message):
     QUOTAS_FIELD_NUMBER: _builtins.int
     VALID_FROM_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    SIGNING_CERTIFICATES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name: the last label of its identity."""
     display_name: _builtins.str
@@ -188,6 +193,10 @@ class Agency(_message.Message):
     def quotas(self) -> Global___Quotas:
         """How much it may ask for; absent means the node's own limits."""
 
+    @_builtins.property
+    def signing_certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Certificates (DER, EC P-256) by whose keys it signs its own records."""
+
     def __init__(
         self,
         *,
@@ -200,10 +209,11 @@ class Agency(_message.Message):
         quotas: Global___Quotas | None = ...,
         valid_from: _builtins.str = ...,
         valid_until: _builtins.str = ...,
+        signing_certificates: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["quotas", b"quotas"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorities", b"authorities", "bound_keys", b"bound_keys", "display_name", b"display_name", "grants", b"grants", "name", b"name", "quotas", b"quotas", "suspended", b"suspended", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorities", b"authorities", "bound_keys", b"bound_keys", "display_name", b"display_name", "grants", b"grants", "name", b"name", "quotas", b"quotas", "signing_certificates", b"signing_certificates", "suspended", b"suspended", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -393,14 +403,17 @@ class BindKeyRequest(_message.Message):
     KEY_HASH_FIELD_NUMBER: _builtins.int
     REMOVE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    SIGNING_CERTIFICATE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the agency."""
     key_hash: _builtins.str
-    """Hex SHA-256 of the public key (SubjectPublicKeyInfo), RSA or EC."""
+    """Hex SHA-256 of the public key (SubjectPublicKeyInfo), RSA or EC; empty with signing_certificate."""
     remove: _builtins.bool
     """True to let go of it."""
     reason: _builtins.str
     """Why; goes into the journal."""
+    signing_certificate: _builtins.bytes
+    """Certificate (DER, EC P-256) by whose key it signs its own records, in the place of key_hash."""
     def __init__(
         self,
         *,
@@ -408,10 +421,11 @@ class BindKeyRequest(_message.Message):
         key_hash: _builtins.str = ...,
         remove: _builtins.bool = ...,
         reason: _builtins.str = ...,
+        signing_certificate: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_hash", b"key_hash", "name", b"name", "reason", b"reason", "remove", b"remove"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_hash", b"key_hash", "name", b"name", "reason", b"reason", "remove", b"remove", "signing_certificate", b"signing_certificate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

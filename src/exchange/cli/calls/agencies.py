@@ -13,7 +13,7 @@ from exchange.cli.calls.pages import LARGEST_PAGE, show, walk
 from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Exit, Output, Undecidable, as_dict, finish
 from exchange.cli.texts import t
-from exchange.crypto.certificates import load_chain, spki_hash
+from exchange.crypto.certificates import Certificate, load_chain, spki_hash, to_der
 from exchange.domain import kinds
 from exchange.domain.agency_form import QUOTAS, check_agency, format_agency, read_agency
 from exchange.domain.problems import Refused
@@ -95,13 +95,22 @@ def bind(
     reason: ReasonOption,
     profile: ProfileOption = None,
     *,
+    signing: Annotated[bool, typer.Option("--signing", help=t("option.bind_signing"))] = False,
     remove: Annotated[bool, typer.Option("--remove", help=t("option.unbind"))] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Bind the public key of a certificate without URI name to an agency, or let go of it."""
     out = Output(as_json)
-    key = certificate if _KEY_HASH.fullmatch(certificate) else _key_of(Path(certificate))
-    request = BindKeyRequest(name=name, key_hash=key, remove=remove, reason=reason)
+    request = BindKeyRequest(name=name, remove=remove, reason=reason)
+    if _KEY_HASH.fullmatch(certificate) and not signing:
+        key = request.key_hash = certificate
+    else:
+        found = _leaf_of(Path(certificate))
+        key = spki_hash(found)
+        if signing:
+            request.signing_certificate = to_der(found)
+        else:
+            request.key_hash = key
     with client(profile) as node:
         answer = node.call(node.security.BindKey, request)
     if out.as_json:
@@ -110,10 +119,10 @@ def bind(
     out.say(t(done, name=name, digest=key, index=answer.journal_index))
 
 
-def _key_of(path: Path) -> str:
+def _leaf_of(path: Path) -> Certificate:
     if not path.is_file():
         raise typer.BadParameter(t("message.no_certificate", name=str(path)))
-    return spki_hash(load_chain(path.read_bytes())[0])
+    return load_chain(path.read_bytes())[0]
 
 
 @app.command("suspend", help=t("help.agencies_suspend"))

@@ -76,7 +76,7 @@ class SecurityServicer(ActionRpcs):
         done = await call.run(
             self._flow.bind,
             request.name,
-            request.key_hash,
+            request.signing_certificate or request.key_hash,
             request.reason,
             call.identity,
             call.asked.now,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from exchange.flows.document_answer import shortened
 from exchange.flows.documents import DocumentFlow
 from exchange.flows.queries.submissions import SubmissionQueries
 from exchange.flows.queries.wording import Wording
-from exchange.flows.submit import INTERACTIVE_ITEMS, SubmitFlow
+from exchange.flows.submit import INTERACTIVE_ITEMS, Authorise, SubmitFlow
 from exchange.flows.watch import WatchFlow
 from exchange.rpc.door import Call
 from exchange.rpc.limits import CallLimits, check_batch
@@ -23,21 +23,21 @@ from exchange.v1 import submission_service_pb2 as pb
 from exchange.v1.common_pb2 import Problem as ProblemMessage
 from exchange.v1.record_pb2 import Record
 from exchange.v1.security_service_pb2 import Verb
+from exchange.v1.statement_pb2 import Envelope
 
 BULK_AT_ONCE = 3
 """Batches and documents worked on at once; the others wait for their turn. Threads share one interpreter: more of them
 make no batch faster, and each of them makes the single call of an officer slower."""
 
-Authorise = Callable[[Record], Problem | None]
-
 
 def authoriser(book: AgencyBook, agency: str, now: datetime) -> Authorise:
     """Says of one record why an agency may not submit it now, or None.
 
-    Submitting goes by the area of the authority, which is the record's own, or of the station.
+    Submitting goes by the area of the authority, which is the record's own, or of the station. A finished envelope is
+    signed by a key that is bound to the agency; where a grant requires that, nothing else is taken.
     """
 
-    def authorise(record: Record) -> Problem | None:
+    def authorise(record: Record, envelope: Envelope | None) -> Problem | None:
         ended = book.standing(agency, now)
         if ended is not None:
             return ended
@@ -45,7 +45,9 @@ def authoriser(book: AgencyBook, agency: str, now: datetime) -> Authorise:
         area = header.area_code
         if record.HasField("monitoring_batch"):
             area = record.monitoring_batch.station.area_code or area
-        return book.require(agency, Verb.VERB_SUBMIT, kinds.kind_of(record), area, header.authority.uscc)
+        kind = kinds.kind_of(record)
+        denied = book.require(agency, Verb.VERB_SUBMIT, kind, area, header.authority.uscc)
+        return denied or book.signature_problem(agency, kind, envelope, now)
 
     return authorise
 
