@@ -62,6 +62,8 @@ class Change:
         salt: Salt of the body that the row was made of; empty when it was made of none.
         place: Place of the entry within the step, or ``NO_ENTRY``.
         fresh: True when no row of that key can exist yet.
+        follows: True when it follows from another change of the step and has no leaf of its own. What a revision does
+            to the rows of earlier ones is such: a leaf would hold what their bodies said, under another body's salt.
     """
 
     table: str
@@ -70,6 +72,7 @@ class Change:
     salt: bytes = b""
     place: int = NO_ENTRY
     fresh: bool = False
+    follows: bool = False
 
     def leaf(self, origins: Mapping[int, str]) -> bytes:
         """The digest leaf; log ids are written as origins, so that two databases agree."""
@@ -238,6 +241,19 @@ def arrived_bodies(connection: Connection, log_id: int, limit: int) -> list[Any]
         .limit(limit)
     )
     return list(connection.execute(query))
+
+
+def missing_bodies(connection: Connection, log_id: int, limit: int) -> list[int]:
+    """Entries of a log that wait for a body which has not come, in log order."""
+    table, entry = schema.waits, schema.entries.c
+    query = (
+        select(table.c.idx)
+        .join(schema.entries, and_(entry.log_id == table.c.log_id, entry.idx == table.c.idx))
+        .where(table.c.log_id == log_id, table.c.token == BODY, entry.body.is_(None))
+        .order_by(table.c.idx)
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())
 
 
 def still_missing(tx: Transaction, places: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:

@@ -105,6 +105,6 @@ def take_recognition(
 
     if default is not None and message.end > message.first:
         put(message.first, message.end, 1, default, item=False)
-    for index, (ruling, revision, _cause) in items.items():
-        put(index, index + 1, revision, ruling, item=True)
+    for each in items:
+        put(each.index, each.index + 1, each.revision, each.ruling, item=True)
     return ""

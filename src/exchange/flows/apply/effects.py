@@ -126,7 +126,7 @@ class RegisterOverlay:
         """A log by its origin."""
         return log_store.head(self._logs, origin)
 
-    def put_record(self, row: dict[str, Any], *, salt: bytes, place: int) -> None:
+    def put_record(self, row: dict[str, Any], *, salt: bytes, place: int, follows: bool = False) -> None:
         """Put a register row of a record; its number says when it changed last."""
         row["seq"] = self._take_seq()
         rows = self._rows[row["origin"], row["record_id"]]
@@ -140,7 +140,7 @@ class RegisterOverlay:
         if row["natural_key"] and row["newest"]:
             self._holders[row["origin"], row["natural_key"]] = row["record_id"]
         key = (row["origin"], row["record_id"], row["revision"])
-        self.changes.append(Change("records", key, row, salt, place, known is None))
+        self.changes.append(Change("records", key, row, salt, place, known is None, follows))
 
     def release(self, origin: str, natural_key: str) -> None:
         """A natural key that no live record states any more."""
@@ -234,26 +234,27 @@ def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]
         row["sort_on"] = index.sort_on
         row["tombstone"] = index.ended
         row["tombstone_on"] = index.ended_on if row["tombstone"] else ""
-    if ruling.takes_effect:
-        _replace_older(overlay, entry, row)
+    revisions = list(overlay.revisions(row["origin"], entry.record_id))
+    newer = [other for other in revisions if other["revision"] > row["revision"]]
+    row["newest"] = row["newest"] and not any(other["newest"] for other in newer)
     overlay.put_record(row, salt=entry.salt, place=entry.place)
     if ruling.takes_effect and record is not None and record.HasField("monitoring_batch"):
         _put_blocks(overlay, entry, row)
+    if ruling.takes_effect:
+        _replace(overlay, entry, row, [other for other in revisions if other["revision"] < row["revision"]])
 
 
-def _replace_older(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]) -> None:
+def _replace(
+    overlay: RegisterOverlay, entry: ReadEntry, row: Mapping[str, Any], older: Sequence[Mapping[str, Any]]
+) -> None:
     """A revision that takes effect stands for all before it; one that ends the record ends those too."""
-    for older in list(overlay.revisions(row["origin"], entry.record_id)):
-        if older["revision"] > row["revision"]:
-            row["newest"] = row["newest"] and not older["newest"]
-            continue
-        ends = bool(row["tombstone"]) and not older["tombstone"]
-        if older["revision"] == row["revision"] or not (older["newest"] or ends):
-            continue
-        changed = {**older, "newest": False}
-        if ends:
-            changed |= {"tombstone": row["tombstone"], "tombstone_on": row["tombstone_on"]}
-        overlay.put_record(changed, salt=b"", place=entry.place)
+    for other in older:
+        ends = bool(row["tombstone"]) and not other["tombstone"]
+        if other["newest"] or ends:
+            changed = {**other, "newest": False}
+            if ends:
+                changed |= {"tombstone": row["tombstone"], "tombstone_on": row["tombstone_on"]}
+            overlay.put_record(changed, salt=b"", place=entry.place, follows=True)
 
 
 def _put_blocks(overlay: RegisterOverlay, entry: ReadEntry, row: Mapping[str, Any]) -> None:

@@ -10,8 +10,8 @@ from exchange.crypto.keys import generate_salt
 from exchange.domain.validation.limits import DECISION_ITEMS
 from exchange.flows.apply.answered import node_record
 from exchange.flows.apply.commit import SEQ_CURSOR, StepCommit, StepDone, commit_steps
-from exchange.flows.apply.recorded import RecordedDecisions, ruling_for
-from exchange.flows.apply.ruling import recognition_of, rulings_in
+from exchange.flows.apply.recorded import RecordedDecisions, read_rulings, ruling_for
+from exchange.flows.apply.ruling import recognition_of
 from exchange.flows.apply.steps import (
     PARK_AFTER,
     STEP_ENTRIES,
@@ -306,7 +306,7 @@ class ApplyLoop:
         decision = self.recorded.redecision(source.origin, first.index, first.decision_revision + 1)
         if decision is None:
             return None
-        rulings = rulings_in(decision.message)
+        rulings = read_rulings(decision.message)
         return lambda entry: ruling_for(entry, rulings)
 
     def _recognitions(self, connection: Connection, step: StepPlan) -> list[Record]:

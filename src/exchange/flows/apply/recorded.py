@@ -13,8 +13,8 @@ from exchange.flows.apply.ruling import UNANSWERED, Ruling, rulings_in
 from exchange.v1.recognition_pb2 import DecisionCause, Recognition
 from exchange.v1.record_pb2 import Record
 
-Rulings = tuple[Ruling | None, Mapping[int, tuple[Ruling, int, int]]]
-"""What ``rulings_in`` reads from a Recognition."""
+Rulings = tuple[Ruling | None, Mapping[int, Ruling]]
+"""The default of a Recognition, and its rulings on entries as they arrived or were decided again."""
 
 Address = tuple[str, int]
 """Log and index of a record of ours."""
@@ -76,7 +76,7 @@ class RecordedDecisions:
             if decision is None:
                 return None
             if decision.index not in read:
-                read[decision.index] = rulings_in(decision.message)
+                read[decision.index] = read_rulings(decision.message)
             return ruling_for(entry, read[decision.index])
 
         return find
@@ -113,6 +113,12 @@ def _answered(record: Record) -> tuple[str, str, int]:
     return about.origin, about.record_id, about.revision
 
 
+def read_rulings(message: Recognition) -> Rulings:
+    """A Recognition's rulings by index. That something was erased follows from its Erasure, and is no ruling."""
+    default, items = rulings_in(message)
+    return default, {each.index: each.ruling for each in items if each.cause != DecisionCause.DECISION_CAUSE_ERASED}
+
+
 def ruling_for(entry: ReadEntry, rulings: Rulings) -> Ruling | None:
     """The ruling that one Recognition holds for an entry; None for what no Recognition tells.
 
@@ -120,8 +126,8 @@ def ruling_for(entry: ReadEntry, rulings: Rulings) -> Ruling | None:
     """
     default, items = rulings
     found = items.get(entry.index)
-    if found is not None and found[2] != DecisionCause.DECISION_CAUSE_ERASED:
-        return found[0]
+    if found is not None:
+        return found
     statement = entry.statement
     if statement is None or statement.kind not in kinds.KINDS:
         return default

@@ -14,8 +14,8 @@ from exchange.flows.apply.commit import SEQ_CURSOR
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.journaled import is_register_event
 from exchange.flows.apply.loop import START_DIGEST
-from exchange.flows.apply.recorded import Rulings, ruling_for
-from exchange.flows.apply.ruling import Ruling, rulings_in
+from exchange.flows.apply.recorded import Rulings, read_rulings, ruling_for
+from exchange.flows.apply.ruling import Ruling
 from exchange.flows.apply.steps import (
     INTERNAL,
     STEP_ENTRIES,
@@ -188,7 +188,7 @@ def _rulings(logs: Connection, step: Step) -> Rulings:
         if raw is not None and raw.body is not None:
             record = Record.FromString(raw.body)
             if record.HasField("recognition") and record.recognition.answered_log == step.source_log:
-                return rulings_in(record.recognition)
+                return read_rulings(record.recognition)
     return (None, {})
 
 

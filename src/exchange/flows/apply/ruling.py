@@ -256,8 +256,18 @@ def _items(decided: Decided, cause: int) -> list[DecisionItem]:
     return [whole, *parts]
 
 
-def rulings_in(message: Recognition) -> tuple[Ruling | None, Mapping[int, tuple[Ruling, int, int]]]:
-    """What a Recognition says: its default, and (ruling, decision revision, cause) by index for its items."""
+@dataclass(frozen=True, slots=True)
+class DecidedItem:
+    """What a Recognition says of one entry; of one that arrived and was erased within a step it says two things."""
+
+    index: int
+    ruling: Ruling
+    revision: int
+    cause: int
+
+
+def rulings_in(message: Recognition) -> tuple[Ruling | None, list[DecidedItem]]:
+    """What a Recognition says: its default, and each of its items."""
     default = None
     if message.default_outcome:
         default = Ruling(
@@ -266,17 +276,18 @@ def rulings_in(message: Recognition) -> tuple[Ruling | None, Mapping[int, tuple[
             conditions=tuple(message.default_conditions),
             rules=tuple(message.default_rules),
         )
-    items: dict[int, tuple[Ruling, int, int]] = {}
+    items: list[DecidedItem] = []
     for item in message.items:
-        if item.part:
-            ruling, revision, cause = items[item.index]
+        if item.part and items and items[-1].index == item.index:
             part = PartRuling(
                 part=item.part,
                 outcome=item.outcome,
                 reasons=tuple(item.reasons),
                 conditions=tuple(item.conditions),
             )
-            items[item.index] = (replace(ruling, parts=(*ruling.parts, part)), revision, cause)
-        else:
-            items[item.index] = (ruling_of(item), item.decision_revision, item.cause or message.cause)
+            ruling = items[-1].ruling
+            items[-1] = replace(items[-1], ruling=replace(ruling, parts=(*ruling.parts, part)))
+        elif not item.part:
+            cause = item.cause or message.cause
+            items.append(DecidedItem(item.index, ruling_of(item), item.decision_revision, cause))
     return default, items

@@ -365,8 +365,8 @@ def _taken_then(result: StepPlan, index: int) -> bool | None:
 
 
 def digest_leaves(changes: Sequence[Change], origins: Mapping[int, str]) -> list[tuple[int, bytes]]:
-    """The digest leaf of each row change, with the place of its entry."""
-    return [(change.place, change.leaf(origins)) for change in changes]
+    """The digest leaf of each row change that has one, with the place of its entry."""
+    return [(change.place, change.leaf(origins)) for change in changes if not change.follows]
 
 
 def trace_of(error: BaseException) -> str:
