@@ -126,9 +126,17 @@ class LaneView:
 
 @dataclass(slots=True)
 class _Batch:
+    """One call.
+
+    Attributes:
+        size: Of the checkpoint.
+        offered: Entries whose late bodies ride on it, or are not here any more.
+    """
+
     request: DeliverRequest
     log: LogHead
     size: int
+    offered: Sequence[int] = ()
 
 
 class LaneSender:
@@ -173,6 +181,7 @@ class LaneSender:
         self._pace = pace
         self._batch = self._pace.first_batch
         self._late: dict[str, list[int]] = {}
+        self._shown_in: dict[str, bytes] = {}
         self._show: int | None = None
         self._more = False
         self._fruitless = 0
@@ -225,6 +234,7 @@ class LaneSender:
     def nudge(self) -> None:
         """Try at once: an operator asked, or the peer came back. Called on the event loop."""
         self.view.tries = 0  # what follows is a new beginning: should it fail, the next try is soon
+        self._confirm = True  # an idle lane has a reason to call, and learns whether its session still holds
         self._nudge.set()
         self._news.set()
 
@@ -314,30 +324,45 @@ class LaneSender:
                 newest = log_store.last_checkpoint(connection, log.id, cosigner)
                 delivered = newest.size if newest else 0
                 start = link.held.get(log.origin, delivered)
-                if log.retired and start >= delivered and not self._late.get(log.origin):
+                # Once in a session the checkpoint is shown, even if nothing is new: the peer lists bodies that it
+                # lacks. Of an epoch that ended, only where hello found both sides at one.
+                confirm = self._confirm and not log.retired
+                if self._shown_in.get(log.origin) != link.given:
+                    confirm = not log.retired or log.origin in link.agreed
+                if log.retired and start >= delivered and not self._late.get(log.origin) and not confirm:
                     continue
                 end = delivered if log.retired or start < delivered else log.size
-                batch = self._batch_of(connection, log, link.given, start, end, restored=start < delivered)
+                restored = start < delivered
+                batch = self._batch_of(connection, log, link.given, start, end, restored=restored, confirm=confirm)
                 if batch is not None:
                     return batch
         return None
 
     def _batch_of(
-        self, connection: Connection, log: LogHead, session: bytes, start: int, end: int, *, restored: bool
+        self,
+        connection: Connection,
+        log: LogHead,
+        session: bytes,
+        start: int,
+        end: int,
+        *,
+        restored: bool,
+        confirm: bool,
     ) -> _Batch | None:
         """Entries from ``start`` on, not beyond ``end``: a restored peer is sent what it cosigned, and nothing new."""
         if self._show is not None:
             return self._checkpoint_only(connection, log, session, self._show)
-        if start >= end and not self._late.get(log.origin) and not (self._confirm and start):
+        if start >= end and not self._late.get(log.origin) and not (confirm and start):
             return None
-        self._confirm = False
         all_there_is = end
+        late, offered = self._late_bodies(connection, log)
+        late_bytes = sum(len(each.body.record) for each in late)
         end = min(end, start + min(self._batch, MAX_BATCH))
         notes: Sequence[StoredCheckpoint] = ()
         if restored:
             notes = log_store.checkpoints_between(connection, log.id, start + 1, end)[:MAX_NOTES]
             end = min(end, notes[-1].size) if len(notes) == MAX_NOTES else end
-        entries = log_store.entries(connection, log.id, start, end, max_bytes=self._pace.batch_bytes)
+        entries = log_store.entries(connection, log.id, start, end, max_bytes=self._pace.batch_bytes - late_bytes)
         size = start + len(entries)
         self._more = size < all_there_is
         request = DeliverRequest(
@@ -347,11 +372,11 @@ class LaneSender:
             entries=[each.entry for each in entries],
             bodies=[Body(record=each.body or b"", salt=each.salt or b"") for each in entries],
             lacking_notes=[note.note for note in notes if note.size <= size],
+            late_bodies=late,
         )
-        self._add_late(connection, log, request)
         checkpoint = Checkpoint(log.origin, size, log_store.root(connection, log, size))
         request.checkpoint = self.node.keys.log_signer(log.origin).sign_checkpoint(checkpoint)
-        return _Batch(request, log, size)
+        return _Batch(request, log, size, offered)
 
     def _checkpoint_only(self, connection: Connection, log: LogHead, session: bytes, size: int) -> _Batch | None:
         """Shows our checkpoint of a size, so that the peer can tell a fault of the line from a fork."""
@@ -363,22 +388,21 @@ class LaneSender:
         request = DeliverRequest(session=session, origin=log.origin, start=size, checkpoint=note)
         return _Batch(request, log, size)
 
-    def _add_late(self, connection: Connection, log: LogHead, request: DeliverRequest) -> None:
-        wanted = self._late.pop(log.origin, [])
-        found = log_store.entries_at(connection, log.id, wanted[:MAX_LATE])
+    def _late_bodies(self, connection: Connection, log: LogHead) -> tuple[list[LateBody], list[int]]:
+        """Bodies that the peer said it lacks, as many as ride on one call; and the entries that this settles."""
+        wanted = self._late.get(log.origin, [])[:MAX_LATE]
+        found = log_store.entries_at(connection, log.id, wanted)
+        late: list[LateBody] = []
         size = 0
-        sent = 0
-        for index in wanted[:MAX_LATE]:
+        for at, index in enumerate(wanted):
             entry = found.get(index)
             # An erased body is not sent any more: its Erasure travels in this lane.
             if entry is not None and entry.body is not None and entry.salt is not None:
                 size += len(entry.body)
-                if request.late_bodies and size > LATE_BYTES:
-                    break
-                request.late_bodies.append(LateBody(index=index, body=Body(record=entry.body, salt=entry.salt)))
-            sent += 1
-        if wanted[sent:]:
-            self._late[log.origin] = wanted[sent:]
+                if late and size > LATE_BYTES:
+                    return late, wanted[:at]
+                late.append(LateBody(index=index, body=Body(record=entry.body, salt=entry.salt)))
+        return late, wanted
 
     def _take(self, link: Link, batch: _Batch, response: DeliverResponse) -> None:
         """Check what came back, keep what it proves, and know where to go on."""
@@ -415,18 +439,25 @@ class LaneSender:
                 raise LaneStoppedError(f"PEER_SAYS_{name}", (batch.request.checkpoint, response.note))
             case _:
                 raise PeerRefusedError("PEER_ANSWER", "a result that does not exist")
-        self._want_late(link, batch, response.missing_bodies)
+        if response.result in (DeliverResult.DELIVER_RESULT_COSIGNED, DeliverResult.DELIVER_RESULT_STORED):
+            self._shown_in[origin] = batch.request.session
+            self._confirm = self._confirm and batch.log.retired
+            self._want_late(link, batch, response.missing_bodies)
         self._fruitless = 0 if further or not batch.request.entries else self._fruitless + 1
         if self._fruitless >= FRUITLESS_ANSWERS:
             raise PeerRefusedError("PEER_ANSWER", "answers that bring the lane no further")
 
     def _want_late(self, link: Link, batch: _Batch, missing: Sequence[int]) -> None:
-        """Bodies that the peer lacks are offered once in a session: more would not help."""
+        """Bodies that the peer lacks. One that a call brought over and that is missing still does not fit there.
+
+        It is offered again in the next session. What a failed call carried stays wanted.
+        """
         origin = batch.log.origin
-        for index in missing[:MAX_BATCH]:
-            if 0 <= index < batch.log.size and (origin, index) not in link.offered:
-                link.offered.add((origin, index))
-                self._late.setdefault(origin, []).append(index)
+        link.offered.update((origin, index) for index in batch.offered)
+        wanted = dict.fromkeys([*self._late.get(origin, []), *missing[:MAX_BATCH]])
+        self._late[origin] = [
+            index for index in wanted if 0 <= index < batch.log.size and (origin, index) not in link.offered
+        ]
 
     def _verified(self, link: Link, batch: _Batch, note: bytes) -> StoredCheckpoint:
         """The receipt: our own checkpoint of a size that we have, with the peer's cosignature."""

@@ -224,11 +224,13 @@ def _own_outbound(
         return
     found = _compare(connection, log, checkpoint, position.note)
     if found.verdict != "prefix":
+        links.of(peer.name).agreed.discard(log.origin)
         # A retired log is not gone on with, whatever was cosigned of it.
         if not log.retired:
             findings.own.append(found)
         return
     findings.own.append(found)
+    links.of(peer.name).agreed.add(log.origin)
     for note in (*given, position.note):
         kept = _verified(note, node, peer, log, connection)
         if kept:

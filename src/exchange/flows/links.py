@@ -25,7 +25,8 @@ class Link:
         given: Session that our newest hello got from the peer; None before it, and when the peer wants another.
         shown: Per log of the peer: the largest size for which it showed our own cosignature.
         held: Per log of ours: entries that the peer holds, when fewer than it cosigned (it was restored).
-        offered: Bodies (log of ours, index) that were sent once more in this session: once is enough.
+        agreed: Logs of ours of which hello found that what the peer cosigned is a prefix.
+        offered: Bodies (log of ours, index) that were brought over late in this session: once is enough.
         last_hello: When the last hello in either direction succeeded, in microseconds; 0 before the first.
         clock_skew: Peer's clock minus ours at that hello, in seconds.
     """
@@ -35,6 +36,7 @@ class Link:
     given: bytes | None = None
     shown: dict[str, int] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
+    agreed: set[str] = field(default_factory=set)
     offered: set[tuple[str, int]] = field(default_factory=set)
     last_hello: int = 0
     clock_skew: float = 0.0

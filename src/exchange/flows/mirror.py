@@ -50,7 +50,7 @@ MAX_ENTRIES = 4_096
 """Protocol constant: entries of one call."""
 
 MAX_BYTES = 4 << 20
-"""Protocol constant: bytes of one call."""
+"""Protocol constant: bytes of the entries and bodies of one call."""
 
 MAX_LATE_BODIES = 256
 """Bodies of earlier entries in one call: bounds what is compared with the disk before the answer."""
@@ -215,6 +215,11 @@ class MirrorFlow:
             problems.append(Problem("BODY_TOO_LARGE", "late_bodies"))
         if len(request.late_bodies) > MAX_LATE_BODIES:
             problems.append(Problem("TOO_MANY_ENTRIES", "late_bodies", str(len(request.late_bodies))))
+        size = sum(len(entry) for entry in request.entries)
+        size += sum(len(body.record) + len(body.salt) for body in request.bodies)
+        size += sum(len(late.body.record) + len(late.body.salt) for late in request.late_bodies)
+        if size > MAX_BYTES:
+            problems.append(Problem("MESSAGE_TOO_LARGE", "entries", f"{size} > {MAX_BYTES}"))
         if problems:
             raise Refused(problems)
 
@@ -274,7 +279,7 @@ class MirrorFlow:
             self._contradiction(peer, request.origin, "FORK", [request.checkpoint, held], now)
             return self._contradicted(log, "FORK")
         self._take_late_bodies(log, request)
-        missing = self._missing(log)
+        missing = self._missing(log.origin, request.start, checkpoint.size)
         note = exact or newest
         if note is None or log.size < self._shown(peer, request.origin):
             return DeliverResponse(result=DeliverResult.DELIVER_RESULT_STORED, size=log.size, missing_bodies=missing)
@@ -282,10 +287,18 @@ class MirrorFlow:
             result=DeliverResult.DELIVER_RESULT_COSIGNED, size=log.size, note=note.note, missing_bodies=missing
         )
 
-    def _missing(self, log: LogHead) -> list[int]:
-        """Bodies that did not come, as far as apply has noticed: the answer that named them may have been lost."""
+    def _missing(self, origin: str, start: int, end: int) -> list[int]:
+        """Entries whose bodies did not come: those that wait for one, and of ``[start, end)`` those not applied yet.
+
+        All that wait, since the answer that named them first may have been lost.
+        """
         with self._node.database.read() as connection:
-            return [row.idx for row in registers.waits_for(connection, log.id, "BODY", MAX_LATE_BODIES)]
+            log = log_store.head(connection, origin)
+            if log is None:
+                return []
+            applied = registers.next_indices(connection).get(log.id, 0)
+            unread = log_store.absent_bodies(connection, log.id, max(start, applied), end)
+            return [*registers.missing_bodies(connection, log.id, MAX_ENTRIES), *unread]
 
     def _extend(
         self, peer: Peer, request: DeliverRequest, log: LogHead | None, checkpoint: Checkpoint, now: datetime
@@ -310,13 +323,12 @@ class MirrorFlow:
         self._learn_chains(peer, [(*part, body) for part, body in zip(parts, bodies, strict=True) if part is not None])
         trusted = self._node.peers.get(peer.name) or peer
         verify_ahead(trusted, [(part[0].envelope, micros_of(part[0].logged_at)) for part in parts if part])
-        entries, missing = [], []
-        for offset, (entry, part, body) in enumerate(zip(prepared, parts, bodies, strict=True)):
+        entries = []
+        for entry, part, body in zip(prepared, parts, bodies, strict=True):
             if part is not None and body.record and matches(part[1], body.record, body.salt):
                 entries.append(NewEntry(entry.entry, entry.leaf, body.salt, body.record))
             else:
                 entries.append(entry)
-                missing.append(size + offset)
         # 6
         shown = self._shown(peer, request.origin)
         notes = self._given_back(request, frontier, size, prepared) if shown > size else []
@@ -342,6 +354,7 @@ class MirrorFlow:
             return self._out_of_step(log)
         if log is not None:
             self._take_late_bodies(log, request)
+        missing = self._missing(request.origin, request.start, checkpoint.size)
         last = next((note for note in reversed(notes) if note.size == checkpoint.size), None)
         if last is None or checkpoint.size < shown:
             return DeliverResponse(

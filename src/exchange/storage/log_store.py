@@ -310,7 +310,7 @@ def erase_bodies(tx: Transaction, addresses: Sequence[tuple[int, int]]) -> None:
         )
 
 
-def count_missing_bodies(connection: Connection, log_id: int, start: int, end: int) -> list[int]:
+def absent_bodies(connection: Connection, log_id: int, start: int, end: int) -> list[int]:
     """Indices in a range whose bodies are absent."""
     table = schema.entries.c
     rows = connection.execute(
