@@ -121,6 +121,11 @@ def registers(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
+def waiting(world: World, token: str) -> list[str]:
+    """Nodes where deferred entries wait for one thing."""
+    return [name for name in world.nodes if any(row.token == token for row in world.rows(name, "reg_waits"))]
+
+
 @contextlib.contextmanager
 def empty_database() -> Iterator[Database]:
     """A database with the tables and nothing in them."""

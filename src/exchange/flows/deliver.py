@@ -320,15 +320,18 @@ class LaneSender:
             row = links.get(connection, self.peer, self.lane)
             if row.own_stop or row.paused:
                 return None  # what hello showed may have stopped it
-            for log in log_store.of_lane(connection, "outbound", self.peer, self.lane):
+            logs = log_store.of_lane(connection, "outbound", self.peer, self.lane)
+            in_this_session = {log.origin for log in logs if self._shown_in.get(log.origin) == link.given}
+            for log in logs:
                 newest = log_store.last_checkpoint(connection, log.id, cosigner)
                 delivered = newest.size if newest else 0
                 start = link.held.get(log.origin, delivered)
                 # Once in a session the checkpoint is shown, even if nothing is new: the peer lists bodies that it
-                # lacks. Of an epoch that ended, only where hello found both sides at one.
+                # lacks. Of an epoch that ended, only where hello found both sides at one, and once the peer has taken
+                # up the newest: before, it may hold the lane stopped.
                 confirm = self._confirm and not log.retired
-                if self._shown_in.get(log.origin) != link.given:
-                    confirm = not log.retired or log.origin in link.agreed
+                if log.origin not in in_this_session:
+                    confirm = not log.retired or (log.origin in link.agreed and logs[-1].origin in in_this_session)
                 if log.retired and start >= delivered and not self._late.get(log.origin) and not confirm:
                     continue
                 end = delivered if log.retired or start < delivered else log.size

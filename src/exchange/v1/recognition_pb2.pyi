@@ -38,7 +38,7 @@ class _DecisionCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decisio
     DECISION_CAUSE_KEY_KNOWN: _DecisionCause.ValueType  # 4
     """A key became known."""
     DECISION_CAUSE_REFERENCE_ARRIVED: _DecisionCause.ValueType  # 5
-    """A kind, laboratory, notice or catalogue became known."""
+    """A kind, laboratory, notice, catalogue or earlier revision became known."""
     DECISION_CAUSE_RECONFIRMED: _DecisionCause.ValueType  # 6
     """The origin confirmed the statement again under a valid key."""
     DECISION_CAUSE_KEY_REVOKED: _DecisionCause.ValueType  # 7
@@ -60,7 +60,7 @@ DECISION_CAUSE_ERASED: DecisionCause.ValueType  # 3
 DECISION_CAUSE_KEY_KNOWN: DecisionCause.ValueType  # 4
 """A key became known."""
 DECISION_CAUSE_REFERENCE_ARRIVED: DecisionCause.ValueType  # 5
-"""A kind, laboratory, notice or catalogue became known."""
+"""A kind, laboratory, notice, catalogue or earlier revision became known."""
 DECISION_CAUSE_RECONFIRMED: DecisionCause.ValueType  # 6
 """The origin confirmed the statement again under a valid key."""
 DECISION_CAUSE_KEY_REVOKED: DecisionCause.ValueType  # 7
@@ -137,7 +137,7 @@ class DecisionItem(_message.Message):
 
     @_builtins.property
     def waits_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What a DEFERRED outcome waits for, as in KEY:<key id>."""
+        """What a DEFERRED outcome waits for, as in BODY, KEY:<key id> or REVISION:<record id>:<revision>."""
 
     @_builtins.property
     def facts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fact]:

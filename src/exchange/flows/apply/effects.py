@@ -33,6 +33,10 @@ MAX_REVISION = (1 << 31) - 1
 CHANGES_PER_ENTRY = 1 << 16
 """Numbers kept free for the row changes of one entry: a body of 1 MiB has fewer series."""
 
+OWN_NUMBERS = CHANGES_PER_ENTRY // 2
+"""Where those of an entry's own rows begin. The rows of earlier revisions that it changes come before, and how many
+they are depends on bodies that may be gone when the step is computed again."""
+
 NUMBERS_PER_STEP = PLACES * CHANGES_PER_ENTRY
 """A row's number is made of step, place of the entry and count within it, never of how many rows came before: what an
 erased body no longer shows shifts no other number when the step is computed again."""
@@ -173,6 +177,12 @@ class RegisterOverlay:
         """Drop a row."""
         self.changes.append(Change(table, key, None, b"", place))
 
+    def skip_to_own_numbers(self) -> None:
+        """What follows is numbered alike, however many rows were changed before."""
+        if self._taken > OWN_NUMBERS:
+            raise OverflowError("more earlier revisions than one entry has numbers")
+        self._taken = OWN_NUMBERS
+
     def _take_seq(self) -> int:
         if self._taken == CHANGES_PER_ENTRY:
             raise OverflowError("more row changes than one entry has numbers")
@@ -237,11 +247,15 @@ def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]
     revisions = list(overlay.revisions(row["origin"], entry.record_id))
     newer = [other for other in revisions if other["revision"] > row["revision"]]
     row["newest"] = row["newest"] and not any(other["newest"] for other in newer)
+    ended = next((other for other in newer if other["tombstone"]), None)
+    if ended is not None and not row["tombstone"]:
+        row |= {"tombstone": ended["tombstone"], "tombstone_on": ended["tombstone_on"]}
+    if ruling.takes_effect:
+        _replace(overlay, entry, row, [other for other in revisions if other["revision"] < row["revision"]])
+    overlay.skip_to_own_numbers()
     overlay.put_record(row, salt=entry.salt, place=entry.place)
     if ruling.takes_effect and record is not None and record.HasField("monitoring_batch"):
         _put_blocks(overlay, entry, row)
-    if ruling.takes_effect:
-        _replace(overlay, entry, row, [other for other in revisions if other["revision"] < row["revision"]])
 
 
 def _replace(

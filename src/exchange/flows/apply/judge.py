@@ -132,7 +132,7 @@ def _about_identity(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling 
     revision = entry.statement.revision
     for row in rows:
         if row["revision"] == revision:
-            if (row["log_id"], row["idx"]) == (bench.log_id, entry.index) and not row["tombstone"]:
+            if (row["log_id"], row["idx"]) == (bench.log_id, entry.index) and row["tombstone"] != "ERASED":
                 return None  # the entry itself, decided again
             if row["commitment"] != entry.commitment:
                 return _refuse("CONFLICT")
@@ -180,17 +180,26 @@ def _about_content(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling |
     holder = overlay.holder(bench.origin, natural_key) if natural_key else None
     if holder is not None and holder != entry.record_id:
         return _refuse("NATURAL_KEY_TAKEN")
-    previous = effective(overlay.revisions(bench.origin, entry.record_id), below=statement.revision)
+    earlier = [row for row in overlay.revisions(bench.origin, entry.record_id) if row["revision"] < statement.revision]
+    previous = effective(earlier)
     state = kinds.state_of(record)
     if previous is None:
-        if not lifecycles.may_enter(statement.kind, state):
-            return _refuse("STATE_NOT_ENTERED")
+        refusal = None if lifecycles.may_enter(statement.kind, state) else "STATE_NOT_ENTERED"
+    elif previous["kind"] != statement.kind or previous["authority"] != record.header.authority.uscc:
+        return _refuse("NOT_YOURS")
     else:
-        if previous["kind"] != statement.kind or previous["authority"] != record.header.authority.uscc:
-            return _refuse("NOT_YOURS")
-        if not lifecycles.may_follow(statement.kind, previous["state"], state):
-            return _refuse("STATE_NOT_ALLOWED")
-    return None
+        follows = lifecycles.may_follow(statement.kind, previous["state"], state)
+        refusal = None if follows else "STATE_NOT_ALLOWED"
+    if refusal is None:
+        return None
+    # What an earlier revision says that still waits may make it right.
+    since = previous["revision"] if previous is not None else 0
+    unknown = [
+        row["revision"] for row in earlier if row["revision"] > since and read_decision(row["decision"]).waits_for
+    ]
+    if unknown:
+        return _defer("EARLIER_REVISION_MISSING", f"REVISION:{statement.record_id}:{unknown[-1]}")
+    return _refuse(refusal)
 
 
 def _about_reach(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | None:
@@ -219,9 +228,9 @@ def references(header: RecordHeader, record: Any) -> list[Any]:
     return found
 
 
-def effective(rows: Sequence[Mapping[str, Any]], *, below: int) -> Mapping[str, Any] | None:
-    """The revision that counts so far."""
-    counting = (row for row in reversed(rows) if row["revision"] < below and row["newest"] and not row["tombstone"])
+def effective(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The newest of some revisions that took effect and was not erased since: its state is the one that was left."""
+    counting = (row for row in reversed(rows) if row["tombstone"] != "ERASED" and read_decision(row["decision"]).rules)
     return next(counting, None)
 
 

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from exchange.crypto.keys import generate_salt
+from exchange.domain.record_index import raw_id
 from exchange.domain.validation.limits import DECISION_ITEMS
 from exchange.flows.apply.answered import node_record
 from exchange.flows.apply.commit import SEQ_CURSOR, StepCommit, StepDone, commit_steps
 from exchange.flows.apply.recorded import RecordedDecisions, read_rulings, ruling_for
-from exchange.flows.apply.ruling import recognition_of
+from exchange.flows.apply.ruling import read_decision, recognition_of
 from exchange.flows.apply.steps import (
     PARK_AFTER,
     STEP_ENTRIES,
@@ -27,6 +28,7 @@ from exchange.flows.seal import MAX_BODY_BYTES, seal
 from exchange.storage import journal, log_store, registers
 from exchange.storage.database import DATABASE_ERRORS, Connection
 from exchange.storage.log_store import StoredEntry
+from exchange.storage.registers import Change
 from exchange.storage.transaction import LogHead, NewEntry
 from exchange.storage.writer import WorkClass, WriterBusyError
 from exchange.v1.journal_pb2 import JournalEntry
@@ -88,6 +90,7 @@ class ApplyLoop:
         self._parked: dict[int, dict[int, str]] = {}
         self._look_at_waits = True
         self._futile: set[tuple[int, str]] = set()
+        self._wakes = 0
         self._turn = 0
         self._resting: dict[int, float] = {}
         self._digest = START_DIGEST
@@ -127,6 +130,7 @@ class ApplyLoop:
 
     def wake(self) -> None:
         """Look again, also at what waits."""
+        self._wakes += 1
         self._futile.clear()
         self._look_at_waits = True
         self._wake.set()
@@ -153,18 +157,22 @@ class ApplyLoop:
     def _step_once(self, *, rest: bool) -> bool:
         if self._outdated:
             self.reload()
+        token, wakes = "", self._wakes
+        # Taken down before anything is read: what arrives while this reads asks for another look.
+        look, self._look_at_waits = self._look_at_waits, False
         with self._node.database.read() as connection:
             chosen = self._choose(connection, self._resting if rest else {})
             if chosen is None:
-                again = self._due_redecisions(connection)
+                again = self._due_redecisions(connection) if look else None
                 if again is None:
                     return False
-                source, redecisions = again
+                source, token, redecisions = again
                 step = self._plan(connection, source, 0, 0, redecisions)
             else:
                 source, first, end = chosen
                 step = self._plan_bounded(connection, source, first, end)
             appended, existing = self._seal(connection, step)
+        self._look_at_waits = self._look_at_waits or look
         commit = StepCommit(
             plan=step,
             append=appended,
@@ -186,6 +194,8 @@ class ApplyLoop:
             raise
         self._digest, self._next_seq = done.digest, done.next_seq
         self._afterwards(source, step)
+        if self._wakes == wakes and any(_waits_for(change, token) for change in step.changes):
+            self._futile.add((source.id, token))
         return True
 
     # -- choosing --------------------------------------------------------------------------------------------
@@ -213,13 +223,11 @@ class ApplyLoop:
         _, log, position, limit = candidates[self._turn % len(candidates)]
         return log, position, min(limit, position + STEP_ENTRIES)
 
-    def _due_redecisions(self, connection: Connection) -> tuple[LogHead, list[Redecide]] | None:
-        if not self._look_at_waits:
-            return None
-        self._look_at_waits = False
+    def _due_redecisions(self, connection: Connection) -> tuple[LogHead, str, list[Redecide]] | None:
+        """A log, what entries of it waited for, and those that can be decided now."""
         for log_id, token in registers.wait_tokens(connection):
             source = log_store.head_by_id(connection, log_id)
-            cause = self._cause(token, source) if source is not None else None
+            cause = self._cause(connection, token, source) if source is not None else None
             if source is None or cause is None or (log_id, token) in self._futile:
                 continue
             if cause == DecisionCause.DECISION_CAUSE_BODY_ARRIVED:
@@ -227,8 +235,8 @@ class ApplyLoop:
             else:
                 rows = registers.waits_for(connection, log_id, token, STEP_ENTRIES)
             if rows:
-                self._look_at_waits = True
-                return source, self._together(source, [Redecide(row.idx, cause, row.decision_revision) for row in rows])
+                due = [Redecide(row.idx, cause, row.decision_revision) for row in rows]
+                return source, token, self._together(source, due)
         return None
 
     def _together(self, source: LogHead, due: list[Redecide]) -> list[Redecide]:
@@ -238,7 +246,7 @@ class ApplyLoop:
         found = [self.recorded.redecision(source.origin, each.index, each.decision_revision + 1) for each in due]
         return [each for each, decision in zip(due, found, strict=True) if decision is found[0]]
 
-    def _cause(self, token: str, source: LogHead) -> int | None:
+    def _cause(self, connection: Connection, token: str, source: LogHead) -> int | None:
         """Why entries of a log that wait for a token can be decided now; None when they can not."""
         sort, _, what = token.partition(":")
         if sort == "BODY":
@@ -246,7 +254,16 @@ class ApplyLoop:
         peer = self._node.peers.get(source.peer)
         if sort == "KEY" and peer is not None and what in peer.signing.keyids:
             return DecisionCause.DECISION_CAUSE_KEY_KNOWN
+        if sort == "REVISION" and not self._waits_still(connection, source.peer, what):
+            return DecisionCause.DECISION_CAUSE_REFERENCE_ARRIVED
         return None
+
+    def _waits_still(self, connection: Connection, origin: str, what: str) -> bool:
+        """Whether a revision of a record is not decided yet."""
+        record_id, _, revision = what.partition(":")
+        raw = raw_id(record_id)
+        rows = registers.records_of(connection, [(origin, raw)])[origin, raw]
+        return any(row["revision"] == int(revision) and read_decision(row["decision"]).waits_for for row in rows)
 
     # -- planning --------------------------------------------------------------------------------------------
 
@@ -359,12 +376,10 @@ class ApplyLoop:
     def _afterwards(self, source: LogHead, step: StepPlan) -> None:
         if step.end - step.first < STEP_ENTRIES and not step.redecisions and source.lane != Lane.LANE_URGENT:
             self._resting[source.id] = time.monotonic() + REST_SECONDS
-        for change in step.changes:
-            if change.table == "waits" and change.row is not None:
-                if step.redecisions:
-                    self._futile.add((source.id, change.row["token"]))
-                elif self.recorded is not None:
-                    self._look_at_waits = True  # what is recorded may be decided already
+        if self.recorded is not None and not step.redecisions and any(map(_waits_for, step.changes)):
+            self._look_at_waits = True  # what is recorded may be decided already
+        if any(change.table == "waits" and change.row is None for change in step.changes):
+            self._look_at_waits = True  # a later revision may wait for what is decided now
         if any(change.table == "keys" for change in step.changes):
             self._on_keys(source.peer)
             self.wake()
@@ -374,6 +389,11 @@ class ApplyLoop:
         for index in range(step.first, step.end):
             self._failures.pop((source.id, index), None)
         self._node.events.notify(REGISTERS_CHANGED)
+
+
+def _waits_for(change: Change, token: str | None = None) -> bool:
+    """Whether a row change defers an entry; until one thing comes, when it is named."""
+    return change.table == "waits" and change.row is not None and token in (None, change.row["token"])
 
 
 def last_digest(connection: Connection) -> bytes:
