@@ -7,6 +7,7 @@ from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it 
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import sys
@@ -70,6 +71,10 @@ SWITCH_INTERVAL_S = 0.001
 """How long a thread may hold the interpreter while another one waits for it. Python's own 5 ms is added to a call each
 time that it comes back from the disk or from a signature while batches are being worked on."""
 
+COLLECT_EVERY = 50_000
+"""Objects that may be made before the collector looks for cycles. A batch makes some ten thousand and leaves no cycle;
+at Python's own 700 the collector took one part in twenty of the time."""
+
 
 def run(settings: NodeSettings) -> int:
     """Run a node until it is told to stop.
@@ -80,6 +85,7 @@ def run(settings: NodeSettings) -> int:
     telemetry.configure_logging(form=settings.log.format, level=settings.log.level)
     os.umask(0o077)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.set_threshold(COLLECT_EVERY)
     folder = startup.data_folder(settings)
     with one_process(folder):
         files = startup.read_files(settings)
@@ -152,6 +158,9 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
     watches.append(asyncio.create_task(MetricsLoop(settings, core, alarms, metrics, files, live).run(), name="metrics"))
     watches.append(asyncio.create_task(LiveLoop(settings, core, live).run(), name="live"))
     watches.append(asyncio.create_task(lists.run(), name="revocation lists"))
+    # What was read at the start stays: it is not looked at again.
+    gc.collect()
+    gc.freeze()
     log.info("node.started", node=node.name, agencies=str(settings.listen.agencies), peers=str(settings.listen.peers))
     try:
         await stopped.wait()
