@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,11 +22,12 @@ from google.protobuf.message import Message
 from exchange.app.core import Core
 from exchange.crypto import pki
 from exchange.crypto.certificates import Certificate, Identity, Role
-from exchange.crypto.dsse import Signer
+from exchange.crypto.dsse import ES256, SM2, Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.envelope_verifier import SigningTrust
 from exchange.crypto.keys import derive_log_key, derive_submission_key, generate_ed25519, generate_seed
-from exchange.crypto.pki_profile import Profile
+from exchange.crypto.pki_profile import KeyKind, Profile
+from exchange.crypto.signers.key_file import read_signer
 from exchange.domain.recognition import RuleSet
 from exchange.domain.tables import Tables, load
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
@@ -81,7 +82,7 @@ def profile() -> Profile:
     return Profile.parse((Path(__file__).parent.parent / "certs" / "profile.toml").read_bytes())
 
 
-@dataclass(slots=True)
+@dataclass
 class Keyring:
     """All private keys of one node: they outlive its database."""
 
@@ -89,24 +90,49 @@ class Keyring:
     seed: bytes = field(default_factory=generate_seed)
     mirror: Any = field(default_factory=generate_ed25519)
     witness: Any = field(default_factory=generate_ed25519)
-    root: pki.Authority = field(init=False)
-    signer: Signer = field(init=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _es256(self) -> tuple[pki.Authority, Signer]:
+        return self._signing(KeyKind.EC_P256)
+
+    @cached_property
+    def root(self) -> pki.Authority:
+        """Root of the signing certificate that every node has."""
+        return self._es256[0]
+
+    @cached_property
+    def signer(self) -> Signer:
+        """The signer that every node has; a test may give it another one."""
+        return self._es256[1]
+
+    @cached_property
+    def sm2(self) -> tuple[pki.Authority, Signer]:
+        """Root and signer of SM2, made only where a test signs by it."""
+        return self._signing(KeyKind.SM2)
+
+    def _signing(self, kind: KeyKind) -> tuple[pki.Authority, Signer]:
         now = datetime.now(UTC)
-        self.root = pki.create_root(profile(), f"{self.name} signing root", now=now)
+        root = pki.create_root(profile(), f"{self.name} signing root {kind}", now=now, key=kind)
         issued = pki.issue_signing(
             profile(),
-            self.root,
+            root,
             identity=Identity(node=self.name, domain=FEDERATION, role=Role.NODE, name=self.name),
             organisation=f"{self.name} authority",
             now=now,
         )
-        self.signer = Signer.from_pem(issued.bundle)
+        return root, read_signer(issued.bundle)
+
+    def signing(self, algorithms: Collection[str]) -> tuple[tuple[pki.Authority, Signer], ...]:
+        """Roots and signers of the named algorithms."""
+        return tuple(self.sm2 if each == SM2 else (self.root, self.signer) for each in algorithms)
 
     @property
     def keys(self) -> NodeKeys:
         """As the node holds them."""
+        return self.keys_for((ES256,))
+
+    def keys_for(self, sign: Sequence[str]) -> NodeKeys:
+        """As the node holds them that signs by these algorithms."""
         signers: dict[str, NoteSigner] = {}
 
         def log_signer(origin: str) -> NoteSigner:
@@ -115,15 +141,15 @@ class Keyring:
             return signers[origin]
 
         return NodeKeys(
-            signer=self.signer,
+            signers=tuple(signer for _, signer in self.signing(sign)),
             log_signer=log_signer,
             mirror=Cosigner(mirror_name(self.name, FEDERATION), self.mirror),
             witness=Cosigner(witness_name(self.name, FEDERATION), self.witness),
             submission_key=derive_submission_key(self.seed),
         )
 
-    def peer_for(self, other: str) -> Peer:
-        """What the other node believes about this one: its card."""
+    def peer_for(self, other: str, require: Sequence[str] = (ES256,)) -> Peer:
+        """What the other node believes about this one: its card, and what its envelopes must carry."""
         keys = self.keys
         origins = [str(LogName.outbound(self.name, FEDERATION, other, lane)) for lane in LANE_NAMES.values()]
         origins += [str(LogName.journal(self.name, FEDERATION)), str(LogName.local(self.name, FEDERATION))]
@@ -133,7 +159,12 @@ class Keyring:
             mirror_key=keys.mirror.key,
             witness_key=keys.witness.key,
             log_keys={origin: keys.log_signer(origin).key for origin in origins},
-            signing=SigningTrust.build(node=self.name, domain=FEDERATION, roots=self.root.root_pem),
+            signing=SigningTrust.build(
+                node=self.name,
+                domain=FEDERATION,
+                roots=b"".join(root.root_pem for root, _ in self.signing({ES256, *require})),
+                require=require,
+            ),
         )
 
 
@@ -240,7 +271,17 @@ class Wire:
 class Runtime:
     """One running node."""
 
-    def __init__(self, name: str, url: str, others: list[str], wires: dict[str, Wire], skew: timedelta) -> None:
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        others: list[str],
+        wires: dict[str, Wire],
+        skew: timedelta,
+        *,
+        sign: Sequence[str] = (ES256,),
+        require: Sequence[str] = (ES256,),
+    ) -> None:
         migrate(url)
         self.name = name
         self.url = url
@@ -258,8 +299,8 @@ class Runtime:
             tables=tables(),
             rules=rules(),
             require_approvals=False,
-            keys=keyring(name).keys,
-            peers=PeerBook({other: keyring(other).peer_for(name) for other in others}),
+            keys=keyring(name).keys_for(sign),
+            peers=PeerBook({other: keyring(other).peer_for(name, require) for other in others}),
             database=self.database,
             writer=self.writer,
             events=events,
@@ -284,6 +325,8 @@ class World:
         self.nodes: dict[str, Runtime] = {}
         self.wires = {name: Wire(name) for name in urls}
         self.skew = dict.fromkeys(urls, timedelta())
+        self.sign: dict[str, Sequence[str]] = dict.fromkeys(urls, (ES256,))
+        self.require: dict[str, Sequence[str]] = dict.fromkeys(urls, (ES256,))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -301,7 +344,15 @@ class World:
         """Start nodes; all of them when none is named."""
         for name in names or self.urls:
             others = [other for other in self.urls if other != name]
-            runtime = Runtime(name, self.urls[name], others, dict.fromkeys(others, self.wires[name]), self.skew[name])
+            runtime = Runtime(
+                name,
+                self.urls[name],
+                others,
+                dict.fromkeys(others, self.wires[name]),
+                self.skew[name],
+                sign=self.sign[name],
+                require=self.require[name],
+            )
             self.nodes[name] = runtime
             for other in others:
                 self.wires[other].target = runtime

@@ -25,9 +25,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import create_engine
 
-from exchange.crypto.dsse import PAYLOAD_TYPE, Signer, pae
+from exchange.crypto.certificates import load_der
+from exchange.crypto.dsse import PAYLOAD_TYPE, Signer, make_envelope, pae
 from exchange.crypto.keys import KeyFile
 from exchange.crypto.sealing import commit
+from exchange.crypto.signers.key_file import read_signer
 from exchange.rpc.profile import Profile
 from exchange.storage import schema
 from exchange.v1.kind_pb2 import Kind
@@ -86,7 +88,7 @@ def measure(folder: Path, keys: Path, caller: Profile, *, records: int, body_byt
         records: Records per part; signatures are measured on 1,000 at most.
         body_bytes: Size of a record's body.
     """
-    signer = Signer.from_pem((keys / "sign-p256.pem").read_bytes())
+    signer = read_signer((keys / "sign-p256.pem").read_bytes())
     specimen = make_specimen(signer, body_bytes)
     batches = max(4, records // BATCH)
     append, register = _store(folder, specimen, batches)
@@ -114,7 +116,7 @@ def make_specimen(signer: Signer, body_bytes: int) -> Specimen:
     )
     statement.stated_at.FromDatetime(datetime.now(UTC))
     payload = statement.SerializeToString()
-    entry = LogEntry(version=1, envelope=signer.envelope(payload).SerializeToString(), submission_tag=bytes(64))
+    entry = LogEntry(version=1, envelope=make_envelope(payload, [signer]).SerializeToString(), submission_tag=bytes(64))
     entry.logged_at.FromDatetime(datetime.now(UTC))
     return Specimen(statement=payload, entry=entry.SerializeToString(), salt=salt, body=body)
 
@@ -128,7 +130,7 @@ def _timed(name: str, records: int, work: Callable[[], object]) -> Part:
 
 def _signatures(keys: Path, signer: Signer, specimen: Specimen, count: int) -> tuple[Part, Part]:
     private = KeyFile.parse((keys / "sign-p256.pem").read_bytes()).load()
-    public = signer.certificate.public_key()
+    public = load_der(signer.chain[0]).public_key()
     assert isinstance(private, ec.EllipticCurvePrivateKey)
     assert isinstance(public, ec.EllipticCurvePublicKey)
     message = pae(PAYLOAD_TYPE, specimen.statement)

@@ -14,10 +14,11 @@ import pytest
 from exchange.cli.envelope_file import write_envelope
 from exchange.crypto import keys
 from exchange.crypto.certificates import load_chain, to_der
-from exchange.crypto.dsse import Signer
+from exchange.crypto.dsse import make_envelope
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.keys import KeyFile
 from exchange.crypto.sealing import commit
+from exchange.crypto.signers.key_file import read_signer
 from exchange.tlog import proof
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.origin import mirror_name
@@ -65,14 +66,14 @@ def make(
     """Make evidence as two nodes would."""
     now = int(datetime.now(UTC).timestamp())
     pem = (regions / "cq" / "keys" / "sign-p256.pem").read_bytes()
-    signer = Signer.from_pem(pem)
+    signer = read_signer(pem)
     body, salt = b"\x0a\x00", b"s" * 32
     statement = Statement(
         federation="exchange.example", origin=origin, addressees=["sc"], revision=1,
         record_id="01a20a2d-0000-7000-8000-000000000000", kind=KIND_CREDIT_RESULT,
         body_size=len(body), commitments=[commit(salt, body)],
     )  # fmt: skip
-    entry = LogEntry(version=1, envelope=signer.envelope(statement.SerializeToString()).SerializeToString())
+    entry = LogEntry(version=1, envelope=make_envelope(statement.SerializeToString(), [signer]).SerializeToString())
     entry.logged_at.seconds = now if logged is None else logged
     data = entry.SerializeToString()
     log = NoteSigner(ORIGIN, keys.generate_ed25519())

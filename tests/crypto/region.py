@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from exchange.crypto import pki
-from exchange.crypto.certificates import Certificate, Identity, PublicKey, Role, load_chain
-from exchange.crypto.dsse import Signer
-from exchange.crypto.pki_profile import CaKey, KeyKind, Profile
+from exchange.crypto.certificates import Certificate, Identity, LibraryKey, Role, load_chain, load_der
+from exchange.crypto.dsse import Signer, make_envelope
+from exchange.crypto.pki_profile import CaKey, KeyKind, LibraryCaKey, Profile
+from exchange.crypto.signers.key_file import read_signer
 from exchange.v1.statement_pb2 import Statement
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -35,7 +36,7 @@ class Region:
     @property
     def signing(self) -> Certificate:
         """The signing certificate."""
-        return self.signer.certificate
+        return load_der(self.signer.chain[0])
 
     def statement(self, **changes: object) -> Statement:
         """A statement of this region."""
@@ -44,7 +45,7 @@ class Region:
 
     def envelope(self, **changes: object) -> bytes:
         """A signed statement's envelope."""
-        return self.signer.envelope(self.statement(**changes).SerializeToString()).SerializeToString()
+        return make_envelope(self.statement(**changes).SerializeToString(), [self.signer]).SerializeToString()
 
 
 @cache
@@ -54,12 +55,12 @@ def region(name: str = "cq", kind: KeyKind = KeyKind.EC_P256) -> Region:
     intermediate = pki.create_intermediate(PROFILE, root, f"{name} issuing", now=NOW, key=kind)
     identity = Identity(node=name, domain=DOMAIN, role=Role.NODE, name="signing")
     issued = pki.issue_signing(PROFILE, intermediate, identity=identity, organisation="生态环境局", now=NOW)
-    return Region(root=root, intermediate=intermediate, signer=Signer.from_pem(issued.bundle))
+    return Region(root=root, intermediate=intermediate, signer=read_signer(issued.bundle))
 
 
 def build(
     subject: str,
-    public: PublicKey,
+    public: LibraryKey,
     issuer: str,
     key: CaKey,
     *extensions: tuple[x509.ExtensionType, bool],
@@ -78,7 +79,13 @@ def build(
     )
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
-    return builder.sign(key, hashes.SHA256())
+    return builder.sign(plain(key), hashes.SHA256())
+
+
+def plain(key: CaKey) -> LibraryCaKey:
+    """The key, which the library can sign with."""
+    assert isinstance(key, LibraryCaKey)
+    return key
 
 
 def usage(*, sign: bool = True, certify: bool = False) -> tuple[x509.KeyUsage, bool]:

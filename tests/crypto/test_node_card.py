@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.crypto.ed25519 import Cosigner, NoteSigner, derive_log_key
-from exchange.crypto.keys import encode_private, generate_ed25519
+from exchange.crypto.keys import generate_ed25519
 from exchange.crypto.node_card import CardRefused, KeyRole, NodeCard, TrustedKey
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import LANES, LogName, mirror_name, witness_name
@@ -132,7 +132,7 @@ def test_later_epochs_stand_in_for_the_first() -> None:
         ({"addresses": ("host:1",) * 300}, "card"),
         ({"tls_roots": b""}, "tls-roots"),
         ({"signing_roots": b"x"}, "signing-roots"),
-        ({"signing_roots": region("cq").root.root_pem + encode_private(region("cq").root.key)}, "signing-roots"),
+        ({"signing_roots": region("cq").root.root_pem + region("cq").root.key_pem}, "signing-roots"),
     ],
 )
 def test_each_wrong_field_is_named(changes: dict[str, object], place: str) -> None:

@@ -12,9 +12,10 @@ from cryptography.x509.oid import NameOID
 from exchange.crypto import pki
 from exchange.crypto.certificates import CertificateUnreadable, facts_of, identity_of, load_chain, public_key_of
 from exchange.crypto.keys import KeyFile, KeyUnreadable, encode_private, generate_p256, generate_rsa
-from exchange.crypto.pki import Authority, PkiRefused
+from exchange.crypto.pki import Authority
 from exchange.crypto.pki_profile import CaKey, KeyKind, Profile, ProfileRefused
-from tests.crypto.region import AGENCY, NODE, NOW, PROFILE, only, region
+from exchange.crypto.pki_request import PkiRefused
+from tests.crypto.region import AGENCY, NODE, NOW, PROFILE, only, plain, region
 
 CQ = region()
 TOML = """
@@ -103,7 +104,7 @@ def request(key: CaKey) -> bytes:
             x509.SubjectAlternativeName([x509.UniformResourceIdentifier(str(NODE))]),
             critical=False,
         )
-        .sign(key, hashes.SHA256())
+        .sign(plain(key), hashes.SHA256())
         .public_bytes(serialization.Encoding.PEM)
     )
 

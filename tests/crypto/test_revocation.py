@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from exchange.crypto import pki
 from exchange.crypto.certificates import to_pem
-from exchange.crypto.keys import encode_private
 from exchange.crypto.revocation import Revocations, RevocationUnreadable
-from tests.crypto.region import NOW, PROFILE, region
+from exchange.crypto.signers.key_file import P256Signer
+from tests.crypto.region import NOW, PROFILE, plain, region
 
 CQ, SC = region("cq"), region("sc")
 ROOTS = [CQ.root.certificate]
@@ -64,7 +64,7 @@ def foreign(name: x509.Name, *extensions: x509.ExtensionType) -> bytes:
     builder = x509.CertificateRevocationListBuilder().issuer_name(name).last_update(NOW).next_update(AT)
     for extension in extensions:
         builder = builder.add_extension(extension, critical=True)
-    return builder.sign(CQ.intermediate.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return builder.sign(plain(CQ.intermediate.key), hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def foreign(name: x509.Name, *extensions: x509.ExtensionType) -> bytes:
         pytest.param(MID + foreign(CQ.intermediate.certificate.subject, x509.DeltaCRLIndicator(1)), id="delta"),
         pytest.param(MID + CRL[:-30], id="cut"),
         pytest.param(MID + CRL.replace(CRL[60:80], b"A" * 20), id="rubbish inside"),
-        pytest.param(MID + CRL + encode_private(CQ.root.key), id="private key"),
+        pytest.param(MID + CRL + CQ.root.key_pem, id="private key"),
         pytest.param((MID + CRL) * 65, id="too many"),
         pytest.param(bytes(4 * 1024 * 1024 + 1), id="too large"),
     ],
@@ -108,6 +108,7 @@ def test_a_leaf_signs_no_list() -> None:
     """A certificate that is no authority does not vouch for revocations, though it leads to the root."""
     name = CQ.signing.subject
     builder = x509.CertificateRevocationListBuilder().issuer_name(name).last_update(NOW).next_update(AT)
+    assert isinstance(CQ.signer, P256Signer)
     crl = builder.sign(CQ.signer._private, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
     with pytest.raises(RevocationUnreadable):
         Revocations.load(crl + MID + to_pem(CQ.signing), ROOTS)

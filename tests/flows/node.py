@@ -174,7 +174,7 @@ def running_node(migrated_url: str) -> Iterator[TestNode]:
         rules=_rules(),
         require_approvals=False,
         keys=NodeKeys(
-            signer=region("cq").signer,
+            signers=(region("cq").signer,),
             log_signer=lambda origin: NoteSigner(origin, derive_log_key(SEED, origin)),
             mirror=Cosigner(mirror_name("cq", DOMAIN), generate_ed25519()),
             witness=Cosigner(witness_name("cq", DOMAIN), generate_ed25519()),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exchange.crypto import pki
-from exchange.crypto.certificates import Certificate, Identity, Role, load_chain
+from exchange.crypto.certificates import Certificate, Identity, Role, load_chain, load_der
 from exchange.crypto.revocation import RevocationUnreadable
 from exchange.flows.revocations import EDITION, SIGNING, TLS, Freshness, RevocationBook, StalePolicy
 from exchange.storage import journal, log_store
@@ -87,7 +87,7 @@ def test_a_list_of_another_regions_authority_is_refused(world: World) -> None:
     """A list counts for the owner whose roots its authority leads to, and for no other."""
     world.start("cq")
     book = world.nodes["cq"].core.revocations
-    foreign = crl(keyring("cq").signer.certificate, authority=keyring("cq").root)
+    foreign = crl(load_der(keyring("cq").signer.chain[0]), authority=keyring("cq").root)
     with pytest.raises(RevocationUnreadable):
         book.offer("sc", SIGNING, foreign, "test", BEGUN)
     assert book.of("sc", SIGNING).lists == ()
@@ -125,7 +125,7 @@ def test_lists_travel_between_nodes(world: World) -> None:
     """What one node is given of its own authorities the other holds a moment later, and again after a restart."""
     world.start()
     cq, sc = world.nodes["cq"], world.nodes["sc"]
-    signing = crl(keyring("cq").signer.certificate, authority=keyring("cq").root)
+    signing = crl(load_der(keyring("cq").signer.chain[0]), authority=keyring("cq").root)
     cq.core.revocations.offer("cq", SIGNING, signing, "test", BEGUN)
     world.wait(lambda: sc.core.revocations.of("cq", SIGNING).lists)
     assert (

@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
-from exchange.crypto.keys import encode_private
 from exchange.rpc.client import failure_of
 from exchange.rpc.failure import CallFailed
 from exchange.v1.operation_service_pb2 import GetStatusRequest, ListAlarmsRequest
@@ -55,7 +54,7 @@ def revoke(node: NodeFolder, use: str, certificate: Path) -> bytes:
     authority = node.authorities[use]
     folder = node.folder / f"ca-{use}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    (folder / "ca.key").write_bytes(encode_private(authority.key))
+    (folder / "ca.key").write_bytes(authority.key_pem)
     (folder / "ca.key").chmod(0o600)
     (folder / "ca.pem").write_bytes(authority.chain_pem if authority.chain else authority.root_pem)
     made = folder / "crl.pem"

@@ -56,6 +56,7 @@ from exchange.v1 import (
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.operation_service_pb2 import NodeState
 from exchange.v1.security_service_pb2 import Agency, Grant, Verb
+from tests.crypto.region import plain
 from tests.world import FEDERATION, Runtime, World, profile, tls_root
 
 FACT_KINDS = (Kind.KIND_CREDIT_RESULT, Kind.KIND_PENALTY_NOTICE, Kind.KIND_MONITORING_BATCH)
@@ -107,7 +108,7 @@ def unnamed_issued(name: str) -> pki.Issued:
         .not_valid_after(now + timedelta(days=90))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .sign(root.key, hashes.SHA256())
+        .sign(plain(root.key), hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
     return pki.Issued(

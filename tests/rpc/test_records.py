@@ -200,7 +200,7 @@ def test_an_envelope_comes_with_everything_to_verify_it_elsewhere(doors: dict[st
         statement = Statement.FromString(Envelope.FromString(sent.envelope).payload)
         body = answer.sealed.body
         assert sha256(body.salt + body.record).digest() == statement.commitments[0].digest
-        assert list(answer.certificates) == list(doors["cq"].node.keys.signer.chain)
+        assert list(answer.certificates) == list(doors["cq"].node.keys.signers[0].chain)
         assert answer.log.startswith("cq.")
 
 

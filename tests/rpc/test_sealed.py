@@ -12,7 +12,8 @@ import pytest
 from exchange.crypto import pki
 from exchange.crypto.agency_keys import seal_as_agency
 from exchange.crypto.certificates import Identity, Role, to_der
-from exchange.crypto.dsse import Signer
+from exchange.crypto.dsse import Signer, make_envelope, sign
+from exchange.crypto.signers.key_file import read_signer
 from exchange.flows.ids import new_id
 from exchange.v1 import security_service_pb2 as security
 from exchange.v1 import submission_service_pb2 as pb
@@ -38,7 +39,7 @@ def signer(name: str) -> Signer:
     """An agency's signing key."""
     identity = Identity(node="cq", domain=FEDERATION, role=Role.NODE, name="cq")
     issued = pki.issue_signing(profile(), root(), identity=identity, organisation=name, now=datetime.now(UTC))
-    return Signer.from_pem(issued.bundle)
+    return read_signer(issued.bundle)
 
 
 def sealed(record: Record, by: Signer, change: Callable[[Statement], None] | None = None) -> SealedRecord:
@@ -50,7 +51,7 @@ def sealed(record: Record, by: Signer, change: Callable[[Statement], None] | Non
     if change is not None:
         statement = Statement.FromString(Envelope.FromString(made.envelope).payload)
         change(statement)
-        made.envelope = by.envelope(statement.SerializeToString()).SerializeToString()
+        made.envelope = make_envelope(statement.SerializeToString(), [by]).SerializeToString()
     return made
 
 
@@ -86,7 +87,7 @@ def test_the_regions_signature_comes_first_and_the_agencys_stays(doors: dict[str
     envelope = Envelope.FromString(done.envelope)
     given = Envelope.FromString(made.envelope)
     assert envelope.payload == given.payload
-    assert [each.keyid for each in envelope.signatures] == [door.node.keys.signer.keyid, signer("a").keyid]
+    assert [each.keyid for each in envelope.signatures] == [door.node.keys.signers[0].keyid, signer("a").keyid]
     assert envelope.signatures[1] == given.signatures[0]
     wait_decided(door, stubs, done.record_id)
     for name in ("cq", "sc"):
@@ -134,7 +135,7 @@ def test_a_signature_that_does_not_verify_is_refused(doors: dict[str, AgencyDoor
     stubs = signing(door, "verified", "f", "g")
     made = sealed(credit_of(firm(730)), signer("f"))
     envelope = Envelope.FromString(made.envelope)
-    envelope.signatures.append(Signature(keyid=signer("g").keyid, sig=signer("g").sign(b"other bytes").sig))
+    envelope.signatures.append(Signature(keyid=signer("g").keyid, sig=sign(signer("g"), b"other bytes").sig))
     made.envelope = envelope.SerializeToString()
     assert refused(stubs, made, "verified-1")[0] == "SIGNATURE_WRONG"
     del envelope.signatures[1:]
@@ -152,7 +153,7 @@ def test_nobody_signs_in_the_nodes_name(doors: dict[str, AgencyDoor]) -> None:
     stubs = signing(door, "poses", "h")
     made = sealed(credit_of(firm(740)), signer("h"))
     envelope = Envelope.FromString(made.envelope)
-    envelope.signatures.append(Signature(keyid=door.node.keys.signer.keyid, sig=b"forged"))
+    envelope.signatures.append(Signature(keyid=door.node.keys.signers[0].keyid, sig=b"forged"))
     made.envelope = envelope.SerializeToString()
     assert refused(stubs, made, "poses-1") == ("SEALED_STATEMENT", ["sealed.signatures"])
 

@@ -13,7 +13,7 @@ import structlog
 from exchange import __version__
 from exchange.app.core import Core
 from exchange.app.startup import Files
-from exchange.crypto.certificates import facts_of
+from exchange.crypto.certificates import facts_of, load_der
 from exchange.crypto.tls_identity import TlsIdentity
 from exchange.flows.access import AgencyBook
 from exchange.flows.actions.erase import EraseFlow
@@ -62,7 +62,7 @@ class Doors:
         node = core.node
         self._book = AgencyBook(node)
         self._live = live
-        self._signing = files.keys.signer.certificate
+        self._signing = tuple(load_der(signer.chain[0]) for signer in files.keys.signers)
         limits = CallLimits(
             message_bytes=settings.limits.message_bytes,
             batch_items=settings.limits.batch_items,
@@ -171,7 +171,7 @@ class Doors:
     def _certificate_days_left(self) -> int:
         now = self._core.node.clock()
         tls = self._live.tls.now
-        leaves = (tls.server.leaf, tls.client.leaf, self._signing)
+        leaves = (tls.server.leaf, tls.client.leaf, *self._signing)
         return min((facts_of(leaf).not_after - now).days for leaf in leaves)
 
     async def open(self) -> None:

@@ -39,7 +39,9 @@ def make_live(
         alarms: Where alarms go.
         between_steps: Gives what is held while no step of apply runs.
     """
-    trust = TrustFlow(node, files.trust, lambda: startup.read_trust(settings), startup.peer_of, between_steps, alarms)
+    trust = TrustFlow(
+        node, files.trust, lambda: startup.read_trust(settings), startup.peer_maker(settings), between_steps, alarms
+    )
     return LiveFiles(trust, TlsFlow(node, files.tls, lambda: startup.read_tls(settings), trust, alarms))
 
 

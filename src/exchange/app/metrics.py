@@ -8,7 +8,8 @@ import structlog
 
 from exchange.app.core import Core
 from exchange.app.startup import Files
-from exchange.crypto.certificates import facts_of
+from exchange.crypto.certificates import facts_of, load_der
+from exchange.crypto.dsse import ES256
 from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import Alarms
 from exchange.flows.certificates.reload import LiveFiles
@@ -32,8 +33,11 @@ class MetricsLoop:
         self._core = core
         self._alarms = alarms
         self._metrics = metrics
-        self._signing = files.keys.signer.certificate
         self._live = live
+        self._signing = {
+            "signing" if signer.algorithm == ES256 else f"signing-{signer.algorithm.lower()}": load_der(signer.chain[0])
+            for signer in files.keys.signers
+        }
         self._open: set[str] = set()
 
     async def run(self) -> None:
@@ -66,5 +70,5 @@ class MetricsLoop:
         """Days until each certificate of ours ends."""
         now = self._core.node.clock()
         tls = self._live.tls.now
-        leaves = {"tls-server": tls.server.leaf, "tls-client": tls.client.leaf, "signing": self._signing}
+        leaves = {"tls-server": tls.server.leaf, "tls-client": tls.client.leaf} | self._signing
         return {use: (facts_of(leaf).not_after - now).days for use, leaf in leaves.items()}

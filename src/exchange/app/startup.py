@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from exchange.app.adapters import find_adapters, read_overlays
-from exchange.crypto.dsse import Signer
+from exchange.app.signing import read_signers
+from exchange.crypto.dsse import ES256
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.keys import derive_log_key, derive_submission_key, load_ed25519, load_seed
 from exchange.crypto.node_card import KeyRole
@@ -94,7 +95,8 @@ def first_trust(settings: NodeSettings) -> TrustEdition:
         found[link.name] = TrustSet.load(
             folder.peers[link.name], node=link.name, domain=node.domain, addressee=node.name
         )
-    return TrustEdition(own=OwnTrust.load(folder.own), peers=found)
+    require = {link.name: link.require for link in settings.peers}
+    return TrustEdition(own=OwnTrust.load(folder.own), peers=found, require=require)
 
 
 def read_tls(settings: NodeSettings) -> TlsFiles:
@@ -111,7 +113,6 @@ def read_tls(settings: NodeSettings) -> TlsFiles:
 
 def read_files(settings: NodeSettings) -> Files:
     """Read and check every file that the node file names."""
-    signer = Signer.from_pem(settings.keys.signing[0].path.read_bytes())
     seed = load_seed(settings.keys.log.path.read_bytes())
     mirror = load_ed25519(settings.keys.mirror.path.read_bytes())
     witness = load_ed25519(settings.keys.witness.path.read_bytes())
@@ -127,7 +128,7 @@ def read_files(settings: NodeSettings) -> Files:
     overlays = read_overlays(settings.adapters.tables)
     return Files(
         keys=NodeKeys(
-            signer=signer,
+            signers=read_signers(settings),
             log_signer=log_signer,
             mirror=Cosigner(mirror_name(name, domain), mirror),
             witness=Cosigner(witness_name(name, domain), witness),
@@ -142,8 +143,19 @@ def read_files(settings: NodeSettings) -> Files:
     )
 
 
-def peer_of(trust: TrustSet, now: datetime) -> Peer:
+def peer_maker(settings: NodeSettings) -> Callable[[TrustSet, datetime], Peer]:
+    """What makes a peer out of its trust set: the node file says which signatures its envelopes must carry."""
+    require = {link.name: link.require for link in settings.peers}
+    return lambda trust, now: peer_of(trust, now, require[trust.card.node])
+
+
+def peer_of(trust: TrustSet, now: datetime, require: Sequence[str] = (ES256,)) -> Peer:
     """What a card makes this node believe.
+
+    Args:
+        trust: The peer's set.
+        now: When; keys out of use are left out.
+        require: Algorithms of which each of its envelopes must carry a signature.
 
     Raises:
         TrustRefused: No mirror or witness key is in use now.
@@ -161,7 +173,7 @@ def peer_of(trust: TrustSet, now: datetime) -> Peer:
         mirror_key=card.keys_of(KeyRole.MIRROR, now)[0],
         witness_key=card.keys_of(KeyRole.WITNESS, now)[0],
         log_keys=logs,
-        signing=trust.signing_trust(),
+        signing=trust.signing_trust(require=require),
         duty_desk=card.duty_desk,
     )
 
@@ -195,7 +207,7 @@ def make_node(
         rules=files.rules,
         require_approvals=settings.recognition.require_approvals,
         keys=files.keys,
-        peers=PeerBook({name: peer_of(trust, now) for name, trust in files.trust.peers.items()}),
+        peers=PeerBook({name: peer_maker(settings)(trust, now) for name, trust in files.trust.peers.items()}),
         database=database,
         writer=writer,
         events=events,

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import DecodeError
 
@@ -32,7 +32,7 @@ class ExportedEnvelope:
         entry: Serialized ``LogEntry``.
         record: Body, exact bytes; None where it is withheld or erased.
         salt: Its salt.
-        certificates: DER, leaf first.
+        chains: Certificates of each signature whose key was known: DER, leaf first.
         log: Origin of the log.
         index: Index within it.
     """
@@ -41,7 +41,7 @@ class ExportedEnvelope:
     entry: bytes
     record: bytes | None
     salt: bytes
-    certificates: tuple[bytes, ...]
+    chains: tuple[tuple[bytes, ...], ...]
     log: str
     index: int
 
@@ -61,6 +61,10 @@ def write_envelope(answer: GetEnvelopeResponse) -> str:
         "log": answer.log,
         "index": answer.index,
         "certificates": [_encode(der) for der in answer.certificates],
+        "chains": [
+            {"keyid": chain.keyid, "certificates": [_encode(der) for der in chain.certificates]}
+            for chain in answer.chains
+        ],
     }
     if answer.HasField("tombstone"):
         body["tombstone"] = {"reason": answer.tombstone.reason, "since": answer.tombstone.since}
@@ -87,7 +91,7 @@ def read_envelope(data: bytes) -> ExportedEnvelope:
             entry=_decode(tree["entry"]),
             record=_decode(body["record"]) if body is not None else None,
             salt=_decode(body["salt"]) if body is not None else b"",
-            certificates=tuple(_decode(der) for der in tree["certificates"]),
+            chains=_read_chains(tree),
             log=str(tree["log"]),
             index=int(tree["index"]),
         )
@@ -107,6 +111,13 @@ def read_envelope(data: bytes) -> ExportedEnvelope:
     if logged != found.envelope:
         raise _refused("entry", "the entry holds another envelope")
     return found
+
+
+def _read_chains(tree: dict[str, Any]) -> tuple[tuple[bytes, ...], ...]:
+    """Every chain of the file; one that names only that of the first signature is read as well."""
+    first = tuple(_decode(der) for der in tree["certificates"])
+    named = tuple(tuple(_decode(der) for der in chain["certificates"]) for chain in tree.get("chains", ()))
+    return named or ((first,) if first else ())
 
 
 def _refused(place: str, detail: str) -> Refused:

@@ -17,6 +17,7 @@ from exchange.crypto import dsse
 from exchange.crypto.certificates import CertificateUnreadable, load_der, public_key_of, spki_hash
 from exchange.crypto.keys import generate_salt
 from exchange.crypto.sealing import commit
+from exchange.crypto.signers.verifiers import P256Verifier
 from exchange.domain import kinds
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Body, Envelope, SealedRecord, Statement
@@ -71,7 +72,7 @@ class AgencyKeys:
         if envelope.payload_type != dsse.PAYLOAD_TYPE or len(envelope.signatures) > dsse.MAX_SIGNATURES:
             return AgencySignature.WRONG
         valid = {key.keyid: key.public for key in self._keys if key.not_before <= now <= key.not_after}
-        checked = dsse.verify(envelope, {key.keyid: key.public for key in self._keys})
+        checked = dsse.verify(envelope, {key.keyid: P256Verifier(key.public) for key in self._keys})
         if checked.failed:
             return AgencySignature.WRONG
         return AgencySignature.VALID if set(checked.verified) & valid.keys() else AgencySignature.UNKNOWN
@@ -111,5 +112,5 @@ def seal_as_agency(
         erasure_class=kinds.erasure_class_of(record),
     )
     statement.stated_at.FromDatetime(now)
-    envelope = signer.envelope(statement.SerializeToString())
+    envelope = dsse.make_envelope(statement.SerializeToString(), [signer])
     return SealedRecord(envelope=envelope.SerializeToString(), body=Body(record=body, salt=salt))

@@ -14,13 +14,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 
-from exchange.crypto.keys import MAX_PEM_BYTES, MAX_RSA_BITS, MIN_RSA_BITS
+from exchange.crypto.der import DerUnreadable
+from exchange.crypto.keys import MAX_PEM_BYTES, MAX_RSA_BITS, MIN_RSA_BITS, KeyUnreadable
+from exchange.crypto.sm2 import signed
+from exchange.crypto.sm2.key import SM2PublicKey
 from exchange.domain.problems import ExchangeError
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.origin import check_domain, check_node
 
 Certificate = x509.Certificate
-PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+LibraryKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+PublicKey = LibraryKey | SM2PublicKey
 
 MAX_CERTIFICATES = 64
 """Certificates in one file: a federation's roots with their successors."""
@@ -173,17 +177,25 @@ def public_key_of(certificate: Certificate) -> PublicKey:
     """The certificate's public key.
 
     Raises:
-        CertificateUnreadable: Neither EC, RSA of 2,048 to 8,192 bits, nor Ed25519. (SM2 keys do not load.)
+        CertificateUnreadable: Neither EC, RSA of 2,048 to 8,192 bits, Ed25519, nor SM2.
     """
     try:
         key = certificate.public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise CertificateUnreadable("a public key of unknown kind") from None
+        return _sm2_key_of(certificate)
     if isinstance(key, rsa.RSAPublicKey) and not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
         raise CertificateUnreadable(f"RSA keys have {MIN_RSA_BITS} to {MAX_RSA_BITS} bits, not {key.key_size}")
     if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
-        raise CertificateUnreadable("a public key is EC, RSA or Ed25519")
+        raise CertificateUnreadable("a public key is EC, RSA, Ed25519 or SM2")
     return key
+
+
+def _sm2_key_of(certificate: Certificate) -> SM2PublicKey:
+    """The library knows the curve by no name: its key is read here."""
+    try:
+        return SM2PublicKey.from_spki(signed.spki_of(certificate))
+    except (KeyUnreadable, DerUnreadable, IndexError):
+        raise CertificateUnreadable("a public key of unknown kind") from None
 
 
 def spki_hash(certificate: Certificate) -> str:
@@ -196,6 +208,8 @@ def spki_hash(certificate: Certificate) -> str:
 
 def public_hash(key: PublicKey) -> str:
     """Hex SHA-256 of a public key's SubjectPublicKeyInfo in DER."""
+    if isinstance(key, SM2PublicKey):
+        return sha256(key.spki).hexdigest()
     spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return sha256(spki).hexdigest()
 
@@ -236,7 +250,7 @@ class CertificateFacts:
     """What ``status`` and ``doctor`` show of a certificate.
 
     Attributes:
-        key: ``EC P-256``, ``RSA 3072``, ``Ed25519`` or ``unknown``.
+        key: ``EC P-256``, ``RSA 3072``, ``Ed25519``, ``SM2`` or ``unknown``.
     """
 
     subject: str
@@ -264,6 +278,8 @@ def facts_of(certificate: Certificate) -> CertificateFacts:
                 kind = f"EC {_CURVES.get(key.curve.name, key.curve.name)}"
             case rsa.RSAPublicKey():
                 kind = f"RSA {key.key_size}"
+            case SM2PublicKey():
+                kind = "SM2"
             case _:
                 kind = "Ed25519"
     return CertificateFacts(

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from exchange.crypto.certificates import Certificate, CertificateUnreadable, fingerprint, public_key_of
+from exchange.crypto.sm2.key import SM2PublicKey
+from exchange.crypto.sm2.signed import is_signed_by
 
 MAX_DEPTH = 8
 """Certificates in a path, root included: governments use three or four."""
@@ -269,13 +271,16 @@ def _any_problem(certificate: Certificate) -> ChainProblem | None:
 
 def _signature_problem(certificate: Certificate, issuer: Certificate) -> ChainProblem | None:
     try:
+        key = public_key_of(issuer)
+        if isinstance(key, SM2PublicKey):
+            return None if is_signed_by(certificate, key) else ChainProblem.BAD_SIGNATURE
         algorithm = certificate.signature_hash_algorithm
         if algorithm is not None and not isinstance(algorithm, _TRUSTED_HASHES):
             return ChainProblem.WEAK
         certificate.verify_directly_issued_by(issuer)
     except InvalidSignature:
         return ChainProblem.BAD_SIGNATURE
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, CertificateUnreadable):
         return ChainProblem.WEAK
     return None
 

@@ -1,17 +1,11 @@
-"""DSSE v1 envelopes signed with ECDSA P-256 and SHA-256 (ES256), so that ``openssl`` verifies them."""
+"""DSSE v1 envelopes: one or more signatures over the same bytes, each of a kind that ``openssl`` verifies."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from exchange.crypto.certificates import Certificate, load_chain, load_der, public_key_of, spki_hash, to_der
-from exchange.crypto.keys import KeyFile, KeyUnreadable, PrivateKey
 from exchange.v1.statement_pb2 import Envelope, Signature
 
 PAYLOAD_TYPE: Final = "application/vnd.env-exchange.statement.v1+protobuf"
@@ -20,6 +14,12 @@ PAYLOAD_TYPE: Final = "application/vnd.env-exchange.statement.v1+protobuf"
 ES256: Final = "ES256"
 """Name of ECDSA P-256 with SHA-256 in ``require``."""
 
+SM2: Final = "SM2"
+"""Name of SM2 with SM3 (GB/T 32918, GB/T 35276) in ``require``."""
+
+ALGORITHMS: Final = (ES256, SM2)
+"""Every algorithm that an envelope can be signed by."""
+
 MAX_SIGNATURES = 8
 """Signatures in one envelope: the region's, the agency's, and a second algorithm of each, twice over."""
 
@@ -27,9 +27,7 @@ MAX_CHAIN = 8
 """Certificates of a signing chain without its root."""
 
 MAX_TRIES = 32
-"""Keys tried for one envelope beyond those it names: 2 ms, so that key ids that name nothing cost little."""
-
-_ECDSA = ec.ECDSA(hashes.SHA256())
+"""Keys tried for one envelope beyond those it names: 2 ms, by SM2 10, so that ids that name nothing cost little."""
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
@@ -38,59 +36,50 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-class Signer:
-    """A region's signing key with its certificate.
-
-    Attributes:
-        keyid: Hex SHA-256 of the public key (SubjectPublicKeyInfo).
-        chain: DER certificates, leaf first, without the root.
-    """
-
-    def __init__(self, private: PrivateKey, chain: Sequence[bytes]) -> None:
-        """Join key and chain.
-
-        Raises:
-            KeyUnreadable: Not a P-256 key, no certificate, or the first certificate is of another key.
-        """
-        if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
-            raise KeyUnreadable("a signing key is EC P-256")
-        if not 1 <= len(chain) <= MAX_CHAIN:
-            raise KeyUnreadable(f"a signing key comes with 1 to {MAX_CHAIN} certificates, leaf first")
-        leaf = load_der(chain[0])
-        if public_key_of(leaf) != private.public_key():
-            raise KeyUnreadable("the first certificate is not that of the signing key")
-        self._private = private
-        self.keyid = spki_hash(leaf)
-        self.chain = tuple(chain)
-
-    @classmethod
-    def from_pem(cls, pem: bytes) -> Signer:
-        """Read a key file: private key and certificates, leaf first. A self-signed last one (the root) is left out.
-
-        Raises:
-            KeyUnreadable: See the constructor.
-            CertificateUnreadable: A certificate does not parse.
-        """
-        file = KeyFile.parse(pem)
-        if not file.chain:
-            raise KeyUnreadable("a signing key comes with its certificates")
-        chain = load_chain(file.chain)
-        if len(chain) > 1 and chain[-1].issuer == chain[-1].subject:
-            chain = chain[:-1]
-        return cls(file.load(), [to_der(certificate) for certificate in chain])
+class Signer(Protocol):
+    """A region's signing key with its certificate. Its calls may come from many threads."""
 
     @property
-    def certificate(self) -> Certificate:
-        """The leaf certificate."""
-        return load_der(self.chain[0])
+    def algorithm(self) -> str:
+        """Its name in ``require``."""
+        ...
 
-    def sign(self, payload: bytes, payload_type: str = PAYLOAD_TYPE) -> Signature:
-        """Signature over the payload's pre-authentication encoding, ECDSA in DER."""
-        return Signature(keyid=self.keyid, sig=self._private.sign(pae(payload_type, payload), _ECDSA))
+    @property
+    def keyid(self) -> str:
+        """Hex SHA-256 of the public key (SubjectPublicKeyInfo)."""
+        ...
 
-    def envelope(self, payload: bytes) -> Envelope:
-        """Envelope over a statement's exact bytes with this signature."""
-        return Envelope(payload=payload, payload_type=PAYLOAD_TYPE, signatures=[self.sign(payload)])
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        """DER certificates, leaf first, without the root."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Signature in DER over a message."""
+        ...
+
+
+class Verifier(Protocol):
+    """A public key that envelopes are signed for."""
+
+    @property
+    def algorithm(self) -> str:
+        """Its name in ``require``."""
+        ...
+
+    def verify(self, signature: bytes, message: bytes) -> bool:
+        """Whether a signature in DER over a message is by this key."""
+        ...
+
+
+def sign(signer: Signer, payload: bytes, payload_type: str = PAYLOAD_TYPE) -> Signature:
+    """One signature over the payload's pre-authentication encoding."""
+    return Signature(keyid=signer.keyid, sig=signer.sign(pae(payload_type, payload)))
+
+
+def make_envelope(payload: bytes, signers: Iterable[Signer]) -> Envelope:
+    """Envelope over a statement's exact bytes: each signer signs the same bytes."""
+    return Envelope(payload=payload, payload_type=PAYLOAD_TYPE, signatures=[sign(each, payload) for each in signers])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,15 +89,15 @@ class SignatureCheck:
     Attributes:
         verified: Key ids by whose keys a signature verified.
         failed: Key ids that are known, whose signature did not verify.
-        unknown: Number of signatures by no known key.
+        unknown: Hints of the signatures by no known key: never trusted, and perhaps no key ids at all.
     """
 
     verified: tuple[str, ...]
     failed: tuple[str, ...]
-    unknown: int
+    unknown: tuple[str, ...]
 
 
-def verify(envelope: Envelope, keys: Mapping[str, ec.EllipticCurvePublicKey]) -> SignatureCheck:
+def verify(envelope: Envelope, keys: Mapping[str, Verifier]) -> SignatureCheck:
     """Try each signature.
 
     The key id is only a hint: the key that it names is tried first, then the others, the last known first.
@@ -118,7 +107,9 @@ def verify(envelope: Envelope, keys: Mapping[str, ec.EllipticCurvePublicKey]) ->
         keys: Known keys by key id, oldest first.
     """
     message = pae(envelope.payload_type, envelope.payload)
-    verified, failed, unknown = [], [], 0
+    verified: list[str] = []
+    failed: list[str] = []
+    unknown: list[str] = []
     left = MAX_TRIES
     for signature in envelope.signatures:
         hinted = [signature.keyid] if signature.keyid in keys else []
@@ -127,7 +118,7 @@ def verify(envelope: Envelope, keys: Mapping[str, ec.EllipticCurvePublicKey]) ->
         found = None
         for keyid in tried:
             left -= 1
-            if _verifies(keys[keyid], signature.sig, message):
+            if keys[keyid].verify(signature.sig, message):
                 found = keyid
                 break
         if found is not None:
@@ -135,13 +126,5 @@ def verify(envelope: Envelope, keys: Mapping[str, ec.EllipticCurvePublicKey]) ->
         elif hinted:
             failed.append(signature.keyid)
         else:
-            unknown += 1
-    return SignatureCheck(verified=tuple(verified), failed=tuple(failed), unknown=unknown)
-
-
-def _verifies(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:
-    try:
-        key.verify(signature, message, _ECDSA)
-    except InvalidSignature:
-        return False
-    return True
+            unknown.append(signature.keyid)
+    return SignatureCheck(verified=tuple(verified), failed=tuple(failed), unknown=tuple(unknown))

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.message import DecodeError
 
 from exchange.crypto import dsse
@@ -31,6 +30,8 @@ from exchange.crypto.certificates import (
 )
 from exchange.crypto.chains import PathSearch, Purpose, find_paths
 from exchange.crypto.revocation import Revocations
+from exchange.crypto.signers.verifiers import verifier_of
+from exchange.crypto.sm2.libcrypto import LibcryptoMissing, require_libcrypto
 from exchange.v1.statement_pb2 import Envelope, Statement
 
 MAX_ENVELOPE_BYTES = 65_535
@@ -52,6 +53,7 @@ class VerdictStatus(StrEnum):
     VALID = "VALID"
     KEY_UNKNOWN = "KEY_UNKNOWN"
     UNTRUSTED_SIGNATURE = "UNTRUSTED_SIGNATURE"
+    SIGNATURE_MISSING = "SIGNATURE_MISSING"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +80,8 @@ class EnvelopeVerdict:
     Attributes:
         status: VALID only when ``verified`` is set.
         keyids: Key ids whose signatures verified and were trusted.
+        algorithms: Algorithm of each of them.
+        unknown: Hints of the signatures by no known key; nothing follows from them but what to wait for.
         statement: What the payload claims, verified or not; ``None`` when it does not parse.
         verified: The statement with its proof of origin, when VALID.
         revoked_at: When the certificate, or one above it, was revoked, as far as known: the mirrored time must lie
@@ -87,6 +91,8 @@ class EnvelopeVerdict:
 
     status: VerdictStatus
     keyids: tuple[str, ...] = ()
+    algorithms: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     statement: Statement | None = None
     verified: VerifiedStatement | None = None
     revoked_at: datetime | None = None
@@ -153,7 +159,7 @@ class SigningTrust:
     _roots: tuple[Certificate, ...] = ()
     _revocations: Revocations = field(default_factory=Revocations)
     _known: Mapping[str, tuple[_KnownKey, ...]] = field(default_factory=dict)
-    _keys: Mapping[str, ec.EllipticCurvePublicKey] = field(default_factory=dict)
+    _keys: Mapping[str, dsse.Verifier] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -179,11 +185,14 @@ class SigningTrust:
         Raises:
             CertificateUnreadable: The roots.
             RevocationUnreadable: The lists.
+            LibcryptoMissing: SM2 is required, or the lists are signed by it, and it can not be computed here.
             ValueError: An algorithm that is not known here.
         """
-        unknown = set(require) - {dsse.ES256}
+        unknown = set(require) - set(dsse.ALGORITHMS)
         if unknown:
             raise ValueError(f"no such signature algorithm: {', '.join(sorted(unknown))}")
+        if dsse.SM2 in require:
+            require_libcrypto()
         anchors = load_chain(roots)
         lists = Revocations.load(revocations, anchors) if revocations else Revocations()
         trust = cls(node=node, domain=domain, require=tuple(require), _roots=anchors, _revocations=lists)
@@ -197,8 +206,8 @@ class SigningTrust:
     def with_chains(self, chains: Iterable[SigningChain]) -> SigningTrust:
         """The same trust knowing more chains; one announced again replaces its earlier announcement.
 
-        A chain whose leaf does not parse or has no P-256 key is left out, as is one beyond the limits:
-        its envelopes are KEY_UNKNOWN.
+        A chain is left out whose leaf does not parse or has neither a P-256 nor an SM2 key, as is one beyond the
+        limits, and one of SM2 where that can not be computed: for all of them the key is unknown here.
         """
         known = {keyid: list(entries) for keyid, entries in self._known.items()}
         keys = dict(self._keys)
@@ -236,17 +245,19 @@ class SigningTrust:
             },
         )
 
-    def _judge(self, chain: SigningChain) -> tuple[_KnownKey, ec.EllipticCurvePublicKey] | None:
+    def _judge(self, chain: SigningChain) -> tuple[_KnownKey, dsse.Verifier] | None:
         try:
             if not 1 <= len(chain.certificates) <= dsse.MAX_CHAIN:
                 return None
             leaf, *others = [load_der(der) for der in chain.certificates]
-            key = public_key_of(leaf)
-        except CertificateUnreadable:
+            key = verifier_of(public_key_of(leaf))
+            if key is None:
+                return None
+            if key.algorithm == dsse.SM2:
+                require_libcrypto()
+            paths = find_paths(leaf, others, self._roots, Purpose.SIGNING)
+        except (CertificateUnreadable, LibcryptoMissing):
             return None
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-            return None
-        paths = find_paths(leaf, others, self._roots, Purpose.SIGNING)
         if not self._speaks_for(leaf):
             paths = PathSearch(paths=(), problem=paths.problem, detail="the certificate names another holder")
         entry = _KnownKey(
@@ -275,7 +286,8 @@ class SigningTrust:
         2. Each signature is tried under the known keys; one that names a known key and does not verify spoils all.
         3. By at least one known key a signature is there; otherwise the key is unknown.
         4. Every certificate chain of those keys is valid at logged time and leads to a root of the region.
-        5. Each required algorithm is among them.
+        5. Each required algorithm is among them. Where one is not, a signature by an unknown key may be the one
+           that is missed: then the key is unknown. Where there is none, the signature is missing.
 
         Args:
             data: Serialized ``Envelope``, verbatim as logged.
@@ -294,9 +306,7 @@ class SigningTrust:
             return _untrusted(statement, f"signature by {check.failed[0][:16]} does not verify")
         # 3
         if not check.verified:
-            return EnvelopeVerdict(
-                status=VerdictStatus.KEY_UNKNOWN, statement=statement, detail="signed by no known key"
-            )
+            return _unknown(statement, check.unknown, "signed by no known key")
         # 4
         chosen = []
         for keyid in check.verified:
@@ -305,11 +315,24 @@ class SigningTrust:
             if "" not in problems:
                 return _untrusted(statement, problems[0])
             chosen.append(entries[problems.index("")])
-        # 5: every known key is ES256, and ``build`` accepts no other requirement, so one of them satisfies it.
+        # 5
+        algorithms = tuple(self._keys[keyid].algorithm for keyid in check.verified)
+        missing = [name for name in self.require if name not in algorithms]
+        if missing and check.unknown:
+            return _unknown(statement, check.unknown, f"no {missing[0]} signature by a known key")
+        if missing:
+            return EnvelopeVerdict(
+                status=VerdictStatus.SIGNATURE_MISSING,
+                algorithms=algorithms,
+                statement=statement,
+                detail=f"no {missing[0]} signature",
+            )
         revoked = [at for at in (entry.revoked_at(logged_at) for entry in chosen) if at is not None]
         return EnvelopeVerdict(
             status=VerdictStatus.VALID,
             keyids=tuple(entry.keyid for entry in chosen),
+            algorithms=algorithms,
+            unknown=check.unknown,
             statement=statement,
             verified=VerifiedStatement(
                 statement=statement, envelope=data, keyid=chosen[0].keyid, certificate=chosen[0].certificate
@@ -355,6 +378,10 @@ def _read(data: bytes) -> _Read | EnvelopeVerdict:
     if not 1 <= len(envelope.signatures) <= dsse.MAX_SIGNATURES:
         return _untrusted(statement, f"an envelope has 1 to {dsse.MAX_SIGNATURES} signatures")
     return _Read(envelope=envelope, statement=statement)
+
+
+def _unknown(statement: Statement, hints: tuple[str, ...], detail: str) -> EnvelopeVerdict:
+    return EnvelopeVerdict(status=VerdictStatus.KEY_UNKNOWN, statement=statement, unknown=hints, detail=detail)
 
 
 def _untrusted(statement: Statement | None, detail: str) -> EnvelopeVerdict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 import secrets
 import threading
@@ -147,6 +149,20 @@ def load_seed(data: bytes) -> bytes:
     return bytes.fromhex(data.decode().strip())
 
 
+_SM2_CURVE = bytes.fromhex("06082a811ccf5501822d")
+"""Object identifier 1.2.156.10197.1.301 in DER."""
+
+
+def names_sm2(pem: bytes) -> bool:
+    """Whether a private key in PEM names the curve sm2p256v1. Nothing is checked: whoever reads the key does."""
+    block = _PEM_BLOCK.search(pem)
+    content = block.group(0).split(b"-----")[2] if block else b""
+    try:
+        return _SM2_CURVE in base64.b64decode(b"".join(content.split()), validate=True)
+    except binascii.Error:
+        return False
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class KeyFile:
     """A private key and its certificates, as one PEM file holds them.
@@ -176,15 +192,26 @@ class KeyFile:
         others -= sum(label == b"EC PARAMETERS" for label, _ in blocks)
         if len(private) != 1 or others:
             raise KeyUnreadable("a key file holds one private key and its certificates, nothing else")
-        load_private(private[0])
-        return cls(key=private[0], chain=b"".join(certificates))
+        file = cls(key=private[0], chain=b"".join(certificates))
+        if not file.is_sm2:
+            file.load()
+        return file
 
     def to_pem(self) -> bytes:
         """One file: key, then certificates."""
         return self.key + self.chain
 
+    @property
+    def is_sm2(self) -> bool:
+        """Whether the private key is of the curve sm2p256v1; ``SM2PrivateKey.from_pem`` reads those."""
+        return names_sm2(self.key)
+
     def load(self) -> PrivateKey:
-        """The private key."""
+        """The private key.
+
+        Raises:
+            KeyUnreadable: It is an SM2 key.
+        """
         return load_private(self.key)
 
 

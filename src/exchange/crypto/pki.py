@@ -10,36 +10,34 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from hashlib import sha1
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from exchange.crypto.certificates import (
     Certificate,
     Identity,
+    LibraryKey,
     PublicKey,
     load_chain,
     public_key_of,
     to_pem,
 )
-from exchange.crypto.keys import MAX_RSA_BITS, MIN_RSA_BITS, PrivateKey, encode_private, load_private
+from exchange.crypto.keys import (
+    encode_private,
+    load_private,
+    names_sm2,
+)
 from exchange.crypto.pki_profile import CaKey, KeyKind, Lifetime, Profile
-from exchange.domain.problems import Problem, Refused
+from exchange.crypto.pki_request import refused, requested_key
+from exchange.crypto.sm2 import signed
+from exchange.crypto.sm2.key import SM2PrivateKey, SM2PublicKey
 
 _SHA256 = hashes.SHA256()
 _TLS_CLIENT = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
-
-
-class PkiRefused(Refused):
-    """A request or an authority that certificates can not be issued from."""
-
-
-def _refused(reason: str, place: str, detail: str) -> PkiRefused:
-    return PkiRefused([Problem(reason=reason, place=place, detail=detail)])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -81,7 +79,7 @@ class Authority:
         """Read an authority from PEM.
 
         Args:
-            key: PKCS#8, EC or RSA.
+            key: PKCS#8, EC, RSA or SM2.
             chain: Own certificate first, root last.
 
         Raises:
@@ -89,12 +87,12 @@ class Authority:
             CertificateUnreadable: The certificates.
             PkiRefused: Reason PKI_AUTHORITY: they do not belong together, or the last one is no root.
         """
-        private = load_private(key)
+        private = SM2PrivateKey.from_pem(key) if names_sm2(key) else load_private(key)
         certificates = load_chain(chain)
         if not isinstance(private, CaKey) or public_key_of(certificates[0]) != private.public_key():
-            raise _refused("PKI_AUTHORITY", "key", "not the key of the first certificate")
+            raise refused("PKI_AUTHORITY", "key", "not the key of the first certificate")
         if certificates[-1].issuer != certificates[-1].subject:
-            raise _refused("PKI_AUTHORITY", "chain", "the last certificate is no root")
+            raise refused("PKI_AUTHORITY", "chain", "the last certificate is no root")
         return cls(key=private, chain=certificates)
 
     @property
@@ -115,7 +113,7 @@ class Authority:
     @property
     def key_pem(self) -> bytes:
         """The key in PKCS#8."""
-        return encode_private(self.key)
+        return _key_pem(self.key)
 
 
 def create_root(profile: Profile, common_name: str, *, now: datetime, key: KeyKind | None = None) -> Authority:
@@ -132,18 +130,18 @@ def create_root(profile: Profile, common_name: str, *, now: datetime, key: KeyKi
     end = now + timedelta(days=profile.root.days)
     builder = _builder(name, name, private.public_key(), begin=now - profile.backdate, end=end)
     builder = _as_authority(builder, path_length=1)
-    return Authority(key=private, chain=(builder.sign(private, _SHA256),))
+    return Authority(key=private, chain=(_signed(builder, private, private.public_key()),))
 
 
 def create_intermediate(
     profile: Profile, parent: Authority, common_name: str, *, now: datetime, key: KeyKind | None = None
 ) -> Authority:
-    """An authority below a root, which issues leaves only."""
-    private = (key or profile.intermediate.key).generate()
+    """An authority below a root, which issues leaves only. Below an SM2 root its key is SM2 as well."""
+    private = (key or _kind_under(parent, profile.intermediate.key)).generate()
     days = profile.intermediate.days
     builder = _issued_by(profile, parent, _name(common_name), private.public_key(), days=days, now=now)
     builder = _as_authority(builder, path_length=0)
-    return Authority(key=private, chain=(builder.sign(parent.key, _SHA256), *parent.chain))
+    return Authority(key=private, chain=(_signed(builder, parent.key, private.public_key()), *parent.chain))
 
 
 def issue_server(
@@ -169,7 +167,7 @@ def issue_server(
         PkiRefused: Reason PKI_REQUEST: no host, or one that is neither name nor address.
     """
     if not hosts:
-        raise _refused("PKI_REQUEST", "hosts", "a server certificate names at least one host")
+        raise refused("PKI_REQUEST", "hosts", "a server certificate names at least one host")
     uses = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
     names = [*map(_host, hosts), x509.UniformResourceIdentifier(str(identity))]
     return _issue(profile, authority, profile.server, hosts[0], names=names, uses=uses, now=now)
@@ -211,7 +209,7 @@ def issue_signing(
     now: datetime,
     request: bytes | None = None,
 ) -> Issued:
-    """A region's signing certificate: EC P-256, digital signatures only, not for TLS.
+    """A region's signing certificate: EC P-256, or SM2 by an SM2 authority; digital signatures only, not for TLS.
 
     Args:
         profile: Lifetimes and keys.
@@ -219,7 +217,7 @@ def issue_signing(
         identity: Identity of the node in whose name it signs.
         organisation: Name of the authority, for people.
         now: Aware instant of issue.
-        request: PKCS#10 in PEM; the key must be EC P-256.
+        request: PKCS#10 in PEM; the key must be EC P-256, or SM2 by an SM2 authority.
 
     Raises:
         PkiRefused: Reason PKI_REQUEST: the request does not parse, or is of another key.
@@ -228,7 +226,7 @@ def issue_signing(
     issued = _issue(
         profile,
         authority,
-        profile.signing,
+        Lifetime(days=profile.signing.days, key=_kind_under(authority, profile.signing.key)),
         identity.name,
         names=names,
         uses=None,
@@ -237,8 +235,10 @@ def issue_signing(
         organisation=organisation,
     )
     key = public_key_of(issued.certificate)
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise _refused("PKI_REQUEST", "request", "a signing key is EC P-256")
+    if not isinstance(key, SM2PublicKey) and not (
+        isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
+    ):
+        raise refused("PKI_REQUEST", "request", "a signing key is EC P-256 or SM2")
     return issued
 
 
@@ -260,12 +260,14 @@ def issue_crl(
         .last_update(now)
         .next_update(now + timedelta(days=profile.crl_days))
         .add_extension(x509.CRLNumber(number), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
+        .add_extension(_authority_identifier(authority.key.public_key()), critical=False)
     )
     for serial, at in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at).build()
         builder = builder.add_revoked_certificate(entry)
-    return builder.sign(authority.key, _SHA256).public_bytes(serialization.Encoding.PEM)
+    key = authority.key
+    crl = signed.sign_crl(builder, key) if isinstance(key, SM2PrivateKey) else builder.sign(key, _SHA256)
+    return crl.public_bytes(serialization.Encoding.PEM)
 
 
 def _issue(
@@ -280,37 +282,57 @@ def _issue(
     request: bytes | None = None,
     organisation: str = "",
 ) -> Issued:
-    private: PrivateKey | None = None
+    private: CaKey | None = None
     if request is None:
         private = lifetime.key.generate()
         public: PublicKey = private.public_key()
     else:
-        public = _requested_key(request)
+        public = requested_key(request)
     builder = _issued_by(profile, authority, _name(common_name, organisation), public, days=lifetime.days, now=now)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(authority=False), critical=True)
     builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     if uses is not None:
         builder = builder.add_extension(uses, critical=False)
-    leaf = builder.sign(authority.key, _SHA256)
+    leaf = _signed(builder, authority.key, public)
     intermediates = authority.chain[:-1]
     return Issued(
-        key=encode_private(private) if private is not None else b"",
+        key=_key_pem(private) if private is not None else b"",
         chain=to_pem(leaf) + b"".join(to_pem(certificate) for certificate in intermediates),
     )
 
 
-def _requested_key(request: bytes) -> PublicKey:
-    try:
-        parsed = x509.load_pem_x509_csr(request)
-        valid = parsed.is_signature_valid
-        key = parsed.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
-        raise _refused("PKI_REQUEST", "request", "not a readable PKCS#10 request") from None
-    strong_rsa = isinstance(key, rsa.RSAPublicKey) and MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS
-    if not valid or not (isinstance(key, ec.EllipticCurvePublicKey) or strong_rsa):
-        raise _refused("PKI_REQUEST", "request", "signed by another key, or a key that is neither EC nor RSA")
-    return cast("PublicKey", key)
+def _kind_under(authority: Authority, kind: KeyKind) -> KeyKind:
+    """One kind of key from root to leaf, where it is SM2: a path of GB/T 20518 is of SM2 throughout."""
+    return KeyKind.SM2 if isinstance(authority.key, SM2PrivateKey) else kind
+
+
+def _key_pem(key: CaKey) -> bytes:
+    return key.to_pem() if isinstance(key, SM2PrivateKey) else encode_private(key)
+
+
+def _signed(builder: x509.CertificateBuilder, key: CaKey, subject: PublicKey) -> Certificate:
+    """The finished certificate.
+
+    Raises:
+        PkiRefused: Reason PKI_REQUEST: an SM2 authority certifies SM2 keys, and nobody else does.
+    """
+    if isinstance(key, SM2PrivateKey) and isinstance(subject, SM2PublicKey):
+        return signed.sign_certificate(builder, key, subject)
+    if isinstance(key, SM2PrivateKey) or isinstance(subject, SM2PublicKey):
+        raise refused("PKI_REQUEST", "key", "an SM2 authority certifies SM2 keys, and nobody else does")
+    return builder.sign(key, _SHA256)
+
+
+def _key_identifier(key: PublicKey) -> bytes:
+    """Names a key within certificates: SHA-1 of its bits (RFC 5280 §4.2.1.2). Nothing rests on it."""
+    if isinstance(key, SM2PublicKey):
+        return sha1(key.point, usedforsecurity=False).digest()
+    return x509.SubjectKeyIdentifier.from_public_key(key).digest
+
+
+def _authority_identifier(key: PublicKey) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier(_key_identifier(key), None, None)
 
 
 _HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*")
@@ -322,7 +344,7 @@ def _host(host: str) -> x509.GeneralName:
     except ValueError:
         if len(host) <= 253 and _HOST.fullmatch(host):
             return x509.DNSName(host)
-        raise _refused("PKI_REQUEST", "hosts", f"neither host name nor address: {host[:80]!r}") from None
+        raise refused("PKI_REQUEST", "hosts", f"neither host name nor address: {host[:80]!r}") from None
 
 
 MAX_COMMON_NAME = 64
@@ -344,10 +366,9 @@ def _issued_by(
     begin = max(now - profile.backdate, issuer.not_valid_before_utc)
     end = min(now + timedelta(days=days), issuer.not_valid_after_utc)
     if end <= now:
-        raise _refused("PKI_AUTHORITY", "certificate", "the authority's certificate has expired")
-    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+        raise refused("PKI_AUTHORITY", "certificate", "the authority's certificate has expired")
     builder = _builder(subject, issuer.subject, public, begin=begin, end=end)
-    return builder.add_extension(identifier, critical=False)
+    return builder.add_extension(_authority_identifier(authority.key.public_key()), critical=False)
 
 
 def _builder(
@@ -355,15 +376,16 @@ def _builder(
 ) -> x509.CertificateBuilder:
     if begin.tzinfo is None:
         raise ValueError("an aware instant is needed")
+    placed: LibraryKey = signed.stand_in().public_key() if isinstance(public, SM2PublicKey) else public
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(public)
+        .public_key(placed)
         .serial_number(x509.random_serial_number())
         .not_valid_before(begin)
         .not_valid_after(end)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier(_key_identifier(public)), critical=False)
     )
 
 

@@ -11,9 +11,11 @@ from enum import StrEnum
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from exchange.crypto.keys import generate_p256, generate_rsa
+from exchange.crypto.sm2.key import SM2PrivateKey
 from exchange.domain.problems import Problem, Refused
 
-CaKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+LibraryCaKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+CaKey = LibraryCaKey | SM2PrivateKey
 
 
 class ProfileRefused(Refused):
@@ -21,14 +23,29 @@ class ProfileRefused(Refused):
 
 
 class KeyKind(StrEnum):
-    """Kinds of keys that a profile may ask for."""
+    """Kinds of keys of certificates. A profile asks for the first two; SM2 is asked for beside it."""
 
     EC_P256 = "EC P-256"
     RSA_3072 = "RSA 3072"
+    SM2 = "SM2"
 
     def generate(self) -> CaKey:
-        """A new key."""
-        return generate_p256() if self is KeyKind.EC_P256 else generate_rsa(3072)
+        """A new key.
+
+        Raises:
+            LibcryptoMissing: An SM2 key can not be made here.
+        """
+        match self:
+            case KeyKind.EC_P256:
+                return generate_p256()
+            case KeyKind.RSA_3072:
+                return generate_rsa(3072)
+            case KeyKind.SM2:
+                return SM2PrivateKey.generate()
+
+
+IN_PROFILES = (KeyKind.EC_P256, KeyKind.RSA_3072)
+"""Kinds that a profile may name: its keys also serve TLS, which gRPC speaks by no SM2 certificate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +131,8 @@ def _lifetime(name: str, table: object, problems: list[Problem]) -> Lifetime:
     try:
         kind = KeyKind(str(values.get("key")))
     except ValueError:
-        problems.append(_problem(f"{name}.key", "one of " + ", ".join(KeyKind)))
+        kind = KeyKind.SM2
+    if kind not in IN_PROFILES:
+        problems.append(_problem(f"{name}.key", "one of " + ", ".join(IN_PROFILES)))
         kind = KeyKind.EC_P256
     return Lifetime(days=days, key=kind)

@@ -27,6 +27,8 @@ from exchange.crypto.certificates import (
     to_pem,
 )
 from exchange.crypto.chains import authority_paths
+from exchange.crypto.sm2.key import SM2PublicKey
+from exchange.crypto.sm2.signed import SM2_WITH_SM3, is_signed_by
 from exchange.domain.problems import ExchangeError
 
 MAX_CRL_BYTES = 4 * 1024 * 1024
@@ -198,15 +200,17 @@ def _number(crl: x509.CertificateRevocationList) -> int:
 
 
 def _issuer_of(crl: x509.CertificateRevocationList, authorities: Iterable[Certificate]) -> Certificate:
-    algorithm = crl.signature_hash_algorithm
+    by_sm2 = crl.signature_algorithm_oid == SM2_WITH_SM3  # which the library knows no digest of
+    algorithm = None if by_sm2 else crl.signature_hash_algorithm
     if algorithm is not None and not isinstance(algorithm, hashes.SHA256 | hashes.SHA384 | hashes.SHA512):
         raise RevocationUnreadable("a revocation list with a weak signature")
     for authority in authorities:
         if authority.subject != crl.issuer:
             continue
         try:
-            if crl.is_signature_valid(public_key_of(authority)):
+            key = public_key_of(authority)
+            if is_signed_by(crl, key) if isinstance(key, SM2PublicKey) else crl.is_signature_valid(key):
                 return authority
-        except (InvalidSignature, TypeError):
+        except (InvalidSignature, TypeError, UnsupportedAlgorithm):
             continue
     raise RevocationUnreadable("a revocation list that no trusted authority signed")

@@ -27,6 +27,7 @@ from exchange.crypto.dsse import ES256
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust
 from exchange.crypto.node_card import CardRefused, KeyRole, NodeCard, TrustedKey
 from exchange.crypto.revocation import MAX_CRL_BYTES, Revocations, RevocationUnreadable
+from exchange.crypto.sm2.libcrypto import LibcryptoMissing
 from exchange.domain.problems import Problem
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import VerifierKey
@@ -122,7 +123,7 @@ class TrustSet:
             try:
                 if name in files:
                     lists[name] = Revocations.load(files[name], load_chain(roots))
-            except RevocationUnreadable as error:
+            except (RevocationUnreadable, LibcryptoMissing) as error:
                 unused.append(Problem(error.reason, name, str(error)))
         return cls(
             card=card,

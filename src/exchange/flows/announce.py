@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from exchange.crypto.certificates import facts_of
+from exchange.crypto.certificates import facts_of, load_der
 from exchange.flows.apply.answered import node_record
 from exchange.flows.context import Node
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, Continues, KeyAnnouncement, KeyState, KeyUse
@@ -36,15 +36,16 @@ def announcement(node: Node, origin: str, now: datetime, continues: Continues | 
         now: Time of the record.
         continues: The log that it goes on from, from the second epoch on.
     """
-    signer = node.keys.signer
-    signing = AnnouncedKey(
-        use=KeyUse.KEY_USE_SIGNING,
-        key_id=signer.keyid,
-        chain=signer.chain,
-        state=KeyState.KEY_STATE_ACTIVE,
-    )
-    signing.valid_from.FromDatetime(facts_of(signer.certificate).not_before)
-    announced = [signing]
+    announced = []
+    for signer in node.keys.signers:
+        signing = AnnouncedKey(
+            use=KeyUse.KEY_USE_SIGNING,
+            key_id=signer.keyid,
+            chain=signer.chain,
+            state=KeyState.KEY_STATE_ACTIVE,
+        )
+        signing.valid_from.FromDatetime(facts_of(load_der(signer.chain[0])).not_before)
+        announced.append(signing)
     for use, vkey in (
         (KeyUse.KEY_USE_LOG, node.keys.log_signer(origin).vkey),
         (KeyUse.KEY_USE_MIRROR, node.keys.mirror.vkey),
@@ -52,7 +53,7 @@ def announcement(node: Node, origin: str, now: datetime, continues: Continues | 
     ):
         name, hint, _ = vkey.split("+", 2)
         announced.append(AnnouncedKey(use=use, key_id=f"{name}+{hint}", vkey=vkey, state=KeyState.KEY_STATE_ACTIVE))
-        announced[-1].valid_from.CopyFrom(signing.valid_from)
+        announced[-1].valid_from.CopyFrom(announced[0].valid_from)
     record = node_record(node, now)
     record.key_announcement.CopyFrom(KeyAnnouncement(keys=announced, continues=continues))
     return record

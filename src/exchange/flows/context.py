@@ -52,11 +52,12 @@ class NodeKeys:
     """The node's own keys.
 
     Attributes:
+        signers: Sign every statement, each the same bytes; the first one names the region's key.
         log_signer: Gives the signer of one log by its origin.
         submission_key: Makes tags that only this node can recompute.
     """
 
-    signer: Signer
+    signers: tuple[Signer, ...]
     log_signer: Callable[[str], NoteSigner]
     mirror: Cosigner
     witness: Cosigner

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from exchange.crypto.dsse import make_envelope
 from exchange.crypto.keys import generate_salt
 from exchange.crypto.sealing import commit
 from exchange.domain import kinds
@@ -64,7 +65,8 @@ def seal(
         erasure_class=kinds.erasure_class_of(record),
     )
     statement.stated_at.FromDatetime(now)
-    return seal_statement(node.keys.signer.envelope(statement.SerializeToString()), body, salt, now, tag)
+    envelope = make_envelope(statement.SerializeToString(), node.keys.signers)
+    return seal_statement(envelope, body, salt, now, tag)
 
 
 def seal_statement(envelope: Envelope, body: bytes, salt: bytes, now: datetime, tag: bytes) -> Sealed:

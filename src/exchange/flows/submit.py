@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from google.protobuf.message import DecodeError
 
-from exchange.crypto.dsse import PAYLOAD_TYPE
+from exchange.crypto.dsse import PAYLOAD_TYPE, sign
 from exchange.crypto.keys import submission_tag
 from exchange.crypto.sealing import matches
 from exchange.domain import kinds, lifecycles
@@ -209,7 +209,9 @@ class SubmitFlow:
             return
         header = candidate.record.header
         latest = micros(now + CLOCK_TOLERANCE)
-        own, named = self._node.keys.signer.keyid, {each.keyid for each in envelope.signatures}
+        own, named = {each.keyid for each in self._node.keys.signers}, {each.keyid for each in envelope.signatures}
+        # With ours the envelope must still be one that peers read.
+        room = MAX_SIGNATURES - len(own)
         wrong = [
             name
             for name, holds in (
@@ -223,7 +225,7 @@ class SubmitFlow:
                 ("addressees", list(statement.addressees) == sorted(set(statement.addressees))),
                 ("stated_at", is_instant(statement.stated_at) and micros_of(statement.stated_at) <= latest),
                 ("payload_type", envelope.payload_type == PAYLOAD_TYPE),
-                ("signatures", 1 <= len(envelope.signatures) <= MAX_SIGNATURES and own not in named),
+                ("signatures", 1 <= len(envelope.signatures) <= room and own.isdisjoint(named)),
             )
             if not holds
         ]
@@ -425,9 +427,9 @@ class SubmitFlow:
         """3: and the protocol's limits on what was sealed."""
         addressees, origins = destinations
         if item.sealed is not None:
-            # The region's signature stands first: a peer that knows neither key waits for that one.
+            # The region's signatures stand first: a peer that knows no key of them waits for one of those.
             envelope = Envelope(payload=item.sealed.payload, payload_type=item.sealed.payload_type)
-            envelope.signatures.append(self._node.keys.signer.sign(envelope.payload))
+            envelope.signatures.extend(sign(each, envelope.payload) for each in self._node.keys.signers)
             envelope.signatures.extend(item.sealed.signatures)
             sealed = seal_statement(envelope, item.sealed_body, item.salt, now, item.tag)
         else:

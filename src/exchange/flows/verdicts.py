@@ -27,7 +27,7 @@ class Verdict:
     """What is known of an envelope.
 
     Attributes:
-        status: ``VALID``, ``KEY_UNKNOWN`` or ``UNTRUSTED_SIGNATURE``.
+        status: ``VALID``, ``KEY_UNKNOWN``, ``UNTRUSTED_SIGNATURE`` or ``SIGNATURE_MISSING``.
         key_id: Key that it is about.
         revoked_at: When its certificate was revoked, in microseconds; None when it was not.
     """
@@ -51,7 +51,7 @@ def verdict_of(peer: Peer, envelope: bytes, logged_at: int) -> Verdict:
     found = peer.signing.verify(envelope, instant(logged_at))
     verdict = Verdict(
         str(found.status),
-        found.keyids[0] if found.keyids else _hinted_key(envelope),
+        found.keyids[0] if found.keyids else _hinted_key(envelope, found.unknown),
         micros(found.revoked_at) if found.revoked_at else None,
     )
     with _lock:
@@ -61,12 +61,13 @@ def verdict_of(peer: Peer, envelope: bytes, logged_at: int) -> Verdict:
     return verdict
 
 
-def _hinted_key(envelope: bytes) -> str:
+def _hinted_key(envelope: bytes, unknown: Sequence[str]) -> str:
+    """The key that an undecided envelope is about: the first unknown one that it names, else that it names at all."""
     try:
-        signatures = Envelope.FromString(envelope).signatures
+        named = [*unknown, *(signature.keyid for signature in Envelope.FromString(envelope).signatures[:1])]
     except DecodeError:
         return ""
-    return signatures[0].keyid if signatures and _KEY_ID.fullmatch(signatures[0].keyid) else ""
+    return next((keyid for keyid in named if _KEY_ID.fullmatch(keyid)), "")
 
 
 def verify_ahead(peer: Peer, envelopes: Sequence[tuple[bytes, int]]) -> None:

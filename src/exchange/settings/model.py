@@ -163,7 +163,7 @@ class PeerLink:
     name: str = _key(form="node")
     dial: Address = _key()
     require: tuple[str, ...] = _key(
-        ("ES256",), choices=("ES256",), why="the one signature that every node can make today"
+        ("ES256",), choices=("ES256", "SM2"), why="the one signature that every node makes; SM2 beside it where agreed"
     )
 
 

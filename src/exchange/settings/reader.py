@@ -158,7 +158,7 @@ class _Reader:
         found = [self._text(hint, item, key, setting) for item in value]
         if any(item is _WRONG for item in found):
             return _WRONG
-        if hint is not str and not found:
+        if (hint is not str or setting.choices) and not found:
             self._wrong("SETTING_VALUE", key, "must name at least one")
             return _WRONG
         return tuple(found)

@@ -385,6 +385,34 @@ class GetEnvelopeRequest(_message.Message):
 Global___GetEnvelopeRequest: _TypeAlias = GetEnvelopeRequest  # noqa: Y015
 
 @_typing.final
+class SignatureChain(_message.Message):
+    """Certificates of one signature of an envelope."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYID_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
+    keyid: _builtins.str
+    """Key id as the envelope names it."""
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """DER, leaf first, without the root."""
+
+    def __init__(
+        self,
+        *,
+        keyid: _builtins.str = ...,
+        certificates: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "keyid", b"keyid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignatureChain: _TypeAlias = SignatureChain  # noqa: Y015
+
+@_typing.final
 class GetEnvelopeResponse(_message.Message):
     """Answer to GetEnvelope."""
 
@@ -396,6 +424,7 @@ class GetEnvelopeResponse(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     CERTIFICATES_FIELD_NUMBER: _builtins.int
     TOMBSTONE_FIELD_NUMBER: _builtins.int
+    CHAINS_FIELD_NUMBER: _builtins.int
     entry: _builtins.bytes
     """Serialized LogEntry."""
     log: _builtins.str
@@ -414,6 +443,10 @@ class GetEnvelopeResponse(_message.Message):
     def tombstone(self) -> _record_pb2.Tombstone:
         """Set when the body is withheld or erased."""
 
+    @_builtins.property
+    def chains(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignatureChain]:
+        """Certificates of every signature whose key is known, the first one's too, in the order of the signatures."""
+
     def __init__(
         self,
         *,
@@ -423,10 +456,11 @@ class GetEnvelopeResponse(_message.Message):
         index: _builtins.int = ...,
         certificates: _abc.Iterable[_builtins.bytes] | None = ...,
         tombstone: _record_pb2.Tombstone | None = ...,
+        chains: _abc.Iterable[Global___SignatureChain] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sealed", b"sealed", "tombstone", b"tombstone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "entry", b"entry", "index", b"index", "log", b"log", "sealed", b"sealed", "tombstone", b"tombstone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "chains", b"chains", "entry", b"entry", "index", b"index", "log", b"log", "sealed", b"sealed", "tombstone", b"tombstone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from exchange.crypto import certificates, dsse, keys
+from exchange.crypto import certificates, keys
+from exchange.crypto.signers.key_file import read_signer
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.settings.model import NodeSettings
 
@@ -36,7 +37,7 @@ def _check(settings: NodeSettings) -> Iterator[Problem]:
         yield Problem("FILE_MISSING", f"alarms.command {command[0]}", "no such program")
     yield from _key_file("keys.tls", settings.keys.tls.path, _tls)
     for number, source in enumerate(settings.keys.signing):
-        yield from _key_file(f"keys.signing[{number}]", source.path, dsse.Signer.from_pem)
+        yield from _key_file(f"keys.signing[{number}]", source.path, read_signer)
     yield from _key_file("keys.log", settings.keys.log.path, keys.load_seed)
     yield from _key_file("keys.mirror", settings.keys.mirror.path, keys.load_ed25519)
     yield from _key_file("keys.witness", settings.keys.witness.path, keys.load_ed25519)

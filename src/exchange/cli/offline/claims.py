@@ -107,7 +107,7 @@ def check_envelope(data: bytes, trusted: Trusted) -> Iterator[Claim]:
     # 2
     yield _body(exported)
     # 3
-    yield from _entry(exported.entry, trusted, None, certificates=exported.certificates, required=True)
+    yield from _entry(exported.entry, trusted, None, chains=exported.chains, required=True)
 
 
 def _body(exported: ExportedEnvelope) -> Claim:
@@ -127,7 +127,7 @@ def _entry(
     cosigned: int | None,
     *,
     log: LogName | None = None,
-    certificates: tuple[bytes, ...] = (),
+    chains: tuple[tuple[bytes, ...], ...] = (),
     required: bool = False,
 ) -> Iterator[Claim]:
     """What the entry says: when it was logged, what was stated, and who signed it."""
@@ -150,9 +150,9 @@ def _entry(
     node, _, domain = statement.origin.partition(".")
     domain = domain or statement.federation
     roots = trusted.roots_of(node)
-    chain = certificates or trusted.chain
+    chains = chains or ((trusted.chain,) if trusted.chain else ())
     missing = Verdict.UNDECIDED if required else Verdict.NOT_ASKED
-    if roots is None or not chain:
+    if roots is None or not chains:
         lacking = "no signing roots of " + node if roots is None else "no signing certificate"
         yield Claim(name="STATEMENT_SIGNATURE", verdict=missing, detail=lacking)
         return
@@ -160,7 +160,7 @@ def _entry(
         node=node,
         domain=domain,
         roots=roots,
-        chains=[SigningChain(certificates=chain)],
+        chains=[SigningChain(certificates=chain) for chain in chains],
         revocations=trusted.crls.get(node, b""),
     )
     verdict = trust.verify(entry.envelope, logged_at)

@@ -111,6 +111,8 @@ def _about_bytes(entry: ReadEntry, bench: Bench) -> Ruling | None:
     verdict = bench.verdict(entry.envelope, entry.logged_at)
     if verdict.status == "KEY_UNKNOWN":
         return _defer("KEY_UNKNOWN", f"KEY:{verdict.key_id}")
+    if verdict.status == "SIGNATURE_MISSING":
+        return _refuse("SIGNATURE_MISSING")
     if verdict.status != "VALID":
         return _refuse("UNTRUSTED_SIGNATURE")
     mirrored_at = bench.mirrored_at(entry.index)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -61,15 +61,22 @@ class TrustFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustEdition:
-    """Whom the node believes: our own part, and a set for each peer."""
+    """Whom the node believes: our own part, and a set for each peer.
+
+    Attributes:
+        require: Algorithms of which each envelope of a peer must carry a signature, by the node file: it decides as
+            much as whom they must be by.
+    """
 
     own: OwnTrust
     peers: Mapping[str, TrustSet]
+    require: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Everything in one piece, for the journal."""
         parts = {name: trust.to_bytes() for name, trust in self.peers.items()}
-        return bootstrap.pack({OWN: self.own.to_bytes(), **parts})
+        required = {f"{name}/require": " ".join(names).encode() for name, names in self.require.items()}
+        return bootstrap.pack({OWN: self.own.to_bytes(), **parts, **required})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +188,7 @@ class TrustFlow:
             told += [SetOutcome(name=name, result="NEXT_START") for name in folder.strangers]
             self._tell(told, now)
             if new_own is not None or sets:
-                self._take(TrustEdition(own=new_own or before.own, peers={**before.peers, **sets}), actor, now)
+                self._take(replace(before, own=new_own or before.own, peers={**before.peers, **sets}), actor, now)
             return Reloaded(edition=self.digest, sets=tuple(told))
 
     def _own(self, folder: TrustFolder, before: TrustEdition) -> tuple[SetOutcome, OwnTrust | None]:

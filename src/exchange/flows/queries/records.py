@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import NotFound
@@ -24,6 +25,7 @@ from exchange.v1.record_service_pb2 import (
     ListRecordsRequest,
     ListRecordsResponse,
     RecordView,
+    SignatureChain,
 )
 from exchange.v1.statement_pb2 import Envelope, LogEntry
 
@@ -88,8 +90,11 @@ class RecordQueries:
                 entry=stored.entry,
                 log=self._reading.logs.origin(connection, row.log_id),
                 index=row.idx,
-                certificates=self._certificates(connection, row.origin, entry.envelope),
             )
+            answer.chains.extend(self._chains(connection, row.origin, entry.envelope))
+        first = Envelope.FromString(entry.envelope).signatures[:1]
+        if first and answer.chains and answer.chains[0].keyid == first[0].keyid:
+            answer.certificates.extend(answer.chains[0].certificates)
         answer.sealed.envelope = entry.envelope
         if row.tombstone:
             answer.tombstone.CopyFrom(tombstone_of(row))
@@ -107,15 +112,20 @@ class RecordQueries:
         self._reading.allow(asked, row)
         return row
 
-    def _certificates(self, connection: Connection, origin: str, envelope: bytes) -> list[bytes]:
-        """Chain of the first signature, leaf first: our own, or as its origin announced it."""
-        signatures = Envelope.FromString(envelope).signatures
-        keyid = signatures[0].keyid if signatures else ""
-        signer = self._reading.node.keys.signer
-        if origin == self._reading.node.name and keyid == signer.keyid:
-            return list(signer.chain)
-        announced = registers.keys_of(connection).get((origin, keyid))
-        return list(AnnouncedKey.FromString(announced.announced).chain) if announced else []
+    def _chains(self, connection: Connection, origin: str, envelope: bytes) -> list[SignatureChain]:
+        """Chain of each signature whose key is known: one of ours, or as its origin announced it."""
+        node = self._reading.node
+        ours = {signer.keyid: signer.chain for signer in node.keys.signers} if origin == node.name else {}
+        known = registers.keys_of(connection)
+        found = []
+        for signature in Envelope.FromString(envelope).signatures:
+            chain: Sequence[bytes] = ours.get(signature.keyid, ())
+            announced = known.get((origin, signature.keyid))
+            if not chain and announced is not None:
+                chain = AnnouncedKey.FromString(announced.announced).chain
+            if chain:
+                found.append(SignatureChain(keyid=signature.keyid, certificates=chain))
+        return found
 
 
 def record_page(
