@@ -12,6 +12,7 @@ import pytest
 from exchange.crypto import pki
 from exchange.crypto.certificates import Identity, Role
 from exchange.crypto.dsse import Signer
+from exchange.crypto.signers.key_file import read_signer
 from exchange.domain.record_index import index_of, raw_id
 from exchange.flows.announce import announcement
 from exchange.flows.seal import seal
@@ -147,7 +148,7 @@ def new_signer(name: str) -> Signer:
         organisation=f"{name} authority",
         now=now,
     )
-    return Signer.from_pem(issued.bundle)
+    return read_signer(issued.bundle)
 
 
 def announce(world: World, name: str, other: str) -> None:
