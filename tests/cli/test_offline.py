@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 import exchange_chongqing
+from exchange.crypto.certificates import load_chain
+from exchange.crypto.keys import KeyFile
+from exchange.crypto.revocation import Revocations
 from exchange_hj212 import frame_bytes
-from tests.cli.conftest import run
+from tests.cli.conftest import init, run
 
 PACKET = (
     b"QN=20260301081000001;ST=32;CN=2051;PW=123456;MN=01000001000A000000000A01;Flag=4;"
@@ -128,6 +131,32 @@ def test_rsa_is_for_roots_and_clients_only(tmp_path: Path) -> None:
     assert run("pki", "dev", tmp_path, "--node", "cq", "--rsa").status == 0
     assert "rsaEncryption" in openssl("x509", "-in", tmp_path / "cq/clients/operator.pem", "-noout", "-text")
     assert "id-ecPublicKey" in openssl("x509", "-in", tmp_path / "cq/keys/tls.pem", "-noout", "-text")
+
+
+def test_an_sm2_signing_certificate_stands_beside_the_other(tmp_path: Path) -> None:
+    """With `--sm2`: an authority, a key file and a root of its own; TLS stays EC; it issues and revokes."""
+    assert run("pki", "dev", tmp_path, "--node", "cq", "--sm2").status == 0
+    folder = tmp_path / "cq"
+    assert "SM2" in openssl("x509", "-in", folder / "keys/sign-sm2.pem", "-noout", "-text")
+    assert "prime256v1" in openssl("x509", "-in", folder / "keys/sign-p256.pem", "-noout", "-text")
+    assert "prime256v1" in openssl("x509", "-in", folder / "keys/tls.pem", "-noout", "-text")
+    assert (folder / "trust/own/signing-roots.pem").read_text().count("BEGIN CERTIFICATE") == 2
+    assert init(folder, "cq", "--sm2").status == 0
+    assert run("config", "validate", folder / "node.toml").status == 0
+    ca = folder / "ca/signing-sm2"
+    whose = ("--ca", ca, "--node", "cq", "--domain", "exchange.example")
+    assert run("pki", "issue", "signing", "cq", *whose, "-o", tmp_path / "next.pem").status == 0
+    assert run("pki", "crl", "--ca", ca, "-o", tmp_path / "crl.pem", "--revoke", tmp_path / "next.pem").status == 0
+    found = Revocations.load((tmp_path / "crl.pem").read_bytes(), load_chain((ca / "ca.pem").read_bytes())[-1:])
+    assert found.revoked_at(load_chain(KeyFile.parse((tmp_path / "next.pem").read_bytes()).chain)) is not None
+    assert run("pki", "issue", "agency", "a", *whose, "-o", tmp_path / "agency.pem").status == 1
+
+
+def test_init_makes_the_sm2_key_and_its_request(tmp_path: Path) -> None:
+    """Without a key there, one is made; the region's authority answers the request."""
+    assert init(tmp_path / "cq", "cq", "--sm2").status == 0
+    request = tmp_path / "cq/keys/sign-sm2.request.pem"
+    openssl("req", "-verify", "-noout", "-vfyopt", "distid:1234567812345678", "-in", request)
 
 
 def issue(regions: Path, output: Path, role: str, *more: object) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,14 +19,14 @@ from exchange.crypto.certificates import load_chain, to_der
 from exchange.crypto.dsse import make_envelope
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.keys import KeyFile
-from exchange.crypto.sealing import commit
+from exchange.crypto.sealing import SM3, commit
 from exchange.crypto.signers.key_file import read_signer
 from exchange.tlog import proof
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.origin import mirror_name
 from exchange.tlog.tree import leaf_hash
 from exchange.v1.kind_pb2 import KIND_CREDIT_RESULT
-from exchange.v1.record_service_pb2 import GetEnvelopeResponse
+from exchange.v1.record_service_pb2 import GetEnvelopeResponse, SignatureChain
 from exchange.v1.statement_pb2 import LogEntry, Statement
 from tests.cli.conftest import Run, run
 
@@ -61,19 +63,27 @@ def verdicts(done: Run) -> dict[str, str]:
 
 
 def make(
-    folder: Path, regions: Path, *, cosigner: str = "sc", origin: str = "cq", logged: int | None = None
+    folder: Path,
+    regions: Path,
+    *,
+    cosigner: str = "sc",
+    origin: str = "cq",
+    logged: int | None = None,
+    sm2: bool = False,
 ) -> Evidence:
     """Make evidence as two nodes would."""
     now = int(datetime.now(UTC).timestamp())
     pem = (regions / "cq" / "keys" / "sign-p256.pem").read_bytes()
-    signer = read_signer(pem)
+    signers = [read_signer(pem)]
+    if sm2:
+        signers.append(read_signer((regions / "cq" / "keys" / "sign-sm2.pem").read_bytes()))
     body, salt = b"\x0a\x00", b"s" * 32
     statement = Statement(
         federation="exchange.example", origin=origin, addressees=["sc"], revision=1,
         record_id="01a20a2d-0000-7000-8000-000000000000", kind=KIND_CREDIT_RESULT,
-        body_size=len(body), commitments=[commit(salt, body)],
+        body_size=len(body), commitments=[commit(salt, body), *([commit(salt, body, SM3)] if sm2 else [])],
     )  # fmt: skip
-    entry = LogEntry(version=1, envelope=make_envelope(statement.SerializeToString(), [signer]).SerializeToString())
+    entry = LogEntry(version=1, envelope=make_envelope(statement.SerializeToString(), signers).SerializeToString())
     entry.logged_at.seconds = now if logged is None else logged
     data = entry.SerializeToString()
     log = NoteSigner(ORIGIN, keys.generate_ed25519())
@@ -84,6 +94,7 @@ def make(
     answer.sealed.envelope = entry.envelope
     answer.sealed.body.record, answer.sealed.body.salt = body, salt
     answer.certificates.extend(to_der(each) for each in load_chain(KeyFile.parse(pem).chain))
+    answer.chains.extend(SignatureChain(keyid=each.keyid, certificates=each.chain) for each in signers)
     (folder / "envelope.json").write_text(write_envelope(answer))
     (folder / "chain.pem").write_bytes(KeyFile.parse(pem).chain)
     return Evidence(
@@ -218,3 +229,33 @@ def test_cards_and_trust_folders_bring_the_keys(regions: Path, tmp_path: Path) -
     assert run("verify", tmp_path / "x", "--trust", tmp_path / "trust").status == 3
     assert run("verify", tmp_path / "x", "--vkey", "no+key+x").status == 1
     assert run("verify", tmp_path / "x", "--trust", regions / "cq" / "trust").status == 1
+
+
+def test_both_signatures_and_both_commitments_are_shown(tmp_path: Path) -> None:
+    """An envelope signed by ES256 and SM2 over a body committed to by SHA-256 and SM3: each is named, each counts."""
+    assert run("pki", "dev", tmp_path / "regions", "--node", "cq", "--sm2").status == 0
+    made = make(tmp_path, tmp_path / "regions", sm2=True)
+    done = made.verify(made.envelope, roots=True)
+    assert done.status == 0
+    details = {claim["claim"]: claim["detail"] for claim in done.json["files"][0]["claims"]}
+    assert "SHA-256, SM3" in details["BODY"]
+    assert [part.split()[0] for part in details["STATEMENT_SIGNATURE"].split(", ")] == ["ES256", "SM2"]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl-missing")
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq-missing")
+def test_the_readme_verifies_an_sm2_envelope_by_hand(tmp_path: Path) -> None:
+    """The commands of the README, as they stand there, accept the envelope, and refuse it when a byte was changed."""
+    assert run("pki", "dev", tmp_path / "regions", "--node", "cq", "--sm2").status == 0
+    made = make(tmp_path, tmp_path / "regions", sm2=True)
+    (tmp_path / "signing-roots.pem").write_bytes(made.roots.read_bytes())
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    script = text.partition("**The SM2 signature by hand**")[2].partition("```sh\n")[2].partition("```")[0]
+    ran = ["/bin/bash", "-ec", script]
+    good = subprocess.run(ran, cwd=tmp_path, capture_output=True, check=False)
+    assert good.returncode == 0, good.stderr
+    assert good.stdout.count(b"OK") == 3, good.stdout
+    tree = json.loads(made.envelope.read_text())
+    tree["envelope"]["payload"] = "AAAA"
+    made.envelope.write_text(json.dumps(tree))
+    assert subprocess.run(ran, cwd=tmp_path, capture_output=True, check=False).returncode != 0

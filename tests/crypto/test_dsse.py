@@ -17,7 +17,7 @@ from exchange.crypto import dsse, keys, pki
 from exchange.crypto.certificates import CertificateUnreadable, load_der, public_key_of, spki_hash, to_der, to_pem
 from exchange.crypto.dsse import PAYLOAD_TYPE, Signer, Verifier, make_envelope, sign
 from exchange.crypto.keys import KeyUnreadable
-from exchange.crypto.sealing import commit, matches
+from exchange.crypto.sealing import SM3, commit, matches
 from exchange.crypto.signers.key_file import P256Signer, read_signer
 from exchange.crypto.signers.verifiers import verifier_of
 from exchange.v1.statement_pb2 import BodyCommitment, Envelope, Signature, Statement
@@ -184,6 +184,14 @@ def test_a_commitment_can_be_made_by_hand() -> None:
     assert matches(stating(commit(SALT, BODY)), BODY, SALT)
 
 
+@pytest.mark.skipif(OPENSSL is None, reason="openssl-missing")
+def test_a_commitment_by_sm3_can_be_made_by_hand() -> None:
+    """`cat salt body | openssl dgst -sm3`."""
+    assert OPENSSL is not None
+    done = subprocess.run([OPENSSL, "dgst", "-sm3", "-binary"], input=SALT + BODY, capture_output=True, check=True)
+    assert commit(SALT, BODY, SM3) == BodyCommitment(algorithm="SM3", digest=done.stdout)
+
+
 def test_another_body_salt_or_size_does_not_match() -> None:
     """Every part counts; bytes moved from salt to body too."""
     statement = stating(commit(SALT, BODY))
@@ -193,12 +201,14 @@ def test_another_body_salt_or_size_does_not_match() -> None:
     assert not matches(stating(commit(SALT, BODY), size=5), BODY, SALT)
 
 
-def test_sha_256_must_be_among_the_commitments() -> None:
+def test_a_known_algorithm_must_be_among_the_commitments() -> None:
     """None, only an unknown algorithm, one wrong of two, and too many do not match; an unknown one beside does."""
-    good, other = commit(SALT, BODY), BodyCommitment(algorithm="SM3", digest=bytes(32))
+    good, other = commit(SALT, BODY), BodyCommitment(algorithm="SHA-4", digest=bytes(32))
     wrong = BodyCommitment(algorithm="SHA-256", digest=bytes(32))
-    assert matches(stating(good, other), BODY, SALT)
-    for commitments in ((), (other,), (good, wrong), (wrong,), (good,) * 5):
+    sm3, wrong_sm3 = commit(SALT, BODY, SM3), BodyCommitment(algorithm="SM3", digest=bytes(32))
+    for held in ([good, other], [good, sm3], [sm3], [sm3, good, other]):
+        assert matches(stating(*held), BODY, SALT)
+    for commitments in ((), (other,), (good, wrong), (wrong,), (good,) * 5, (good, wrong_sm3), (wrong, sm3)):
         assert not matches(stating(*commitments), BODY, SALT)
 
 

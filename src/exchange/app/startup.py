@@ -15,6 +15,7 @@ from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.keys import derive_log_key, derive_submission_key, load_ed25519, load_seed
 from exchange.crypto.node_card import KeyRole
 from exchange.crypto.own_trust import OwnTrust
+from exchange.crypto.sealing import SHA_256, SM3
 from exchange.crypto.tls_identity import TlsIdentity
 from exchange.crypto.trust import TrustRefused, TrustSet
 from exchange.domain.problems import ExchangeError, Problem
@@ -207,6 +208,7 @@ def make_node(
         rules=files.rules,
         require_approvals=settings.recognition.require_approvals,
         keys=files.keys,
+        commitments=(SHA_256, SM3) if settings.sealing.sm3 else (SHA_256,),
         peers=PeerBook({name: peer_maker(settings)(trust, now) for name, trust in files.trust.peers.items()}),
         database=database,
         writer=writer,

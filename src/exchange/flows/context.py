@@ -11,6 +11,7 @@ from exchange.crypto.dsse import Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust
 from exchange.crypto.revocation import Revocations
+from exchange.crypto.sealing import SHA_256
 from exchange.domain.adapter import Adapter
 from exchange.domain.recognition import RuleSet
 from exchange.domain.tables import Tables
@@ -135,7 +136,11 @@ class PeerBook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One running node."""
+    """One running node.
+
+    Attributes:
+        commitments: Algorithms by which statements commit to their bodies, SHA-256 first.
+    """
 
     name: str
     federation: str
@@ -152,6 +157,7 @@ class Node:
     events: EventHub
     adapters: Mapping[str, Adapter]
     clock: Callable[[], datetime]
+    commitments: tuple[str, ...] = (SHA_256,)
     editions: dict[str, str] = field(default_factory=dict)
     stopping: threading.Event = field(default_factory=threading.Event)
 

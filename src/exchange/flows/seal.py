@@ -61,7 +61,7 @@ def seal(
         revision=record.header.revision,
         kind=kinds.kind_of(record),
         body_size=len(body),
-        commitments=[commit(salt, body)],
+        commitments=[commit(salt, body, algorithm) for algorithm in node.commitments],
         erasure_class=kinds.erasure_class_of(record),
     )
     statement.stated_at.FromDatetime(now)

@@ -17,6 +17,7 @@ import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+from exchange.crypto.signers.token import TokenUnavailable
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.domain.reasons import Reasons
 from exchange.flows.access import AccessDenied
@@ -102,6 +103,7 @@ _WIRE_REASONS: Final[Mapping[type[ExchangeError], str]] = {
     OutcomeUnknownError: "OUTCOME_UNKNOWN",
     WriterClosedError: "SHUTTING_DOWN",
     DatabaseAwayError: "TRY_AGAIN",
+    TokenUnavailable: "TRY_AGAIN",
 }
 """Errors of lower layers by what they mean to a caller."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from exchange.domain import codes
 from exchange.settings.model import Address, KeySource
+from exchange.settings.token_uri import read_token_uri
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NODE = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -37,11 +38,14 @@ def read_address(text: str) -> Address:
     return Address(host=host, port=int(port))
 
 
-def read_key_source(text: str) -> KeySource:
-    """``file:path``."""
+def read_key_source(text: str, *, token: bool = False) -> KeySource:
+    """``file:path``; where a token may hold the key, also a ``pkcs11:`` URI."""
     scheme, colon, path = text.partition(":")
+    if token and scheme == "pkcs11":
+        uri = read_token_uri(text)
+        return KeySource(scheme=scheme, path=uri.chain, token=uri)
     if not colon or scheme != "file" or not path:
-        raise ValueError("must be file:PATH")
+        raise ValueError("must be file:PATH or a pkcs11: URI" if token else "must be file:PATH")
     return KeySource(scheme=scheme, path=Path(path))
 
 

@@ -11,6 +11,8 @@ from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from exchange.settings.token_uri import TokenUri
+
 KIB = 1024
 MIB = 1024 * KIB
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104  every caller shows a certificate
@@ -71,18 +73,22 @@ class Address:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeySource:
-    """Where a key lies. Only files now; a token gets its own scheme later.
+    """Where a key lies.
 
     Attributes:
-        scheme: ``file``.
-        path: Absolute path.
+        scheme: ``file``, or ``pkcs11`` for a signing key in a token.
+        path: Absolute path of the key file; of the certificates, where the key lies in a token.
+        token: The key in its token; None for a file.
     """
 
     scheme: str
     path: Path
+    token: TokenUri | None = None
 
     def __str__(self) -> str:
-        return f"{self.scheme}:{self.path}"
+        if self.token is None:
+            return f"{self.scheme}:{self.path}"
+        return f"pkcs11:token={self.token.token};object={self.token.label} with {self.path}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,7 +155,7 @@ class Keys:
     tls: KeySource = _key(KeySource(scheme="file", path=Path("keys/tls.pem")), why="beside the node file")
     tls_client: KeySource | None = _key(None, why="by what peers are dialled; without it by that of the server")
     signing: tuple[KeySource, ...] = _key(
-        (KeySource(scheme="file", path=Path("keys/sign-p256.pem")),), why="beside the node file"
+        (KeySource(scheme="file", path=Path("keys/sign-p256.pem")),), form="signer", why="beside the node file"
     )
     log: KeySource = _key(KeySource(scheme="file", path=Path("keys/log.seed")), why="beside the node file")
     mirror: KeySource = _key(KeySource(scheme="file", path=Path("keys/mirror.pem")), why="beside the node file")
@@ -251,6 +257,13 @@ class Recognition:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Sealing:
+    """What a statement carries beside what it must."""
+
+    sm3: bool = _key(default=False, why="a second commitment to the body, by SM3, where 国密 is asked for")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FreshnessSettings:
     """When knowledge of a peer counts as stale."""
 
@@ -339,6 +352,7 @@ class NodeSettings:
     delivery: Delivery
     journal: JournalSettings
     recognition: Recognition
+    sealing: Sealing
     freshness: FreshnessSettings
     clock: Clock
     disk: Disk

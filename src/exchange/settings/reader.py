@@ -7,7 +7,7 @@ import re
 import tomllib
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
@@ -187,7 +187,10 @@ class _Reader:
         if isinstance(value, Path):
             return self._path.parent / value
         if isinstance(value, KeySource):
-            return KeySource(scheme=value.scheme, path=self._path.parent / value.path)
+            token = value.token
+            if token is not None and token.pin_file is not None:
+                token = replace(token, pin_file=self._path.parent / token.pin_file)
+            return replace(value, path=self._path.parent / value.path, token=token)
         if isinstance(value, tuple):
             return tuple(self._resolve(item) for item in value)
         return value
@@ -208,11 +211,11 @@ class _Reader:
             uses = [("tls", keys.tls), ("log", keys.log), ("mirror", keys.mirror), ("witness", keys.witness)]
             uses += [("signing", source) for source in keys.signing]
             uses += [("tls_client", keys.tls_client)] if keys.tls_client is not None else []
-            seen: dict[Path, str] = {}
+            seen: dict[str, str] = {}
             for use, source in uses:
-                if source.path in seen:
-                    self._wrong("KEY_SHARED", f"keys.{use}", f"the same file as keys.{seen[source.path]}")
-                seen[source.path] = use
+                if str(source) in seen:
+                    self._wrong("KEY_SHARED", f"keys.{use}", f"the same key as keys.{seen[str(source)]}")
+                seen[str(source)] = use
         delivery, disk = values["delivery"], values["disk"]
         if delivery is not _WRONG and delivery.retry_max_ms < delivery.retry_min_ms:
             self._wrong("SETTING_RANGE", "delivery.retry_max_ms", "must not be less than delivery.retry_min_ms")
@@ -241,7 +244,7 @@ def _read_text(hint: Any, value: str, setting: Setting) -> Any:
             check_loopback(address)
         return address
     if hint is KeySource:
-        return read_key_source(value)
+        return read_key_source(value, token=setting.form == "signer")
     if hint is Path:
         return Path(value)
     return TEXT_FORMS[setting.form](value) if setting.form else value

@@ -29,7 +29,7 @@ class BodyCommitment(_message.Message):
     ALGORITHM_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     algorithm: _builtins.str
-    """SHA-256; others may stand beside it later."""
+    """SHA-256; SM3 may stand beside it, and others later."""
     digest: _builtins.bytes
     """Digest over salt and body: by hand, cat salt body | sha256sum."""
     def __init__(
@@ -121,7 +121,7 @@ class Signature(_message.Message):
     keyid: _builtins.str
     """Hint to the key: hex SHA-256 of its SubjectPublicKeyInfo. Never trusted."""
     sig: _builtins.bytes
-    """Signature over the pre-authentication encoding: DER for ES256."""
+    """Signature over the pre-authentication encoding, in DER: ECDSA for ES256, GB/T 35276 for SM2."""
     def __init__(
         self,
         *,

@@ -125,7 +125,8 @@ def _certificates(settings: NodeSettings) -> Iterator[Problem]:
 
     now = datetime.now(UTC)
     for use, source in (("tls", settings.keys.tls), *(("signing", each) for each in settings.keys.signing)):
-        chain = KeyFile.parse(source.path.read_bytes()).chain
+        content = source.path.read_bytes()
+        chain = KeyFile.parse(content).chain if source.token is None else content
         for certificate in load_chain(chain) if chain else ():
             facts = facts_of(certificate)
             left = facts.not_after - now

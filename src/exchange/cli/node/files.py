@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from exchange.app.signing import read_source
 from exchange.crypto import certificates, keys
 from exchange.crypto.signers.key_file import read_signer
 from exchange.domain.problems import ExchangeError, Problem
-from exchange.settings.model import NodeSettings
+from exchange.settings.model import KeySource, NodeSettings
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
@@ -37,10 +38,29 @@ def _check(settings: NodeSettings) -> Iterator[Problem]:
         yield Problem("FILE_MISSING", f"alarms.command {command[0]}", "no such program")
     yield from _key_file("keys.tls", settings.keys.tls.path, _tls)
     for number, source in enumerate(settings.keys.signing):
-        yield from _key_file(f"keys.signing[{number}]", source.path, read_signer)
+        yield from _signing_key(f"keys.signing[{number}]", source)
     yield from _key_file("keys.log", settings.keys.log.path, keys.load_seed)
     yield from _key_file("keys.mirror", settings.keys.mirror.path, keys.load_ed25519)
     yield from _key_file("keys.witness", settings.keys.witness.path, keys.load_ed25519)
+
+
+def _signing_key(key: str, source: KeySource) -> Iterator[Problem]:
+    if source.token is None:
+        yield from _key_file(key, source.path, read_signer)
+        return
+    pin = source.token.pin_file
+    if pin is not None:
+        yield from _key_file(f"{key} pin-source", pin, bytes)
+    for path in (source.path, source.token.module):
+        if not path.is_file():
+            yield Problem("FILE_MISSING", f"{key} {path}")
+            return
+    try:
+        read_source(source)
+    except OSError as error:
+        yield Problem("FILE_MISSING", f"{key} {error.filename}", error.strerror or "")
+    except ExchangeError as error:
+        yield Problem(error.reason, key, str(error))
 
 
 def _folder(key: str, path: Path, *, private: bool) -> Iterator[Problem]:

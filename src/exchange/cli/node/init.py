@@ -33,6 +33,7 @@ def init(
     agencies: Annotated[str, typer.Option("--listen-agencies", help=t("option.listen_agencies"))] = "0.0.0.0:8443",
     listen_peers: Annotated[str, typer.Option("--listen-peers", help=t("option.listen_peers"))] = "0.0.0.0:9443",
     metrics: Annotated[str, typer.Option("--listen-metrics", help=t("option.listen_metrics"))] = "127.0.0.1:9464",
+    sm2: Annotated[bool, typer.Option("--sm2", help=t("option.init_sm2"))] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make node.toml, keys (0600 in a folder 0700), certificate requests and an empty trust folder."""
@@ -49,6 +50,7 @@ def init(
                 "lang": lang,
             },
             "listen": {"agencies": agencies, "peers": listen_peers, "metrics": metrics},
+            "keys": {"signing": ["file:keys/sign-p256.pem", "file:keys/sign-sm2.pem"]} if sm2 else {},
             "adapters": {"side": side} if side else {},
         },
         [peer.partition("=")[::2] for peer in peers or []],

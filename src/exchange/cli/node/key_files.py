@@ -7,11 +7,17 @@ from pathlib import Path
 from exchange.cli.private_files import make_private_folder, write_new
 from exchange.crypto import keys
 from exchange.crypto.pki_request import make_request
+from exchange.crypto.sm2.key import SM2PrivateKey
 from exchange.settings import NodeSettings
+
+SM2_MARK = "sm2"
+"""What stands in the name of a file that gets an SM2 key."""
 
 
 def make_keys(settings: NodeSettings) -> tuple[Path, ...]:
     """Make every key that is not there, and a certificate request beside each key that needs a certificate.
+
+    A signing key is SM2 when its file's name says so, EC P-256 otherwise; one in a token is made there, by its tools.
 
     Returns:
         The files that were written.
@@ -26,8 +32,9 @@ def make_keys(settings: NodeSettings) -> tuple[Path, ...]:
 
     name = f"{settings.node.name}.{settings.node.domain}"
     for source in (settings.keys.tls, *settings.keys.signing):
-        if not source.path.exists():
-            key = keys.encode_private(keys.generate_p256())
+        if source.token is None and not source.path.exists():
+            sm2 = source is not settings.keys.tls and SM2_MARK in source.path.name
+            key = SM2PrivateKey.generate().to_pem() if sm2 else keys.encode_private(keys.generate_p256())
             write(source.path, key)
             write(source.path.with_suffix(".request.pem"), make_request(key, name), 0o644)
     write(settings.keys.log.path, keys.encode_seed(keys.generate_seed()))

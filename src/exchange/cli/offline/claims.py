@@ -118,7 +118,8 @@ def _body(exported: ExportedEnvelope) -> Claim:
     except DecodeError:
         return Claim(name="BODY", verdict=Verdict.WRONG, detail="no statement")
     matches = sealing.matches(statement, exported.record, exported.salt)
-    return Claim(name="BODY", verdict=_holds(matches), detail=f"{len(exported.record)} bytes")
+    algorithms = ", ".join(each.algorithm for each in statement.commitments if each.algorithm in sealing.ALGORITHMS)
+    return Claim(name="BODY", verdict=_holds(matches), detail=f"{len(exported.record)} bytes, {algorithms}")
 
 
 def _entry(
@@ -172,7 +173,9 @@ def _entry(
     if holds and revoked is not None and (cosigned is None or datetime.fromtimestamp(cosigned, UTC) >= revoked):
         yield Claim(name="STATEMENT_SIGNATURE", verdict=Verdict.UNDECIDED, detail=f"revoked {revoked.isoformat()}")
         return
-    detail = verdict.detail or ", ".join(keyid[:16] for keyid in verdict.keyids)
+    signed = [f"{name} {keyid[:16]}" for name, keyid in zip(verdict.algorithms, verdict.keyids, strict=True)]
+    signed += [f"? {keyid[:16]}" for keyid in verdict.unknown]
+    detail = verdict.detail or ", ".join(signed)
     yield Claim(name="STATEMENT_SIGNATURE", verdict=_holds(holds), detail=detail)
 
 

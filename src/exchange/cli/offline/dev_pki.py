@@ -1,7 +1,8 @@
 """Everything that one region needs for development, laid out as its node's folder.
 
 ca/tls-root, ca/tls, ca/signing-root, ca/signing    authorities: ca.key, ca.pem
-keys/tls.pem, keys/sign-p256.pem                    the node's own, key and chain
+ca/signing-sm2-root, ca/signing-sm2                 where asked for: the same for SM2
+keys/tls.pem, keys/sign-p256.pem, keys/sign-sm2.pem the node's own, key and chain
 trust/own/tls-roots.pem, signing-roots.pem          whom the node trusts at home
 clients/<role>-<name>.key|.pem|.toml                callers, each with a profile
 """
@@ -30,6 +31,7 @@ def make_region(
     profile: Profile,
     now: datetime,
     rsa: bool,
+    sm2: bool = False,
 ) -> list[Path]:
     """Make one region's set.
 
@@ -43,12 +45,14 @@ def make_region(
         profile: Lifetimes and keys.
         now: Aware instant of issue.
         rsa: Roots and clients get RSA keys; the server stays EC.
+        sm2: A signing certificate of SM2 beside that of EC, under a root of its own.
 
     Returns:
         The files that were written.
 
     Raises:
         Refused: ``FILE_EXISTS``: nothing is ever written over.
+        LibcryptoMissing: SM2 keys can not be made here.
     """
     kind = KeyKind.RSA_3072 if rsa else None
     refuse_existing(folder / "ca", folder / "keys" / "tls.pem", folder / "keys" / "sign-p256.pem", folder / "clients")
@@ -58,7 +62,7 @@ def make_region(
         write_new(path, content, mode=mode)
         written.append(path)
 
-    def authority(use: str) -> tuple[pki.Authority, pki.Authority]:
+    def authority(use: str, kind: KeyKind | None = kind) -> tuple[pki.Authority, pki.Authority]:
         root = pki.create_root(profile, f"{node} {use} root (development)", now=now, key=kind)
         issuing = pki.create_intermediate(profile, root, f"{node} {use} (development)", now=now)
         for name, made in ((f"{use}-root", root), (use, issuing)):
@@ -68,18 +72,21 @@ def make_region(
         return root, issuing
 
     tls_root, tls = authority("tls")
-    signing_root, signing = authority("signing")
+    signings = [("sign-p256.pem", *authority("signing"))]
+    if sm2:
+        signings.append(("sign-sm2.pem", *authority("signing-sm2", KeyKind.SM2)))
 
     make_private_folder(folder / "keys")
     own = Identity(node=node, domain=domain, role=Role.NODE, name=node)
     write(folder / "keys" / "tls.pem", pki.issue_server(profile, tls, identity=own, hosts=hosts, now=now).bundle)
-    signer = pki.issue_signing(profile, signing, identity=own, organisation=f"{node} (development)", now=now)
-    write(folder / "keys" / "sign-p256.pem", signer.bundle)
+    for name, _, signing in signings:
+        signer = pki.issue_signing(profile, signing, identity=own, organisation=f"{node} (development)", now=now)
+        write(folder / "keys" / name, signer.bundle)
 
     trust = folder / "trust" / "own"
     trust.mkdir(parents=True, exist_ok=True)
     write(trust / "tls-roots.pem", tls_root.root_pem, 0o644)
-    write(trust / "signing-roots.pem", signing_root.root_pem, 0o644)
+    write(trust / "signing-roots.pem", b"".join(root.root_pem for _, root, _ in signings), 0o644)
 
     clients = folder / "clients"
     make_private_folder(clients)

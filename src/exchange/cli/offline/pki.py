@@ -45,6 +45,7 @@ def dev(
     agencies: Annotated[list[str] | None, typer.Option("--agency", help=t("option.dev_agency"))] = None,
     lifetimes: LifetimesOption = None,
     rsa: Annotated[bool, typer.Option("--rsa", help=t("option.rsa"))] = False,
+    sm2: Annotated[bool, typer.Option("--sm2", help=t("option.dev_sm2"))] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make everything that nodes on one machine need: authorities, node certificates, clients with profiles."""
@@ -62,6 +63,7 @@ def dev(
             profile=read_lifetimes(lifetimes),
             now=datetime.now(UTC),
             rsa=rsa,
+            sm2=sm2,
         )
     if out.as_json:
         out.value({"written": [str(path) for path in written]})

@@ -1,0 +1,138 @@
+"""Signers whose private key lies in a PKCS#11 token (smart card, HSM): EC P-256, by CKM_ECDSA over SHA-256.
+
+PKCS#11 knows no mechanism of SM2 that tokens share: certified modules offer it by numbers of their own vendor, or by
+the SDF interface of GM/T 0018. Such a module needs a signer of its own beside this one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+from exchange.crypto.certificates import load_der, public_key_of
+from exchange.crypto.dsse import ES256
+from exchange.crypto.keys import KeyUnreadable
+from exchange.crypto.signers.key_file import check_chain
+from exchange.crypto.signers.verifiers import P256Verifier
+from exchange.domain.problems import ExchangeError
+
+if TYPE_CHECKING:
+    import pkcs11.types
+
+RAW_SIZE: Final = 64
+"""Bytes that a token gives for a P-256 signature: r ‖ s."""
+
+_lock = threading.Lock()
+"""One call at a time into tokens' modules: the library initialises them as single-threaded. Cards are so anyway."""
+
+
+class TokenUnavailable(ExchangeError):
+    """The token, its module or the package for it is not there, or it does not sign. Never carries the PIN."""
+
+    reason = "TOKEN_UNAVAILABLE"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenKey:
+    """Where a key lies in a token (RFC 7512).
+
+    Attributes:
+        module: Path of the PKCS#11 module.
+        token: Label of the token.
+        label: Label of the private key.
+        key_id: Its CKA_ID; empty where the label alone names it.
+        pin: Of the user; shown nowhere.
+    """
+
+    module: str
+    token: str
+    label: str
+    key_id: bytes
+    pin: str
+
+    def __repr__(self) -> str:
+        return f"TokenKey({self.token}/{self.label})"
+
+
+class TokenSigner:
+    """Signs by ECDSA P-256 with SHA-256 in a token. After a failure the session is opened again, once per signature."""
+
+    algorithm = ES256
+
+    def __init__(self, key: TokenKey, chain: Sequence[bytes]) -> None:
+        """Log in, find the key, and see that it is the certificate's by a first signature.
+
+        Args:
+            key: Where it lies.
+            chain: DER certificates, leaf first, without the root.
+
+        Raises:
+            TokenUnavailable: See there.
+            KeyUnreadable: No such key in the token, or the first certificate is not P-256, or of another key.
+            CertificateUnreadable: The first certificate does not parse.
+        """
+        if not chain:
+            raise KeyUnreadable("a signing key comes with its certificates")
+        public = public_key_of(load_der(chain[0]))
+        if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
+            raise KeyUnreadable("a token's signing key is EC P-256")
+        self.keyid = check_chain(chain, public)
+        self.chain = tuple(chain)
+        self._key = key
+        self._private: pkcs11.types.SignMixin | None = None
+        if not P256Verifier(public).verify(self.sign(b"exchange"), b"exchange"):
+            raise KeyUnreadable("the first certificate is not that of the token's key")
+
+    def sign(self, message: bytes) -> bytes:
+        """Signature in DER.
+
+        Raises:
+            TokenUnavailable: The token does not sign, also in a new session.
+        """
+        digest = sha256(message).digest()
+        with _lock:
+            try:
+                raw = self._sign(digest)
+            except TokenUnavailable:
+                self._private = None
+                raw = self._sign(digest)
+        if len(raw) != RAW_SIZE:
+            raise TokenUnavailable("the token gave something else than a P-256 signature")
+        half = RAW_SIZE // 2
+        return utils.encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
+
+    def _sign(self, digest: bytes) -> bytes:
+        try:
+            import pkcs11  # noqa: PLC0415  (an extra that nodes without a token do not install)
+        except ImportError:
+            raise TokenUnavailable("the package python-pkcs11 is not installed: exchange-gateway[pkcs11]") from None
+        try:
+            if self._private is None:
+                self._private = self._open()
+            return bytes(self._private.sign(digest, mechanism=pkcs11.Mechanism.ECDSA))
+        except pkcs11.NoSuchKey:
+            raise KeyUnreadable(f"no private key {self._key.label} in the token {self._key.token}") from None
+        except (pkcs11.PKCS11Error, RuntimeError, OSError) as error:
+            # The library's errors name what happened, and hold no secret; their text may be empty.
+            raise TokenUnavailable(f"{self._key.token}: {type(error).__name__} {error}".rstrip()) from None
+
+    def _open(self) -> pkcs11.types.SignMixin:
+        import pkcs11  # noqa: PLC0415  (see above)
+
+        token = pkcs11.lib(self._key.module).get_token(token_label=self._key.token)
+        try:
+            session = token.open(user_pin=self._key.pin)
+        except pkcs11.UserAlreadyLoggedIn:  # the login holds for the process
+            session = token.open()
+        found = session.get_key(
+            object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=self._key.label, id=self._key.key_id or None
+        )
+        # Which keys can sign is known to the token alone: the library puts the abilities together when it finds one.
+        if not isinstance(found, pkcs11.types.SignMixin) or found.key_type is not pkcs11.KeyType.EC:
+            raise KeyUnreadable(f"{self._key.label} in the token {self._key.token} is no EC key")
+        return found
