@@ -25,7 +25,7 @@ from exchange.crypto.certificates import Certificate, Identity, Role
 from exchange.crypto.dsse import ES256, SM2, Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.envelope_verifier import SigningTrust
-from exchange.crypto.keys import derive_log_key, derive_submission_key, generate_ed25519, generate_seed
+from exchange.crypto.keys import MlDsaKey, derive_log_key, derive_submission_key, generate_ed25519, generate_seed
 from exchange.crypto.pki_profile import KeyKind, Profile
 from exchange.crypto.signers.key_file import read_signer
 from exchange.domain.recognition import RuleSet
@@ -90,6 +90,7 @@ class Keyring:
     seed: bytes = field(default_factory=generate_seed)
     mirror: Any = field(default_factory=generate_ed25519)
     witness: Any = field(default_factory=generate_ed25519)
+    second: MlDsaKey | None = None
 
     @cached_property
     def _es256(self) -> tuple[pki.Authority, Signer]:
@@ -143,7 +144,7 @@ class Keyring:
         return NodeKeys(
             signers=tuple(signer for _, signer in self.signing(sign)),
             log_signer=log_signer,
-            mirror=Cosigner(mirror_name(self.name, FEDERATION), self.mirror),
+            mirror=Cosigner(mirror_name(self.name, FEDERATION), self.mirror, self.second),
             witness=Cosigner(witness_name(self.name, FEDERATION), self.witness),
             submission_key=derive_submission_key(self.seed),
         )
@@ -158,6 +159,7 @@ class Keyring:
             areas=AREAS[self.name],
             mirror_key=keys.mirror.key,
             witness_key=keys.witness.key,
+            second_mirror_keys=keys.mirror.keys[1:],
             log_keys={origin: keys.log_signer(origin).key for origin in origins},
             signing=SigningTrust.build(
                 node=self.name,

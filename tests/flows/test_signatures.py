@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
+from google.protobuf.message import Message
+
 from exchange.crypto.dsse import ES256, SM2
+from exchange.crypto.ed25519 import verify_cosignature
+from exchange.crypto.keys import generate_ml_dsa
+from exchange.storage import log_store
+from exchange.tlog import note
+from exchange.tlog.checkpoint import parse_note
+from exchange.tlog.note import NoteSignature, SignedNote
+from exchange.v1.relay_service_pb2 import DeliverResponse
 from exchange.v1.statement_pb2 import Envelope
 from exchange.v1.submission_pb2 import SubmissionState
 from tests import evidence
 from tests.domain import records
 from tests.test_walk import status_of
-from tests.world import World, keyring
+from tests.world import World, keyring, lane_origin
 
 
 def test_two_signatures_travel_where_both_are_required(local_world: World) -> None:
@@ -37,3 +47,34 @@ def test_a_signature_that_is_missing_has_its_own_reason(local_world: World) -> N
     assert status.state == SubmissionState.SUBMISSION_STATE_NOT_RECOGNISED
     assert [problem.reason for problem in status.reasons] == ["SIGNATURE_MISSING"]
     evidence.assert_replays(world)
+
+
+def test_a_mirror_may_sign_by_ml_dsa_as_well(local_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The receipt carries a second line, which verifies; a receipt whose second line is spoiled is not taken."""
+    monkeypatch.setattr(keyring("sc"), "second", generate_ml_dsa())
+    world = local_world
+    world.start()
+    spoil = True
+
+    def tamper(verb: str, _request: Message, response: Message) -> Message:
+        if verb == "deliver" and spoil and isinstance(response, DeliverResponse) and response.note:
+            signed, _ = parse_note(response.note)
+            last = signed.signatures[-1]
+            bad = NoteSignature(last.name, last.key_id, last.signature[:-1] + bytes((last.signature[-1] ^ 1,)))
+            response.note = note.format(SignedNote(signed.text, (*signed.signatures[:-1], bad)))
+        return response
+
+    world.wires["cq"].after = tamper
+    world.submit("cq", records.credit(), "key-1")
+    outbound = lane_origin("cq", "sc")
+    world.wait(lambda: world.log_size("sc", outbound) > 1)
+    assert world.delivered("cq", outbound) == 0
+    spoil = False
+    world.wait(lambda: world.delivered("cq", outbound) > 1)
+    with world.nodes["cq"].database.read() as connection:
+        log = log_store.head(connection, outbound)
+        assert log is not None
+        stored = log_store.last_checkpoint(connection, log.id)
+    assert stored is not None
+    first, second = keyring("sc").keys.mirror.keys
+    assert verify_cosignature(stored.note, first) == verify_cosignature(stored.note, second) is not None

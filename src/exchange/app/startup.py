@@ -12,7 +12,14 @@ from exchange.app.adapters import find_adapters, read_overlays
 from exchange.app.signing import read_signers
 from exchange.crypto.dsse import ES256
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
-from exchange.crypto.keys import derive_log_key, derive_submission_key, load_ed25519, load_seed
+from exchange.crypto.keys import (
+    MlDsaKey,
+    derive_log_key,
+    derive_submission_key,
+    load_ed25519,
+    load_ml_dsa,
+    load_seed,
+)
 from exchange.crypto.node_card import KeyRole
 from exchange.crypto.own_trust import OwnTrust
 from exchange.crypto.sealing import SHA_256, SM3
@@ -27,6 +34,7 @@ from exchange.flows.certificates.trust import TrustEdition, TrustFolder
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub, tell_grown
 from exchange.settings import NodeSettings
+from exchange.settings.model import KeySource
 from exchange.settings.trust_folder import peer_names, read_own_files, read_peer
 from exchange.storage.database import Database
 from exchange.storage.transaction import LogHead
@@ -131,8 +139,8 @@ def read_files(settings: NodeSettings) -> Files:
         keys=NodeKeys(
             signers=read_signers(settings),
             log_signer=log_signer,
-            mirror=Cosigner(mirror_name(name, domain), mirror),
-            witness=Cosigner(witness_name(name, domain), witness),
+            mirror=Cosigner(mirror_name(name, domain), mirror, _second(settings.keys.mirror_second)),
+            witness=Cosigner(witness_name(name, domain), witness, _second(settings.keys.witness_second)),
             submission_key=derive_submission_key(seed),
         ),
         tls=read_tls(settings),
@@ -142,6 +150,10 @@ def read_files(settings: NodeSettings) -> Files:
         rules_file=files[RULES],
         tables_edition=bootstrap.pack({**files, **{f"overlay/{each}": data for each, data in overlays.items()}}),
     )
+
+
+def _second(source: KeySource | None) -> MlDsaKey | None:
+    return load_ml_dsa(source.path.read_bytes()) if source is not None else None
 
 
 def peer_maker(settings: NodeSettings) -> Callable[[TrustSet, datetime], Peer]:
@@ -163,7 +175,7 @@ def peer_of(trust: TrustSet, now: datetime, require: Sequence[str] = (ES256,)) -
     """
     card = trust.card
     for role in (KeyRole.MIRROR, KeyRole.WITNESS):
-        if not card.keys_of(role, now):
+        if not card.cosigners(role, now):
             raise TrustRefused([Problem("TRUST_REFUSED", "peer.toml: key", f"no {role.value} key is in use now")])
     logs: dict[str, VerifierKey] = {
         each.key.name: each.key for each in card.keys if each.role is KeyRole.LOG and each.in_use_at(now)
@@ -171,8 +183,10 @@ def peer_of(trust: TrustSet, now: datetime, require: Sequence[str] = (ES256,)) -
     return Peer(
         name=card.node,
         areas=card.areas,
-        mirror_key=card.keys_of(KeyRole.MIRROR, now)[0],
-        witness_key=card.keys_of(KeyRole.WITNESS, now)[0],
+        mirror_key=card.cosigners(KeyRole.MIRROR, now)[0],
+        witness_key=card.cosigners(KeyRole.WITNESS, now)[0],
+        second_mirror_keys=card.second_cosigners(KeyRole.MIRROR, now),
+        second_witness_keys=card.second_cosigners(KeyRole.WITNESS, now),
         log_keys=logs,
         signing=trust.signing_trust(require=require),
         duty_desk=card.duty_desk,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from exchange.crypto.mac import hmac_sha256
@@ -38,6 +38,7 @@ MAX_PEM_BYTES = 256 * 1024
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 Ed25519Key = ed25519.Ed25519PrivateKey
 SigningKey = ec.EllipticCurvePrivateKey
+MlDsaKey = mldsa.MLDSA44PrivateKey
 
 _PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n.*?-----END \1-----(?:\r?\n|$)", re.DOTALL)
 _PRIVATE_LABELS = (b"PRIVATE KEY", b"EC PRIVATE KEY", b"RSA PRIVATE KEY")
@@ -128,6 +129,33 @@ def load_ed25519(pem: bytes) -> Ed25519Key:
     key = load_private(pem)
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise KeyUnreadable("an Ed25519 key is needed here")
+    return key
+
+
+def generate_ml_dsa() -> MlDsaKey:
+    """A second key for mirrors or witnesses, which a quantum computer does not break."""
+    return mldsa.MLDSA44PrivateKey.generate()
+
+
+def encode_ml_dsa(key: MlDsaKey) -> bytes:
+    """PKCS#8 in PEM (RFC 9881, the seed), not encrypted."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def load_ml_dsa(pem: bytes) -> MlDsaKey:
+    """Read a second key of a mirror or witness.
+
+    Raises:
+        KeyUnreadable: Not an ML-DSA-44 key.
+    """
+    try:
+        key = serialization.load_pem_private_key(pem, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise KeyUnreadable("no readable private key in PEM") from None
+    if not isinstance(key, mldsa.MLDSA44PrivateKey):
+        raise KeyUnreadable("an ML-DSA-44 key is needed here")
     return key
 
 

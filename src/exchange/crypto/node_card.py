@@ -16,7 +16,7 @@ from typing import Final
 from exchange.crypto.certificates import CertificateUnreadable, load_chain, to_pem
 from exchange.domain.problems import Problem, Refused
 from exchange.tlog.errors import LogFormatError
-from exchange.tlog.note import COSIGNATURE_V1, ED25519, VerifierKey
+from exchange.tlog.note import COSIGNATURE_ML_DSA_44, COSIGNATURE_V1, ED25519, VerifierKey
 from exchange.tlog.origin import LANES, LogName, OriginUse, check_domain, check_node, mirror_name, witness_name
 
 HEADER: Final = "exchange-node-card/v1"
@@ -31,6 +31,9 @@ MAX_LINES = 256
 MAX_TEXT = 200
 """Characters of the authority's name and of the duty desk: a line that a person reads aloud."""
 
+COSIGNATURES: Final = (COSIGNATURE_V1, COSIGNATURE_ML_DSA_44)
+"""Types of a mirror's or witness's keys; one of the first there must be."""
+
 _AREA = re.compile(r"\d{2}|\d{4}|\d{6}", re.ASCII)
 _USCC = re.compile(r"[0-9A-HJ-NP-RTUW-Y]{18}", re.ASCII)
 _ADDRESS = re.compile(
@@ -44,7 +47,7 @@ class CardRefused(Refused):
 
 
 class KeyRole(StrEnum):
-    """What an Ed25519 key of a node is for."""
+    """What a key of a node's logs, mirror or witness is for."""
 
     LOG = "log"
     MIRROR = "mirror"
@@ -179,6 +182,14 @@ class NodeCard:
         """Keys of one role; those in use at an aware instant, or all."""
         return tuple(k.key for k in self.keys if k.role is role and (at is None or k.in_use_at(at)))
 
+    def cosigners(self, role: KeyRole, at: datetime | None = None) -> tuple[VerifierKey, ...]:
+        """Ed25519 keys of the mirror or witness; those in use at an aware instant, or all."""
+        return tuple(key for key in self.keys_of(role, at) if key.alg == COSIGNATURE_V1)
+
+    def second_cosigners(self, role: KeyRole, at: datetime | None = None) -> tuple[VerifierKey, ...]:
+        """ML-DSA-44 keys of the mirror or witness; those in use at an aware instant, or all."""
+        return tuple(key for key in self.keys_of(role, at) if key.alg == COSIGNATURE_ML_DSA_44)
+
     def log_keys(self, origin: str, at: datetime | None = None) -> tuple[VerifierKey, ...]:
         """Keys of one log; those in use at an aware instant, or all."""
         return tuple(key for key in self.keys_of(KeyRole.LOG, at) if key.name == origin)
@@ -307,7 +318,7 @@ def _key_mistakes(card: NodeCard) -> Iterator[tuple[str, str]]:
     needed += [str(LogName.journal(card.node, card.domain)), str(LogName.local(card.node, card.domain))]
     present = {_first_epoch(k.key.name) for k in card.keys if k.role is KeyRole.LOG}
     missing = [origin for origin in needed if origin not in present]
-    missing += [role.value for role in (KeyRole.MIRROR, KeyRole.WITNESS) if not card.keys_of(role)]
+    missing += [role.value for role in (KeyRole.MIRROR, KeyRole.WITNESS) if not card.cosigners(role)]
     if missing:
         yield "key", "no key for " + ", ".join(missing)
 
@@ -320,8 +331,9 @@ def _role_mistake(card: NodeCard, trusted: TrustedKey) -> str:
     name, alg = trusted.key.name, trusted.key.alg
     if trusted.role is not KeyRole.LOG:
         made = mirror_name if trusted.role is KeyRole.MIRROR else witness_name
-        right = alg == COSIGNATURE_V1 and name == made(card.node, card.domain)
-        return "" if right else f"a {trusted.role.value} key is of type 0x04 and named {made(card.node, card.domain)}"
+        right = alg in COSIGNATURES and name == made(card.node, card.domain)
+        needed = f"of type 0x04 or 0x06 and named {made(card.node, card.domain)}"
+        return "" if right else f"a {trusted.role.value} key is {needed}"
     try:
         log = LogName.parse(name)
     except LogFormatError as error:

@@ -33,6 +33,8 @@ class Peer:
         areas: Area prefixes that it is competent for.
         mirror_key: Cosigns our outbound logs.
         witness_key: Cosigns our journal and local log.
+        second_mirror_keys: ML-DSA-44 keys of its mirror: a line in their name must verify, and may be absent.
+        second_witness_keys: The same of its witness.
         log_keys: Key of each of its logs, by origin.
         signing: Verifies its region's envelopes.
         edition: Counts changes of trust within this process: verdicts are kept by it.
@@ -45,6 +47,8 @@ class Peer:
     log_keys: Mapping[str, VerifierKey]
     signing: SigningTrust
     duty_desk: str = ""
+    second_mirror_keys: tuple[VerifierKey, ...] = ()
+    second_witness_keys: tuple[VerifierKey, ...] = ()
     edition: int = 0
 
 

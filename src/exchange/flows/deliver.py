@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from tenacity import RetryCallState
 from tenacity.wait import wait_random_exponential
 
-from exchange.crypto.ed25519 import verify_cosignature, verify_note
+from exchange.crypto.ed25519 import spoiled_cosignature, verify_cosignature, verify_note
 from exchange.domain.problems import ExchangeError
 from exchange.flows.context import Node, Peer
 from exchange.flows.events import lane_grew
@@ -467,7 +467,7 @@ class LaneSender:
         cosigner = self._peer().mirror_key
         checkpoint = verify_note(note, self.node.keys.log_signer(batch.log.origin).key)
         time = verify_cosignature(note, cosigner)
-        if time is None:
+        if time is None or spoiled_cosignature(note, self._peer().second_mirror_keys):
             self._unverifiable += 1
             if self._unverifiable >= UNVERIFIABLE_NOTES:
                 self._unverifiable = 0

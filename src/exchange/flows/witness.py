@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from exchange.crypto.ed25519 import verify_cosignature, verify_note
+from exchange.crypto.ed25519 import spoiled_cosignature, verify_cosignature, verify_note
 from exchange.flows.context import Node, Peer
 from exchange.flows.deliver import Hello
 from exchange.flows.evidence import keep_evidence
@@ -180,7 +180,7 @@ class WitnessLoop:
             return
         checkpoint = verify_note(note, self._node.keys.log_signer(log.origin).key)
         time = verify_cosignature(note, peer.witness_key)
-        if checkpoint is None or time is None:
+        if checkpoint is None or time is None or spoiled_cosignature(note, peer.second_witness_keys):
             return
         with self._node.database.read() as connection:
             now = log_store.head_by_id(connection, log.id)

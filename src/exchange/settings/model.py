@@ -158,6 +158,8 @@ class Keys:
         (KeySource(scheme="file", path=Path("keys/sign-p256.pem")),), form="signer", why="beside the node file"
     )
     log: KeySource = _key(KeySource(scheme="file", path=Path("keys/log.seed")), why="beside the node file")
+    mirror_second: KeySource | None = _key(None, why="ML-DSA-44: a second line in each receipt, by choice")
+    witness_second: KeySource | None = _key(None, why="ML-DSA-44: a second line under each journal head, by choice")
     mirror: KeySource = _key(KeySource(scheme="file", path=Path("keys/mirror.pem")), why="beside the node file")
     witness: KeySource = _key(KeySource(scheme="file", path=Path("keys/witness.pem")), why="beside the node file")
 

@@ -211,6 +211,8 @@ class _Reader:
             uses = [("tls", keys.tls), ("log", keys.log), ("mirror", keys.mirror), ("witness", keys.witness)]
             uses += [("signing", source) for source in keys.signing]
             uses += [("tls_client", keys.tls_client)] if keys.tls_client is not None else []
+            seconds = (("mirror_second", keys.mirror_second), ("witness_second", keys.witness_second))
+            uses += [(use, source) for use, source in seconds if source is not None]
             seen: dict[str, str] = {}
             for use, source in uses:
                 if str(source) in seen:

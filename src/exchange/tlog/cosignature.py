@@ -1,24 +1,30 @@
-"""C2SP tlog-cosignature v1: what a cosigner signs, and how the line carries it."""
+"""C2SP tlog-cosignature: what a cosigner signs by Ed25519 (0x04) or ML-DSA-44 (0x06), and how the line carries it."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
 
+from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.errors import LogFormatError
-from exchange.tlog.note import MAX_DECIMAL
+from exchange.tlog.note import COSIGNATURE_ML_DSA_44, COSIGNATURE_V1, MAX_DECIMAL
 
-SIGNATURE_SIZE = 64
-"""Bytes of an Ed25519 signature."""
+SIGNATURE_SIZES = {COSIGNATURE_V1: 64, COSIGNATURE_ML_DSA_44: 2420}
+"""Bytes of the signature by type of the cosignature."""
+
+MAX_NAME_BYTES = 255
+"""Bytes of the cosigner's name and of the origin within what ML-DSA-44 signs."""
+
+_SUBTREE_LABEL = b"subtree/v1\n\0"
 
 
 @dataclass(frozen=True, slots=True)
 class TimedSignature:
-    """What a signature line of type 0x04 carries behind the key id.
+    """What a signature line carries behind the key id.
 
     Attributes:
         time: Unix time in seconds, 0 to 2**63 - 1.
-        signature: Ed25519 signature, 64 bytes.
+        signature: Ed25519, 64 bytes, or ML-DSA-44, 2,420 bytes.
     """
 
     time: int
@@ -29,14 +35,17 @@ class TimedSignature:
         return struct.pack(">Q", self.time) + self.signature
 
 
-def parse(payload: bytes) -> TimedSignature:
+def parse(payload: bytes, alg: int = COSIGNATURE_V1) -> TimedSignature:
     """Read the bytes behind the key id.
 
     Raises:
-        LogFormatError: Wrong length, or a time beyond 2**63 - 1.
+        LogFormatError: No type of cosignatures, wrong length, or a time beyond 2**63 - 1.
     """
-    if len(payload) != 8 + SIGNATURE_SIZE:
-        raise LogFormatError(f"a cosignature has {8 + SIGNATURE_SIZE} bytes, not {len(payload)}")
+    size = SIGNATURE_SIZES.get(alg)
+    if size is None:
+        raise LogFormatError(f"no type of cosignatures: {alg:#04x}")
+    if len(payload) != 8 + size:
+        raise LogFormatError(f"a cosignature has {8 + size} bytes, not {len(payload)}")
     (time,) = struct.unpack_from(">Q", payload)
     if time > MAX_DECIMAL:
         raise LogFormatError("time of a cosignature out of range")
@@ -56,3 +65,33 @@ def message(text: bytes, time: int) -> bytes:
     if not 0 <= time <= MAX_DECIMAL:
         raise LogFormatError("time of a cosignature out of range")
     return b"cosignature/v1\ntime %d\n" % time + text
+
+
+def subtree_message(cosigner: str, checkpoint: Checkpoint, time: int) -> bytes:
+    """What ML-DSA-44 signs: the ``cosigned_message`` of the whole tree, from its first leaf on.
+
+    Args:
+        cosigner: Name of the cosigner's key.
+        checkpoint: What it vouches for.
+        time: Unix time in seconds.
+
+    Raises:
+        LogFormatError: The time is out of range, or a name too long.
+    """
+    name, origin = cosigner.encode(), checkpoint.origin.encode()
+    if not 0 <= time <= MAX_DECIMAL:
+        raise LogFormatError("time of a cosignature out of range")
+    if not (1 <= len(name) <= MAX_NAME_BYTES and 1 <= len(origin) <= MAX_NAME_BYTES):
+        raise LogFormatError(f"names in a cosignature have at most {MAX_NAME_BYTES} bytes")
+    return b"".join(
+        (
+            _SUBTREE_LABEL,
+            bytes((len(name),)),
+            name,
+            struct.pack(">Q", time),
+            bytes((len(origin),)),
+            origin,
+            struct.pack(">QQ", 0, checkpoint.size),
+            checkpoint.root,
+        )
+    )

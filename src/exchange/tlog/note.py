@@ -23,7 +23,7 @@ COSIGNATURE_V1 = 0x04
 """Signature type: timestamped Ed25519 checkpoint cosignature."""
 
 COSIGNATURE_ML_DSA_44 = 0x06
-"""Signature type: timestamped ML-DSA-44 cosignature. Its lines are carried and not verified yet."""
+"""Signature type: timestamped ML-DSA-44 cosignature, a second line beside that of type 0x04."""
 
 PUBLIC_KEY_SIZES = {ED25519: 32, COSIGNATURE_V1: 32, COSIGNATURE_ML_DSA_44: 1312}
 """Bytes of the public key by signature type."""

@@ -39,6 +39,8 @@ def make_card(settings: NodeSettings, peer: str, addresses: Sequence[str]) -> No
         seed = keys.load_seed(settings.keys.log.path.read_bytes())
         mirror = keys.load_ed25519(settings.keys.mirror.path.read_bytes())
         witness = keys.load_ed25519(settings.keys.witness.path.read_bytes())
+        sources = (settings.keys.mirror_second, settings.keys.witness_second)
+        seconds = [keys.load_ml_dsa(each.path.read_bytes()) if each is not None else None for each in sources]
         own = read_own(settings.trust.folder)
     except OSError as error:
         raise Undecidable("FILE_MISSING", str(error.filename), error.strerror or "") from None
@@ -49,8 +51,12 @@ def make_card(settings: NodeSettings, peer: str, addresses: Sequence[str]) -> No
 
     for origin in _origins(settings, peer):
         trust(KeyRole.LOG, NoteSigner(origin, keys.derive_log_key(seed, origin)).vkey)
-    trust(KeyRole.MIRROR, Cosigner(mirror_name(node.name, node.domain), mirror).vkey)
-    trust(KeyRole.WITNESS, Cosigner(witness_name(node.name, node.domain), witness).vkey)
+    for role, name, key, second in (
+        (KeyRole.MIRROR, mirror_name(node.name, node.domain), mirror, seconds[0]),
+        (KeyRole.WITNESS, witness_name(node.name, node.domain), witness, seconds[1]),
+    ):
+        for each in Cosigner(name, key, second).keys:
+            trust(role, str(each))
     return NodeCard(
         node=node.name,
         domain=node.domain,

@@ -42,6 +42,9 @@ def _check(settings: NodeSettings) -> Iterator[Problem]:
     yield from _key_file("keys.log", settings.keys.log.path, keys.load_seed)
     yield from _key_file("keys.mirror", settings.keys.mirror.path, keys.load_ed25519)
     yield from _key_file("keys.witness", settings.keys.witness.path, keys.load_ed25519)
+    for use, second in (("mirror", settings.keys.mirror_second), ("witness", settings.keys.witness_second)):
+        if second is not None:
+            yield from _key_file(f"keys.{use}_second", second.path, keys.load_ml_dsa)
 
 
 def _signing_key(key: str, source: KeySource) -> Iterator[Problem]:

@@ -34,6 +34,7 @@ def init(
     listen_peers: Annotated[str, typer.Option("--listen-peers", help=t("option.listen_peers"))] = "0.0.0.0:9443",
     metrics: Annotated[str, typer.Option("--listen-metrics", help=t("option.listen_metrics"))] = "127.0.0.1:9464",
     sm2: Annotated[bool, typer.Option("--sm2", help=t("option.init_sm2"))] = False,
+    ml_dsa: Annotated[bool, typer.Option("--ml-dsa", help=t("option.init_ml_dsa"))] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make node.toml, keys (0600 in a folder 0700), certificate requests and an empty trust folder."""
@@ -50,7 +51,10 @@ def init(
                 "lang": lang,
             },
             "listen": {"agencies": agencies, "peers": listen_peers, "metrics": metrics},
-            "keys": {"signing": ["file:keys/sign-p256.pem", "file:keys/sign-sm2.pem"]} if sm2 else {},
+            "keys": {
+                **({"signing": ["file:keys/sign-p256.pem", "file:keys/sign-sm2.pem"]} if sm2 else {}),
+                **({f"{use}_second": f"file:keys/{use}-mldsa.pem" for use in ("mirror", "witness")} if ml_dsa else {}),
+            },
             "adapters": {"side": side} if side else {},
         },
         [peer.partition("=")[::2] for peer in peers or []],

@@ -40,4 +40,7 @@ def make_keys(settings: NodeSettings) -> tuple[Path, ...]:
     write(settings.keys.log.path, keys.encode_seed(keys.generate_seed()))
     write(settings.keys.mirror.path, keys.encode_private(keys.generate_ed25519()))
     write(settings.keys.witness.path, keys.encode_private(keys.generate_ed25519()))
+    for second in (settings.keys.mirror_second, settings.keys.witness_second):
+        if second is not None:
+            write(second.path, keys.encode_ml_dsa(keys.generate_ml_dsa()))
     return tuple(written)

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from exchange.cli.envelope_file import ExportedEnvelope, read_envelope
 from exchange.cli.offline.trusted import Trusted
 from exchange.crypto import sealing
-from exchange.crypto.ed25519 import verify_cosignature, verify_note
+from exchange.crypto.ed25519 import spoiled_cosignature, verify_cosignature, verify_note
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust, VerdictStatus
 from exchange.domain import kinds
 from exchange.tlog import note as note_format
@@ -21,6 +21,8 @@ from exchange.tlog import proof
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.origin import LogName, mirror_name, witness_name
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
+
+_TYPES: Final = {note_format.COSIGNATURE_V1: "Ed25519", note_format.COSIGNATURE_ML_DSA_44: "ML-DSA-44"}
 
 MOST_AHEAD: Final = timedelta(minutes=5)
 """How far logged time may lie behind mirrored time: the protocol's bound."""
@@ -81,12 +83,17 @@ def check_receipt(data: bytes, trusted: Trusted) -> Iterator[Claim]:
     # 4
     note = receipt.checkpoint_note
     rightful = [key for key in trusted.cosigners if _may_cosign(key.name, log)]
-    times = {key.name: time for key in rightful if (time := verify_cosignature(note, key)) is not None}
+    found = [(key, time) for key in rightful if (time := verify_cosignature(note, key)) is not None]
+    times = {key.name: time for key, time in found}
     named = {line.name for line in note_format.parse(note).signatures}
     # Without a line by its key the addressee did not sign; without its key nobody can say.
     known = bool(rightful) or not any(_may_cosign(name, log) for name in named)
-    shown = ", ".join(f"{name} {_instant(time)}" for name, time in sorted(times.items()))
-    yield Claim(name="COSIGNATURE", verdict=_holds(bool(times), known=known), detail=shown)
+    shown = ", ".join(f"{key.name} {_TYPES[key.alg]} {_instant(time)}" for key, time in found)
+    spoiled = spoiled_cosignature(note, rightful)
+    if spoiled:
+        yield Claim(name="COSIGNATURE", verdict=Verdict.WRONG, detail=f"a line of {spoiled} does not verify")
+    else:
+        yield Claim(name="COSIGNATURE", verdict=_holds(bool(times), known=known), detail=shown)
     # 5, 6
     yield from _entry(receipt.extra, trusted, min(times.values(), default=None), log=log)
 

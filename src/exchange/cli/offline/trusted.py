@@ -8,10 +8,10 @@ from pathlib import Path
 
 from exchange.cli.output import Undecidable
 from exchange.crypto.certificates import load_chain, to_der
-from exchange.crypto.node_card import KeyRole, NodeCard
+from exchange.crypto.node_card import COSIGNATURES, KeyRole, NodeCard
 from exchange.crypto.trust import SIGNING_CRL, TrustSet
 from exchange.settings.trust_folder import peer_names, read_own, read_peer
-from exchange.tlog.note import COSIGNATURE_V1, ED25519, VerifierKey
+from exchange.tlog.note import ED25519, VerifierKey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +69,7 @@ def gather(
         log_keys=(*(k for card in found for k in card.keys_of(KeyRole.LOG)), *(k for k in keys if k.alg == ED25519)),
         cosigners=(
             *(k for card in found for role in (KeyRole.MIRROR, KeyRole.WITNESS) for k in card.keys_of(role)),
-            *(k for k in keys if k.alg == COSIGNATURE_V1),
+            *(k for k in keys if k.alg in COSIGNATURES),
         ),
         roots=by_node,
         chain=tuple(to_der(certificate) for certificate in load_chain(chain.read_bytes())) if chain else (),
