@@ -10,13 +10,14 @@ from urllib.request import urlopen
 from exchange.crypto.certificates import fingerprint
 from exchange.crypto.trust import to_trust_files
 from exchange.settings.trust_folder import write_peer
-from exchange.storage import log_store
+from exchange.storage import log_store, seen
 from exchange.storage.database import Database
+from exchange.storage.seen import SeenCount
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.security_service_pb2 import ReloadResult, ReloadTrustRequest
 from tests.processes import laws
 from tests.processes.callers import calling, replace_file, shown_at
-from tests.rigs.pair import NodeFolder, Pair, issue_server, new_root, running_pair
+from tests.rigs.pair import DOMAIN, NodeFolder, Pair, issue_server, new_root, running_pair
 
 QUICK = "\n[connections]\nmax_age_s = 1\ngrace_s = 2\nready_s = 5\n\n[trust]\nlook_s = 1\n"
 """Connections that live a second: each call of a long run meets what is shown now, and streams are cut all the time."""
@@ -54,6 +55,12 @@ def codes(pair: Pair, name: str) -> list[str]:
     return [each.code for each in laws.alarms(pair, name)]
 
 
+def seen_of(pair: Pair, name: str) -> list[SeenCount]:
+    """Who was seen at a node that does not run."""
+    with laws.opened(laws.url_of(pair, name)) as database, database.read() as connection:
+        return seen.since(connection, 0)
+
+
 def trust_taken(pair: Pair, name: str) -> int:
     """How many editions of trust a node has taken."""
     return sum(each.edition.what == "TRUST" for each in journal(pair, name, "activated"))
@@ -84,6 +91,14 @@ def test_tls_leaves_are_replaced_under_load_and_no_call_fails(tmp_path: Path) ->
         assert replaced[-1].fingerprint == new
         assert replaced[-1].replaced == replaced[0].fingerprint
         assert laws.alarms(pair, "cq") == []
+        pair.stop("cq")
+        found = seen_of(pair, "cq")
+        agency = f"spiffe://cq.{DOMAIN}/agency/agency"
+        calls = sum(each.calls for each in found if each.caller == agency and each.outcome == "SERVED")
+        assert calls >= sum(counted.calls.values())
+        dialled = {each.fingerprint for each in found if each.door == "dialled" and each.outcome == "SERVED"}
+        assert new in dialled
+        assert [each for each in found if each.door == "dialled" and each.outcome != "SERVED"] == []
 
 
 def test_a_bad_key_file_is_refused_loudly_and_the_old_leaf_stays(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from exchange.flows.actions.erase import EraseFlow
 from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.alarms import ALARM_ACKNOWLEDGED, Alarms
 from exchange.flows.certificates.reload import LiveFiles
+from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.certificates.trust import TrustEdition
 from exchange.flows.documents import DocumentFlow, DocumentLimits
 from exchange.flows.quarantine import QuarantineFlow
@@ -49,6 +50,7 @@ class Doors:
         core: Core,
         *,
         live: LiveFiles,
+        seen: SeenFlow,
         alarms: Alarms,
         refusals: RefusalFolder,
         metrics: Metrics,
@@ -82,7 +84,9 @@ class Doors:
 
         trust, tls = live.trust.edition, live.tls.now.server
         recycling = Recycling(max_age_s=settings.connections.max_age_s, grace_s=settings.connections.grace_s)
-        self._gate = CallerGate(self._book, trust.own.tls_roots, node.clock, lists=core.revocations, owner=node.name)
+        self._gate = CallerGate(
+            self._book, trust.own.tls_roots, node.clock, lists=core.revocations, owner=node.name, seen=seen
+        )
         door, servicers = agency_services(self._parts(settings, self._gate, limits, watermark, refused))
         self._agencies_shown = Shown(ServerCertificates(key=tls.key, chain=tls.chain, client_roots=trust.own.tls_roots))
         self._agencies = agency_server(
@@ -93,7 +97,7 @@ class Doors:
             limits,
             recycling,
         )
-        self._peer_gate = PeerGate(node.peers, trust.peers, node.federation, core.revocations)
+        self._peer_gate = PeerGate(node.peers, trust.peers, node.federation, core.revocations, seen)
         self._relay_shown = Shown(ServerCertificates(key=tls.key, chain=tls.chain, client_roots=_peer_roots(trust)))
         self._relay = RelayServer(
             str(settings.listen.peers), self._relay_shown, RelayServicer(core, self._peer_gate, node.clock), recycling

@@ -5,13 +5,15 @@ from __future__ import annotations
 from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import structlog
 
 from exchange.app.core import AlarmBell
 from exchange.crypto.certificates import Certificate, fingerprint, load_chain
+from exchange.crypto.chains import Purpose, find_paths
 from exchange.crypto.tls_identity import TlsIdentity
+from exchange.flows.certificates.seen import DIALLED, SeenFlow, Tally
 from exchange.flows.certificates.trust import TrustEdition
 from exchange.rpc.peer import Credentials, GrpcPeer
 from exchange.settings import NodeSettings
@@ -33,7 +35,7 @@ class PeerPorts:
         client: By what they are dialled.
         trust: The roots of each.
         alarms: Where alarms go.
-        on_lost: Called with (peer, status) for each call that failed on a ready connection.
+        seen: Counts our calls by the certificate that they went by.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class PeerPorts:
         client: TlsIdentity,
         trust: TrustEdition,
         alarms: AlarmBell,
-        on_lost: Callable[[str, str], None] = lambda _peer, _status: None,
+        seen: SeenFlow,
     ) -> None:
         self._settings = settings
         self._client = client
         self._trust = trust
         self._alarms = alarms
+        self._seen = seen
+        self._tallies: dict[tuple[str, bytes, str], Tally] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._renewing: dict[str, asyncio.Task[None]] = {}
         self._woken: dict[str, asyncio.Event] = {}
@@ -56,7 +60,7 @@ class PeerPorts:
                 str(link.dial),
                 self._wanted(link.name),
                 timeout=settings.delivery.call_timeout_s,
-                on_lost=lambda status, peer=link.name: on_lost(peer, status),  # type: ignore[misc]
+                on_call=lambda by, outcome, peer=link.name: self._count(peer, by, outcome),  # type: ignore[misc]
             )
             for link in settings.peers
         }
@@ -82,6 +86,7 @@ class PeerPorts:
         From any thread.
         """
         self._trust = now
+        self._tallies = {}
         dropped = {name for name in self._ports if _roots(before, name) - _roots(now, name)}
         self._changed(dropped)
 
@@ -95,6 +100,19 @@ class PeerPorts:
             task.cancel()
         for port in self._ports.values():
             await port.close()
+
+    def _count(self, peer: str, by: Credentials, outcome: str) -> None:
+        key = (peer, by.chain, outcome)
+        tally = self._tallies.get(key)
+        if tally is None:
+            leaf, *others = load_chain(by.chain)
+            roots = self._trust.own.tls
+            paths = find_paths(leaf, [*others, *roots], roots, Purpose.CLIENT).paths
+            called = f"spiffe://{peer}.{self._settings.node.domain}/node/{peer}"
+            tally = self._tallies[key] = self._seen.tally(
+                DIALLED, called, fingerprint(leaf), outcome, [path.certificates[-1] for path in paths]
+            )
+        tally.calls += 1
 
     def _wanted(self, peer: str) -> Credentials:
         roots = self._trust.peers[peer].card.tls_roots

@@ -23,12 +23,14 @@ from exchange import telemetry
 from exchange.app import startup
 from exchange.app.core import Core
 from exchange.app.doors import Doors
+from exchange.app.drivers import tls_drivers
 from exchange.app.live import LiveLoop, make_live, roots_of
 from exchange.app.metrics import MetricsLoop
 from exchange.app.ports import PeerPorts
 from exchange.app.revocations import RevocationFolder
 from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import AlarmCommand, Alarms
+from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.context import Node
 from exchange.flows.deliver import LanePace
 from exchange.flows.refusals import RefusalFolder
@@ -110,7 +112,8 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
     )
     watermark = Watermark(settings.node.data, marks, alarms)
     refusals = RefusalFolder(node)
-    ports = PeerPorts(settings, files.tls.client, files.trust, alarms)
+    seen = SeenFlow(node)
+    ports = PeerPorts(settings, files.tls.client, files.trust, alarms, seen)
     live = make_live(settings, files, node, alarms, lambda: core.apply.busy)
     live.trust.listen(ports.trust)
     live.tls.listen(shown=lambda _server: None, dialled=ports.dial_by)
@@ -118,6 +121,7 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
         node,
         ports.by_peer,
         alarms,
+        drivers=tls_drivers(settings, node, live, seen, ports),
         admit=watermark.admit,
         pace=LanePace(
             first_batch=settings.delivery.batch_entries,
@@ -141,11 +145,20 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
     await asyncio.to_thread(lists.look)
     wal = WalCheckpointer(database)
     doors = Doors(
-        settings, files, core, live=live, alarms=alarms, refusals=refusals, metrics=metrics, watermark=watermark
+        settings,
+        files,
+        core,
+        live=live,
+        seen=seen,
+        alarms=alarms,
+        refusals=refusals,
+        metrics=metrics,
+        watermark=watermark,
     )
     stop_metrics = metrics.serve(settings.listen.metrics.host, settings.listen.metrics.port)
     alarms.start()
     refusals.start()
+    seen.start()
     wal.start()
     stopped = _on_signals()
     ports.start()
@@ -171,7 +184,7 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
         await doors.close(settings.shutdown.drain_s)
         await core.stop()
         await ports.close()
-        await asyncio.to_thread(_close_threads, node, refusals, alarms, wal, stop_metrics)
+        await asyncio.to_thread(_close_threads, node, refusals, seen, alarms, wal, stop_metrics)
         database.dispose()
         log.info("node.stopped", node=node.name)
     return 0
@@ -191,9 +204,15 @@ def _on_signals() -> asyncio.Event:
 
 
 def _close_threads(
-    node: Node, refusals: RefusalFolder, alarms: Alarms, wal: WalCheckpointer, stop_metrics: Callable[[], None]
+    node: Node,
+    refusals: RefusalFolder,
+    seen: SeenFlow,
+    alarms: Alarms,
+    wal: WalCheckpointer,
+    stop_metrics: Callable[[], None],
 ) -> None:
     refusals.close()
+    seen.close()
     alarms.close()
     wal.close()
     node.writer.close()

@@ -151,6 +151,7 @@ def issue_server(
     identity: Identity,
     hosts: Sequence[str],
     now: datetime,
+    request: bytes | None = None,
 ) -> Issued:
     """A node's TLS server certificate: EC P-256, host names and addresses, and its identity.
 
@@ -162,15 +163,19 @@ def issue_server(
         identity: ``spiffe://<node>.<domain>/node/<name>``.
         hosts: DNS names and IP addresses under which it is reached; at least one.
         now: Aware instant of issue.
+        request: PKCS#10 in PEM, of which only the public key is taken; it must be EC.
 
     Raises:
-        PkiRefused: Reason PKI_REQUEST: no host, or one that is neither name nor address.
+        PkiRefused: Reason PKI_REQUEST: no host, or one that is neither name nor address; a request that does not
+            parse, or of a key that is not EC.
     """
     if not hosts:
         raise refused("PKI_REQUEST", "hosts", "a server certificate names at least one host")
     uses = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
     names = [*map(_host, hosts), x509.UniformResourceIdentifier(str(identity))]
-    return _issue(profile, authority, profile.server, hosts[0], names=names, uses=uses, now=now)
+    if request is not None and not isinstance(requested_key(request), ec.EllipticCurvePublicKey):
+        raise refused("PKI_REQUEST", "request", "a server key is EC: the TLS 1.3 floor rests on that")
+    return _issue(profile, authority, profile.server, hosts[0], names=names, uses=uses, now=now, request=request)
 
 
 def issue_client(

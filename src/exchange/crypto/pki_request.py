@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Sequence
 from typing import cast
 
 from cryptography import x509
@@ -51,12 +53,14 @@ def requested_key(request: bytes) -> PublicKey:
     return cast("PublicKey", key)
 
 
-def make_request(private: bytes, common_name: str) -> bytes:
+def make_request(private: bytes, common_name: str, *, hosts: Sequence[str] = (), identity: str = "") -> bytes:
     """A request in PEM, signed by the key itself.
 
     Args:
         private: The private key, PKCS#8 PEM; EC, RSA or SM2.
         common_name: For the people of the certificate office; identities never come from it.
+        hosts: Host names and addresses that the certificate is to be for.
+        identity: URI that it is to carry.
 
     Raises:
         KeyUnreadable: No such key.
@@ -64,6 +68,9 @@ def make_request(private: bytes, common_name: str) -> bytes:
     """
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
     builder = x509.CertificateSigningRequestBuilder().subject_name(name)
+    names = [*map(host_name, hosts), *([x509.UniformResourceIdentifier(identity)] if identity else [])]
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     if names_sm2(private):
         request = sign_request(builder, SM2PrivateKey.from_pem(private))
         return request.public_bytes(serialization.Encoding.PEM)
@@ -71,3 +78,11 @@ def make_request(private: bytes, common_name: str) -> bytes:
     if isinstance(key, ed25519.Ed25519PrivateKey):
         raise KeyUnreadable("a certificate is requested for an EC, RSA or SM2 key")
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def host_name(host: str) -> x509.GeneralName:
+    """An address or host name as certificates carry it."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

@@ -167,6 +167,10 @@ class AgencyBook:
             return None
         return Caller(identity.role, identity.name if identity.role is not Role.NODE else identity.node)
 
+    def identity_of(self, caller: Caller) -> str:
+        """A caller as the journal names it."""
+        return f"spiffe://{self._node.name}.{self._node.federation}/{caller}"
+
     def standing(self, agency: str, now: datetime) -> Problem | None:
         """Why an agency may do nothing at all now, or None: it is suspended, or its time has not come or is over."""
         entry = self._current.entries.get(agency)

@@ -209,7 +209,12 @@ class Door:
 
     def _enter(self, context: grpc.aio.ServicerContext[bytes, bytes], method: MethodDescriptor, lang: str) -> Call:
         # 1
-        caller = self._gate.caller_of(context.auth_context())
+        auth = context.auth_context()
+        try:
+            caller = self._gate.caller_of(auth)
+        except AccessDenied as denied:
+            self._gate.refused(auth, denied.reason)
+            raise
         now = self._node.clock()
         ended = self._book.standing(caller.name, now) if caller.role is Role.AGENCY else None
         if ended is not None:

@@ -7,12 +7,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol
 
-from exchange.crypto.certificates import Certificate, fingerprint, identity_of, load_chain, spki_hash
+from exchange.crypto.certificates import (
+    Certificate,
+    CertificateUnreadable,
+    fingerprint,
+    identity_of,
+    load_chain,
+    spki_hash,
+)
 from exchange.crypto.chains import Purpose, find_paths
 from exchange.domain.problems import Problem
 from exchange.flows.access import AccessDenied, AgencyBook, Caller
+from exchange.flows.certificates.seen import AGENCIES, SeenFlow, Tally
 from exchange.flows.revocations import TLS, Standing
 
 KEPT = 1_024
@@ -41,10 +50,13 @@ class _Verdict:
     not_before: datetime
     not_after: datetime
     paths: tuple[tuple[Certificate, ...], ...]
+    roots: tuple[Certificate, ...] = ()
+    leaf: str = ""
     caller: Caller | None = None
     edition: int = 0
     standing: Standing = field(default_factory=Standing)
     lists: int = -1
+    tally: Tally | None = None
 
 
 class CallerGate:
@@ -57,6 +69,7 @@ class CallerGate:
         clock: The node's clock.
         lists: Revocation lists of the node's own authorities; nothing is revoked without.
         owner: The node's name.
+        seen: Counts calls by certificate.
     """
 
     def __init__(
@@ -66,12 +79,14 @@ class CallerGate:
         clock: Callable[[], datetime],
         lists: Lists | None = None,
         owner: str = "",
+        seen: SeenFlow | None = None,
     ) -> None:
         self._book = book
         self._roots = load_chain(identity_roots) if identity_roots.strip() else ()
         self._clock = clock
         self._lists = lists
         self._owner = owner
+        self._seen = seen
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[bytes, bytes], _Verdict] = OrderedDict()
 
@@ -86,7 +101,7 @@ class CallerGate:
         """The caller of a connection.
 
         Raises:
-            AccessDenied: NO_CERTIFICATE, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED, REVOCATION_STALE or
+            AccessDenied: NO_CERTIFICATE, CERTIFICATE_NOT_YET_VALID, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED, REVOCATION_STALE or
                 IDENTITY_UNKNOWN.
         """
         leaf = next(iter(auth_context.get("x509_pem_cert", ())), b"")
@@ -96,7 +111,9 @@ class CallerGate:
         verdict = self._verdict(leaf, chain)
         # A connection outlives its certificate.
         now = self._clock()
-        if not verdict.not_before <= now <= verdict.not_after:
+        if now < verdict.not_before:
+            raise AccessDenied(Problem("CERTIFICATE_NOT_YET_VALID"))
+        if now > verdict.not_after:
             raise AccessDenied(Problem("CERTIFICATE_EXPIRED"))
         if self._lists is not None:
             lists = self._lists.edition
@@ -109,7 +126,19 @@ class CallerGate:
         edition = self._book.edition
         if verdict.caller is None or verdict.edition != edition:
             verdict.caller, verdict.edition = self._book.identify(verdict.uri, verdict.key_hash), edition
+            verdict.tally = None
+        if self._seen is not None:
+            if verdict.tally is None:
+                name = self._book.identity_of(verdict.caller)
+                verdict.tally = self._seen.tally(AGENCIES, name, verdict.leaf, roots=verdict.roots)
+            verdict.tally.calls += 1
         return verdict.caller
+
+    def refused(self, auth_context: Mapping[str, Iterable[bytes]], reason: str) -> None:
+        """Count a call that was refused for its certificate."""
+        if self._seen is not None:
+            leaf = next(iter(auth_context.get("x509_pem_cert", ())), b"")
+            self._seen.tally(AGENCIES, "", fingerprint_of(leaf), reason).calls += 1
 
     def _verdict(self, leaf: bytes, chain: bytes) -> _Verdict:
         key = (leaf, chain)
@@ -139,4 +168,15 @@ class CallerGate:
             not_before=leaf.not_valid_before_utc,
             not_after=leaf.not_valid_after_utc,
             paths=tuple(path.certificates for path in paths) or ((leaf, *others),),
+            roots=tuple(path.certificates[-1] for path in paths),
+            leaf=fingerprint(leaf),
         )
+
+
+@lru_cache(maxsize=256)
+def fingerprint_of(pem: bytes) -> str:
+    """Hex SHA-256 of a certificate in PEM; empty where there is none that parses."""
+    try:
+        return fingerprint(load_chain(pem)[0]) if pem else ""
+    except CertificateUnreadable:
+        return ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import grpc
 import grpc.aio
 
+from exchange.flows.certificates.seen import SERVED
 from exchange.flows.peer_port import PeerAwayError, PeerRefusedError
 from exchange.rpc.client import failure_of
 from exchange.v1.relay_service_pb2 import (
@@ -78,7 +79,8 @@ class GrpcPeer:
         credentials: By what it is dialled.
         server_name: Name that the peer's certificate carries, when it is not the host.
         timeout: Seconds for one call.
-        on_lost: Called with the status of each call that failed though the connection was ready when it began.
+        on_call: Called for each call, with the credentials that it went by and ``SERVED``, or the status of one that
+            failed though the connection was ready when it began.
     """
 
     def __init__(
@@ -88,12 +90,12 @@ class GrpcPeer:
         *,
         server_name: str = "",
         timeout: float = 30.0,
-        on_lost: Callable[[str], None] = lambda _status: None,
+        on_call: Callable[[Credentials, str], None] = lambda _by, _outcome: None,
     ) -> None:
         self._address = address
         self._server_name = server_name
         self._timeout = timeout
-        self._on_lost = on_lost
+        self._on_call = on_call
         self._closing: set[asyncio.Task[None]] = set()
         self._replaced = asyncio.Event()
         self._live = self._open(credentials)
@@ -221,19 +223,22 @@ class GrpcPeer:
         task.add_done_callback(self._closing.discard)
 
     async def _call(self, method: Callable[..., Awaitable[_Response]], request: _Request) -> _Response:
-        ready = self._live.channel.get_state() is grpc.ChannelConnectivity.READY
+        live = self._live
+        ready = live.channel.get_state() is grpc.ChannelConnectivity.READY
         try:
-            return await method(request, timeout=self._timeout)
+            answer = await method(request, timeout=self._timeout)
         except grpc.aio.AioRpcError as error:
             code = error.code()
             reason, retry_after = _details(error)
             if code in _AWAY:
                 if ready:
-                    self._on_lost(code.name)
+                    self._on_call(live.credentials, code.name)
                 raise PeerAwayError(f"{code.name} {error.details() or ''}"[:200], retry_after) from None
             raise PeerRefusedError(reason or code.name, (error.details() or "")[:200]) from None
         except grpc.aio.UsageError as error:
             raise PeerAwayError(str(error)) from None
+        self._on_call(live.credentials, SERVED)
+        return answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,15 @@ import grpc.aio
 import structlog
 
 from exchange.crypto.certificates import Identity, Role, fingerprint, identity_of, load_chain
-from exchange.crypto.chains import PathSearch, Purpose, find_paths
+from exchange.crypto.chains import ChainProblem, PathSearch, Purpose, find_paths
 from exchange.crypto.trust import TrustSet
 from exchange.domain.problems import ExchangeError, Refused
+from exchange.flows.certificates.seen import PEERS, SERVED, SeenFlow, Tally
 from exchange.flows.context import Peer, PeerBook
 from exchange.flows.mirror import NotYourLogError
 from exchange.flows.revocations import TLS, Standing
 from exchange.flows.session import NotYouError
-from exchange.rpc.identity import Lists
+from exchange.rpc.identity import Lists, fingerprint_of
 from exchange.rpc.peer import MAX_MESSAGE_BYTES
 from exchange.rpc.servers import Recycling, Shown, server_credentials
 from exchange.v1.relay_service_pb2 import (
@@ -94,11 +95,19 @@ class PeerGate:
         trust: Their trust sets.
         federation: Domain of the federation.
         lists: Revocation lists of the peers' authorities; nothing is revoked without.
+        seen: Counts calls by certificate.
     """
 
     def __init__(
-        self, peers: PeerBook, trust: Mapping[str, TrustSet], federation: str, lists: Lists | None = None
+        self,
+        peers: PeerBook,
+        trust: Mapping[str, TrustSet],
+        federation: str,
+        lists: Lists | None = None,
+        seen: SeenFlow | None = None,
     ) -> None:
+        self._seen = seen
+        self._tallies: dict[bytes, Tally] = {}
         self._peers = peers
         self._lists = lists
         self._federation = federation
@@ -110,6 +119,7 @@ class PeerGate:
         # The sets first: a search that ends between the two lines is thrown away with the others.
         self._trust = dict(sets)
         self._paths = {}
+        self._tallies = {}
 
     def peer_of(self, leaf_pem: bytes, chain_pem: bytes, now: datetime) -> Peer | None:
         """The peer, or None when the certificate is of nobody who may call here.
@@ -124,9 +134,19 @@ class PeerGate:
                 paths.clear()
             paths[key] = self._search(leaf_pem, chain_pem)
         known = paths[key]
+        reason = self._refusal(known, now)
+        self._count(key, leaf_pem, known, reason or SERVED)
+        return self._peers.get(known.name) if not reason else None
+
+    def _refusal(self, known: _Known, now: datetime) -> str:
+        """Why a certificate does not count now; empty when it does."""
         # A connection outlives its certificate: time is asked for every call, and lists whenever one was taken.
-        if known.search is None or not known.search.at(now).ok:
-            return None
+        verdict = known.search.at(now) if known.search is not None else None
+        if known.search is None or verdict is None or not known.search.paths:
+            return "PEER_UNKNOWN"
+        if not verdict.ok:
+            early = verdict.problem is ChainProblem.NOT_YET_VALID
+            return "CERTIFICATE_NOT_YET_VALID" if early else "CERTIFICATE_EXPIRED"
         if self._lists is not None:
             edition = self._lists.edition
             if known.lists != edition:
@@ -135,8 +155,25 @@ class PeerGate:
             reason = known.standing.reason_at(now)
             if reason:
                 log.warning("relay.refused", peer=known.name, reason=reason)
-                return None
-        return self._peers.get(known.name)
+                return reason
+        return ""
+
+    def nobody(self) -> None:
+        """Count a call without a certificate."""
+        if self._seen is not None:
+            self._seen.tally(PEERS, "", "", "NO_CERTIFICATE").calls += 1
+
+    def _count(self, key: bytes, leaf_pem: bytes, known: _Known, outcome: str) -> None:
+        if self._seen is None:
+            return
+        tally = self._tallies.get(key)
+        if tally is None or tally.outcome != outcome:
+            if len(self._tallies) >= KEPT_PATHS:
+                self._tallies.clear()
+            caller = f"spiffe://{known.name}.{self._federation}/node/{known.name}" if known.name else ""
+            roots = [path.certificates[-1] for path in known.search.paths] if known.search is not None else []
+            tally = self._tallies[key] = self._seen.tally(PEERS, caller, fingerprint_of(leaf_pem), outcome, roots)
+        tally.calls += 1
 
     def _search(self, leaf_pem: bytes, chain_pem: bytes) -> _Known:
         """The peer's name and every path of its certificate; no path for a certificate of nobody."""
@@ -233,6 +270,7 @@ class RelayServicer(RelayServiceServicer):
         leaf = next(iter(auth.get("x509_pem_cert", ())), b"")
         chain = next(iter(auth.get("x509_pem_cert_chain", ())), b"")
         if not leaf:
+            self._gate.nobody()
             return None
         return self._gate.peer_of(leaf, chain, self._clock())
 

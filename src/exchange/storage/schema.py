@@ -134,6 +134,25 @@ alarms = Table(
     Index("alarms_code", "code", "object"),
 )
 
+# Calls by certificate, folded per day (days since 1970).
+seen_calls = Table(
+    "seen_calls",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    # agencies, peers, or dialled for our own calls.
+    Column("door", Text, primary_key=True),
+    Column("caller", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    # SERVED, the reason code of a refusal, or the status of a call of ours that failed.
+    Column("outcome", Text, primary_key=True),
+    # Fingerprints of the roots that the certificate led to, comma-separated.
+    Column("roots", Text, nullable=False),
+    Column("calls", BigInteger, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # -- logs -------------------------------------------------------------------------------------------------------
 
 logs = Table(

@@ -98,9 +98,7 @@ def issue(
     identity = Identity(node=node, domain=domain, role=Role.NODE if is_node else Role(role), name=name)
     asked = request.read_bytes() if request else None
     if role == "server":
-        if asked is not None:
-            raise Refused([Problem("PKI_REQUEST", "--request", "a server key is made here, and is always EC")])
-        made = pki.issue_server(profile, authority, identity=identity, hosts=hosts or [], now=now)
+        made = pki.issue_server(profile, authority, identity=identity, hosts=hosts or [], now=now, request=asked)
     elif role == "signing":
         made = pki.issue_signing(
             profile, authority, identity=identity, organisation=organisation, now=now, request=asked

@@ -248,7 +248,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
             postgresql_where=sa.text("supersedes IS NOT NULL"),
         )
 
-    _rotations()
+    _certificates()
     op.create_table(
         "reg_stations",
         sa.Column("origin", sa.Text(), nullable=False),
@@ -344,6 +344,28 @@ def _actions() -> None:
         sa.PrimaryKeyConstraint("action_id"),
     )
     op.create_index("reg_actions_state", "reg_actions", ["state"])
+
+
+def _certificates() -> None:
+    _rotations()
+    _seen_calls()
+
+
+def _seen_calls() -> None:
+    op.create_table(
+        "seen_calls",
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("door", sa.Text(), nullable=False),
+        sa.Column("caller", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("roots", sa.Text(), nullable=False),
+        sa.Column("calls", sa.BigInteger(), nullable=False),
+        sa.Column("first_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "door", "caller", "fingerprint", "outcome"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _rotations() -> None:

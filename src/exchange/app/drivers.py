@@ -1,0 +1,38 @@
+"""Drivers of the keys whose files this node names: which of them it has follows from the node file."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from exchange.app.ports import PeerPorts
+from exchange.flows.certificates.leaf_driver import LeafDriver
+from exchange.flows.certificates.reload import LiveFiles
+from exchange.flows.certificates.seen import SeenFlow
+from exchange.flows.certificates.tls import CLIENT, SERVER
+from exchange.flows.context import Node
+from exchange.flows.rotation.driver import KeyDriver
+from exchange.settings import NodeSettings
+from exchange.storage.leaf_files import LeafFiles
+
+AGE_SPREAD = 1.1
+"""gRPC ends connections at their age, give or take a tenth."""
+
+
+def tls_drivers(
+    settings: NodeSettings, node: Node, live: LiveFiles, seen: SeenFlow, ports: PeerPorts
+) -> list[KeyDriver]:
+    """Drivers of the TLS keys: one, or two where the node file names a key of its own for dialling."""
+    recycled = settings.connections.max_age_s * AGE_SPREAD + settings.connections.grace_s
+    server = LeafDriver(
+        SERVER,
+        node,
+        LeafFiles(settings.keys.tls.path),
+        live.tls,
+        seen,
+        outdated=ports.outdated,
+        overlap=timedelta(seconds=recycled),
+    )
+    if settings.keys.tls_client is None:
+        return [server]
+    client = LeafDriver(CLIENT, node, LeafFiles(settings.keys.tls_client.path), live.tls, seen, outdated=ports.outdated)
+    return [server, client]
