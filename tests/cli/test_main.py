@@ -25,7 +25,7 @@ CONTRACT = {
     "quarantine": ["list", "show", "retry", "discard"],
     "alarms": ["list", "ack"],
     "peers": ["card", "add", "list", "show", "remove"],
-    "trust": ["reload"],
+    "trust": ["list", "remove", "reload"],
     "agencies": ["list", "show", "apply", "bind", "suspend"],
     "actions": ["list", "show", "confirm", "refuse"],
     "certs": [
@@ -40,7 +40,7 @@ CONTRACT = {
         "rehearse",
         "report",
     ],
-    "pki": ["dev", "issue", "crl"],
+    "pki": ["dev", "authority", "issue", "crl"],
     "config": ["show", "validate"],
     "db": ["migrate", "backup", "restore", "verify"],
     "adapters": ["list", "test", "convert", "template"],

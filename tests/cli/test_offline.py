@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import exchange_chongqing
-from exchange.crypto.certificates import load_chain
-from exchange.crypto.keys import KeyFile
+from exchange.crypto.certificates import facts_of, load_chain
+from exchange.crypto.chains import Purpose, verify_chain
+from exchange.crypto.keys import KeyFile, encode_private, generate_rsa
+from exchange.crypto.pki_request import make_request
 from exchange.crypto.revocation import Revocations
 from exchange_hj212 import frame_bytes
 from tests.cli.conftest import init, run
@@ -199,6 +202,35 @@ def test_revocation_lists_only_grow(regions: Path, tmp_path: Path) -> None:
     assert text.count("Serial Number") == 2
     assert "Jan  1 19:04:05 2026 GMT" in text
     assert run("pki", "crl", "--ca", ca, "--at", "yesterday", "-o", output).status == 2
+
+
+def test_pki_makes_authorities_of_both_kinds_and_certificates_under_them(tmp_path: Path) -> None:
+    """A root, an intermediate below it, and what they issue lead to the root; no server gets an RSA key in any way."""
+    for kind, more in (("EC P-256", ()), ("RSA 3072", ("--rsa",))):
+        root, below = tmp_path / kind / "root", tmp_path / kind / "below"
+        assert run("pki", "authority", "Root", "-o", root, *more, "--json").json["key"] == kind
+        made = run("pki", "authority", "Issuing", "--ca", root, "-o", below, *more, "--json")
+        assert made.json["key"] == kind
+        assert (below / "ca.key").stat().st_mode & 0o777 == 0o600
+        assert run("pki", "authority", "Again", "-o", root).status == 1
+        about = ("--ca", below, "--node", "cq", "--domain", "exchange.example")
+        client = tmp_path / kind / "client.pem"
+        assert run("pki", "issue", "agency", "bureau", *about, "-o", client, *more).status == 0
+        server = tmp_path / kind / "server.pem"
+        assert run("pki", "issue", "server", "cq", *about, "--host", "localhost", "-o", server).status == 0
+        roots = load_chain((root / "ca.pem").read_bytes())
+        for file, purpose in ((client, Purpose.CLIENT), (server, Purpose.SERVER)):
+            leaf, *others = load_chain(KeyFile.parse(file.read_bytes()).chain)
+            assert verify_chain(leaf, others, roots, datetime.now(UTC), purpose).ok
+        assert facts_of(load_chain(KeyFile.parse(client.read_bytes()).chain)[0]).key == kind
+        assert facts_of(load_chain(KeyFile.parse(server.read_bytes()).chain)[0]).key == "EC P-256"
+    asked = tmp_path / "asked.csr"
+    asked.write_bytes(make_request(encode_private(generate_rsa(2048)), "server"))
+    for refused_option in (["--rsa"], ["--request", asked]):
+        refused = run(
+            "pki", "issue", "server", "cq", *about, "--host", "localhost", *refused_option, "-o", tmp_path / "no.pem"
+        )
+        assert (refused.status, (tmp_path / "no.pem").exists()) == (1, False)
 
 
 def test_shipped_lifetimes_are_those_of_certs() -> None:

@@ -263,6 +263,14 @@ def _caller(
     node.profiles[caller] = path
 
 
+def give_caller(node: NodeFolder, authority: pki.Authority, role: Role, caller: str) -> None:
+    """A caller gets a new certificate, in the place of its old one."""
+    identity = Identity(node=node.name, domain=DOMAIN, role=role, name=caller)
+    issued = pki.issue_client(certificate_profile(), authority, identity=identity, now=datetime.now(UTC))
+    _secret(node.folder / "callers" / f"{caller}.key", issued.key)
+    (node.folder / "callers" / f"{caller}.pem").write_bytes(issued.chain)
+
+
 def _secret(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     path.chmod(0o600)

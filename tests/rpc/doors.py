@@ -29,7 +29,9 @@ from exchange.flows.actions.erase import EraseFlow
 from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import Alarms
+from exchange.flows.certificates.listed import TrustList, TrustWriter
 from exchange.flows.certificates.reload import LiveFiles
+from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.certificates.tls import TlsFiles, TlsFlow
 from exchange.flows.certificates.trust import TrustEdition, TrustFlow, TrustFolder
 from exchange.flows.documents import DocumentFlow
@@ -236,7 +238,9 @@ class AgencyDoor:
         )
         shown_first = TlsIdentity.parse(server_issued(node.name).bundle)
         files = TlsFiles(server=shown_first, client=shown_first)
-        self.live = LiveFiles(trust, TlsFlow(node, files, lambda: files, trust, self.alarms))
+        tls = TlsFlow(node, files, lambda: files, trust, self.alarms)
+        write = TrustWriter(own=self.own.__setitem__, peer=lambda _peer, _files: None)
+        self.live = LiveFiles(trust, tls, TrustList(node, trust, tls, SeenFlow(node), write))
         self._calls = ThreadPoolExecutor(16)
         self._watchers = ThreadPoolExecutor(4)
         self._stubs: list[Stubs] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from exchange.app.ports import PeerPorts
+from exchange.flows.certificates.ca_driver import CaDriver
 from exchange.flows.certificates.leaf_driver import LeafDriver
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.seen import SeenFlow
@@ -12,6 +13,7 @@ from exchange.flows.certificates.tls import CLIENT, SERVER
 from exchange.flows.context import Node
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.settings import NodeSettings
+from exchange.settings.trust_folder import write_own
 from exchange.storage.leaf_files import LeafFiles
 
 AGE_SPREAD = 1.1
@@ -32,7 +34,16 @@ def tls_drivers(
         outdated=ports.outdated,
         overlap=timedelta(seconds=recycled),
     )
+    authority = CaDriver(
+        node,
+        LeafFiles(settings.keys.tls.path.with_name("tls-ca.pem")),
+        live.trust,
+        lambda name, data: write_own(settings.trust.folder, name, data),
+        live.tls,
+        seen,
+        overlap=timedelta(seconds=recycled),
+    )
     if settings.keys.tls_client is None:
-        return [server]
+        return [server, authority]
     client = LeafDriver(CLIENT, node, LeafFiles(settings.keys.tls_client.path), live.tls, seen, outdated=ports.outdated)
-    return [server, client]
+    return [server, client, authority]

@@ -11,14 +11,17 @@ import structlog
 from exchange.app import startup
 from exchange.app.core import AlarmBell, Core
 from exchange.crypto.certificates import Certificate, load_chain
+from exchange.crypto.revocation import RevocationList
 from exchange.domain.problems import ExchangeError
+from exchange.flows.certificates.listed import TrustList, TrustWriter
 from exchange.flows.certificates.reload import LiveFiles
+from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.certificates.tls import TlsFlow
 from exchange.flows.certificates.trust import TrustFlow
 from exchange.flows.context import Node
 from exchange.flows.revocations import TLS
 from exchange.settings import NodeSettings
-from exchange.settings.trust_folder import place_of, stamp
+from exchange.settings.trust_folder import place_of, stamp, write_own, write_peer
 
 log = structlog.get_logger("exchange.live")
 
@@ -28,7 +31,9 @@ def make_live(
     files: startup.Files,
     node: Node,
     alarms: AlarmBell,
+    seen: SeenFlow,
     between_steps: Callable[[], AbstractContextManager[object]],
+    lists: Callable[[str, str], Sequence[RevocationList]],
 ) -> LiveFiles:
     """The flows of trust and TLS keys.
 
@@ -37,12 +42,19 @@ def make_live(
         files: What the node starts with.
         node: The node.
         alarms: Where alarms go.
+        seen: Who was seen.
         between_steps: Gives what is held while no step of apply runs.
+        lists: Gives the newest revocation lists of an owner's authorities.
     """
     trust = TrustFlow(
         node, files.trust, lambda: startup.read_trust(settings), startup.peer_maker(settings), between_steps, alarms
     )
-    return LiveFiles(trust, TlsFlow(node, files.tls, lambda: startup.read_tls(settings), trust, alarms))
+    tls = TlsFlow(node, files.tls, lambda: startup.read_tls(settings), trust, alarms)
+    folder = settings.trust.folder
+    write = TrustWriter(
+        own=lambda name, data: write_own(folder, name, data), peer=lambda peer, made: write_peer(folder, peer, made)
+    )
+    return LiveFiles(trust, tls, TrustList(node, trust, tls, seen, write, lists))
 
 
 def roots_of(name: str, trust: TrustFlow) -> Callable[[str, str], Sequence[Certificate]]:

@@ -114,7 +114,17 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
     refusals = RefusalFolder(node)
     seen = SeenFlow(node)
     ports = PeerPorts(settings, files.tls.client, files.trust, alarms, seen)
-    live = make_live(settings, files, node, alarms, lambda: core.apply.busy)
+    running: list[Core] = []
+    # What a rotation left undone is finished while the core is put together: no step runs then.
+    live = make_live(
+        settings,
+        files,
+        node,
+        alarms,
+        seen,
+        lambda: running[0].apply.busy if running else contextlib.nullcontext(),
+        lambda owner, use: running[0].revocations.of(owner, use).lists if running else (),
+    )
     live.trust.listen(ports.trust)
     live.tls.listen(shown=lambda _server: None, dialled=ports.dial_by)
     core = Core(
@@ -138,6 +148,7 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
         on_retry=lambda peer, lane, reason: metrics.retries.labels(peer=peer, lane=lane).inc(),
     )
     startup.activate_editions(node, files)
+    running.append(core)
     live.trust.listen(lambda _before, _now: core.apply.wake())
     live.trust.activate(f"node {node.name}", node.clock())
     live.trust.listen(lambda _before, _now: core.revocations.trust_changed())

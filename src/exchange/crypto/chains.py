@@ -187,6 +187,11 @@ def authority_paths(
     return tuple(_Search(intermediates, roots).paths_from((authority,)))
 
 
+def authority_problem(root: Certificate) -> ChainProblem | None:
+    """Why a certificate can not be trusted as a root: no authority, weak, or with what is not understood."""
+    return _authority_problem(root, ()) or _signature_problem(root, root)
+
+
 class _Search:
     def __init__(self, intermediates: Sequence[Certificate], roots: Sequence[Certificate]) -> None:
         self._roots = {fingerprint(root): root for root in roots}

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from exchange.crypto.certificates import Certificate, CertificateUnreadable, load_chain
+from exchange.crypto.certificates import Certificate, CertificateUnreadable, fingerprint, load_chain, to_pem
 from exchange.crypto.trust import SIGNING_ROOTS, TLS_ROOTS, TrustRefused
 from exchange.domain.problems import Problem
+
+TLS_ROOTS_FILE: Final = TLS_ROOTS
 
 OWN_FILES: Final = (TLS_ROOTS, SIGNING_ROOTS)
 """Files that are read; whatever else lies there is the administrator's."""
@@ -84,3 +86,19 @@ class OwnTrust:
 
 def _joined(files: Mapping[str, bytes]) -> bytes:
     return b"".join(b"%b %d\n%b" % (name.encode(), len(files[name]), files[name]) for name in sorted(files))
+
+
+def without_root(files: Mapping[str, bytes], root: str) -> dict[str, bytes]:
+    """Our own files without one TLS root.
+
+    Args:
+        files: By name.
+        root: Hex SHA-256 of the root's certificate.
+
+    Raises:
+        TrustRefused: It is the only one.
+    """
+    kept = [each for each in load_chain(files[TLS_ROOTS]) if fingerprint(each) != root]
+    if not kept:
+        raise TrustRefused([Problem("TRUST_REFUSED", TLS_ROOTS, "the only root")])
+    return {**files, TLS_ROOTS: b"".join(map(to_pem, kept))}

@@ -101,8 +101,8 @@ class CallerGate:
         """The caller of a connection.
 
         Raises:
-            AccessDenied: NO_CERTIFICATE, CERTIFICATE_NOT_YET_VALID, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED, REVOCATION_STALE or
-                IDENTITY_UNKNOWN.
+            AccessDenied: NO_CERTIFICATE, CERTIFICATE_NOT_YET_VALID, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED,
+                REVOCATION_STALE or IDENTITY_UNKNOWN.
         """
         leaf = next(iter(auth_context.get("x509_pem_cert", ())), b"")
         if not leaf:

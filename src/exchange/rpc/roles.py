@@ -72,6 +72,8 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
             "GetRotation",
             "RehearseRotation",
             "ReloadTrust",
+            "ListTrust",
+            "RemoveTrust",
         ),
         _SECURITY,
     ),

@@ -160,6 +160,22 @@ def write_peer(folder: Path, peer: str, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(old)
 
 
+def write_own(folder: Path, name: str, data: bytes) -> None:
+    """Put one file of our own part in place, by a single rename; empty bytes remove it."""
+    target = own_path(folder) / name
+    if not data:
+        target.unlink(missing_ok=True)
+    else:
+        made = target.with_name(f".{name}.{secrets.token_hex(4)}.new")
+        with made.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        made.chmod(0o644)
+        made.replace(target)
+    _sync(target.parent)
+
+
 def remove_peer(folder: Path, peer: str) -> bool:
     """Remove a peer's set; False when there was none."""
     target = peer_path(folder, peer)

@@ -1186,3 +1186,168 @@ class EraseRecordResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EraseRecordResponse: _TypeAlias = EraseRecordResponse  # noqa: Y015
+
+@_typing.final
+class TrustedItem(_message.Message):
+    """One thing that the node trusts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    USE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    VALID_FROM_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    """Whose: a node name."""
+    use: _builtins.str
+    """tls-root, signing-root, tls-crl, signing-crl, log, mirror or witness."""
+    subject: _builtins.str
+    """Subject of a certificate, name of a verifier key, number of revoked certificates of a list."""
+    fingerprint: _builtins.str
+    """Hex SHA-256 of the certificate or list; a verifier key's name and hash."""
+    @_builtins.property
+    def valid_from(self) -> _timestamp_pb2.Timestamp:
+        """First moment."""
+
+    @_builtins.property
+    def valid_until(self) -> _timestamp_pb2.Timestamp:
+        """End; of a list, when the next one is due. Absent while open."""
+
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Since when this node trusts it."""
+
+    @_builtins.property
+    def seen(self) -> _containers.RepeatedCompositeFieldContainer[_rotation_pb2.KeyCount]:
+        """Who came on certificates under a TLS root within the last 30 days."""
+
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        use: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        fingerprint: _builtins.str = ...,
+        valid_from: _timestamp_pb2.Timestamp | None = ...,
+        valid_until: _timestamp_pb2.Timestamp | None = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        seen: _abc.Iterable[_rotation_pb2.KeyCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "owner", b"owner", "seen", b"seen", "since", b"since", "subject", b"subject", "use", b"use", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrustedItem: _TypeAlias = TrustedItem  # noqa: Y015
+
+@_typing.final
+class ListTrustRequest(_message.Message):
+    """Lists trust."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTrustRequest: _TypeAlias = ListTrustRequest  # noqa: Y015
+
+@_typing.final
+class ListTrustResponse(_message.Message):
+    """Answer to ListTrust."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrustedItem]:
+        """Ours first, then each peer's."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___TrustedItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTrustResponse: _TypeAlias = ListTrustResponse  # noqa: Y015
+
+@_typing.final
+class RemoveTrustRequest(_message.Message):
+    """Removes a root."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    """Whose: this node's name, or a peer's."""
+    fingerprint: _builtins.str
+    """Fingerprint of the root, or its first digits, at least 16; spaces are ignored."""
+    force: _builtins.bool
+    """Do it although somebody was seen on it alone; journaled with their names."""
+    reason: _builtins.str
+    """Why; goes into the journal."""
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        fingerprint: _builtins.str = ...,
+        force: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "force", b"force", "owner", b"owner", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveTrustRequest: _TypeAlias = RemoveTrustRequest  # noqa: Y015
+
+@_typing.final
+class RemoveTrustResponse(_message.Message):
+    """Answer to RemoveTrust."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    OVERRIDDEN_FIELD_NUMBER: _builtins.int
+    EDITION_FIELD_NUMBER: _builtins.int
+    fingerprint: _builtins.str
+    """The root that was removed."""
+    edition: _builtins.str
+    """Digest of the trust edition that is used now."""
+    @_builtins.property
+    def overridden(self) -> _containers.RepeatedCompositeFieldContainer[_rotation_pb2.Waiting]:
+        """Who was seen on it alone: it was forced over them."""
+
+    def __init__(
+        self,
+        *,
+        fingerprint: _builtins.str = ...,
+        overridden: _abc.Iterable[_rotation_pb2.Waiting] | None = ...,
+        edition: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edition", b"edition", "fingerprint", b"fingerprint", "overridden", b"overridden"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveTrustResponse: _TypeAlias = RemoveTrustResponse  # noqa: Y015

@@ -110,6 +110,16 @@ class SecurityServiceStub:
                 request_serializer=exchange_dot_v1_dot_security__service__pb2.EraseRecordRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_security__service__pb2.EraseRecordResponse.FromString,
                 _registered_method=True)
+        self.ListTrust = channel.unary_unary(
+                '/exchange.v1.SecurityService/ListTrust',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.ListTrustRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.ListTrustResponse.FromString,
+                _registered_method=True)
+        self.RemoveTrust = channel.unary_unary(
+                '/exchange.v1.SecurityService/RemoveTrust',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.RemoveTrustRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.RemoveTrustResponse.FromString,
+                _registered_method=True)
 
 
 class SecurityServiceServicer:
@@ -221,6 +231,20 @@ class SecurityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTrust(self, request, context):
+        """Lists every root, revocation list and verifier key that the node trusts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveTrust(self, request, context):
+        """Trusts a root no more. Refused while somebody was seen on it alone, unless it is forced.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SecurityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -298,6 +322,16 @@ def add_SecurityServiceServicer_to_server(servicer, server):
                     servicer.EraseRecord,
                     request_deserializer=exchange_dot_v1_dot_security__service__pb2.EraseRecordRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_security__service__pb2.EraseRecordResponse.SerializeToString,
+            ),
+            'ListTrust': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTrust,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.ListTrustRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.ListTrustResponse.SerializeToString,
+            ),
+            'RemoveTrust': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveTrust,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.RemoveTrustRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.RemoveTrustResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -706,6 +740,60 @@ class SecurityService:
             '/exchange.v1.SecurityService/EraseRecord',
             exchange_dot_v1_dot_security__service__pb2.EraseRecordRequest.SerializeToString,
             exchange_dot_v1_dot_security__service__pb2.EraseRecordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTrust(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/ListTrust',
+            exchange_dot_v1_dot_security__service__pb2.ListTrustRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.ListTrustResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveTrust(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/RemoveTrust',
+            exchange_dot_v1_dot_security__service__pb2.RemoveTrustRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.RemoveTrustResponse.FromString,
             options,
             channel_credentials,
             insecure,

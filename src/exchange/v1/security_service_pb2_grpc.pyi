@@ -63,6 +63,10 @@ class SecurityServiceStub:
     """Refuses such an action, or takes back one's own."""
     EraseRecord: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.EraseRecordRequest, _security_service_pb2.EraseRecordResponse]
     """Asks for erasing a record of this region on the node's own initiative; the other role confirms."""
+    ListTrust: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ListTrustRequest, _security_service_pb2.ListTrustResponse]
+    """Lists every root, revocation list and verifier key that the node trusts."""
+    RemoveTrust: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.RemoveTrustRequest, _security_service_pb2.RemoveTrustResponse]
+    """Trusts a root no more. Refused while somebody was seen on it alone, unless it is forced."""
 
 @_typing.type_check_only
 class SecurityServiceAsyncStub(SecurityServiceStub):
@@ -99,6 +103,10 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     """Refuses such an action, or takes back one's own."""
     EraseRecord: _aio.UnaryUnaryMultiCallable[_security_service_pb2.EraseRecordRequest, _security_service_pb2.EraseRecordResponse]  # type: ignore[assignment]
     """Asks for erasing a record of this region on the node's own initiative; the other role confirms."""
+    ListTrust: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ListTrustRequest, _security_service_pb2.ListTrustResponse]  # type: ignore[assignment]
+    """Lists every root, revocation list and verifier key that the node trusts."""
+    RemoveTrust: _aio.UnaryUnaryMultiCallable[_security_service_pb2.RemoveTrustRequest, _security_service_pb2.RemoveTrustResponse]  # type: ignore[assignment]
+    """Trusts a root no more. Refused while somebody was seen on it alone, unless it is forced."""
 
 class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
     """For security officers: agencies and their grants, keys and their rotations."""
@@ -222,5 +230,21 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.EraseRecordResponse, _abc.Awaitable[_security_service_pb2.EraseRecordResponse]]:
         """Asks for erasing a record of this region on the node's own initiative; the other role confirms."""
+
+    @_abc_1.abstractmethod
+    def ListTrust(
+        self,
+        request: _security_service_pb2.ListTrustRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.ListTrustResponse, _abc.Awaitable[_security_service_pb2.ListTrustResponse]]:
+        """Lists every root, revocation list and verifier key that the node trusts."""
+
+    @_abc_1.abstractmethod
+    def RemoveTrust(
+        self,
+        request: _security_service_pb2.RemoveTrustRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.RemoveTrustResponse, _abc.Awaitable[_security_service_pb2.RemoveTrustResponse]]:
+        """Trusts a root no more. Refused while somebody was seen on it alone, unless it is forced."""
 
 def add_SecurityServiceServicer_to_server(servicer: SecurityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -2,20 +2,71 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.options import JsonOption, ProfileOption, client
-from exchange.cli.output import Exit, Output, as_dict, finish
+from exchange.cli.options import JsonOption, ProfileOption, ReasonOption, client
+from exchange.cli.output import Exit, Output, as_dict, finish, moment
 from exchange.cli.texts import t
-from exchange.v1.security_service_pb2 import ReloadResult, ReloadTrustRequest, ReloadTrustResponse
+from exchange.v1.security_service_pb2 import (
+    ListTrustRequest,
+    ReloadResult,
+    ReloadTrustRequest,
+    ReloadTrustResponse,
+    RemoveTrustRequest,
+)
 
 if TYPE_CHECKING:
     from exchange.rpc.client import Client
 
 app = typer.Typer(help=t("help.trust"), no_args_is_help=True)
+
+
+@app.command("list", help=t("help.trust_list"))
+def list_trust(profile: ProfileOption = None, *, as_json: JsonOption = False) -> None:
+    """List every root, revocation list and verifier key that the node trusts, and who was seen on it."""
+    out = Output(as_json)
+    with client(profile) as node:
+        answer = node.call(node.security.ListTrust, ListTrustRequest())
+    if out.as_json:
+        out.value(as_dict(answer))
+        return
+    now = datetime.now(UTC)
+    rows = []
+    for each in answer.items:
+        end = moment(each.valid_until)
+        seen = "\n".join(f"{count.who} {count.count}" for count in each.seen)
+        days = (end - now).days if end is not None else None
+        since = moment(each.since)
+        rows.append(
+            (each.owner, each.use, each.subject, each.fingerprint, moment(each.valid_from), end, days, since, seen)
+        )
+    out.table(("owner", "use", "subject", "fingerprint", "valid_from", "valid_until", "days", "since", "seen"), rows)
+
+
+@app.command("remove", help=t("help.trust_remove"))
+def remove(
+    owner: Annotated[str, typer.Argument(help=t("option.trust_owner"))],
+    fingerprint: Annotated[str, typer.Argument(help=t("option.trust_root"))],
+    reason: ReasonOption,
+    profile: ProfileOption = None,
+    *,
+    force: Annotated[bool, typer.Option("--force", help=t("option.force"))] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Trust a root no more; refused, with names, while somebody was seen on it alone."""
+    out = Output(as_json)
+    request = RemoveTrustRequest(owner=owner, fingerprint=fingerprint, force=force, reason=reason)
+    with client(profile) as node:
+        answer = node.call(node.security.RemoveTrust, request)
+    if out.as_json:
+        out.value(as_dict(answer))
+    out.say(t("message.root_removed", name=owner, fingerprint=answer.fingerprint))
+    for each in answer.overridden:
+        out.say(t("message.overridden", who=each.who, reason=each.reason))
 
 
 @app.command("reload", help=t("help.trust_reload"))

@@ -44,8 +44,8 @@ def make_region(
         agencies: Names of agencies that get a client certificate.
         profile: Lifetimes and keys.
         now: Aware instant of issue.
-        rsa: Roots and clients get RSA keys; the server stays EC.
         sm2: A signing certificate of SM2 beside that of EC, under a root of its own.
+        rsa: Authorities and clients get RSA keys; server and signing keys stay EC.
 
     Returns:
         The files that were written.
@@ -64,7 +64,7 @@ def make_region(
 
     def authority(use: str, kind: KeyKind | None = kind) -> tuple[pki.Authority, pki.Authority]:
         root = pki.create_root(profile, f"{node} {use} root (development)", now=now, key=kind)
-        issuing = pki.create_intermediate(profile, root, f"{node} {use} (development)", now=now)
+        issuing = pki.create_intermediate(profile, root, f"{node} {use} (development)", now=now, key=kind)
         for name, made in ((f"{use}-root", root), (use, issuing)):
             make_private_folder(folder / "ca" / name)
             write(folder / "ca" / name / "ca.key", made.key_pem)

@@ -14,13 +14,13 @@ import typer
 from exchange.cli.offline.dev_pki import make_region
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Output
-from exchange.cli.private_files import make_private_folder, write_new
+from exchange.cli.private_files import make_private_folder, refuse_existing, write_new
 from exchange.cli.texts import t
 from exchange.crypto import pki
 from exchange.crypto.certificates import Identity, Role, facts_of, load_chain, to_pem
 from exchange.crypto.keys import KeyFile
 from exchange.crypto.pki import Authority
-from exchange.crypto.pki_profile import Profile
+from exchange.crypto.pki_profile import KeyKind, Profile
 from exchange.domain.problems import Problem, Refused
 
 app = typer.Typer(help=t("help.pki"), no_args_is_help=True)
@@ -71,6 +71,54 @@ def dev(
     out.say(t("message.dev_pki"))
 
 
+@app.command("authority", help=t("help.pki_authority"))
+def authority(
+    name: Annotated[str, typer.Argument(help=t("option.ca_name"))],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help=t("option.authority_folder"), file_okay=False)],
+    parent: Annotated[
+        Path | None,
+        typer.Option("--ca", help=t("option.parent_ca"), exists=True, file_okay=False, show_default=False),
+    ] = None,
+    lifetimes: LifetimesOption = None,
+    rsa: Annotated[bool, typer.Option("--rsa", help=t("option.rsa_key"))] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an authority: a root, or an intermediate one below the root that is named."""
+    out = Output(as_json)
+    profile, now = read_lifetimes(lifetimes), datetime.now(UTC)
+    key = KeyKind.RSA_3072 if rsa else None
+    made = (
+        pki.create_root(profile, name, now=now, key=key)
+        if parent is None
+        else pki.create_intermediate(profile, load_authority(parent), name, now=now, key=key)
+    )
+    refuse_existing(output / "ca.key", output / "ca.pem")
+    make_private_folder(output)
+    write_new(output / "ca.key", made.key_pem, mode=0o600)
+    write_new(output / "ca.pem", made.chain_pem, mode=0o644)
+    facts = facts_of(made.certificate)
+    if out.as_json:
+        out.value(
+            {
+                "folder": str(output),
+                "subject": facts.subject,
+                "key": facts.key,
+                "fingerprint": facts.fingerprint,
+                "not_after": facts.not_after.isoformat(),
+            }
+        )
+    out.facts(
+        (
+            ("file", output / "ca.pem"),
+            ("subject", facts.subject),
+            ("key_kind", facts.key),
+            ("fingerprint", facts.fingerprint),
+            ("until", facts.not_after),
+        )
+    )
+
+
 @app.command("issue", help=t("help.pki_issue"))
 def issue(
     role: Annotated[str, typer.Argument(help=t("option.role"), metavar="|".join(ROLES))],
@@ -86,6 +134,7 @@ def issue(
         Path | None, typer.Option("--request", help=t("option.request"), exists=True, dir_okay=False)
     ] = None,
     lifetimes: LifetimesOption = None,
+    rsa: Annotated[bool, typer.Option("--rsa", help=t("option.rsa_client"))] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Issue one certificate: for a request (the key stays where it is), or with a new key in the same file."""
@@ -93,18 +142,19 @@ def issue(
     if role not in ROLES:
         raise typer.BadParameter(t("message.unknown_choice", name=role, known=", ".join(ROLES)))
     profile, now = read_lifetimes(lifetimes), datetime.now(UTC)
-    authority = load_authority(ca)
+    issuer = load_authority(ca)
     is_node = role in ("server", "signing", "node")
     identity = Identity(node=node, domain=domain, role=Role.NODE if is_node else Role(role), name=name)
     asked = request.read_bytes() if request else None
+    if rsa and (asked is not None or role in ("server", "signing")):
+        raise Refused([Problem("PKI_REQUEST", "--rsa", "only for a client's key that is made here")])
     if role == "server":
-        made = pki.issue_server(profile, authority, identity=identity, hosts=hosts or [], now=now, request=asked)
+        made = pki.issue_server(profile, issuer, identity=identity, hosts=hosts or [], now=now, request=asked)
     elif role == "signing":
-        made = pki.issue_signing(
-            profile, authority, identity=identity, organisation=organisation, now=now, request=asked
-        )
+        made = pki.issue_signing(profile, issuer, identity=identity, organisation=organisation, now=now, request=asked)
     else:
-        made = pki.issue_client(profile, authority, identity=identity, now=now, request=asked)
+        kind = KeyKind.RSA_3072 if rsa else None
+        made = pki.issue_client(profile, issuer, identity=identity, now=now, request=asked, key=kind)
     write_new(output, made.bundle, mode=0o600 if made.key else 0o644)
     facts = facts_of(made.certificate)
     if out.as_json:
@@ -144,7 +194,7 @@ def crl(
     out = Output(as_json)
     now = datetime.now(UTC)
     instant = _instant(at) if at else now
-    authority = load_authority(ca)
+    issuer = load_authority(ca)
     register = ca / "revoked.json"
     known: dict[str, Any] = json.loads(register.read_text()) if register.exists() else {"number": 0, "revoked": {}}
     for path in revoke or []:
@@ -156,14 +206,14 @@ def crl(
         known["revoked"].setdefault(serial, instant.isoformat())
     known["number"] += 1
     revoked = [(_serial(serial), datetime.fromisoformat(when)) for serial, when in known["revoked"].items()]
-    listed = pki.issue_crl(read_lifetimes(lifetimes), authority, revoked, number=known["number"], now=now)
+    listed = pki.issue_crl(read_lifetimes(lifetimes), issuer, revoked, number=known["number"], now=now)
     make_private_folder(ca)
     # The register first: a list must never be followed by one with the same number and less on it.
     made = register.with_suffix(".new")
     made.write_text(json.dumps(known, indent=1) + "\n")
     made.replace(register)
     # With the authority's own certificate: whoever trusts the root alone can check the list then.
-    output.write_bytes(listed + b"".join(to_pem(certificate) for certificate in authority.chain[:-1]))
+    output.write_bytes(listed + b"".join(to_pem(certificate) for certificate in issuer.chain[:-1]))
     if out.as_json:
         out.value({"file": str(output), "number": known["number"], "revoked": sorted(known["revoked"])})
     out.say(t("message.crl_written", file=output, number=known["number"], count=len(revoked)))

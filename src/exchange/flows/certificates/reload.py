@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exchange.domain.problems import Problem
+from exchange.flows.certificates.listed import TrustList
 from exchange.flows.certificates.tls import CLIENT, SERVER, TlsFlow
 from exchange.flows.certificates.trust import OWN, SetOutcome, TrustFlow
 
@@ -16,6 +17,7 @@ class LiveFiles:
 
     trust: TrustFlow
     tls: TlsFlow
+    listed: TrustList
 
     def reload(self, actor: str, now: datetime) -> tuple[str, tuple[SetOutcome, ...]]:
         """Take what changed. Trust first: a new leaf may stand under a new root.

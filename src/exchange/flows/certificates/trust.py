@@ -9,6 +9,7 @@ The numbered walk of a reload:
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,12 +17,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
+from exchange.crypto.certificates import fingerprint, load_chain
 from exchange.crypto.own_trust import OwnTrust
 from exchange.crypto.trust import TrustRefused, TrustSet
 from exchange.domain.problems import Problem
 from exchange.flows import bootstrap
 from exchange.flows.context import Node, Peer
+from exchange.flows.instants import micros
 from exchange.flows.refusals import append
+from exchange.flows.status import read_flag, set_flags
 from exchange.storage.writer import WorkClass
 from exchange.v1.journal_pb2 import CertificateEvent, JournalEntry
 
@@ -30,6 +34,10 @@ OWN = "own"
 
 TRUST = "TRUST"
 """Name of the edition in the journal."""
+
+
+SINCE = "trust:since"
+"""Name of the node's own note since when it trusts each root and key: JSON, microseconds by fingerprint."""
 
 
 class AlarmBell(Protocol):
@@ -166,6 +174,7 @@ class TrustFlow:
     def activate(self, actor: str, now: datetime) -> None:
         """Enter what the node started with into the journal, before anything is decided by it."""
         self._node.editions[TRUST] = bootstrap.activate(self._node, TRUST, self._edition.to_bytes(), actor, now)
+        self._remember(now)
 
     def reload(self, actor: str, now: datetime) -> Reloaded:
         """Take what changed in the trust folder. On disk when this returns, and used by every decision from then on.
@@ -238,9 +247,28 @@ class TrustFlow:
             self._node.peers.replace(peers)
             self._node.editions[TRUST] = digest
             self._edition = edition
+        self._remember(now)
         # 4
         for taken in tuple(self._listeners):
             taken(before, edition)
+
+    def _remember(self, now: datetime) -> None:
+        """Note since when each root and key is trusted."""
+        with self._node.database.read() as connection:
+            noted: dict[str, int] = json.loads(read_flag(connection, SINCE) or "{}")
+        at = micros(now)
+        wanted = {each: noted.get(each, at) for each in sorted(_fingerprints(self._edition))}
+        if wanted != noted:
+            self._node.writer.call(set_flags, (SINCE, json.dumps(wanted)), WorkClass.BACKGROUND)
+
+
+def _fingerprints(edition: TrustEdition) -> set[str]:
+    found = {fingerprint(each) for each in (*edition.own.tls, *edition.own.signing)}
+    for trusted in edition.peers.values():
+        for pem in (trusted.card.tls_roots, trusted.card.signing_roots):
+            found |= {fingerprint(each) for each in load_chain(pem)}
+        found |= {f"{each.key.name}+{each.key.key_id.hex()}" for each in trusted.card.keys}
+    return found
 
 
 def certificate_event(event: CertificateEvent, now: datetime) -> JournalEntry:

@@ -133,6 +133,23 @@ class SecurityServicer(ActionRpcs):
         edition, sets = await call.run(self._live.reload, call.identity, call.asked.now)
         return pb.ReloadTrustResponse(edition=edition, sets=map(_reloaded, sets))
 
+    async def list_trust(self, call: Call, _request: pb.ListTrustRequest) -> pb.ListTrustResponse:
+        """ListTrust."""
+        return pb.ListTrustResponse(items=await call.run(self._live.listed.items, call.asked.now))
+
+    async def remove_trust(self, call: Call, request: pb.RemoveTrustRequest) -> pb.RemoveTrustResponse:
+        """RemoveTrust."""
+        root, overridden = await call.run(
+            self._live.listed.remove,
+            request.owner,
+            request.fingerprint,
+            request.reason,
+            call.identity,
+            call.asked.now,
+            force=request.force,
+        )
+        return pb.RemoveTrustResponse(fingerprint=root, overridden=overridden, edition=self._live.trust.digest)
+
 
 def _when(request: pb.AdvanceRotationRequest) -> datetime | None:
     if not request.HasField("activate_at"):
