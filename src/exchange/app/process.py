@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from exchange.app.ports import PeerPorts
 from exchange.app.revocations import RevocationFolder
 from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import AlarmCommand, Alarms
+from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.context import Node
 from exchange.flows.deliver import LanePace
@@ -113,20 +114,8 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
     watermark = Watermark(settings.node.data, marks, alarms)
     refusals = RefusalFolder(node)
     seen = SeenFlow(node)
-    ports = PeerPorts(settings, files.tls.client, files.trust, alarms, seen)
     running: list[Core] = []
-    # What a rotation left undone is finished while the core is put together: no step runs then.
-    live = make_live(
-        settings,
-        files,
-        node,
-        alarms,
-        seen,
-        lambda: running[0].apply.busy if running else contextlib.nullcontext(),
-        lambda owner, use: running[0].revocations.of(owner, use).lists if running else (),
-    )
-    live.trust.listen(ports.trust)
-    live.tls.listen(shown=lambda _server: None, dialled=ports.dial_by)
+    ports, live = _live(settings, files, node, alarms, seen, running)
     core = Core(
         node,
         ports.by_peer,
@@ -199,6 +188,31 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
         database.dispose()
         log.info("node.stopped", node=node.name)
     return 0
+
+
+def _live(
+    settings: NodeSettings,
+    files: startup.Files,
+    node: Node,
+    alarms: Alarms,
+    seen: SeenFlow,
+    running: Sequence[Core],
+) -> tuple[PeerPorts, LiveFiles]:
+    """Connections to peers, and what is taken from files while the node runs; ``running`` gets the core later."""
+    ports = PeerPorts(settings, files.tls.client, files.trust, alarms, seen)
+    # What a rotation left undone is finished while the core is put together: no step runs then.
+    live = make_live(
+        settings,
+        files,
+        node,
+        alarms,
+        seen,
+        lambda: running[0].apply.busy if running else contextlib.nullcontext(),
+        lambda owner, use: running[0].revocations.of(owner, use).lists if running else (),
+    )
+    live.trust.listen(ports.trust)
+    live.tls.listen(shown=lambda _server: None, dialled=ports.dial_by)
+    return ports, live
 
 
 async def _watch_connection(port: GrpcPeer, core: Core, peer: str) -> None:
