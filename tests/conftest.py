@@ -14,6 +14,7 @@ from psycopg import sql
 from exchange.storage.migrate import migrate
 from exchange.storage.schema import metadata
 from tests.rigs.postgres import PostgresMissingError, PostgresServer
+from tests.rigs.softhsm import SoftHsm, SoftHsmMissingError
 from tests.world import NODES, World
 
 KILLS = 30
@@ -38,6 +39,15 @@ def postgres() -> Iterator[PostgresServer]:
         pytest.skip(f"postgresql-missing: {missing}")
     with server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def softhsm(tmp_path_factory: pytest.TempPathFactory) -> SoftHsm:
+    """One token for the session, made when first asked for; skips as ``softhsm-missing``."""
+    try:
+        return SoftHsm.start(tmp_path_factory.mktemp("softhsm"))
+    except SoftHsmMissingError as missing:
+        pytest.skip(f"softhsm-missing: {missing}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from exchange.app.signing import read_signers
 from exchange.cli.node.files import check_files
 from exchange.cli.offline.pki import load_authority, read_lifetimes
 from exchange.crypto import keys, pki
-from exchange.crypto.certificates import Identity, Role
+from exchange.crypto.certificates import Identity, Role, load_chain, spki_hash
 from exchange.crypto.node_card import NodeCard
 from exchange.crypto.pki_profile import KeyKind
 from exchange.crypto.trust import to_trust_files
@@ -22,6 +23,7 @@ from exchange.settings.trust_folder import peer_names, read_peer, write_peer
 from exchange.v1.operation_service_pb2 import GetStatusResponse
 from tests.cli.conftest import Run, init, run
 from tests.cli.fake_node import FakeNode
+from tests.rigs.softhsm import SoftHsm
 
 
 @pytest.fixture
@@ -320,3 +322,41 @@ def test_a_peer_may_not_be_called_own(tmp_path: Path) -> None:
     text = (tmp_path / "cq" / "node.toml").read_text().replace('name = "sc"', 'name = "own"')
     with pytest.raises(Refused):
         parse(text.encode(), tmp_path / "cq" / "node.toml")
+
+
+def test_a_node_signs_by_its_token(folders: Path, softhsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node file names a key in a token, its PIN in a file or a variable; what is wrong is named, the PIN never."""
+    folder = folders / "cq"
+    file = keys.KeyFile.parse((folder / "keys/sign-p256.pem").read_bytes())
+    (folder / "keys/chain.pem").write_bytes(file.chain)
+    (folder / "keys/alone.pem").write_bytes(file.key)
+    softhsm.take(folder / "keys/alone.pem", "node", "0a")
+    pin = folder / "keys/token.pin"
+    pin.write_text(softhsm.pin + "\n")
+    pin.chmod(0o600)
+    node_file = folder / "node.toml"
+    text = node_file.read_text()
+
+    def checked(source: str = "file:keys/token.pin", label: str = "node", module: str = softhsm.module) -> Run:
+        uri = f"pkcs11:token=exchange;object={label}?module-path={module}&pin-source={source}&x-chain=keys/chain.pem"
+        node_file.write_text(f'{text}\n[keys]\nsigning = ["{uri}"]\n')
+        done = run("config", "validate", node_file, "--json")
+        assert softhsm.pin not in done.out + done.err + run("config", "show", node_file).out
+        return done
+
+    assert checked().status == 0
+    (signer,) = read_signers(load(node_file))
+    assert signer.keyid == spki_hash(load_chain(file.chain)[0])
+    monkeypatch.setenv("TOKEN_PIN", softhsm.pin)
+    assert checked("env:TOKEN_PIN").status == 0
+    for problem, changed in (
+        ("KEY_UNREADABLE", {"source": "env:NOT_SET"}),
+        ("KEY_UNREADABLE", {"label": "other"}),
+        ("FILE_MISSING", {"module": "/nowhere/module.so"}),
+        ("FILE_MISSING", {"source": "file:keys/none.pin"}),
+    ):
+        done = checked(**changed)
+        assert done.status == 1
+        assert problem in done.out
+    pin.chmod(0o644)
+    assert "FILE_OPEN_TO_OTHERS" in checked().out

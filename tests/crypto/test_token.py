@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+import pkcs11
 import pytest
 
 from exchange.crypto import pki
@@ -22,10 +19,8 @@ from exchange.crypto.signers.key_file import read_signing_chain
 from exchange.crypto.signers.token import TokenKey, TokenSigner, TokenUnavailable
 from exchange.crypto.signers.verifiers import verifier_of
 from tests.crypto.region import DOMAIN, NODE, NOW, PROFILE, region
+from tests.rigs.softhsm import SoftHsm
 
-MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so")
-TOOL = shutil.which("softhsm2-util")
-PIN = "567890"
 CQ = region("cq")
 
 
@@ -38,34 +33,16 @@ class Token:
 
 
 @pytest.fixture(scope="module")
-def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
-    """A token in a folder of its own; skips as ``softhsm-missing``."""
-    module = next((each for each in MODULES if Path(each).exists()), None)
-    if TOOL is None or module is None:
-        pytest.skip("softhsm-missing: Debian's softhsm2")
-    folder = tmp_path_factory.mktemp("softhsm")
-    (folder / "tokens").mkdir()
-    config = folder / "softhsm2.conf"
-    config.write_text(f"directories.tokendir = {folder}/tokens\nlog.level = ERROR\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOFTHSM2_CONF", str(config))  # the module reads it when it is loaded, once for the process
-        private = encode_private(generate_p256())
-        (folder / "key.pem").write_bytes(private)
-        for arguments in (
-            ["--init-token", "--free", "--label", "exchange", "--so-pin", "123456", "--pin", PIN],
-            ["--import", str(folder / "key.pem"), "--token", "exchange", "--label", "sign", "--id", "01", "--pin", PIN],
-        ):
-            subprocess.run([TOOL, *arguments], check=True, capture_output=True)
-        issued = pki.issue_signing(
-            PROFILE,
-            CQ.intermediate,
-            identity=NODE,
-            organisation="局",
-            now=NOW,
-            request=make_request(private, "cq"),
-        )
-        key = TokenKey(module=module, token="exchange", label="sign", key_id=b"\x01", pin=PIN)
-        yield Token(key=key, chain=read_signing_chain(issued.chain))
+def token(softhsm: SoftHsm, tmp_path_factory: pytest.TempPathFactory) -> Token:
+    """A signing key in the token."""
+    private = encode_private(generate_p256())
+    path = tmp_path_factory.mktemp("key") / "key.pem"
+    path.write_bytes(private)
+    softhsm.take(path, "sign", "01")
+    request = make_request(private, "cq")
+    issued = pki.issue_signing(PROFILE, CQ.intermediate, identity=NODE, organisation="局", now=NOW, request=request)
+    key = TokenKey(module=softhsm.module, token=softhsm.token, label="sign", key_id=b"\x01", pin=softhsm.pin)
+    return Token(key=key, chain=read_signing_chain(issued.chain))
 
 
 def test_a_tokens_envelope_is_valid(token: Token) -> None:
@@ -114,8 +91,29 @@ def test_a_key_or_token_that_is_not_there_is_named(token: Token) -> None:
         TokenSigner(token.key, region("cq", KeyKind.SM2).signer.chain)
 
 
+def test_a_wrong_pin_is_tried_once(token: Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens lock themselves: one login for one start, and no PIN in what is said."""
+    tried = []
+
+    class Locking:
+        """Module and token at once. A real one that another test has opened asks for no PIN any more."""
+
+        def get_token(self, **_named: str) -> Locking:
+            return self
+
+        def open(self, user_pin: str) -> object:
+            tried.append(user_pin)
+            raise pkcs11.PinIncorrect
+
+    monkeypatch.setattr(pkcs11, "lib", lambda _path: Locking())
+    with pytest.raises(KeyUnreadable, match="PinIncorrect") as raised:
+        TokenSigner(replace(token.key, pin="000000"), token.chain)
+    assert tried == ["000000"]
+    assert "000000" not in str(raised.value)
+
+
 def test_no_text_shows_the_pin(token: Token) -> None:
     """Neither that of the key nor that of an error."""
     with pytest.raises(TokenUnavailable) as raised:
         TokenSigner(replace(token.key, token="other"), token.chain)
-    assert PIN not in f"{token.key!r} {token.key} {raised.value} {raised.value!r} {raised.value.__cause__!r}"
+    assert token.key.pin not in f"{token.key!r} {token.key} {raised.value} {raised.value!r} {raised.value.__cause__!r}"

@@ -73,7 +73,8 @@ class TokenSigner:
 
         Raises:
             TokenUnavailable: See there.
-            KeyUnreadable: No such key in the token, or the first certificate is not P-256, or of another key.
+            KeyUnreadable: The PIN is wrong, no such key in the token, or the first certificate is not P-256, or of
+                another key.
             CertificateUnreadable: The first certificate does not parse.
         """
         if not chain:
@@ -115,6 +116,15 @@ class TokenSigner:
             if self._private is None:
                 self._private = self._open()
             return bytes(self._private.sign(digest, mechanism=pkcs11.Mechanism.ECDSA))
+        except (
+            pkcs11.PinIncorrect,
+            pkcs11.PinLocked,
+            pkcs11.PinExpired,
+            pkcs11.PinInvalid,
+            pkcs11.PinLenRange,
+        ) as error:
+            # Never tried again from here: tokens lock themselves after a few wrong ones.
+            raise KeyUnreadable(f"the PIN does not open the token {self._key.token}: {type(error).__name__}") from None
         except pkcs11.NoSuchKey:
             raise KeyUnreadable(f"no private key {self._key.label} in the token {self._key.token}") from None
         except (pkcs11.PKCS11Error, RuntimeError, OSError) as error:
