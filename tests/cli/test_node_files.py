@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from exchange.app.folder_lock import one_process
 from exchange.app.signing import read_signers
 from exchange.cli.node.files import check_files
 from exchange.cli.offline.pki import load_authority, read_lifetimes
@@ -271,6 +273,20 @@ def test_database_commands_walk_through(folders: Path) -> None:
     assert run("db", "restore", copy, "-n", node, given="n\n").status == 1
     assert run("db", "restore", copy, "-n", node, "--yes").status == 0
     assert run("db", "restore", node, "-n", node, "--yes").status == 1
+
+
+def test_a_running_nodes_database_is_left_alone(folders: Path) -> None:
+    """While a process serves the folder, neither migrate nor restore touches its database."""
+    node = folders / "cq" / "node.toml"
+    run("db", "migrate", "-n", node)
+    copy = folders / "copy.db"
+    run("db", "backup", copy, "-n", node)
+    with one_process(load(node).node.data):
+        for command in (("db", "migrate"), ("db", "restore", copy, "--yes")):
+            refused = run(*command, "-n", node, lang="en")
+            assert (refused.status, "NODE_RUNNING" in refused.err) == (1, True)
+    with sqlite3.connect(load(node).node.data / "exchange.db") as connection:
+        assert connection.execute("SELECT count(*) FROM node_state WHERE key = 'restored'").fetchone() == (0,)
 
 
 @pytest.mark.usefixtures("no_profile")

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import exchange_chongqing
+from exchange.cli.main import app
 from exchange.crypto.certificates import facts_of, load_chain
 from exchange.crypto.chains import Purpose, verify_chain
 from exchange.crypto.keys import KeyFile, encode_private, generate_rsa
@@ -32,6 +34,12 @@ def test_inspect_says_kind_validity_and_reasons() -> None:
     assert done.lines[1]["reasons"] == ["USCC_CHECK"]
     assert done.lines[2]["kind"] == "AREA"
     assert run("inspect", "11500000MB1614741U").status == 0
+
+
+def test_inspect_of_what_is_no_text() -> None:
+    """Bytes that a terminal could not show, as a shell passes them on, are a code of no kind."""
+    (line,) = run("inspect", "\udcff", "--json").lines
+    assert (line["kind"], line["reasons"]) == ("UNKNOWN", ["CODE_UNKNOWN"])
 
 
 def test_explain_speaks_both_languages() -> None:
@@ -62,6 +70,14 @@ def test_hj212_decode_prints_a_line_for_each_packet(tmp_path: Path) -> None:
     assert spoilt.lines[0]["crc_verdict"] == "BAD"
     for each in (done, shown, spoilt):
         assert "123456" not in each.out
+
+
+def test_a_recording_comes_from_the_standard_input(tmp_path: Path) -> None:
+    """``-`` reads what is piped in; a file that is not there is refused by name."""
+    piped = CliRunner().invoke(app, ["hj212", "decode", "-", "--json"], input=frame_bytes(PACKET))
+    assert (piped.exit_code, json.loads(piped.stdout)["crc_verdict"]) == (0, "ANNEX_A")
+    missing = run("hj212", "decode", tmp_path / "none.txt")
+    assert (missing.status, "none.txt" in missing.err) == (1, True)
 
 
 @pytest.mark.parametrize("key", ["zz", "00", "00" * 17])

@@ -259,3 +259,17 @@ def test_the_readme_verifies_an_sm2_envelope_by_hand(tmp_path: Path) -> None:
     tree["envelope"]["payload"] = "AAAA"
     made.envelope.write_text(json.dumps(tree))
     assert subprocess.run(ran, cwd=tmp_path, capture_output=True, check=False).returncode != 0
+
+
+def test_material_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """Bytes where a card or a file of keys should be, and a file that is not there: named, with no claim made."""
+    evidence, noise, missing = tmp_path / "receipt", tmp_path / "noise", tmp_path / "none"
+    evidence.write_bytes(b"c2sp.org/tlog-proof@v1\n")
+    noise.write_bytes(b"exchange-node-card/v1\nnode \xff\n")
+    for more, reason in (
+        (("--card", noise), "CARD_INVALID"),
+        (("--vkey", noise), "LOG_FORMAT"),
+        (("--vkey", missing), "FILE_MISSING"),
+    ):
+        refused = run("verify", evidence, *more)
+        assert (refused.status, reason in refused.err) == (1, True), (more, refused.err)

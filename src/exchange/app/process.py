@@ -6,15 +6,13 @@ from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it 
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 
 import structlog
 import uvloop
@@ -24,11 +22,11 @@ from exchange.app import startup
 from exchange.app.core import Core
 from exchange.app.doors import Doors
 from exchange.app.drivers import tls_drivers
+from exchange.app.folder_lock import one_process
 from exchange.app.live import LiveLoop, make_live, roots_of
 from exchange.app.metrics import MetricsLoop
 from exchange.app.ports import PeerPorts
 from exchange.app.revocations import RevocationFolder
-from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import AlarmCommand, Alarms
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.seen import SeenFlow
@@ -47,27 +45,6 @@ log = structlog.get_logger("exchange.process")
 
 EXIT_DISK = 74
 """Exit status after an I/O error of the database (EX_IOERR): the service manager starts the node anew."""
-
-
-class AlreadyRunningError(ExchangeError):
-    """Another process serves this data folder."""
-
-    reason = "NODE_RUNNING"
-
-
-@contextlib.contextmanager
-def one_process(folder: Path) -> Iterator[None]:
-    """One process for each node folder: the lock is the kernel's, so a killed process leaves none behind.
-
-    Raises:
-        AlreadyRunningError: Another process holds it.
-    """
-    with (folder / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise AlreadyRunningError(str(folder)) from None
-        yield
 
 
 SWITCH_INTERVAL_S = 0.001

@@ -106,7 +106,10 @@ class _Cursor:
         if path is not None and path.exists():
             if path.stat().st_size > MAX_CURSOR_BYTES:
                 raise typer.BadParameter(t("message.bad_cursor", file=path))
-            self.text = path.read_text("utf-8").strip()
+            try:
+                self.text = path.read_text("utf-8").strip()
+            except UnicodeDecodeError:
+                raise typer.BadParameter(t("message.bad_cursor", file=path)) from None
 
     def keep(self, cursor: str) -> None:
         """Remember a cursor; on disk, when there is a file, before the next message is shown."""

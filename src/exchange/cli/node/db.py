@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from exchange.app.folder_lock import one_process
 from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeOption, read_settings
 from exchange.cli.output import Exit, Output, finish, problem_dicts
 from exchange.cli.texts import t
@@ -25,7 +26,8 @@ def migrate(node: NodeOption = DEFAULT_NODE_FILE, *, as_json: JsonOption = False
     out = Output(as_json)
     settings = read_settings(node)
     settings.node.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    done = bring_up(settings.database.url)
+    with one_process(settings.node.data):
+        done = bring_up(settings.database.url)
     if out.as_json:
         out.value({"before": done.before, "after": done.after})
     out.say(t("message.migrated", before=done.before or "-", after=done.after))
@@ -60,7 +62,10 @@ def restore(
     settings = read_settings(node)
     if not yes:
         typer.confirm(t("message.confirm_restore", file=source), abort=True, err=True)
-    put_back(source, settings.database.url)
+    settings.node.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Held until the end, so that the node is not started in the midst of it either.
+    with one_process(settings.node.data):
+        put_back(source, settings.database.url)
     if out.as_json:
         out.value({"restored": str(source)})
     out.say(t("message.restored"))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from exchange.cli.node.card import make_card
+from exchange.cli.offline.trusted import read_card
 from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeOption, ProfileOption, read_settings
 from exchange.cli.output import Exit, Output, Undecidable, finish, problem_dicts
 from exchange.cli.texts import t
@@ -60,10 +61,7 @@ def add(
     out = Output(as_json)
     settings = read_settings(node)
     # 1 the card is one, and is meant for this node
-    try:
-        found = NodeCard.parse(file.read_text("utf-8"))
-    except UnicodeDecodeError:
-        raise Refused([Problem("CARD_INVALID", str(file), "not UTF-8")]) from None
+    found = read_card(file)
     ours = settings.node
     if found.addressee != ours.name or found.domain != ours.domain:
         detail = f"made for {found.addressee} of {found.domain}, this is {ours.name} of {ours.domain}"

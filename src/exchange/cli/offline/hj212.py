@@ -11,6 +11,7 @@ import typer
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Exit, Output, clean, finish
 from exchange.cli.texts import t
+from exchange.domain.problems import Problem, Refused
 from exchange_hj212 import decode as packets
 from exchange_hj212 import to_json
 from exchange_hj212.decode import edition_name, verdict_name
@@ -34,7 +35,7 @@ def _noun() -> None:
 
 @app.command("decode", help=t("help.hj212_decode"))
 def decode(
-    file: Annotated[Path, typer.Argument(help=t("option.recording"), exists=True, dir_okay=False, allow_dash=True)],
+    file: Annotated[Path, typer.Argument(help=t("option.recording"), dir_okay=False)],
     *,
     key: Annotated[str, typer.Option("--key", help=t("option.sm4_key"), show_default=False)] = "",
     as_json: JsonOption = False,
@@ -47,9 +48,7 @@ def decode(
         raise typer.BadParameter(t("message.bad_sm4_key")) from None
     if secret is not None and len(secret) != 16:
         raise typer.BadParameter(t("message.bad_sm4_key"))
-    data = sys.stdin.buffer.read(MAX_RECORDING_BYTES + 1) if str(file) == "-" else file.read_bytes()
-    if len(data) > MAX_RECORDING_BYTES:
-        raise typer.BadParameter(t("message.recording_too_big", limit=MAX_RECORDING_BYTES))
+    data = _recording(file)
     problems = False
     for packet in packets(data, key=secret):
         problems = problems or bool(packet.problems)
@@ -60,8 +59,19 @@ def decode(
     finish(Exit.FINDING if problems else Exit.DONE)
 
 
-def _line(packet: DecodedPacket) -> str:
+def _recording(file: Path) -> bytes:
+    """The bytes of a recording; of the standard input for ``-``, which typer itself takes for a file's name."""
+    try:
+        with sys.stdin.buffer if str(file) == "-" else file.open("rb") as source:
+            data = source.read(MAX_RECORDING_BYTES + 1)
+    except OSError as error:
+        raise Refused([Problem("FILE_MISSING", str(file), error.strerror or "")]) from error
+    if len(data) > MAX_RECORDING_BYTES:
+        raise typer.BadParameter(t("message.recording_too_big", limit=MAX_RECORDING_BYTES))
+    return data
 
+
+def _line(packet: DecodedPacket) -> str:
     header = packet.header
     readings = " ".join(
         f"{r.factor}-{r.item}={r.value}{f'({r.flag})' if r.flag else ''}" for r in packet.readings[:SHOWN_READINGS]

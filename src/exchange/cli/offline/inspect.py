@@ -20,7 +20,9 @@ def inspect(
 ) -> None:
     """Say what codes are; exit status 1 when one is not valid."""
     out = Output(as_json)
-    verdicts = [look(code, domain_tables()) for code in codes]
+    # The shell passes bytes that are no text on as surrogates, which nothing could print.
+    printable = [code.encode("utf-8", "replace").decode() for code in codes]
+    verdicts = [look(code, domain_tables()) for code in printable]
     if out.as_json:
         for verdict in verdicts:
             out.line(

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from exchange.cli.output import Undecidable
 from exchange.crypto.certificates import load_chain, to_der
-from exchange.crypto.node_card import COSIGNATURES, KeyRole, NodeCard
+from exchange.crypto.node_card import COSIGNATURES, CardRefused, KeyRole, NodeCard
 from exchange.crypto.trust import SIGNING_CRL, TrustSet
+from exchange.domain.problems import Problem, Refused
 from exchange.settings.trust_folder import peer_names, read_own, read_peer
+from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import ED25519, VerifierKey
 
 
@@ -51,10 +53,10 @@ def gather(
 
     Raises:
         CardRefused: A card or set has mistakes.
-        LogFormatError: A verifier key is none.
+        LogFormatError: A verifier key is none, or a file of them is no text.
         CertificateUnreadable: Roots or chain.
     """
-    found = [NodeCard.parse(path.read_text("utf-8")) for path in cards]
+    found = [read_card(path) for path in cards]
     sets = _sets(trust) if trust is not None else []
     found += [trusted.card for trusted in sets]
     keys = [VerifierKey.parse(line) for text in vkeys for line in _lines(text)]
@@ -77,6 +79,19 @@ def gather(
     )
 
 
+def read_card(path: Path) -> NodeCard:
+    """A node card's file.
+
+    Raises:
+        CardRefused: It has mistakes, or is no text at all.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise CardRefused([Problem("CARD_INVALID", str(path), "not UTF-8")]) from None
+    return NodeCard.parse(text)
+
+
 def _sets(folder: Path) -> list[TrustSet]:
     if (folder / "MANIFEST").is_file():
         return [TrustSet.load(read_peer(folder.parent, folder.name))]
@@ -90,4 +105,10 @@ def _lines(text: str) -> list[str]:
     # A verifier key holds two plus signs, which no sensible file name does.
     if text.count("+") >= 2 and not Path(text).is_file():
         return [text]
-    return [line.strip() for line in Path(text).read_text("utf-8").splitlines() if line.strip()]
+    try:
+        lines = Path(text).read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise LogFormatError(f"{text}: not UTF-8") from None
+    except OSError as error:
+        raise Refused([Problem("FILE_MISSING", text, error.strerror or "")]) from error
+    return [line.strip() for line in lines if line.strip()]
