@@ -310,6 +310,16 @@ def test_doctor_without_a_running_node_says_what_it_could_not_look_at(folders: P
     }
     (folders / "cq/keys/log.seed").chmod(0o644)
     assert run("doctor", node).status == 1
+    (folders / "cq/keys/log.seed").chmod(0o600)
+    (folders / "cq/data/exchange.db").chmod(0o640)
+    # A list of cq's own authority, where one of sc belongs.
+    foreign = folders / "cq/trust/sc/tls-crl.pem"
+    client = folders / "cq/clients/auditor.pem"
+    assert run("pki", "crl", "--ca", folders / "cq/ca/tls", "--revoke", client, "-o", foreign).status == 0
+    done = run("doctor", node, "--json")
+    found = {check["check"]: [problem["reason"] for problem in check["problems"]] for check in done.json["checks"]}
+    assert (done.status, found["files"]) == (1, ["FILE_OPEN_TO_OTHERS"])
+    assert found["peers"] == ["REVOCATION_UNREADABLE", "PEER_PORT_CLOSED"]
 
 
 def test_doctor_sees_clocks_disk_and_certificates(folders: Path, profile: Path, node: FakeNode) -> None:

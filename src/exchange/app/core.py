@@ -26,7 +26,7 @@ from exchange.flows.links import Links
 from exchange.flows.mirror import MirrorFlow
 from exchange.flows.peer_port import PeerPort
 from exchange.flows.recover import REPLAYING, RecoverFlow, load_recorded
-from exchange.flows.revocations import Freshness, RevocationBook, Roots, no_roots
+from exchange.flows.revocations import REVOCATIONS_CHANGED, Freshness, RevocationBook, Roots, no_roots
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.flows.rotation.steps import RotationFlow
 from exchange.flows.session import HelloFlow
@@ -177,6 +177,8 @@ class Core:
             for lane in LANE_NAMES
         }
         self.lanes = LaneControl(node, self.links, self.senders, self._nudge)
+        # Asked here, for as long as the node lives: what a list or announcement revokes is decided again.
+        node.events.listen(REVOCATIONS_CHANGED, self.apply.wake)
         self._apply_thread = threading.Thread(target=self.apply.run, name="apply", daemon=True)
 
     # -- life ------------------------------------------------------------------------------------------------

@@ -203,6 +203,16 @@ class SigningTrust:
         """Key ids of all known signing keys."""
         return tuple(self._known)
 
+    @property
+    def revoked(self) -> Mapping[str, datetime]:
+        """Known signing keys that were revoked, as far as known: the earliest instant of each, by key id."""
+        found: dict[str, datetime] = {}
+        for keyid, entries in self._known.items():
+            instants = [at for entry in entries for at in (*entry.revoked, entry.chain.revoked_at) if at is not None]
+            if instants:
+                found[keyid] = min(instants)
+        return found
+
     def with_chains(self, chains: Iterable[SigningChain]) -> SigningTrust:
         """The same trust knowing more chains; one announced again replaces its earlier announcement.
 
@@ -216,6 +226,7 @@ class SigningTrust:
             if judged is None:
                 continue
             entry, key = judged
+            entry = _still_revoked(entry, known.get(entry.keyid, ()))
             same = [k for k in known.get(entry.keyid, []) if k.certificate != entry.certificate]
             full = len(known) >= MAX_KNOWN_CHAINS and entry.keyid not in known
             if full or len(same) >= MAX_CERTIFICATES_PER_KEY:
@@ -353,6 +364,12 @@ class SigningTrust:
             return [self.verify(data, logged_at) for data, logged_at in items]
         chunks = [items[at : at + CHUNK] for at in range(0, len(items), CHUNK)]
         return [verdict for verdicts in pool.map(self.verify_many, chunks) for verdict in verdicts]
+
+
+def _still_revoked(entry: _KnownKey, known: Iterable[_KnownKey]) -> _KnownKey:
+    """A key that was revoked by announcement stays so, whatever is announced later; the earliest instant counts."""
+    instants = [each.chain.revoked_at for each in (entry, *known) if each.chain.revoked_at is not None]
+    return replace(entry, chain=replace(entry.chain, revoked_at=min(instants))) if instants else entry
 
 
 def _revoked(revocations: Revocations, paths: PathSearch) -> tuple[datetime | None, ...]:

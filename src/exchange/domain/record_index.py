@@ -45,6 +45,16 @@ class RecordIndex:
     ended_on: str
 
 
+def ended_by(kind: int, state: int) -> str:
+    """What a record of that kind ended by, by its own state; empty while it goes on."""
+    ends: dict[int, str] = {}
+    if kind == Kind.KIND_CREDIT_RESULT:
+        ends = {int(each): name for each, name in _CREDIT_ENDS.items()}
+    elif kind == Kind.KIND_PENALTY_NOTICE:
+        ends = {int(each): name for each, name in _PENALTY_ENDS.items()}
+    return ends.get(state, "")
+
+
 def index_of(record: Record) -> RecordIndex:
     """What a register keeps of a record."""
     level = year = 0

@@ -70,6 +70,15 @@ def _hinted_key(envelope: bytes, unknown: Sequence[str]) -> str:
     return next((keyid for keyid in named if _KEY_ID.fullmatch(keyid)), "")
 
 
+def signing_keys(envelope: bytes) -> tuple[str, ...]:
+    """Key ids that the signatures of an envelope name; empty when one of them names none."""
+    try:
+        named = tuple(each.keyid for each in Envelope.FromString(envelope).signatures)
+    except DecodeError:
+        return ()
+    return named if all(_KEY_ID.fullmatch(each) for each in named) else ()
+
+
 def verify_ahead(peer: Peer, envelopes: Sequence[tuple[bytes, int]]) -> None:
     """Verify envelopes now, so that apply finds the verdicts."""
     for envelope, logged_at in envelopes:
@@ -83,6 +92,7 @@ def chains_of(keys: Iterable[AnnouncedKey]) -> list[SigningChain]:
             certificates=tuple(key.chain),
             valid_from=instant(micros_of(key.valid_from)) if key.HasField("valid_from") else None,
             valid_until=instant(micros_of(key.valid_until)) if key.HasField("valid_until") else None,
+            revoked_at=instant(micros_of(key.revoked_at)) if key.HasField("revoked_at") else None,
         )
         for key in keys
         if key.use == KeyUse.KEY_USE_SIGNING and key.chain

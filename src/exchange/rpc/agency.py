@@ -13,6 +13,7 @@ from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import Alarms
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.check import CheckFlow
+from exchange.flows.compromise import CompromiseFlow
 from exchange.flows.context import Node
 from exchange.flows.documents import DocumentFlow
 from exchange.flows.quarantine import QuarantineFlow
@@ -138,5 +139,6 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
             parts.limits,
             actions=parts.actions,
             erase=parts.erase,
+            compromise=CompromiseFlow(node, door.unavailable),
         ),
     )

@@ -259,6 +259,13 @@ def checkpoints_between(connection: Connection, log_id: int, low: int, high: int
     return found
 
 
+def size_before(connection: Connection, log_id: int, at: int) -> int:
+    """Entries that were cosigned before an instant, in microseconds: the others were mirrored at or after it."""
+    table = schema.checkpoints
+    query = select(func.max(table.c.size)).where(table.c.log_id == log_id, table.c.cosigned_at < at)
+    return connection.execute(query).scalar() or 0
+
+
 def checkpoint_of(connection: Connection, log_id: int, size: int) -> StoredCheckpoint | None:
     """The cosigned checkpoint of exactly that size."""
     row = connection.execute(_NOTE_OF_SIZE, {"log_id": log_id, "size": size}).first()

@@ -34,9 +34,13 @@ RECORD_BLOCKS = "record-blocks"
 the same change, and never had the blocks.
 """
 
+SOURCE_DECISIONS = "source-decisions"
+"""Everything that one Recognition of a peer said of our records, which is only ever dropped."""
+
 TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     "records": (schema.records, ("origin", "record_id", "revision")),
     "decisions": (schema.decisions, ("seq",)),
+    SOURCE_DECISIONS: (schema.decisions, ("source_log", "source_idx")),
     "blocks": (schema.blocks, ("seq",)),
     RECORD_BLOCKS: (schema.blocks, ("origin", "record_id", "revision")),
     "keys": (schema.keys, ("origin", "key_id")),
@@ -276,6 +280,14 @@ def wait_tokens(connection: Connection) -> list[tuple[int, str]]:
     return [(row.log_id, row.token) for row in connection.execute(_WAIT_TOKENS)]
 
 
+def decided_by(connection: Connection, log_id: int, indices: Sequence[int]) -> set[int]:
+    """Which entries of a peer's log are Recognitions that were taken."""
+    table = schema.decisions
+    query = select(table.c.source_idx).distinct()
+    query = query.where(table.c.source_log == log_id, table.c.source_idx.in_(list(indices)))
+    return set(connection.execute(query).scalars())
+
+
 def waits_at(connection: Connection, log_id: int, indices: Sequence[int]) -> dict[int, Any]:
     """Deferred entries among some indices of a log."""
     table = schema.waits
@@ -328,6 +340,13 @@ def announced_keys(connection: Connection) -> list[tuple[str, bytes]]:
     """Every announced key: its origin, and the serialized AnnouncedKey."""
     rows = connection.execute(select(schema.keys.c.origin, schema.keys.c.announced))
     return [(row.origin, row.announced) for row in rows]
+
+
+def announced_key(connection: Connection, origin: str, key_id: str) -> bytes | None:
+    """The serialized AnnouncedKey of one key, as last announced; None when none was."""
+    table = schema.keys.c
+    query = select(table.announced).where(table.origin == origin, table.key_id == key_id)
+    return connection.execute(query).scalar()
 
 
 def keep_leaves(tx: Transaction, log_id: int, index: int, packed: bytes) -> None:

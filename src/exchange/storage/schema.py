@@ -316,6 +316,9 @@ decisions = Table(
 # Items are looked up by their index, defaults by the nearest range that begins at or before it.
 Index("reg_decisions_range", decisions.c.log_id, decisions.c.item, decisions.c.first)
 
+# A Recognition whose signature turned out to be unproven is taken back.
+Index("reg_decisions_source", decisions.c.source_log, decisions.c.source_idx)
+
 blocks = Table(
     "reg_blocks",
     metadata,

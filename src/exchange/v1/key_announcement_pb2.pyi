@@ -135,6 +135,7 @@ class AnnouncedKey(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     VALID_FROM_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    REVOKED_AT_FIELD_NUMBER: _builtins.int
     use: Global___KeyUse.ValueType
     """What it is for."""
     key_id: _builtins.str
@@ -155,6 +156,10 @@ class AnnouncedKey(_message.Message):
     def valid_until(self) -> _timestamp_pb2.Timestamp:
         """End of use; absent while open."""
 
+    @_builtins.property
+    def revoked_at(self) -> _timestamp_pb2.Timestamp:
+        """Of a REVOKED key: from when on it is not to be trusted; what was mirrored at or after it has to be confirmed."""
+
     def __init__(
         self,
         *,
@@ -165,10 +170,11 @@ class AnnouncedKey(_message.Message):
         state: Global___KeyState.ValueType = ...,
         valid_from: _timestamp_pb2.Timestamp | None = ...,
         valid_until: _timestamp_pb2.Timestamp | None = ...,
+        revoked_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["revoked_at", b"revoked_at", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "key_id", b"key_id", "state", b"state", "use", b"use", "valid_from", b"valid_from", "valid_until", b"valid_until", "vkey", b"vkey"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "key_id", b"key_id", "revoked_at", b"revoked_at", "state", b"state", "use", b"use", "valid_from", b"valid_from", "valid_until", b"valid_until", "vkey", b"vkey"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

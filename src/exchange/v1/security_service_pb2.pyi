@@ -1351,3 +1351,233 @@ class RemoveTrustResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RemoveTrustResponse: _TypeAlias = RemoveTrustResponse  # noqa: Y015
+
+@_typing.final
+class RevokeKeyRequest(_message.Message):
+    """Revokes a signing key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """Hex SHA-256 of its public key."""
+    reason: _builtins.str
+    """Why; goes into the journal."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """From when on it is not to be trusted."""
+
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "reason", b"reason", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeKeyRequest: _TypeAlias = RevokeKeyRequest  # noqa: Y015
+
+@_typing.final
+class RevokeKeyResponse(_message.Message):
+    """Answer to RevokeKey."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOURNAL_INDEX_FIELD_NUMBER: _builtins.int
+    journal_index: _builtins.int
+    """Index of the line in the journal."""
+    def __init__(
+        self,
+        *,
+        journal_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["journal_index", b"journal_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeKeyResponse: _TypeAlias = RevokeKeyResponse  # noqa: Y015
+
+@_typing.final
+class UnprovenRecord(_message.Message):
+    """An entry of ours whose time a revocation makes unproven."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PEER_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    LOGGED_AT_FIELD_NUMBER: _builtins.int
+    MIRRORED_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    peer: _builtins.str
+    """Its addressee."""
+    log: _builtins.str
+    """Origin of the log."""
+    index: _builtins.int
+    """Index there."""
+    record_id: _builtins.str
+    """Record id."""
+    revision: _builtins.int
+    """Revision of the record."""
+    kind: _kind_pb2.Kind.ValueType
+    """Kind."""
+    mirrored: _builtins.bool
+    """Whether the addressee has mirrored it by now."""
+    confirmed: _builtins.bool
+    """Whether the same statement stands in the log again under another key."""
+    @_builtins.property
+    def logged_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was logged."""
+
+    def __init__(
+        self,
+        *,
+        peer: _builtins.str = ...,
+        log: _builtins.str = ...,
+        index: _builtins.int = ...,
+        record_id: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        kind: _kind_pb2.Kind.ValueType = ...,
+        logged_at: _timestamp_pb2.Timestamp | None = ...,
+        mirrored: _builtins.bool = ...,
+        confirmed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["logged_at", b"logged_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed", b"confirmed", "index", b"index", "kind", b"kind", "log", b"log", "logged_at", b"logged_at", "mirrored", b"mirrored", "peer", b"peer", "record_id", b"record_id", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnprovenRecord: _TypeAlias = UnprovenRecord  # noqa: Y015
+
+@_typing.final
+class ListUnprovenRecordsRequest(_message.Message):
+    """Lists what has to be confirmed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    OPEN_ONLY_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """Hex SHA-256 of the public key."""
+    open_only: _builtins.bool
+    """Only those that are not confirmed yet."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """From when on it is not to be trusted."""
+
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        open_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "open_only", b"open_only", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUnprovenRecordsRequest: _TypeAlias = ListUnprovenRecordsRequest  # noqa: Y015
+
+@_typing.final
+class ListUnprovenRecordsResponse(_message.Message):
+    """Answer to ListUnprovenRecords."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """How many there are in all."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnprovenRecord]:
+        """In log order; the first 500."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___UnprovenRecord] | None = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUnprovenRecordsResponse: _TypeAlias = ListUnprovenRecordsResponse  # noqa: Y015
+
+@_typing.final
+class ReconfirmRecordsRequest(_message.Message):
+    """States records again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    RECORD_IDS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """Hex SHA-256 of the revoked public key."""
+    reason: _builtins.str
+    """Why the officer vouches for them; goes into the journal."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """As it was revoked."""
+
+    @_builtins.property
+    def record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these records, at most 1,000; empty means all that are not confirmed."""
+
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        record_ids: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "reason", b"reason", "record_ids", b"record_ids", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconfirmRecordsRequest: _TypeAlias = ReconfirmRecordsRequest  # noqa: Y015
+
+@_typing.final
+class ReconfirmRecordsResponse(_message.Message):
+    """Answer to ReconfirmRecords."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    confirmed: _builtins.int
+    """Statements that were appended."""
+    def __init__(
+        self,
+        *,
+        confirmed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed", b"confirmed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconfirmRecordsResponse: _TypeAlias = ReconfirmRecordsResponse  # noqa: Y015

@@ -120,6 +120,21 @@ class SecurityServiceStub:
                 request_serializer=exchange_dot_v1_dot_security__service__pb2.RemoveTrustRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_security__service__pb2.RemoveTrustResponse.FromString,
                 _registered_method=True)
+        self.RevokeKey = channel.unary_unary(
+                '/exchange.v1.SecurityService/RevokeKey',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.RevokeKeyRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.RevokeKeyResponse.FromString,
+                _registered_method=True)
+        self.ListUnprovenRecords = channel.unary_unary(
+                '/exchange.v1.SecurityService/ListUnprovenRecords',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.ListUnprovenRecordsRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.ListUnprovenRecordsResponse.FromString,
+                _registered_method=True)
+        self.ReconfirmRecords = channel.unary_unary(
+                '/exchange.v1.SecurityService/ReconfirmRecords',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.ReconfirmRecordsRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.ReconfirmRecordsResponse.FromString,
+                _registered_method=True)
 
 
 class SecurityServiceServicer:
@@ -245,6 +260,27 @@ class SecurityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RevokeKey(self, request, context):
+        """Revokes a signing key of ours as of an instant and tells every peer in every lane. Another key must be in use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUnprovenRecords(self, request, context):
+        """Lists what a key signed and its addressee had not mirrored before an instant.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReconfirmRecords(self, request, context):
+        """States again what a revoked key signed: the same statement bytes, under the key in use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SecurityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -332,6 +368,21 @@ def add_SecurityServiceServicer_to_server(servicer, server):
                     servicer.RemoveTrust,
                     request_deserializer=exchange_dot_v1_dot_security__service__pb2.RemoveTrustRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_security__service__pb2.RemoveTrustResponse.SerializeToString,
+            ),
+            'RevokeKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeKey,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.RevokeKeyRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.RevokeKeyResponse.SerializeToString,
+            ),
+            'ListUnprovenRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUnprovenRecords,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.ListUnprovenRecordsRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.ListUnprovenRecordsResponse.SerializeToString,
+            ),
+            'ReconfirmRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReconfirmRecords,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.ReconfirmRecordsRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.ReconfirmRecordsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -794,6 +845,87 @@ class SecurityService:
             '/exchange.v1.SecurityService/RemoveTrust',
             exchange_dot_v1_dot_security__service__pb2.RemoveTrustRequest.SerializeToString,
             exchange_dot_v1_dot_security__service__pb2.RemoveTrustResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/RevokeKey',
+            exchange_dot_v1_dot_security__service__pb2.RevokeKeyRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.RevokeKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUnprovenRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/ListUnprovenRecords',
+            exchange_dot_v1_dot_security__service__pb2.ListUnprovenRecordsRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.ListUnprovenRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReconfirmRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/ReconfirmRecords',
+            exchange_dot_v1_dot_security__service__pb2.ReconfirmRecordsRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.ReconfirmRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

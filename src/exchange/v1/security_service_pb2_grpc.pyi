@@ -67,6 +67,12 @@ class SecurityServiceStub:
     """Lists every root, revocation list and verifier key that the node trusts."""
     RemoveTrust: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.RemoveTrustRequest, _security_service_pb2.RemoveTrustResponse]
     """Trusts a root no more. Refused while somebody was seen on it alone, unless it is forced."""
+    RevokeKey: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.RevokeKeyRequest, _security_service_pb2.RevokeKeyResponse]
+    """Revokes a signing key of ours as of an instant and tells every peer in every lane. Another key must be in use."""
+    ListUnprovenRecords: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ListUnprovenRecordsRequest, _security_service_pb2.ListUnprovenRecordsResponse]
+    """Lists what a key signed and its addressee had not mirrored before an instant."""
+    ReconfirmRecords: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ReconfirmRecordsRequest, _security_service_pb2.ReconfirmRecordsResponse]
+    """States again what a revoked key signed: the same statement bytes, under the key in use."""
 
 @_typing.type_check_only
 class SecurityServiceAsyncStub(SecurityServiceStub):
@@ -107,6 +113,12 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     """Lists every root, revocation list and verifier key that the node trusts."""
     RemoveTrust: _aio.UnaryUnaryMultiCallable[_security_service_pb2.RemoveTrustRequest, _security_service_pb2.RemoveTrustResponse]  # type: ignore[assignment]
     """Trusts a root no more. Refused while somebody was seen on it alone, unless it is forced."""
+    RevokeKey: _aio.UnaryUnaryMultiCallable[_security_service_pb2.RevokeKeyRequest, _security_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
+    """Revokes a signing key of ours as of an instant and tells every peer in every lane. Another key must be in use."""
+    ListUnprovenRecords: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ListUnprovenRecordsRequest, _security_service_pb2.ListUnprovenRecordsResponse]  # type: ignore[assignment]
+    """Lists what a key signed and its addressee had not mirrored before an instant."""
+    ReconfirmRecords: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ReconfirmRecordsRequest, _security_service_pb2.ReconfirmRecordsResponse]  # type: ignore[assignment]
+    """States again what a revoked key signed: the same statement bytes, under the key in use."""
 
 class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
     """For security officers: agencies and their grants, keys and their rotations."""
@@ -246,5 +258,29 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.RemoveTrustResponse, _abc.Awaitable[_security_service_pb2.RemoveTrustResponse]]:
         """Trusts a root no more. Refused while somebody was seen on it alone, unless it is forced."""
+
+    @_abc_1.abstractmethod
+    def RevokeKey(
+        self,
+        request: _security_service_pb2.RevokeKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.RevokeKeyResponse, _abc.Awaitable[_security_service_pb2.RevokeKeyResponse]]:
+        """Revokes a signing key of ours as of an instant and tells every peer in every lane. Another key must be in use."""
+
+    @_abc_1.abstractmethod
+    def ListUnprovenRecords(
+        self,
+        request: _security_service_pb2.ListUnprovenRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.ListUnprovenRecordsResponse, _abc.Awaitable[_security_service_pb2.ListUnprovenRecordsResponse]]:
+        """Lists what a key signed and its addressee had not mirrored before an instant."""
+
+    @_abc_1.abstractmethod
+    def ReconfirmRecords(
+        self,
+        request: _security_service_pb2.ReconfirmRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.ReconfirmRecordsResponse, _abc.Awaitable[_security_service_pb2.ReconfirmRecordsResponse]]:
+        """States again what a revoked key signed: the same statement bytes, under the key in use."""
 
 def add_SecurityServiceServicer_to_server(servicer: SecurityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

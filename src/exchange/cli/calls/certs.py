@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli.calls import compromise as lost
 from exchange.cli.calls import rotations as shown
 from exchange.cli.offline.trusted import gather
 from exchange.cli.options import JsonOption, ProfileOption, ReasonOption, client
@@ -40,6 +41,10 @@ NewOption = Annotated[
 RequestOption = Annotated[
     Path | None, typer.Option("--output", "-o", help=t("option.request_file"), dir_okay=False, show_default=False)
 ]
+
+
+app.command("compromise", help=t("help.certs_compromise"))(lost.compromise)
+app.command("reconfirm", help=t("help.certs_reconfirm"))(lost.reconfirm)
 
 
 @app.command("status", help=t("help.certs_status"))

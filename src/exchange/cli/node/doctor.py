@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exchange.cli.node.files import check_files
+from exchange.cli.node.files import OTHERS, check_files
 from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeArgument, ProfileOption, client, read_settings
 from exchange.cli.output import Exit, Output, finish, problem_dicts
 from exchange.cli.texts import reason_text, t, word
@@ -94,6 +95,11 @@ def _files(settings: NodeSettings) -> Iterator[Problem]:
     yield from check_files(settings)
     if settings.node.data.exists() and settings.node.data.stat().st_uid != os.geteuid():
         yield Problem("FILE_OWNER", str(settings.node.data), f"uid {settings.node.data.stat().st_uid}")
+    # Database, its journals, the lock: whatever lies there is the node's alone.
+    for path in sorted(settings.node.data.rglob("*")) if settings.node.data.exists() else ():
+        mode = path.lstat().st_mode
+        if mode & OTHERS and not stat.S_ISLNK(mode):
+            yield Problem("FILE_OPEN_TO_OTHERS", str(path), f"mode {stat.S_IMODE(mode):04o}")
 
 
 def _disk(settings: NodeSettings) -> Iterator[Problem]:
@@ -142,7 +148,7 @@ def _peers(settings: NodeSettings) -> Iterator[Problem]:
 
     for peer in settings.peers:
         try:
-            TrustSet.load(read_peer(settings.trust.folder, peer.name))
+            yield from TrustSet.load(read_peer(settings.trust.folder, peer.name)).list_problems
         except OSError:
             yield Problem("TRUST_MISSING", peer.name)
         except Refused as refused:

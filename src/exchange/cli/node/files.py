@@ -14,7 +14,7 @@ from exchange.crypto.signers.key_file import read_signer
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.settings.model import KeySource, NodeSettings
 
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def check_files(settings: NodeSettings) -> tuple[Problem, ...]:
@@ -74,7 +74,7 @@ def _folder(key: str, path: Path, *, private: bool) -> Iterator[Problem]:
         return
     if not stat.S_ISDIR(mode):
         yield Problem("FILE_MISSING", f"{key} {path}", "not a folder")
-    elif private and mode & _OTHERS:
+    elif private and mode & OTHERS:
         yield Problem("FILE_OPEN_TO_OTHERS", f"{key} {path}", f"mode {stat.S_IMODE(mode):04o}, must be 0700")
 
 
@@ -86,10 +86,10 @@ def _key_file(key: str, path: Path, load: Callable[[bytes], object]) -> Iterator
     except OSError as error:
         yield Problem("FILE_MISSING", place, error.strerror or "")
         return
-    if mode & _OTHERS:
+    if mode & OTHERS:
         yield Problem("FILE_OPEN_TO_OTHERS", place, f"mode {stat.S_IMODE(mode):04o}, must be 0600")
     folder = stat.S_IMODE(path.parent.stat().st_mode)
-    if folder & _OTHERS:
+    if folder & OTHERS:
         yield Problem("FILE_OPEN_TO_OTHERS", f"{key} {path.parent}", f"mode {folder:04o}, must be 0700")
     try:
         load(content)

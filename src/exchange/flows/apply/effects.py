@@ -10,17 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exchange.domain.record_index import index_of, raw_id
-from exchange.flows.apply.entry import ReadEntry
+from exchange.domain.record_index import ended_by, index_of, raw_id
+from exchange.flows.apply.entry import ReadEntry, payload_of
 from exchange.flows.apply.judge import references
-from exchange.flows.apply.ruling import Decided, Ruling
+from exchange.flows.apply.ruling import Decided, Ruling, read_decision
+from exchange.flows.apply.waiting import CONFIRMED, UNPROVEN
 from exchange.flows.ids import format_id
 from exchange.flows.instants import micros_of
 from exchange.storage import log_store, registers
 from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change
 from exchange.storage.transaction import LogHead
-from exchange.v1.kind_pb2 import Outcome
+from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState
+from exchange.v1.kind_pb2 import Kind, Outcome
 from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
 from exchange.v1.recognition_pb2 import DecisionCause
 
@@ -65,13 +67,21 @@ class RegisterOverlay:
         entries: The step's entries.
         origin: Node whose log they stand in.
         next_seq: First number of the step's row changes.
+        log_id: That log.
     """
 
     def __init__(
-        self, logs: Connection, state: Connection, entries: Sequence[ReadEntry], origin: str, next_seq: int
+        self,
+        logs: Connection,
+        state: Connection,
+        entries: Sequence[ReadEntry],
+        origin: str,
+        next_seq: int,
+        log_id: int = 0,
     ) -> None:
         self._logs = logs
         self._state = state
+        self._log_id = log_id
         self._base = next_seq
         self._place = 0
         self._taken = 0
@@ -110,6 +120,32 @@ class RegisterOverlay:
         """Entries of a record of the step's origin that no register row points at."""
         return self._copies.get(record_id, ())
 
+    def unproven(self, entry: ReadEntry) -> list[tuple[int, int, int]]:
+        """Entries (log, index, decision revision) that wait until this one's statement is confirmed: the same bytes."""
+        assert entry.statement is not None
+        places = [
+            (copy.log_id, copy.idx)
+            for copy in self._copies.get(entry.record_id, ())
+            if copy.revision == entry.statement.revision
+        ]
+        places += [
+            (row["log_id"], row["idx"])
+            for rows in ([self._rows[key] for key in self._rows if key[1] == entry.record_id])
+            for row in rows
+            if row["revision"] == entry.statement.revision
+        ]
+        found = []
+        for log_id, index in dict.fromkeys(places):
+            if (log_id, index) == (self._log_id, entry.index):
+                continue
+            waits = registers.waits_at(self._state, log_id, [index]).get(index)
+            if waits is None or waits.token not in (UNPROVEN, CONFIRMED):
+                continue
+            raw = log_store.entries_at(self._logs, log_id, [index])[index]
+            if payload_of(raw.entry) == payload_of(entry.raw.entry):
+                found.append((log_id, index, waits.decision_revision))
+        return found
+
     def waiting(self, log_id: int, index: int) -> int:
         """Decision revision of a deferred entry; 0 when it does not wait."""
         for change in reversed(self.changes):
@@ -121,6 +157,20 @@ class RegisterOverlay:
     def revisions(self, origin: str, record_id: bytes) -> Sequence[Mapping[str, Any]]:
         """Register rows of a record, in order of revision."""
         return self._rows.get((origin, record_id), ())
+
+    def standing(self, origin: str, entry: ReadEntry, log_id: int) -> Mapping[str, Any] | None:
+        """The register row that an entry made; None when it made none."""
+        rows = self._rows.get((origin, entry.record_id), ())
+        found = (row for row in rows if (row["log_id"], row["idx"]) == (log_id, entry.index))
+        return next((row for row in found if row["tombstone"] != "ERASED"), None)
+
+    def announced(self, origin: str, key_id: str) -> bytes | None:
+        """What was announced of a key last."""
+        for change in reversed(self.changes):
+            if change.table == "keys" and change.key == (origin, key_id) and change.row is not None:
+                found: bytes = change.row["announced"]
+                return found
+        return registers.announced_key(self._state, origin, key_id)
 
     def holder(self, origin: str, natural_key: str) -> bytes | None:
         """Record that states a natural key now."""
@@ -305,6 +355,41 @@ def _put_blocks(overlay: RegisterOverlay, entry: ReadEntry, row: Mapping[str, An
         )
 
 
+def withdraw(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any], old: Mapping[str, Any]) -> None:
+    """Take a row out of effect whose signature is not proven any more: what it had replaced is shown again.
+
+    Args:
+        overlay: The registers.
+        entry: The entry that is decided again.
+        row: What its statement alone says.
+        old: The row as it stands.
+    """
+    origin = row["origin"]
+    if old["natural_key"]:
+        overlay.release(origin, old["natural_key"])
+    others = [each for each in overlay.revisions(origin, entry.record_id) if each["revision"] != row["revision"]]
+    newer = [each for each in others if each["revision"] > row["revision"]]
+    shown = old["newest"]
+    for other in reversed([each for each in others if each["revision"] < row["revision"]]):
+        if other["tombstone"] == "ERASED" or not read_decision(other["decision"]).rules:
+            continue
+        changed = {**other, "newest": shown}
+        shown = False
+        own = ended_by(other["kind"], other["state"])
+        if old["tombstone"] and not own and not any(each["tombstone"] for each in newer):
+            changed |= {"tombstone": "", "tombstone_on": ""}
+        if changed != other:
+            overlay.put_record(changed, salt=b"", place=entry.place, follows=True)
+    ended = next((each for each in newer if each["tombstone"]), None)
+    if ended is not None:
+        row |= {"tombstone": ended["tombstone"], "tombstone_on": ended["tombstone_on"]}
+    overlay.drop(registers.RECORD_BLOCKS, (origin, entry.record_id, row["revision"]), place=entry.place)
+    if row["kind"] == Kind.KIND_RECOGNITION:
+        overlay.drop(registers.SOURCE_DECISIONS, (row["log_id"], row["idx"]), place=entry.place)
+    overlay.skip_to_own_numbers()
+    overlay.put_record(row, salt=entry.salt, place=entry.place)
+
+
 def apply_erasure(overlay: RegisterOverlay, entry: ReadEntry, origin: str, *, mirrored: bool) -> list[Decided]:
     """Destroy what an Erasure names: tombstones for the rows, the blocks gone, bodies to be erased.
 
@@ -388,10 +473,24 @@ def _erase_copies(overlay: RegisterOverlay, target: bytes, last: int, *, mirrore
     return decided
 
 
+def _still_revoked(key: AnnouncedKey, known: bytes | None) -> AnnouncedKey:
+    """A key that was revoked stays so, whatever is announced of it later; the earliest instant counts."""
+    before = AnnouncedKey.FromString(known) if known is not None else None
+    if before is None or not before.HasField("revoked_at"):
+        return key
+    kept = AnnouncedKey()
+    kept.CopyFrom(key)
+    kept.state = KeyState.KEY_STATE_REVOKED
+    if not key.HasField("revoked_at") or micros_of(before.revoked_at) < micros_of(key.revoked_at):
+        kept.revoked_at.CopyFrom(before.revoked_at)
+    return kept
+
+
 def apply_keys(overlay: RegisterOverlay, entry: ReadEntry, origin: str) -> None:
     """Keep what a KeyAnnouncement says of each key."""
     assert entry.record is not None
-    for key in entry.record.key_announcement.keys:
+    for announced in entry.record.key_announcement.keys:
+        key = _still_revoked(announced, overlay.announced(origin, announced.key_id))
         overlay.put(
             "keys",
             (origin, key.key_id),

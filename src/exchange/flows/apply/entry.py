@@ -51,6 +51,14 @@ class ReadEntry:
         return self.statement.commitments[0].digest if self.statement and self.statement.commitments else b""
 
 
+def payload_of(entry: bytes) -> bytes:
+    """The statement's exact bytes in an entry; empty when it can not be read."""
+    try:
+        return Envelope.FromString(LogEntry.FromString(entry).envelope).payload
+    except DecodeError:
+        return b""
+
+
 def read_entry(raw: StoredEntry, place: int) -> ReadEntry:
     """Take an entry apart. Raises nothing: what is unreadable is named in ``problem``."""
     unreadable = ReadEntry(raw.index, place, raw, 0, b"", None, b"", None, "ENTRY_UNREADABLE")

@@ -6,7 +6,7 @@ Every check gives a ruling or goes on; a record that makes no sense never blocks
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
@@ -18,8 +18,10 @@ from exchange.domain.validate import validate
 from exchange.domain.validation.limits import CODES
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.ruling import UNANSWERED, PartRuling, Ruling, read_decision
+from exchange.flows.apply.waiting import CONFIRMED, UNPROVEN
 from exchange.flows.verdicts import Verdict
 from exchange.v1.kind_pb2 import Outcome
+from exchange.v1.recognition_pb2 import DecisionCause
 from exchange.v1.record_pb2 import RecordHeader
 
 CLOCK_TOLERANCE_MICROS = 5 * 60 * 1_000_000
@@ -34,6 +36,10 @@ class Overlay(Protocol):
 
     def revisions(self, origin: str, record_id: bytes) -> Sequence[Mapping[str, Any]]:
         """Register rows of a record, in order of revision."""
+        ...
+
+    def unproven(self, entry: ReadEntry) -> Sequence[object]:
+        """Entries that wait until this one's statement is confirmed: the same bytes."""
         ...
 
     def copies(self, record_id: bytes) -> Sequence[object]:
@@ -62,6 +68,7 @@ class Bench:
         verdict: Verdict on an envelope at its logged time.
         mirrored_at: Time of the first cosignature that covers an index, in microseconds.
         today: Local date of the decision.
+        causes: Why entries of the step are decided again, by index.
     """
 
     federation: str
@@ -76,6 +83,7 @@ class Bench:
     rules: RuleSet
     require_approvals: bool
     today: date
+    causes: Mapping[int, int] = field(default_factory=dict)
 
 
 def _refuse(reason: str, *more: str) -> Ruling:
@@ -115,13 +123,18 @@ def _about_bytes(entry: ReadEntry, bench: Bench) -> Ruling | None:
         return _refuse("SIGNATURE_MISSING")
     if verdict.status != "VALID":
         return _refuse("UNTRUSTED_SIGNATURE")
+    cause = bench.causes.get(entry.index)
+    if cause == DecisionCause.DECISION_CAUSE_RECONFIRMED:
+        # The same statement stands behind it under a key that is valid now.
+        return None
     mirrored_at = bench.mirrored_at(entry.index)
     if verdict.revoked_at is not None and mirrored_at >= verdict.revoked_at:
         # Logged time is only claimed: before the revocation it is not proven, behind it the key was not valid.
-        late = entry.logged_at >= verdict.revoked_at
-        return _refuse("UNTRUSTED_SIGNATURE") if late else _defer("UNPROVEN_TIME", "TIME")
+        # What had effect is never dropped unheard: its origin, which did not know of its loss, is asked.
+        late = entry.logged_at >= verdict.revoked_at and cause != DecisionCause.DECISION_CAUSE_KEY_REVOKED
+        return _refuse("UNTRUSTED_SIGNATURE") if late else _defer("UNPROVEN_TIME", UNPROVEN)
     if entry.logged_at > mirrored_at + CLOCK_TOLERANCE_MICROS:
-        return _defer("UNPROVEN_TIME", "TIME")
+        return _defer("UNPROVEN_TIME", UNPROVEN)
     return None
 
 
@@ -130,6 +143,9 @@ def _about_identity(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling 
     assert entry.statement is not None
     if overlay.stated_elsewhere(bench.origin, entry.record_id):
         return _refuse("RECORD_ID_TAKEN")
+    if bench.causes.get(entry.index) is None and overlay.unproven(entry):
+        # The confirmation that an unproven entry waits for: both are decided once it is on disk.
+        return Ruling(outcome=DEFERRED, reasons=("DUPLICATE",), waits_for=(CONFIRMED,))
     rows = overlay.revisions(bench.origin, entry.record_id)
     revision = entry.statement.revision
     for row in rows:

@@ -12,6 +12,7 @@ from exchange.domain.validation.limits import DECISION_ITEMS
 from exchange.flows.apply.answered import node_record
 from exchange.flows.apply.commit import SEQ_CURSOR, StepCommit, StepDone, commit_steps
 from exchange.flows.apply.recorded import RecordedDecisions, read_rulings, ruling_for
+from exchange.flows.apply.revoked import RevokedSweep
 from exchange.flows.apply.ruling import read_decision, recognition_of
 from exchange.flows.apply.steps import (
     PARK_AFTER,
@@ -22,6 +23,7 @@ from exchange.flows.apply.steps import (
     plan,
     trace_of,
 )
+from exchange.flows.apply.waiting import CONFIRMED
 from exchange.flows.context import Node
 from exchange.flows.events import LOG_GREW, REGISTERS_CHANGED
 from exchange.flows.seal import MAX_BODY_BYTES, seal
@@ -96,6 +98,7 @@ class ApplyLoop:
         self._digest = START_DIGEST
         self._next_seq = 1
         self._outdated = False
+        self._revoked = RevokedSweep(node)
         self.recorded: RecordedDecisions | None = None
         self.busy = threading.Lock()
         self.reload()
@@ -138,6 +141,7 @@ class ApplyLoop:
     def reload(self) -> None:
         """Take up where the journal stands."""
         self._outdated = False
+        self._revoked.forget()
         with self._node.database.read() as connection:
             self._digest = last_digest(connection)
             positions = registers.next_indices(connection)
@@ -237,7 +241,8 @@ class ApplyLoop:
             if rows:
                 due = [Redecide(row.idx, cause, row.decision_revision) for row in rows]
                 return source, token, self._together(source, due)
-        return None
+        found = self._revoked.due(connection)
+        return None if found is None else (found[0], "", self._together(*found))
 
     def _together(self, source: LogHead, due: list[Redecide]) -> list[Redecide]:
         """The first of them that one step can decide: those of one recorded decision, or those of none."""
@@ -254,6 +259,8 @@ class ApplyLoop:
         peer = self._node.peers.get(source.peer)
         if sort == "KEY" and peer is not None and what in peer.signing.keyids:
             return DecisionCause.DECISION_CAUSE_KEY_KNOWN
+        if sort == CONFIRMED:
+            return DecisionCause.DECISION_CAUSE_RECONFIRMED
         if sort == "REVISION" and not self._waits_still(connection, source.peer, what):
             return DecisionCause.DECISION_CAUSE_REFERENCE_ARRIVED
         return None
@@ -380,6 +387,8 @@ class ApplyLoop:
             self._look_at_waits = True  # what is recorded may be decided already
         if any(change.table == "waits" and change.row is None for change in step.changes):
             self._look_at_waits = True  # a later revision may wait for what is decided now
+        if any(_waits_for(change, CONFIRMED) for change in step.changes) and not step.redecisions:
+            self._look_at_waits = True
         if any(change.table == "keys" for change in step.changes):
             self._on_keys(source.peer)
             self.wake()

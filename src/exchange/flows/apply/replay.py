@@ -15,6 +15,7 @@ from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.journaled import is_register_event
 from exchange.flows.apply.loop import START_DIGEST
 from exchange.flows.apply.recorded import Rulings, read_rulings, ruling_for
+from exchange.flows.apply.revoked import decision_revision
 from exchange.flows.apply.ruling import Ruling
 from exchange.flows.apply.steps import (
     INTERNAL,
@@ -150,7 +151,10 @@ def again(
         raise LookupError(step.source_log)
     next_seq = registers.next_indices(state).get(SEQ_CURSOR, 1)
     rulings = _rulings(logs, step)
-    redecisions = [Redecide(item.index, item.cause, _revision(state, source, item.index)) for item in step.redecisions]
+    redecisions = [
+        Redecide(item.index, item.cause, decision_revision(logs, state, source, item.index))
+        for item in step.redecisions
+    ]
 
     def recorded(entry: ReadEntry) -> Ruling | None:
         ruling = ruling_for(entry, rulings)
@@ -172,11 +176,6 @@ def again(
         parked={at: note.evidence.decode() for at, note in notes.items() if note.reason == INTERNAL},
         journaled={at: Note(note.reason, at, note.evidence) for at, note in notes.items()},
     )
-
-
-def _revision(state: Connection, source: LogHead, index: int) -> int:
-    waiting = registers.waits_at(state, source.id, [index]).get(index)
-    return waiting.decision_revision if waiting is not None else 0
 
 
 def _rulings(logs: Connection, step: Step) -> Rulings:

@@ -22,6 +22,7 @@ from exchange.flows.apply import answered, effects
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.judge import Bench, judge
 from exchange.flows.apply.ruling import LIES, LIFTED, OWN, UNANSWERED, Decided, Ruling, item_of, ruling_of
+from exchange.flows.apply.waiting import CONFIRMED
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.verdicts import Verdict, chains_of, verdict_of
 from exchange.storage import log_store
@@ -145,11 +146,12 @@ def plan(
     entries = [read_entry(raw, place) for place, raw in enumerate(raws)]
     mirrored = source.use == "mirror"
     origin = source.peer if mirrored else node.name
-    overlay = effects.RegisterOverlay(logs, state, entries, origin, next_seq)
-    times = _MirroredTimes(logs, source, raws[0].index, raws[-1].index) if mirrored and raws else None
+    overlay = effects.RegisterOverlay(logs, state, entries, origin, next_seq, source.id)
+    times = MirroredTimes(logs, source, raws[0].index, raws[-1].index) if mirrored and raws else None
     if mirrored:
         _learn_chains(node, source.peer, entries)
-    bench = _bench(node, source, times, at) if times else None
+    causes = {item.index: item.cause for item in redecisions}
+    bench = _bench(node, source, times, at, causes) if times else None
     result = StepPlan(
         source=source,
         first=first,
@@ -195,7 +197,7 @@ def _journaled(entry: ReadEntry, journaled: Mapping[int, Note]) -> Ruling:
     return ruling_of(DecisionItem.FromString(note.evidence))
 
 
-def _bench(node: Node, source: LogHead, times: _MirroredTimes, at: datetime) -> Bench:
+def _bench(node: Node, source: LogHead, times: MirroredTimes, at: datetime, causes: Mapping[int, int]) -> Bench:
     peer = node.peers.get(source.peer)
 
     def verdict(envelope: bytes, logged_at: int) -> Verdict:
@@ -216,6 +218,7 @@ def _bench(node: Node, source: LogHead, times: _MirroredTimes, at: datetime) -> 
         rules=node.rules,
         require_approvals=node.require_approvals,
         today=at.astimezone(LOCAL_TIME).date(),
+        causes=causes,
     )
 
 
@@ -232,7 +235,7 @@ def _learn_chains(node: Node, origin: str, entries: Sequence[ReadEntry]) -> None
                 node.peers.learn_chains(origin, chains)
 
 
-class _MirroredTimes:
+class MirroredTimes:
     """For each index of a run, the time of the first cosignature that covers it."""
 
     def __init__(self, connection: Connection, source: LogHead, first: int, last: int) -> None:
@@ -252,7 +255,7 @@ def _take(
     entry: ReadEntry,
     ruling: Ruling,
     again: Redecide | None,
-    times: _MirroredTimes | None,
+    times: MirroredTimes | None,
 ) -> None:
     """Plan what one ruled entry does."""
     statement = entry.statement
@@ -280,6 +283,10 @@ def _take(
         token = ruling.waits_for[0]
         row = {"log_id": source.id, "idx": entry.index, "token": token, "decision_revision": revision}
         overlay.put("waits", (source.id, entry.index), row, salt=b"", place=entry.place)
+        if token == CONFIRMED and not again:
+            for log_id, index, decided in overlay.unproven(entry):
+                row = {"log_id": log_id, "idx": index, "token": CONFIRMED, "decision_revision": decided}
+                overlay.put("waits", (log_id, index), row, salt=b"", place=entry.place)
     if mirrored:
         _note(result, entry, ruling)
     if statement is None:
@@ -290,7 +297,11 @@ def _take(
     )
     if known or not ruling.makes_row:
         # Of an own record: the same in the log towards another addressee, or in an earlier epoch.
-        if not again:
+        standing = overlay.standing(origin, entry, source.id) if again and times else None
+        if standing is not None and times is not None:
+            bare = effects.bare_row(entry, origin, source.id, times.of(entry.index), ruling, revision, "")
+            effects.withdraw(overlay, entry, bare, standing)
+        elif not again:
             overlay.put_copy(entry, origin, source.id)
         return
     if again:

@@ -10,16 +10,18 @@ from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.trust import SetOutcome
+from exchange.flows.compromise import CompromiseFlow
 from exchange.flows.instants import instant, is_instant, micros_of
 from exchange.flows.queries.paging import Tokens, page_size
 from exchange.flows.rotation.steps import Asked, RotationFlow
 from exchange.rpc.door import Call
 from exchange.rpc.limits import CallLimits
 from exchange.rpc.services.actions import ActionRpcs
+from exchange.rpc.services.compromise import CompromiseRpcs
 from exchange.v1 import security_service_pb2 as pb
 
 
-class SecurityServicer(ActionRpcs):
+class SecurityServicer(ActionRpcs, CompromiseRpcs):
     """Answers SecurityService."""
 
     descriptor = pb.DESCRIPTOR.services_by_name["SecurityService"]
@@ -34,8 +36,10 @@ class SecurityServicer(ActionRpcs):
         *,
         actions: ActionFlow,
         erase: EraseFlow,
+        compromise: CompromiseFlow,
     ) -> None:
-        super().__init__(actions, erase)
+        ActionRpcs.__init__(self, actions, erase)
+        self.compromise = compromise
         self._flow = flow
         self._rotations = rotations
         self._tokens = tokens

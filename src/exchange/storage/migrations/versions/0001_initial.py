@@ -179,6 +179,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
     )
     with op.batch_alter_table("reg_decisions", schema=None) as batch_op:
         batch_op.create_index("reg_decisions_range", ["log_id", "item", "first"], unique=False)
+        batch_op.create_index("reg_decisions_source", ["source_log", "source_idx"], unique=False)
 
     op.create_table(
         "reg_keys",
