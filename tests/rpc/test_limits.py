@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from exchange.crypto.certificates import Role
 from exchange.flows.access import Caller
 from exchange.rpc.client import failure_of
 from exchange.rpc.limits import CallLimits, Room, TooMany
+from exchange.rpc.message import Desk
 from exchange.v1 import operation_service_pb2, record_service_pb2
 from exchange.v1 import submission_service_pb2 as pb
 from exchange.v1.operation_service_pb2 import NodeState
@@ -24,7 +26,14 @@ from tests.rpc.doors import AgencyDoor, CallFailed, Stubs, client_issued, full_a
 from tests.rpc.facts import credit_of, submit
 
 LIMITS = CallLimits(
-    message_bytes=200_000, batch_items=5, batch_bytes=50_000, document_bytes=20_000, watchers_per_caller=2, watchers=3
+    message_bytes=200_000,
+    batch_items=5,
+    batch_bytes=50_000,
+    document_bytes=20_000,
+    watchers_per_caller=2,
+    watchers=3,
+    read_seconds=0.5,
+    message_fields=50,
 )
 
 
@@ -59,6 +68,75 @@ def test_batches_documents_and_messages_end_at_their_limits(tight: AgencyDoor) -
     document.content = b"x" * 250_000
     assert _refused(stubs, service.SubmitDocument, document) == ("INVALID_ARGUMENT", "MESSAGE_TOO_LARGE")
     assert not stubs.call(service.ListSubmissions, pb.ListSubmissionsRequest()).submissions
+
+
+def test_a_message_that_does_not_come_ends_the_call(tight: AgencyDoor) -> None:
+    """Who opens a call and sends nothing is cut off with the reason, and holds no place any longer."""
+    stubs = tight.agency("silent")
+    path = "/exchange.v1.SubmissionService/SubmitRecord"
+    method = stubs.channel.stream_unary(path, request_serializer=bytes, response_deserializer=bytes)
+    held = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        held.wait(20)
+        yield b""
+
+    begun = time.monotonic()
+    with pytest.raises(grpc.RpcError) as raised:
+        method(nothing(), timeout=20)
+    held.set()
+    failure = failure_of(raised.value)
+    assert (failure.status, failure.reason) == ("DEADLINE_EXCEEDED", "REQUEST_TOO_SLOW")
+    assert time.monotonic() - begun < 15
+
+
+def test_many_small_fields_are_refused_before_they_are_unpacked(tight: AgencyDoor) -> None:
+    """More repetitions than a batch may have: TOO_MANY_ITEMS, whatever they hold."""
+    stubs = tight.agency("pieces")
+    for fields in (51, 50_000):
+        with pytest.raises(CallFailed) as failure:
+            stubs.raw("SubmissionService/BatchSubmitRecords", b"\x0a\x00" * fields)
+        assert (failure.value.status, failure.value.reason) == ("INVALID_ARGUMENT", "TOO_MANY_ITEMS")
+    with pytest.raises(CallFailed) as failure:
+        stubs.raw("SubmissionService/BatchSubmitRecords", b"\x0a\x00" * 50)
+    assert failure.value.reason == "BATCH_TOO_LARGE"
+
+
+def test_compressed_messages_are_not_unpacked(tight: AgencyDoor) -> None:
+    """GRPC would unpack them without bound: it is told to take none."""
+    stubs = tight.agency("compressed")
+    method = stubs.channel.unary_unary(
+        "/exchange.v1.SubmissionService/SubmitRecord", request_serializer=bytes, response_deserializer=bytes
+    )
+    with pytest.raises(grpc.RpcError) as raised:
+        method(bytes(100_000), timeout=10, compression=grpc.Compression.Gzip)
+    assert failure_of(raised.value).status == "UNIMPLEMENTED"
+
+
+def test_large_messages_take_turns_in_order() -> None:
+    """No more than the budget at one time; small ones pass by, and one larger than the budget is alone."""
+
+    async def run() -> list[str]:
+        desk, seen = Desk(100_000), []
+
+        async def one(name: str, size: int) -> None:
+            async with desk.place(size):
+                seen.append(f"+{name}")
+                await asyncio.sleep(0.01)
+                seen.append(f"-{name}")
+
+        waiting = asyncio.create_task(one("x", 90_000))
+        await asyncio.sleep(0)
+        dropped = asyncio.create_task(one("dropped", 90_000))
+        await asyncio.sleep(0)
+        dropped.cancel()
+        await asyncio.gather(waiting, one("big", 500_000), one("a", 60_000), one("b", 60_000), one("small", 10))
+        return seen
+
+    seen = asyncio.run(run())
+    assert seen.index("+small") < seen.index("-x")
+    large = [each for each in seen if "small" not in each]
+    assert large == ["+x", "-x", "+big", "-big", "+a", "-a", "+b", "-b"]
 
 
 def test_page_sizes_and_tokens_are_checked(tight: AgencyDoor) -> None:

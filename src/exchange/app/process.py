@@ -24,6 +24,7 @@ from exchange.app.doors import Doors
 from exchange.app.drivers import tls_drivers
 from exchange.app.folder_lock import one_process
 from exchange.app.live import LiveLoop, make_live, roots_of
+from exchange.app.memory import keep_giving_back
 from exchange.app.metrics import MetricsLoop
 from exchange.app.ports import PeerPorts
 from exchange.app.revocations import RevocationFolder
@@ -146,6 +147,7 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
         for peer, port in ports.by_peer.items()
     ]
     watches.append(asyncio.create_task(MetricsLoop(settings, core, alarms, metrics, files, live).run(), name="metrics"))
+    watches.append(asyncio.create_task(keep_giving_back(), name="memory"))
     watches.append(asyncio.create_task(LiveLoop(settings, core, live).run(), name="live"))
     watches.append(asyncio.create_task(lists.run(), name="revocation lists"))
     # What was read at the start stays: it is not looked at again.

@@ -4,8 +4,8 @@ The numbered walk of a call:
   1 identity   certificate → caller; an agency that is suspended or whose time is over gets no further
   2 role       the table of roles; what is not in it is refused
   3 state      agencies wait while the node recovers
-  4 message    size and form: bytes that do not parse are the caller's mistake
-  5 room       calls in flight, watchers
+  4 room       calls in flight, watchers, calls in this minute
+  5 message    read in time; size and form: bytes that do not parse are the caller's mistake; large ones in turn
   6 servicer   answers, or raises; every error leaves by the table of errors
 A refusal at any step is counted by caller and reason, and changes nothing.
 """
@@ -26,11 +26,11 @@ import grpc
 import grpc.aio
 import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from exchange.crypto.certificates import Role
-from exchange.domain.problems import ExchangeError, Problem, Refused
+from exchange.domain.problems import ExchangeError, Problem
 from exchange.flows.access import AccessDenied, AgencyBook, Caller
 from exchange.flows.actions.pending import Officer
 from exchange.flows.context import Node
@@ -40,6 +40,7 @@ from exchange.flows.queries.wording import Wording
 from exchange.rpc.errors import wire_error
 from exchange.rpc.identity import CallerGate
 from exchange.rpc.limits import CallLimits, Room
+from exchange.rpc.message import Desk, parsed, read_message
 from exchange.rpc.roles import WATCHES, allowed, serves_agencies
 from exchange.v1.operation_service_pb2 import NodeState
 
@@ -47,6 +48,9 @@ log = structlog.get_logger("exchange.door")
 
 MAX_LANG = 16
 """Characters of a language name that are looked at."""
+
+DESK_MESSAGES = 2
+"""Messages of the largest size that are unpacked at one time: one is worked on while the next is read."""
 
 UNAVAILABLE_STATES: Mapping[int, str] = {
     NodeState.NODE_STATE_FETCHING: "RECOVERING",
@@ -153,6 +157,7 @@ class Door:
         self._on_refusal = on_refusal
         self._book = book
         self._room = Room(self._limits, book.quotas)
+        self._desk = Desk(DESK_MESSAGES * self._limits.message_bytes)
 
     def unavailable(self) -> str:
         """Why agencies are not served now, as a reason code; empty while they are."""
@@ -170,18 +175,16 @@ class Door:
         work = getattr(servicer, _WORD.sub("_", method.name).lower())
         request_class = GetMessageClass(method.input_type)
         if method.server_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._stream(work, method, request_class))
-        return grpc.unary_unary_rpc_method_handler(self._unary(work, method, request_class))
+            return grpc.stream_stream_rpc_method_handler(self._stream(work, method, request_class))
+        # For gRPC a stream of requests, so that the message is read by us.
+        return grpc.stream_unary_rpc_method_handler(self._unary(work, method, request_class))
 
     def _unary(self, work: Any, method: MethodDescriptor, request_class: type[Message]) -> Any:
-        async def handle(raw: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        async def handle(_requests: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
             call, lang = None, self._lang_of(context)
             try:
                 call = self._enter(context, method, lang)
-                request = self._parse(raw, request_class)
-                with self._room.call(call.asked.caller):
-                    answer: Message = await work(call, request)
-                    return answer.SerializeToString()
+                return await self._answer(call, work, context, request_class)
             except Exception as error:
                 await self._abort(context, call, method, error, lang)
                 raise
@@ -189,15 +192,17 @@ class Door:
         return handle
 
     def _stream(self, work: Any, method: MethodDescriptor, request_class: type[Message]) -> Any:
-        async def handle(raw: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> AsyncIterator[bytes]:
+        async def handle(_requests: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> AsyncIterator[bytes]:
             call, lang = None, self._lang_of(context)
             try:
                 call = self._enter(context, method, lang)
-                request = self._parse(raw, request_class)
                 caller = call.asked.caller
                 room = self._room.watcher(caller) if method.name in WATCHES else self._room.call(caller)
                 with room:
-                    async with contextlib.aclosing(work(call, request)) as messages:
+                    raw = await read_message(context, self._limits)
+                    async with contextlib.aclosing(
+                        work(call, parsed(raw, request_class, self._limits.message_fields))
+                    ) as messages:
                         async for message in messages:
                             call.asked.still_served()
                             yield message.SerializeToString()
@@ -236,16 +241,25 @@ class Door:
         )
         return Call(asked, self._identity(caller), self._executor, self._on_refusal, self._room)
 
-    def _parse(self, raw: bytes, request_class: type[Message]) -> Message:
-        # 4
-        if len(raw) > self._limits.message_bytes:
-            raise Refused([Problem("MESSAGE_TOO_LARGE", "", f"{len(raw)} > {self._limits.message_bytes}")])
-        request = request_class()
-        try:
-            request.ParseFromString(raw)
-        except DecodeError:
-            raise Refused([Problem("MALFORMED_MESSAGE")]) from None
-        return request
+    async def _answer(
+        self, call: Call, work: Any, context: grpc.aio.ServicerContext[bytes, bytes], request_class: type[Message]
+    ) -> bytes:
+        # Apart from its caller, whose frame outlives an error: this one, which holds the message, does not.
+        with self._room.call(call.asked.caller):  # 4
+            async with self._message(context, request_class) as request:  # 5
+                answer: Message = await work(call, request)  # 6
+                return answer.SerializeToString()
+
+    @contextlib.asynccontextmanager
+    async def _message(
+        self, context: grpc.aio.ServicerContext[bytes, bytes], request_class: type[Message]
+    ) -> AsyncIterator[Message]:
+        """The call's message, unpacked in its turn; its bytes are not kept beside it."""
+        raw = await read_message(context, self._limits)
+        async with self._desk.place(len(raw)):
+            request = parsed(raw, request_class, self._limits.message_fields)
+            del raw
+            yield request
 
     def _identity(self, caller: Caller) -> str:
         return f"spiffe://{self._node.name}.{self._node.federation}/{caller}"
@@ -273,6 +287,8 @@ class Door:
             log.error("call-failed", rpc=method.full_name, caller=identity, exc_info=error)
         else:
             self._on_refusal(identity, wire.reason)
+        # Its frames hold the message, and the abort that follows would hold them until the next collection of cycles.
+        error.__traceback__ = None
         await context.abort(wire.code, wire.message, wire.trailers)
 
 

@@ -46,6 +46,8 @@ class CallLimits:
         calls: Calls in flight over all callers: each may hold a message.
         records_per_minute: Records that one caller may submit in a minute.
         calls_per_minute: Calls that one caller may make in a minute.
+        message_fields: Fields of one request, each repetition counted: a batch, and the fields around it.
+        read_seconds: How long a caller may take to send its message.
     """
 
     message_bytes: int = 4 * MIB + 256 * 1024
@@ -58,6 +60,8 @@ class CallLimits:
     calls: int = 128
     records_per_minute: int = 600_000
     calls_per_minute: int = 120_000
+    message_fields: int = 2_000
+    read_seconds: float = 20.0
 
 
 class TooMany(ExchangeError):

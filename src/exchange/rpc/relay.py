@@ -5,15 +5,19 @@ from __future__ import annotations
 from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol
 
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from exchange.crypto.certificates import Identity, Role, fingerprint, identity_of, load_chain
 from exchange.crypto.chains import ChainProblem, PathSearch, Purpose, find_paths
@@ -25,8 +29,12 @@ from exchange.flows.mirror import NotYourLogError
 from exchange.flows.revocations import TLS, Standing
 from exchange.flows.session import NotYouError
 from exchange.rpc.identity import Lists, fingerprint_of
+from exchange.rpc.limits import CallLimits
+from exchange.rpc.message import CONNECTION_OPTIONS, parsed, read_message
 from exchange.rpc.peer import MAX_MESSAGE_BYTES
+from exchange.rpc.roles import allowed
 from exchange.rpc.servers import Recycling, Shown, server_credentials
+from exchange.v1 import relay_service_pb2
 from exchange.v1.relay_service_pb2 import (
     CosignJournalRequest,
     CosignJournalResponse,
@@ -39,7 +47,6 @@ from exchange.v1.relay_service_pb2 import (
     HelloRequest,
     HelloResponse,
 )
-from exchange.v1.relay_service_pb2_grpc import RelayServiceServicer, add_RelayServiceServicer_to_server
 
 log = structlog.get_logger("exchange.relay")
 
@@ -49,8 +56,14 @@ KEPT_PATHS = 256
 RELAY_THREADS = 8
 """Relay calls worked on at once: each peer has three lanes, a witness and a hello under way at most."""
 
-_Request = TypeVar("_Request")
-_Response = TypeVar("_Response")
+CALLS_PER_PEER = 16
+"""Calls of one peer in flight: what it has under way by itself, and as much again behind a connection that was lost."""
+
+LIMITS = CallLimits(message_bytes=MAX_MESSAGE_BYTES, message_fields=20_000)
+"""Of one relay message: 4,096 entries, a body for each, and the notes of every log."""
+
+MAX_CALLS = 256
+"""Calls in flight over all peers, those that are just being refused among them."""
 
 
 class RelayCore(Protocol):
@@ -195,8 +208,8 @@ class PeerGate:
         return _Known(identity.node, find_paths(leaf, [*others, *roots], roots, Purpose.CLIENT))
 
 
-class RelayServicer(RelayServiceServicer):
-    """RelayService over gRPC.
+class RelayServicer:
+    """RelayService over gRPC. As at the agencies' door, who calls is asked before the message is read.
 
     Args:
         core: The node.
@@ -204,57 +217,54 @@ class RelayServicer(RelayServiceServicer):
         clock: The clock.
     """
 
+    descriptor = relay_service_pb2.DESCRIPTOR.services_by_name["RelayService"]
+
     def __init__(self, core: RelayCore, gate: PeerGate, clock: Callable[[], datetime]) -> None:
-        self._core = core
         self._gate = gate
         self._clock = clock
         self._threads = ThreadPoolExecutor(RELAY_THREADS, thread_name_prefix="relay")
+        self._in_flight: Counter[str] = Counter()
+        self._work: dict[str, Callable[[Peer, Any], Message]] = {
+            "Hello": core.answer_hello,
+            "Deliver": core.answer_deliver,
+            "FetchEntries": core.answer_fetch,
+            "CosignJournal": core.answer_cosign,
+            "GetTrustMaterial": core.answer_trust_material,
+        }
 
-    async def Hello(  # noqa: N802 - the schema's name
-        self, request: HelloRequest, context: grpc.aio.ServicerContext[HelloRequest, HelloResponse]
-    ) -> HelloResponse:
-        """Hello."""
-        return await self._answer(self._core.answer_hello, request, context)
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The handlers of the service."""
+        handlers = {method.name: self._method(method) for method in self.descriptor.methods}
+        return grpc.method_handlers_generic_handler(self.descriptor.full_name, handlers)
 
-    async def Deliver(  # noqa: N802 - the schema's name
-        self, request: DeliverRequest, context: grpc.aio.ServicerContext[DeliverRequest, DeliverResponse]
-    ) -> DeliverResponse:
-        """Deliver."""
-        return await self._answer(self._core.answer_deliver, request, context)
+    def _method(self, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
+        work, request_class = self._work[method.name], GetMessageClass(method.input_type)
 
-    async def FetchEntries(  # noqa: N802 - the schema's name
-        self, request: FetchEntriesRequest, context: grpc.aio.ServicerContext[FetchEntriesRequest, FetchEntriesResponse]
-    ) -> FetchEntriesResponse:
-        """FetchEntries."""
-        return await self._answer(self._core.answer_fetch, request, context)
+        async def handle(_requests: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+            peer = self._caller(context)
+            if peer is None or not allowed(self.descriptor.name, method.name, Role.NODE):
+                await context.abort(grpc.StatusCode.PERMISSION_DENIED, "PEER_UNKNOWN")
+            if self._in_flight[peer.name] >= CALLS_PER_PEER:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS")
+            self._in_flight[peer.name] += 1
+            try:
+                return await self._answer(work, peer, request_class, context)
+            finally:
+                self._in_flight[peer.name] -= 1
 
-    async def CosignJournal(  # noqa: N802 - the schema's name
-        self,
-        request: CosignJournalRequest,
-        context: grpc.aio.ServicerContext[CosignJournalRequest, CosignJournalResponse],
-    ) -> CosignJournalResponse:
-        """CosignJournal."""
-        return await self._answer(self._core.answer_cosign, request, context)
-
-    async def GetTrustMaterial(  # noqa: N802 - the schema's name
-        self,
-        request: GetTrustMaterialRequest,
-        context: grpc.aio.ServicerContext[GetTrustMaterialRequest, GetTrustMaterialResponse],
-    ) -> GetTrustMaterialResponse:
-        """GetTrustMaterial."""
-        return await self._answer(self._core.answer_trust_material, request, context)
+        return grpc.stream_unary_rpc_method_handler(handle)
 
     async def _answer(
         self,
-        work: Callable[[Peer, _Request], _Response],
-        request: _Request,
-        context: grpc.aio.ServicerContext[_Request, _Response],
-    ) -> _Response:
-        peer = self._caller(context)
-        if peer is None:
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "PEER_UNKNOWN")
+        work: Callable[[Peer, Any], Message],
+        peer: Peer,
+        request_class: type[Message],
+        context: grpc.aio.ServicerContext[bytes, bytes],
+    ) -> bytes:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, peer, request)
+            request = parsed(await read_message(context, LIMITS), request_class, LIMITS.message_fields)
+            answer = await asyncio.get_running_loop().run_in_executor(self._threads, work, peer, request)
+            return answer.SerializeToString()
         except (NotYourLogError, NotYouError) as error:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, error.reason)
         except Refused as error:
@@ -265,7 +275,7 @@ class RelayServicer(RelayServiceServicer):
             log.exception("relay.failed", error=type(error).__name__)
             await context.abort(grpc.StatusCode.UNAVAILABLE, "INTERNAL")
 
-    def _caller(self, context: grpc.aio.ServicerContext[_Request, _Response]) -> Peer | None:
+    def _caller(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> Peer | None:
         auth = context.auth_context()
         leaf = next(iter(auth.get("x509_pem_cert", ())), b"")
         chain = next(iter(auth.get("x509_pem_cert_chain", ())), b"")
@@ -294,10 +304,12 @@ class RelayServer:
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
                 ("grpc.http2.max_ping_strikes", 0),
                 ("grpc.keepalive_permit_without_calls", 1),
+                *CONNECTION_OPTIONS,
                 *(recycling or Recycling()).options,
-            ]
+            ],
+            maximum_concurrent_rpcs=MAX_CALLS,
         )
-        add_RelayServiceServicer_to_server(servicer, self._server)
+        self._server.add_generic_rpc_handlers([servicer.handler()])
         self.port = self._server.add_secure_port(address, server_credentials(shown))
 
     async def start(self) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from exchange.crypto.certificates import Role
 
+_NODE = frozenset((Role.NODE,))
 _AGENCY = frozenset((Role.AGENCY,))
 _AUDITOR = frozenset((Role.AUDITOR,))
 _OPERATOR = frozenset((Role.OPERATOR,))
@@ -80,8 +81,12 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
         ),
         _SECURITY,
     ),
+    "RelayService": dict.fromkeys(("Hello", "Deliver", "FetchEntries", "CosignJournal", "GetTrustMaterial"), _NODE),
 }
 """Roles by service and rpc."""
+
+WITHOUT_DOOR: Final = frozenset(("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"))
+"""Services for whoever has a certificate that TLS lets in: they say nothing of anybody."""
 
 WATCHES: Final = frozenset(("WatchSubmissions", "WatchRecords"))
 """Streams that follow until the caller ends them."""

@@ -16,9 +16,10 @@ from grpc_reflection.v1alpha import reflection
 
 from exchange.rpc.door import Door, Servicer
 from exchange.rpc.limits import CallLimits
+from exchange.rpc.message import CONNECTION_OPTIONS, ROOM_BEYOND_LIMIT
 
-MAX_RECEIVE_FACTOR = 4
-"""Beyond this times our own limit gRPC itself cuts a message off; up to it, the door says MESSAGE_TOO_LARGE."""
+OTHER_CALLS = 64
+"""Calls in flight beyond calls and watchers: health, reflection, and those that are just being refused."""
 
 KEEPALIVE_MS = 30_000
 KEEPALIVE_TIMEOUT_MS = 10_000
@@ -164,15 +165,17 @@ def agency_server(
     limits = limits or CallLimits()
     server = grpc.aio.server(
         options=[
-            ("grpc.max_receive_message_length", limits.message_bytes * MAX_RECEIVE_FACTOR),
+            ("grpc.max_receive_message_length", limits.message_bytes + ROOM_BEYOND_LIMIT),
             ("grpc.max_metadata_size", MAX_METADATA_BYTES),
             ("grpc.so_reuseport", 0),
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", MIN_PING_MS),
             ("grpc.keepalive_permit_without_calls", 1),
+            *CONNECTION_OPTIONS,
             *(recycling or Recycling()).options,
         ],
+        maximum_concurrent_rpcs=limits.calls + limits.watchers + OTHER_CALLS,
     )
     names = [servicer.descriptor.full_name for servicer in servicers]
     server.add_generic_rpc_handlers([door.handler(servicer) for servicer in servicers])
