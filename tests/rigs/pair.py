@@ -122,6 +122,7 @@ domain = "{DOMAIN}"
 authority = {{ uscc = "{AUTHORITIES[name]}", name = "演示{name}生态环境局" }}
 data = "{node.folder}/data"
 areas = ["{AREAS[name]}"]
+duty_desk = "演示值班室"
 
 [listen]
 agencies = "127.0.0.1:{node.agencies_port}"
@@ -192,11 +193,16 @@ def new_root(name: str) -> pki.Authority:
 
 
 def issue_server(
-    node: NodeFolder, authority: pki.Authority, hosts: Sequence[str] = ("127.0.0.1", "localhost")
+    node: NodeFolder,
+    authority: pki.Authority,
+    hosts: Sequence[str] = ("127.0.0.1", "localhost"),
+    at: datetime | None = None,
 ) -> pki.Issued:
-    """A new TLS certificate for a node, with a key of its own."""
+    """A new TLS certificate for a node, with a key of its own; issued now, or as if it had been issued then."""
     identity = Identity(node=node.name, domain=DOMAIN, role=Role.NODE, name=node.name)
-    return pki.issue_server(certificate_profile(), authority, identity=identity, hosts=hosts, now=datetime.now(UTC))
+    return pki.issue_server(
+        certificate_profile(), authority, identity=identity, hosts=hosts, now=at or datetime.now(UTC)
+    )
 
 
 def _make(node: NodeFolder, profile: CertificateProfile, now: datetime, peer: str) -> NodeCard:

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from exchange.crypto import pki
-from exchange.crypto.certificates import Role
+from exchange.crypto.certificates import Role, facts_of
 from exchange.flows.access import AccessDenied
 from exchange.flows.context import LOCAL_TIME
 from exchange.rpc.client import failure_of
@@ -387,3 +387,22 @@ def test_refusals_are_counted_by_caller_and_reason(doors: dict[str, AgencyDoor])
         stubs.call(stubs.audit.ListLogs, audit_service_pb2.ListLogsRequest())
     assert door.refusals["spiffe://cq.exchange.example/agency/counted", "ROLE_NOT_ALLOWED"] == 1
     assert any(identity == "unknown" for identity, _ in door.refusals)
+
+
+def test_a_clock_an_hour_wrong_names_what_is_wrong_with_the_certificate(doors: dict[str, AgencyDoor]) -> None:
+    """A fresh certificate is not valid yet for a clock that is slow, an old one has ended for a clock that is fast."""
+    door = doors["cq"]
+    issued = client_issued("cq", Role.OPERATOR, "officer")
+    context = {"x509_pem_cert": [issued.chain]}
+    facts = facts_of(issued.certificate)
+    hour = timedelta(hours=1)
+    for at, reason in (
+        (facts.not_before - hour, "CERTIFICATE_NOT_YET_VALID"),
+        (facts.not_after + hour, "CERTIFICATE_EXPIRED"),
+    ):
+        gate = CallerGate(door.book, identity_root().root_pem, lambda at=at: at)  # type: ignore[misc]
+        with pytest.raises(AccessDenied) as denied:
+            gate.caller_of(context)
+        assert denied.value.reason == reason
+    gate = CallerGate(door.book, identity_root().root_pem, lambda: facts.not_before + hour)
+    assert gate.caller_of(context).name == "officer"
