@@ -27,7 +27,7 @@ from exchange.storage.transaction import LogHead
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
-from tests.world import World, keyring
+from tests.world import World
 
 REGISTERS = (
     "reg_records",
@@ -88,8 +88,8 @@ def receipt(world: World, name: str, origin: str, index: int) -> VerifiedReceipt
         assert log is not None
         proof, entry = make_receipt(connection, log.id, index)
     assert proof is not None, f"{origin}#{index} has no receipt"
-    keys = keyring(name).keys
-    return verify_receipt(proof, [keys.log_signer(origin).key], [keyring(log.peer).keys.mirror.key], entry)
+    keys, theirs = world.nodes[name].node.keys, world.nodes[log.peer].node.keys
+    return verify_receipt(proof, keys.log_signer(origin).line.ever, theirs.mirror.line.ever, entry)
 
 
 def journal(world: World, name: str, event: str = "") -> list[JournalEntry]:

@@ -7,6 +7,8 @@ straight to the other node's relay door, as bytes, so that nothing is shared by 
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
@@ -25,7 +27,15 @@ from exchange.crypto.certificates import Certificate, Identity, Role
 from exchange.crypto.dsse import ES256, SM2, Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.envelope_verifier import SigningTrust
-from exchange.crypto.keys import MlDsaKey, derive_log_key, derive_submission_key, generate_ed25519, generate_seed
+from exchange.crypto.keys import (
+    MlDsaKey,
+    derive_log_key,
+    derive_submission_key,
+    encode_private,
+    encode_seed,
+    generate_ed25519,
+    generate_seed,
+)
 from exchange.crypto.pki_profile import KeyKind, Profile
 from exchange.crypto.signers.key_file import read_signer
 from exchange.domain.recognition import RuleSet
@@ -34,14 +44,19 @@ from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub, tell_grown
 from exchange.flows.mirror import NotYourLogError
 from exchange.flows.peer_port import PeerAwayError, PeerRefusedError
+from exchange.flows.rotation.driver import KeyDriver
+from exchange.flows.rotation.ed25519_keys import CosignerDriver, LogDriver
+from exchange.flows.rotation.signing_key import SigningDriver
 from exchange.flows.submit import LANE_NAMES
 from exchange.storage import log_store, schema
 from exchange.storage.database import Database
+from exchange.storage.key_folder import KeyFiles
 from exchange.storage.migrate import migrate
 from exchange.storage.writer import Writer
 from exchange.tables import read_all
 from exchange.tlog.origin import LogName, mirror_name, witness_name
 from exchange.v1.common_pb2 import Authority
+from exchange.v1.key_announcement_pb2 import KeyUse
 from exchange.v1.record_pb2 import Record
 from exchange.v1.relay_service_pb2 import (
     CosignJournalResponse,
@@ -91,6 +106,7 @@ class Keyring:
     mirror: Any = field(default_factory=generate_ed25519)
     witness: Any = field(default_factory=generate_ed25519)
     second: MlDsaKey | None = None
+    _bundles: dict[KeyKind, bytes] = field(default_factory=dict)
 
     @cached_property
     def _es256(self) -> tuple[pki.Authority, Signer]:
@@ -121,7 +137,13 @@ class Keyring:
             organisation=f"{self.name} authority",
             now=now,
         )
+        self._bundles[kind] = issued.bundle
         return root, read_signer(issued.bundle)
+
+    def signing_files(self, algorithms: Collection[str]) -> list[bytes]:
+        """Key files of the named algorithms."""
+        self.signing(algorithms)
+        return [self._bundles[KeyKind.SM2 if each == SM2 else KeyKind.EC_P256] for each in algorithms]
 
     def signing(self, algorithms: Collection[str]) -> tuple[tuple[pki.Authority, Signer], ...]:
         """Roots and signers of the named algorithms."""
@@ -144,7 +166,7 @@ class Keyring:
         return NodeKeys(
             signers=tuple(signer for _, signer in self.signing(sign)),
             log_signer=log_signer,
-            mirror=Cosigner(mirror_name(self.name, FEDERATION), self.mirror, self.second),
+            mirror=Cosigner(mirror_name(self.name, FEDERATION), self.mirror, second=self.second),
             witness=Cosigner(witness_name(self.name, FEDERATION), self.witness),
             submission_key=derive_submission_key(self.seed),
         )
@@ -157,10 +179,10 @@ class Keyring:
         return Peer(
             name=self.name,
             areas=AREAS[self.name],
-            mirror_key=keys.mirror.key,
-            witness_key=keys.witness.key,
-            second_mirror_keys=keys.mirror.keys[1:],
-            log_keys={origin: keys.log_signer(origin).key for origin in origins},
+            mirror=keys.mirror.line,
+            witness=keys.witness.line,
+            logs={origin: keys.log_signer(origin).line for origin in origins},
+            second_mirror_keys=keys.mirror.second_keys,
             signing=SigningTrust.build(
                 node=self.name,
                 domain=FEDERATION,
@@ -179,6 +201,27 @@ def tls_root() -> pki.Authority:
 def roots_of(owner: str, use: str) -> Sequence[Certificate]:
     """The roots under which revocation lists count."""
     return (tls_root().certificate,) if use == "tls" else (keyring(owner).root.certificate,)
+
+
+def drivers(node: Node, ring: Keyring, folder: Path, sign: Sequence[str]) -> list[KeyDriver]:
+    """The keys of a ring as files, and what rotates them."""
+    roots = b"".join(root.root_pem for root, _ in ring.signing(sign))
+    first = {
+        **{f"sign-{name}.pem": content for name, content in zip(sign, ring.signing_files(sign), strict=True)},
+        "log.seed": encode_seed(ring.seed),
+        "mirror.pem": encode_private(ring.mirror),
+        "witness.pem": encode_private(ring.witness),
+    }
+    folder.mkdir(exist_ok=True)
+    files = {name: KeyFiles(folder / name) for name in first}
+    for name, content in first.items():
+        files[name].make(1, content)
+    return [
+        *(SigningDriver(node, files[f"sign-{name}.pem"], place, lambda: roots) for place, name in enumerate(sign)),
+        LogDriver(node, files["log.seed"]),
+        CosignerDriver(node, files["mirror.pem"], KeyUse.KEY_USE_MIRROR, node.keys.mirror.name),
+        CosignerDriver(node, files["witness.pem"], KeyUse.KEY_USE_WITNESS, node.keys.witness.name),
+    ]
 
 
 @lru_cache(maxsize=8)
@@ -280,6 +323,7 @@ class Runtime:
         others: list[str],
         wires: dict[str, Wire],
         skew: timedelta,
+        folder: Path,
         *,
         sign: Sequence[str] = (ES256,),
         require: Sequence[str] = (ES256,),
@@ -310,7 +354,8 @@ class Runtime:
             clock=lambda: datetime.now(UTC) + skew,
             editions={"RULES": rules().digest},
         )
-        self.core = Core(self.node, wires, self.bell, roots=roots_of)
+        made = drivers(self.node, keyring(name), folder, sign)
+        self.core = Core(self.node, wires, self.bell, roots=roots_of, drivers=made, witness_seconds=1.0)
 
     async def stop(self) -> None:
         """Stop as a process would on SIGTERM."""
@@ -324,6 +369,7 @@ class World:
 
     def __init__(self, urls: dict[str, str]) -> None:
         self.urls = urls
+        self.folder = Path(tempfile.mkdtemp(prefix="world-"))
         self.nodes: dict[str, Runtime] = {}
         self.wires = {name: Wire(name) for name in urls}
         self.skew = dict.fromkeys(urls, timedelta())
@@ -352,6 +398,7 @@ class World:
                 others,
                 dict.fromkeys(others, self.wires[name]),
                 self.skew[name],
+                self.folder / name,
                 sign=self.sign[name],
                 require=self.require[name],
             )
@@ -378,6 +425,7 @@ class World:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._loop.close()
+        shutil.rmtree(self.folder)
 
     def submit(self, name: str, record: Record, key: str, agency: str = "agency", **options: Any) -> SubmittedRecord:
         """Submit one typed record."""

@@ -25,9 +25,9 @@ CONTRACT = {
     "quarantine": ["list", "show", "retry", "discard"],
     "alarms": ["list", "ack"],
     "peers": ["card", "add", "list", "show", "remove"],
-    "trust": ["list", "remove", "reload"],
     "agencies": ["list", "show", "apply", "bind", "suspend"],
     "actions": ["list", "show", "confirm", "refuse"],
+    "trust": ["list", "remove", "reload", "pending", "confirm"],
     "certs": [
         "status",
         "rotate",

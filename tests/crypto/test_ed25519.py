@@ -115,7 +115,7 @@ def test_a_log_key_signs_for_its_log_only() -> None:
     with pytest.raises(ValueError, match="does not sign"):
         LOG.sign_checkpoint(Checkpoint("cq.exchange.example/journal/1", 1, HEAD.root))
     other = NoteSigner("cq.exchange.example/journal/1", generate_ed25519())
-    signature = other._private.sign(HEAD.body())
+    signature = other._privates[0].sign(HEAD.body())
     crossed = note.format(SignedNote(HEAD.text(), (NoteSignature(other.name, other.key.key_id, signature),)))
     assert verify_note(crossed, other.key) is None
 

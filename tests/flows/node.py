@@ -126,9 +126,9 @@ def _peer(name: str) -> Peer:
     return Peer(
         name=name,
         areas=("51",),
-        mirror_key=Cosigner(mirror_name(name, DOMAIN), generate_ed25519()).key,
-        witness_key=Cosigner(witness_name(name, DOMAIN), generate_ed25519()).key,
-        log_keys={},
+        mirror=Cosigner(mirror_name(name, DOMAIN), generate_ed25519()).line,
+        witness=Cosigner(witness_name(name, DOMAIN), generate_ed25519()).line,
+        logs={},
         signing=signing,
     )
 

@@ -134,7 +134,7 @@ def test_the_journal_goes_on_in_a_new_epoch(local_world: World) -> None:
     assert (first.retired, second.retired, second.epoch) == (True, False, 2)
     peer = world.nodes["sc"].node.peers.get("cq")
     assert peer is not None
-    assert second.origin in peer.log_keys
+    assert second.origin in peer.logs
 
 
 def test_submissions_go_on_while_the_peer_is_away(local_world: World) -> None:

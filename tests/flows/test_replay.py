@@ -12,6 +12,7 @@ import pytest
 from exchange.crypto import pki
 from exchange.crypto.certificates import Identity, Role
 from exchange.crypto.dsse import Signer
+from exchange.crypto.possession import possession_message
 from exchange.crypto.signers.key_file import read_signer
 from exchange.domain.record_index import index_of, raw_id
 from exchange.flows.announce import announcement
@@ -171,18 +172,16 @@ def _append(tx: Transaction, payloads: Sequence[tuple[str, NewEntry]]) -> list[i
 
 
 @pytest.mark.parametrize("name", ["cq", "sc"])
-def test_a_key_that_becomes_known(local_world: World, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_becomes_known(local_world: World, name: str) -> None:
     """Records, erasures and decisions under an unknown key wait for it; then each is decided again, and replays."""
     world = local_world
     other = "sc" if name == "cq" else "cq"
     world.start()
     victims = submit(world, range(2), name)
     world.wait(world.settled)
-    world.stop(name)
-    # The announcement is made by the old key: it must be readable before the new one is known.
-    old = keyring(name).signer
-    monkeypatch.setattr(keyring(name), "signer", new_signer(name))
-    world.start(name)
+    node = world.nodes[name].node
+    (old,), fresh = node.keys.signers, new_signer(name)
+    node.keys.signers = (fresh,)
     submit(world, range(2, 5), name)
     erasure = of_region(records.erasure(), name)
     erasure.erasure.record.CopyFrom(RecordRef(origin=name, record_id=victims[0].record_id))
@@ -197,17 +196,16 @@ def test_a_key_that_becomes_known(local_world: World, name: str, monkeypatch: py
     evidence.assert_replays(world)
 
     # Announced by the old key, as succession has it.
-    world.stop(name)
-    fresh = keyring(name).signer
-    monkeypatch.setattr(keyring(name), "signer", old)
-    world.start(name)
-    node = world.nodes[name].node
+    node.keys.signers = (old,)
     origin = lane_origin(name, other)
     record = announcement(node, origin, node.clock())
     record.key_announcement.keys[0].key_id = fresh.keyid
     del record.key_announcement.keys[0].chain[:]
     record.key_announcement.keys[0].chain.extend(fresh.chain)
     del record.key_announcement.keys[1:]
+    named = record.key_announcement.keys[0]
+    named.replaces = old.keyid
+    named.possession = fresh.sign(possession_message(FEDERATION, name, named))
     node.writer.call(_append, (origin, seal(node, record, [other], node.clock()).entry))
     world.wait(lambda: world.rows(other, "reg_waits") == [], what="decided again")
     world.wait(world.settled)

@@ -262,6 +262,7 @@ class AgencyDoor:
                 lanes=core.lanes,
                 rotations=core.rotations,
                 live=self.live,
+                trust=core.trust,
                 freshness=self.freshness,
                 facts=ProcessFacts(
                     version="0",

@@ -94,7 +94,7 @@ def test_a_proof_at_a_cosigned_size_is_a_receipt(filled: dict[str, AgencyDoor]) 
     node = filled["cq"].node
     peer = node.peers.get("sc")
     assert peer is not None
-    verified = verify_receipt(proof.receipt.encode(), [node.keys.log_signer(ORIGIN).key], [peer.mirror_key])
+    verified = verify_receipt(proof.receipt.encode(), [node.keys.log_signer(ORIGIN).key], peer.mirror.active)
     assert (verified.index, verified.checkpoint.size) == (3, proof.size)
 
 

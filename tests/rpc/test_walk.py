@@ -51,7 +51,7 @@ def test_a_receipt_can_be_checked_alone(doors: dict[str, AgencyDoor]) -> None:
     assert peer is not None
     towards = submission(cq, record_id=sent.record_id).addressees[0]
     verified = verify_receipt(
-        answer.receipt.encode(), [node.keys.log_signer(towards.log).key], [peer.mirror_key], answer.entry
+        answer.receipt.encode(), [node.keys.log_signer(towards.log).key], peer.mirror.active, answer.entry
     )
     assert verified.index == towards.index
     assert verified.entry == answer.entry

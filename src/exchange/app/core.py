@@ -10,13 +10,14 @@ from typing import Protocol
 
 import structlog
 
-from exchange.crypto.envelope_verifier import SigningChain
+from exchange.crypto.possession import USES
 from exchange.flows import bootstrap
 from exchange.flows.access import GRANTS_REPLAYED
 from exchange.flows.apply.commit import SEQ_CURSOR
 from exchange.flows.apply.journaled import changes_of
 from exchange.flows.apply.loop import ApplyLoop
 from exchange.flows.apply.replay import write_replayed
+from exchange.flows.confirm import PendingTrust
 from exchange.flows.context import Node, Peer
 from exchange.flows.deliver import LanePace, LaneSender
 from exchange.flows.fetch import fetch_entries
@@ -33,15 +34,12 @@ from exchange.flows.session import HelloFlow
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
 from exchange.flows.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
 from exchange.flows.trust_material import TrustMaterialFlow
-from exchange.flows.verdicts import chains_of
 from exchange.flows.witness import WITNESS_SECONDS, WitnessFlow, WitnessLoop
 from exchange.storage import links, registers
 from exchange.storage.transaction import LogHead
 from exchange.storage.writer import WorkClass
-from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import LogName
 from exchange.v1.journal_pb2 import JournalEntry
-from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyUse
 from exchange.v1.relay_service_pb2 import (
     CosignJournalRequest,
     CosignJournalResponse,
@@ -120,8 +118,6 @@ class Core:
         self._on_retry = on_retry
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        bootstrap.open_logs(node)
-        self._load_keys()
         with node.database.read() as connection:
             restored = bool(read_flag(connection, RESTORED))
             unacknowledged = bool(read_flag(connection, UNACKNOWLEDGED))
@@ -131,6 +127,9 @@ class Core:
         self.revocations = RevocationBook(node, alarms, roots, freshness, between_steps=lambda: self.apply.busy)
         self.trust_material = TrustMaterialFlow(node, self.revocations, self.status.may_apply)
         self.rotations = RotationFlow(node, drivers, may_append=self.status.may_apply)
+        bootstrap.open_logs(node)  # sealed by the keys that the rotations left
+        self.trust = PendingTrust(node, self._keys_changed, may_append=self.status.may_apply)
+        self.load_keys()
         self.apply = ApplyLoop(
             node,
             allowed=self.status.may_apply,
@@ -302,6 +301,7 @@ class Core:
 
     def _restored(self, detail: str) -> None:
         self.rotations.follow()
+        self.load_keys()
         log.warning("node.restored", detail=detail)
         self._alarms.raise_("RESTORED", self.node.name, detail)
 
@@ -318,26 +318,27 @@ class Core:
     # -- keys and grants -------------------------------------------------------------------------------------
 
     def _keys_changed(self, peer: str) -> None:
-        self._load_keys(peer)
+        self.load_keys(peer)
         self.apply.wake()
 
-    def _load_keys(self, only: str = "") -> None:
-        """Put what peers announced beside what their cards say."""
-        with self.node.database.read() as connection:
-            rows = registers.announced_keys(connection)
-        chains: dict[str, list[SigningChain]] = {}
-        for origin, announced in rows:
-            if only and origin != only:
-                continue
-            key = AnnouncedKey.FromString(announced)
-            chains.setdefault(origin, []).extend(chains_of([key]))
-            peer = self.node.peers.get(origin)
-            if key.use == KeyUse.KEY_USE_LOG and peer is not None:
-                vkey = VerifierKey.parse(key.vkey)
-                if vkey.name not in peer.log_keys:  # a key that the card names is never replaced from here
-                    self.node.peers.learn_log_key(origin, vkey)
-        for origin, found in chains.items():
-            self.node.peers.learn_chains(origin, found)
+    def trust_changed(self) -> None:
+        """The trust folder gave the peers other cards."""
+        self.load_keys()
+        self.apply.wake()
+
+    def load_keys(self, only: str = "") -> None:
+        """Put what peers announced, and what our officers decided, beside what their cards say.
+
+        Called whenever one of the three changed: also behind ``PeerBook.replace``.
+        """
+        for peer in (only,) if only else self.node.peers.names():
+            pending = self.trust.look(peer)
+            for use in USES.values():
+                waiting = [each for each in pending if USES[each.use] == use]
+                if waiting:
+                    self._alarms.raise_("KEY_WAITING", f"{peer}/{use}", ", ".join(each.id for each in waiting))
+                else:
+                    self._alarms.clear("KEY_WAITING", f"{peer}/{use}")
 
     def _take_event(self, book: LogHead, index: int, event: JournalEntry) -> None:
         with self.node.database.read() as connection:

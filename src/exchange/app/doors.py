@@ -12,7 +12,6 @@ import structlog
 
 from exchange import __version__
 from exchange.app.core import Core
-from exchange.app.startup import Files
 from exchange.crypto.certificates import facts_of, load_der
 from exchange.crypto.tls_identity import TlsIdentity
 from exchange.flows.access import AgencyBook
@@ -46,7 +45,6 @@ class Doors:
     def __init__(
         self,
         settings: NodeSettings,
-        files: Files,
         core: Core,
         *,
         live: LiveFiles,
@@ -64,7 +62,6 @@ class Doors:
         node = core.node
         self._book = AgencyBook(node)
         self._live = live
-        self._signing = tuple(load_der(signer.chain[0]) for signer in files.keys.signers)
         limits = CallLimits(
             message_bytes=settings.limits.message_bytes,
             batch_items=settings.limits.batch_items,
@@ -157,6 +154,7 @@ class Doors:
             lanes=core.lanes,
             rotations=core.rotations,
             live=self._live,
+            trust=core.trust,
             freshness=FreshnessReader(node, settings.freshness.stale_after_s, core.mirror.confirmed),
             facts=ProcessFacts(
                 peers=core.links.statuses,
@@ -175,7 +173,8 @@ class Doors:
     def _certificate_days_left(self) -> int:
         now = self._core.node.clock()
         tls = self._live.tls.now
-        leaves = (tls.server.leaf, tls.client.leaf, *self._signing)
+        signing = (load_der(signer.chain[0]) for signer in self._core.node.keys.signers)
+        leaves = (tls.server.leaf, tls.client.leaf, *signing)
         return min((facts_of(leaf).not_after - now).days for leaf in leaves)
 
     async def open(self) -> None:

@@ -28,6 +28,7 @@ from exchange.app.memory import keep_giving_back
 from exchange.app.metrics import MetricsLoop
 from exchange.app.ports import PeerPorts
 from exchange.app.revocations import RevocationFolder
+from exchange.crypto.trust import SIGNING_ROOTS
 from exchange.flows.alarms import AlarmCommand, Alarms
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.seen import SeenFlow
@@ -98,7 +99,10 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
         node,
         ports.by_peer,
         alarms,
-        drivers=tls_drivers(settings, node, live, seen, ports),
+        drivers=(
+            *tls_drivers(settings, node, live, seen, ports),
+            *startup.key_drivers(node, settings, lambda: live.trust.edition.own.files[SIGNING_ROOTS]),
+        ),
         admit=watermark.admit,
         pace=LanePace(
             first_batch=settings.delivery.batch_entries,
@@ -116,7 +120,7 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
     )
     startup.activate_editions(node, files)
     running.append(core)
-    live.trust.listen(lambda _before, _now: core.apply.wake())
+    live.trust.listen(lambda _before, _now: core.trust_changed())
     live.trust.activate(f"node {node.name}", node.clock())
     live.trust.listen(lambda _before, _now: core.revocations.trust_changed())
     lists = RevocationFolder(settings.trust.folder, node, core.revocations, core.status.may_apply)
@@ -124,7 +128,6 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
     wal = WalCheckpointer(database)
     doors = Doors(
         settings,
-        files,
         core,
         live=live,
         seen=seen,

@@ -20,7 +20,7 @@ from exchange.crypto.keys import (
     load_ml_dsa,
     load_seed,
 )
-from exchange.crypto.node_card import KeyRole
+from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
 from exchange.crypto.own_trust import OwnTrust
 from exchange.crypto.sealing import SHA_256, SM3
 from exchange.crypto.tls_identity import TlsIdentity
@@ -33,16 +33,21 @@ from exchange.flows.certificates.tls import TlsFiles
 from exchange.flows.certificates.trust import TrustEdition, TrustFolder
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub, tell_grown
+from exchange.flows.rotation.driver import KeyDriver
+from exchange.flows.rotation.ed25519_keys import CosignerDriver, LogDriver
+from exchange.flows.rotation.signing_key import SigningDriver
 from exchange.settings import NodeSettings
 from exchange.settings.model import KeySource
 from exchange.settings.trust_folder import peer_names, read_own_files, read_peer
 from exchange.storage.database import Database
+from exchange.storage.key_folder import KeyFiles
 from exchange.storage.transaction import LogHead
 from exchange.storage.writer import Writer
 from exchange.tables import read_all
-from exchange.tlog.note import VerifierKey
+from exchange.tlog.note import COSIGNATURE_ML_DSA_44, KeyLine
 from exchange.tlog.origin import mirror_name, witness_name
 from exchange.v1.common_pb2 import Authority
+from exchange.v1.key_announcement_pb2 import KeyUse
 
 RULES = "rules/recognition.toml"
 NODE_CATALOGUE = "NODE-INTERNAL"
@@ -139,8 +144,8 @@ def read_files(settings: NodeSettings) -> Files:
         keys=NodeKeys(
             signers=read_signers(settings),
             log_signer=log_signer,
-            mirror=Cosigner(mirror_name(name, domain), mirror, _second(settings.keys.mirror_second)),
-            witness=Cosigner(witness_name(name, domain), witness, _second(settings.keys.witness_second)),
+            mirror=Cosigner(mirror_name(name, domain), mirror, second=_second(settings.keys.mirror_second)),
+            witness=Cosigner(witness_name(name, domain), witness, second=_second(settings.keys.witness_second)),
             submission_key=derive_submission_key(seed),
         ),
         tls=read_tls(settings),
@@ -177,20 +182,35 @@ def peer_of(trust: TrustSet, now: datetime, require: Sequence[str] = (ES256,)) -
     for role in (KeyRole.MIRROR, KeyRole.WITNESS):
         if not card.cosigners(role, now):
             raise TrustRefused([Problem("TRUST_REFUSED", "peer.toml: key", f"no {role.value} key is in use now")])
-    logs: dict[str, VerifierKey] = {
-        each.key.name: each.key for each in card.keys if each.role is KeyRole.LOG and each.in_use_at(now)
-    }
+    origins = {each.key.name for each in card.keys if each.role is KeyRole.LOG}
     return Peer(
         name=card.node,
         areas=card.areas,
-        mirror_key=card.cosigners(KeyRole.MIRROR, now)[0],
-        witness_key=card.cosigners(KeyRole.WITNESS, now)[0],
+        mirror=_line(card, KeyRole.MIRROR, mirror_name(card.node, card.domain), now),
+        witness=_line(card, KeyRole.WITNESS, witness_name(card.node, card.domain), now),
+        logs={origin: _line(card, KeyRole.LOG, origin, now) for origin in origins},
         second_mirror_keys=card.second_cosigners(KeyRole.MIRROR, now),
         second_witness_keys=card.second_cosigners(KeyRole.WITNESS, now),
-        log_keys=logs,
         signing=trust.signing_trust(require=require),
         duty_desk=card.duty_desk,
     )
+
+
+def _is_plain(key: TrustedKey, now: datetime) -> bool:
+    """Whether a key belongs to a line: the second ones, by ML-DSA-44, stand apart."""
+    return key.valid_from <= now and key.key.alg != COSIGNATURE_ML_DSA_44
+
+
+def _line(card: NodeCard, role: KeyRole, name: str, now: datetime) -> KeyLine:
+    """The keys of one name: those in use, the newest first, and those that were."""
+    keys = sorted(
+        (each for each in card.keys if each.role is role and each.key.name == name and _is_plain(each, now)),
+        key=lambda each: each.valid_from,
+        reverse=True,
+    )
+    active = tuple(each.key for each in keys if each.in_use_at(now))
+    ended = ((each.key, each.valid_until) for each in keys if each.key not in active)
+    return KeyLine(name, active, tuple((key, int(end.timestamp())) for key, end in ended if end is not None))
 
 
 def make_node(
@@ -231,6 +251,21 @@ def make_node(
         clock=lambda: datetime.now(UTC),
         editions={},
     )
+
+
+def key_drivers(node: Node, settings: NodeSettings, signing_roots: Callable[[], bytes]) -> list[KeyDriver]:
+    """A driver for each key that this node can rotate. Making one puts the generation in use into ``node.keys``."""
+    keys = settings.keys
+    return [
+        *(
+            SigningDriver(node, KeyFiles(source.path), place, signing_roots)
+            for place, source in enumerate(keys.signing)
+            if source.scheme == "file"  # a key in a token is rotated there
+        ),
+        LogDriver(node, KeyFiles(keys.log.path)),
+        CosignerDriver(node, KeyFiles(keys.mirror.path), KeyUse.KEY_USE_MIRROR, node.keys.mirror.name),
+        CosignerDriver(node, KeyFiles(keys.witness.path), KeyUse.KEY_USE_WITNESS, node.keys.witness.name),
+    ]
 
 
 def activate_editions(node: Node, files: Files) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
@@ -17,6 +17,7 @@ from exchange.tlog.note import (
     COSIGNATURE_ML_DSA_44,
     COSIGNATURE_V1,
     ED25519,
+    KeyLine,
     NoteSignature,
     SignedNote,
     VerifierKey,
@@ -35,11 +36,26 @@ __all__ = [
 
 
 class NoteSigner:
-    """The key of one log. It signs what it is given: that checkpoints agree is the caller's duty."""
+    """The keys of one log. It signs what it is given: that checkpoints agree is the caller's duty.
 
-    def __init__(self, name: str, private: Ed25519PrivateKey) -> None:
-        self._private = private
-        self.key = VerifierKey.of(name, ED25519, private.public_key().public_bytes_raw())
+    Args:
+        name: Key name: the log's origin.
+        private: The key.
+        older: During an overlap, the keys that sign beside it.
+        ended: Public keys that signed for this log before, each with the unix time of its end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        private: Ed25519PrivateKey,
+        older: Sequence[Ed25519PrivateKey] = (),
+        ended: Sequence[tuple[VerifierKey, int]] = (),
+    ) -> None:
+        self._privates = (private, *older)
+        keys = tuple(_verifier(name, ED25519, each) for each in self._privates)
+        self.line = KeyLine(name, keys, tuple(ended))
+        self.key = keys[0]
 
     @property
     def name(self) -> str:
@@ -48,38 +64,59 @@ class NoteSigner:
 
     @property
     def vkey(self) -> str:
-        """Verifier key text."""
+        """Verifier key text of the newest key."""
         return str(self.key)
 
     def sign_checkpoint(self, checkpoint: Checkpoint) -> bytes:
-        """The checkpoint as a note with this log's signature.
+        """The checkpoint as a note with a signature by each key in use.
 
         Raises:
             ValueError: The checkpoint is of another log.
         """
         if checkpoint.origin != self.name:
             raise ValueError(f"the key of {self.name} does not sign for {checkpoint.origin}")
-        signature = self._private.sign(checkpoint.body())
-        return note.format(SignedNote(checkpoint.text(), (NoteSignature(self.name, self.key.key_id, signature),)))
+        body = checkpoint.body()
+        lines = tuple(
+            NoteSignature(self.name, key.key_id, private.sign(body))
+            for key, private in zip(self.line.active, self._privates, strict=True)
+        )
+        return note.format(SignedNote(checkpoint.text(), lines))
 
 
 class Cosigner:
-    """The key of one mirror or witness. It vouches for what it is given: checking first is the caller's duty.
+    """The keys of one mirror or witness. They vouch for what they are given: checking first is the caller's duty.
 
     Args:
         name: Key name.
-        private: Ed25519.
-        second: ML-DSA-44, for a line of its own beside that by Ed25519; none where a node has no such key.
+        private: The Ed25519 key.
+        older: During an overlap, the Ed25519 keys that cosign beside it.
+        ended: Public keys that cosigned before, each with the unix time of its end.
+        second: ML-DSA-44, for a line of its own beside those by Ed25519; none where a node has no such key.
     """
 
-    def __init__(self, name: str, private: Ed25519PrivateKey, second: MLDSA44PrivateKey | None = None) -> None:
-        self._private = private
-        self._second = second
-        self.key = VerifierKey.of(name, COSIGNATURE_V1, private.public_key().public_bytes_raw())
-        self.keys: tuple[VerifierKey, ...] = (self.key,)
+    def __init__(
+        self,
+        name: str,
+        private: Ed25519PrivateKey,
+        older: Sequence[Ed25519PrivateKey] = (),
+        ended: Sequence[tuple[VerifierKey, int]] = (),
+        *,
+        second: MLDSA44PrivateKey | None = None,
+    ) -> None:
+        self._privates = (private, *older)
+        self.second = second
+        keys = tuple(_verifier(name, COSIGNATURE_V1, each) for each in self._privates)
+        self.line = KeyLine(name, keys, tuple(ended))
+        self.key = keys[0]
+        self.second_keys: tuple[VerifierKey, ...] = ()
         if second is not None:
             public = second.public_key().public_bytes_raw()
-            self.keys = (self.key, VerifierKey.of(name, COSIGNATURE_ML_DSA_44, public))
+            self.second_keys = (VerifierKey.of(name, COSIGNATURE_ML_DSA_44, public),)
+
+    @property
+    def keys(self) -> tuple[VerifierKey, ...]:
+        """Every key that cosigns: Ed25519, the newest first, then ML-DSA-44."""
+        return self.line.active + self.second_keys
 
     @property
     def name(self) -> str:
@@ -88,30 +125,36 @@ class Cosigner:
 
     @property
     def vkey(self) -> str:
-        """Verifier key text."""
+        """Verifier key text of the newest Ed25519 key."""
         return str(self.key)
 
     def cosign(self, data: bytes, time: int) -> bytes:
-        """The note with this cosigner's lines behind the others: by Ed25519, and by ML-DSA-44 where it has such a key.
+        """The note with a cosignature by each key in use behind its other lines.
 
         Args:
             data: A signed checkpoint. Its own signatures are not verified here.
             time: Unix time in seconds, chosen by the caller before its commit.
 
         Raises:
-            LogFormatError: Not a signed checkpoint, full, or cosigned by this key already.
+            LogFormatError: Not a signed checkpoint, full, or cosigned by one of these keys already.
         """
         signed, checkpoint = parse_note(data)
         if any(signed.by(key) for key in self.keys):
             raise LogFormatError(f"the note carries a cosignature by {self.name} already")
-        signatures = [self._private.sign(cosignature.message(signed.text_bytes, time))]
-        if self._second is not None:
-            signatures.append(self._second.sign(cosignature.subtree_message(self.name, checkpoint, time)))
-        lines = [
+        message = cosignature.message(signed.text_bytes, time)
+        made = [(key, private.sign(message)) for key, private in zip(self.line.active, self._privates, strict=True)]
+        if self.second is not None:
+            subtree = cosignature.subtree_message(self.name, checkpoint, time)
+            made += [(key, self.second.sign(subtree)) for key in self.second_keys]
+        lines = tuple(
             NoteSignature(self.name, key.key_id, cosignature.TimedSignature(time, signature).to_bytes())
-            for key, signature in zip(self.keys, signatures, strict=True)
-        ]
+            for key, signature in made
+        )
         return note.format(SignedNote(signed.text, (*signed.signatures, *lines)))
+
+
+def _verifier(name: str, alg: int, private: Ed25519PrivateKey) -> VerifierKey:
+    return VerifierKey.of(name, alg, private.public_key().public_bytes_raw())
 
 
 @lru_cache(maxsize=1024)
@@ -127,12 +170,12 @@ def _verifies(key: VerifierKey, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def verify_note(data: bytes, key: VerifierKey) -> Checkpoint | None:
-    """The checkpoint of a note, when the log's key signed it.
+def verify_note(data: bytes, keys: VerifierKey | Iterable[VerifierKey]) -> Checkpoint | None:
+    """The checkpoint of a note, when one of the log's keys signed it.
 
     1. The bytes are a note, and its text a checkpoint, each in its one spelling.
-    2. The key is an Ed25519 log key and is named like the checkpoint's origin.
-    3. At least one signature is by the key, and every one that claims to be verifies.
+    2. Only Ed25519 log keys named like the checkpoint's origin count.
+    3. At least one signature is by one of them, and every one that claims to be by any of them verifies.
 
     Returns:
         The checkpoint, or ``None`` when any of this fails.
@@ -141,34 +184,48 @@ def verify_note(data: bytes, key: VerifierKey) -> Checkpoint | None:
         signed, checkpoint = parse_note(data)
     except LogFormatError:
         return None
-    if key.alg != ED25519 or key.name != checkpoint.origin:
-        return None
-    lines = signed.by(key)
-    if not lines or not all(_verifies(key, line.signature, signed.text_bytes) for line in lines):
-        return None
-    return checkpoint
+    found = False
+    for key in _several(keys):
+        if key.alg != ED25519 or key.name != checkpoint.origin:
+            continue
+        lines = signed.by(key)
+        if not all(_verifies(key, line.signature, signed.text_bytes) for line in lines):
+            return None
+        found = found or bool(lines)
+    return checkpoint if found else None
 
 
-def verify_cosignature(data: bytes, key: VerifierKey) -> int | None:
+def verify_cosignature(data: bytes, keys: VerifierKey | Iterable[VerifierKey] | KeyLine) -> int | None:
     """When the cosigner signed the note.
 
     The log's own signature is not looked at: call ``verify_note`` too.
 
     1. The bytes are a note, and its text a checkpoint, each in its one spelling.
-    2. The key is one for cosignatures, of type 0x04 or 0x06.
-    3. At least one signature is by the key, and every one that claims to be verifies.
+    2. Only keys for cosignatures count, of type 0x04 or 0x06; of a line, one that has ended only for times before its
+       end.
+    3. At least one signature is by one of them, and every one that claims to be by any of them verifies.
 
     Returns:
         Unix time in seconds, the earliest when there are several, or ``None`` when any of this fails.
     """
+    times: list[int] = []
     try:
         signed, checkpoint = parse_note(data)
-        timed = [cosignature.parse(line.signature, key.alg) for line in signed.by(key)]
-        if not timed or not all(_vouches(key, each, signed, checkpoint) for each in timed):
-            return None
+        for key in keys.ever if isinstance(keys, KeyLine) else _several(keys):
+            if key.alg not in (COSIGNATURE_V1, COSIGNATURE_ML_DSA_44):
+                continue
+            timed = [cosignature.parse(line.signature, key.alg) for line in signed.by(key)]
+            if not all(_vouches(key, each, signed, checkpoint) for each in timed):
+                return None
+            end = keys.end_of(key) if isinstance(keys, KeyLine) else None
+            times += [each.time for each in timed if end is None or each.time < end]
     except LogFormatError:
         return None
-    return min(t.time for t in timed)
+    return min(times, default=None)
+
+
+def _several(keys: VerifierKey | Iterable[VerifierKey]) -> Iterable[VerifierKey]:
+    return (keys,) if isinstance(keys, VerifierKey) else keys
 
 
 def spoiled_cosignature(data: bytes, keys: Iterable[VerifierKey]) -> str:

@@ -256,6 +256,11 @@ class SigningTrust:
             },
         )
 
+    def leads(self, chain: SigningChain) -> bool:
+        """Whether a chain leads to a root of the region and is made out for its node; when it is valid is not asked."""
+        judged = self._judge(chain)
+        return judged is not None and bool(judged[0].paths.paths)
+
     def _judge(self, chain: SigningChain) -> tuple[_KnownKey, dsse.Verifier] | None:
         try:
             if not 1 <= len(chain.certificates) <= dsse.MAX_CHAIN:

@@ -18,8 +18,9 @@ from exchange.domain.tables import Tables
 from exchange.flows.events import EventHub
 from exchange.storage.database import Database
 from exchange.storage.writer import Writer
-from exchange.tlog.note import VerifierKey
+from exchange.tlog.note import KeyLine, VerifierKey
 from exchange.v1.common_pb2 import Authority
+from exchange.v1.key_announcement_pb2 import KeyUse
 
 LOCAL_TIME = timezone(timedelta(hours=8))
 """UTC+8: the legal time of native documents and of dates in decisions."""
@@ -31,30 +32,40 @@ class Peer:
 
     Attributes:
         areas: Area prefixes that it is competent for.
-        mirror_key: Cosigns our outbound logs.
-        witness_key: Cosigns our journal and local log.
+        mirror: Keys that cosign our outbound logs.
+        witness: Keys that cosign our journal and local log.
         second_mirror_keys: ML-DSA-44 keys of its mirror: a line in their name must verify, and may be absent.
         second_witness_keys: The same of its witness.
-        log_keys: Key of each of its logs, by origin.
+        logs: Keys of each of its logs, by origin.
         signing: Verifies its region's envelopes.
         edition: Counts changes of trust within this process: verdicts are kept by it.
     """
 
     name: str
     areas: tuple[str, ...]
-    mirror_key: VerifierKey
-    witness_key: VerifierKey
-    log_keys: Mapping[str, VerifierKey]
+    mirror: KeyLine
+    witness: KeyLine
+    logs: Mapping[str, KeyLine]
     signing: SigningTrust
     duty_desk: str = ""
     second_mirror_keys: tuple[VerifierKey, ...] = ()
     second_witness_keys: tuple[VerifierKey, ...] = ()
     edition: int = 0
 
+    def log_keys(self, origin: str) -> tuple[VerifierKey, ...]:
+        """Keys by which one of its logs speaks now."""
+        line = self.logs.get(origin)
+        return line.active if line else ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+    def log_keys_ever(self, origin: str) -> tuple[VerifierKey, ...]:
+        """Keys by which one of its logs ever spoke."""
+        line = self.logs.get(origin)
+        return line.ever if line else ()
+
+
+@dataclass(slots=True, kw_only=True)
 class NodeKeys:
-    """The node's own keys.
+    """The node's own keys as they are used now. A rotation puts others in their place, each by one assignment.
 
     Attributes:
         signers: Sign every statement, each the same bytes; the first one names the region's key.
@@ -76,13 +87,18 @@ class PeerBook:
         self._lock = threading.Lock()
         # In order: a chain announced again replaces its earlier announcement.
         self._chains: dict[str, dict[SigningChain, None]] = {}
-        self._log_keys: dict[str, dict[str, VerifierKey]] = {}
+        self._lines: dict[str, dict[tuple[KeyUse.ValueType, str], KeyLine]] = {}
         self._revocations: dict[str, Revocations] = {}
         self._peers = dict(peers)
+        self._cards = dict(peers)
 
     def get(self, name: str) -> Peer | None:
         """The peer of that name."""
         return self._peers.get(name)
+
+    def card(self, name: str) -> Peer | None:
+        """The peer as its card alone has it, without what was learned since."""
+        return self._cards.get(name)
 
     def names(self) -> tuple[str, ...]:
         """Names of all peers, sorted."""
@@ -92,16 +108,18 @@ class PeerBook:
         """Take a new set. What peers announced is kept; whether it is believed follows from the new set's roots."""
         with self._lock:
             taken: dict[str, Peer] = {}
-            for name, peer in peers.items():
+            for name, card in peers.items():
                 before = self._peers.get(name)
-                taken[name] = replace(
-                    peer,
-                    signing=self._knowing(name, peer.signing),
-                    # A key that the card names is never replaced by a learned one.
-                    log_keys={**self._log_keys.get(name, {}), **peer.log_keys},
-                    edition=before.edition + 1 if before is not None else peer.edition,
+                peer = replace(
+                    card,
+                    signing=self._knowing(name, card.signing),
+                    edition=before.edition + 1 if before is not None else card.edition,
                 )
+                for (use, _), line in self._lines.get(name, {}).items():
+                    peer = _with_line(peer, use, _joined(_line_of(peer, use, line.name), line))
+                taken[name] = peer
             self._peers = taken
+            self._cards = dict(peers)
 
     def _knowing(self, name: str, signing: SigningTrust) -> SigningTrust:
         """The trust of a card with what the peer announced, and what its authorities revoked."""
@@ -130,12 +148,43 @@ class PeerBook:
 
     def learn_log_key(self, name: str, key: VerifierKey) -> None:
         """The key of a new epoch of one of the peer's logs."""
+        self.learn_line(name, KeyUse.KEY_USE_LOG, KeyLine.of(key))
+
+    def learn_line(self, name: str, use: KeyUse.ValueType, line: KeyLine) -> None:
+        """Keys of one name as they follow from card, announcements and officers' decisions."""
         with self._lock:
             peer = self._peers.get(name)
-            if peer is not None:
-                self._log_keys.setdefault(name, {})[key.name] = key
-                keys = {**peer.log_keys, key.name: key}
-                self._peers = self._peers | {name: replace(peer, log_keys=keys, edition=peer.edition + 1)}
+            if peer is None:
+                return
+            self._lines.setdefault(name, {})[use, line.name] = line
+            if line != _line_of(peer, use, line.name):
+                changed = replace(_with_line(peer, use, line), edition=peer.edition + 1)
+                self._peers = self._peers | {name: changed}
+
+
+def _line_of(peer: Peer, use: KeyUse.ValueType, name: str) -> KeyLine:
+    if use == KeyUse.KEY_USE_LOG:
+        return peer.logs.get(name, KeyLine(name))
+    return peer.mirror if use == KeyUse.KEY_USE_MIRROR else peer.witness
+
+
+def _with_line(peer: Peer, use: KeyUse.ValueType, line: KeyLine) -> Peer:
+    if use == KeyUse.KEY_USE_MIRROR:
+        return replace(peer, mirror=line)
+    if use == KeyUse.KEY_USE_WITNESS:
+        return replace(peer, witness=line)
+    return replace(peer, logs={**peer.logs, line.name: line})
+
+
+def _joined(card: KeyLine, learned: KeyLine) -> KeyLine:
+    """A new card's line with what was learned before it: a key that was relied on does not vanish with a new card."""
+    line = card
+    for key in reversed(learned.active):
+        line = line.with_active(key)
+    for key, end in learned.ended:
+        ended = line.with_ended(key, end)
+        line = ended if ended.active else line
+    return line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

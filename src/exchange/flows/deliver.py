@@ -29,6 +29,7 @@ from exchange.storage.log_store import StoredCheckpoint
 from exchange.storage.transaction import LogHead, Transaction
 from exchange.storage.writer import WorkClass
 from exchange.tlog.checkpoint import Checkpoint
+from exchange.tlog.note import VerifierKey, parse
 from exchange.v1.kind_pb2 import Lane
 from exchange.v1.operation_service_pb2 import LaneState
 from exchange.v1.relay_service_pb2 import DeliverRequest, DeliverResponse, DeliverResult, LateBody
@@ -187,6 +188,7 @@ class LaneSender:
         self._fruitless = 0
         self._unverifiable = 0
         self._confirm = False
+        self._shown_by: dict[str, tuple[int, VerifierKey]] = {}
         self._wait = wait_random_exponential(multiplier=pace.retry_min, max=pace.retry_max)
 
     # -- the loop --------------------------------------------------------------------------------------------
@@ -315,7 +317,7 @@ class LaneSender:
         """The next batch: first what a restored peer lacks of older epochs, then where the newest stands."""
         if link.given is None:
             raise PeerAwayError("the link wants a hello", self._pace.retry_min)
-        cosigner = self._peer().mirror_key.name
+        cosigner = self._peer().mirror.name
         with self.node.database.read() as connection:
             row = links.get(connection, self.peer, self.lane)
             if row.own_stop or row.paused:
@@ -332,6 +334,8 @@ class LaneSender:
                 confirm = self._confirm and not log.retired
                 if log.origin not in in_this_session:
                     confirm = not log.retired or (log.origin in link.agreed and logs[-1].origin in in_this_session)
+                if not log.retired and start >= log.size and newest is not None:
+                    confirm = self._lacks_newest_key(log.origin, newest) or confirm
                 if log.retired and start >= delivered and not self._late.get(log.origin) and not confirm:
                     continue
                 end = delivered if log.retired or start < delivered else log.size
@@ -340,6 +344,14 @@ class LaneSender:
                 if batch is not None:
                     return batch
         return None
+
+    def _lacks_newest_key(self, origin: str, held: StoredCheckpoint) -> bool:
+        """Whether our newest cosigned checkpoint was made before our newest key came into use: shown again, once."""
+        newest = (held.size, self.node.keys.log_signer(origin).key)
+        if self._shown_by.get(origin) == newest:
+            return False
+        self._shown_by[origin] = newest
+        return not parse(held.note).by(newest[1])
 
     def _batch_of(
         self,
@@ -464,8 +476,8 @@ class LaneSender:
 
     def _verified(self, link: Link, batch: _Batch, note: bytes) -> StoredCheckpoint:
         """The receipt: our own checkpoint of a size that we have, with the peer's cosignature."""
-        cosigner = self._peer().mirror_key
-        checkpoint = verify_note(note, self.node.keys.log_signer(batch.log.origin).key)
+        cosigner = self._peer().mirror
+        checkpoint = verify_note(note, self.node.keys.log_signer(batch.log.origin).line.ever)
         time = verify_cosignature(note, cosigner)
         if time is None or spoiled_cosignature(note, self._peer().second_mirror_keys):
             self._unverifiable += 1

@@ -192,10 +192,10 @@ def _own_cosignature(node: Node, peer: Peer, position: LogPosition) -> int:
 
     Of an epoch that we have forgotten the log's key is not known: what we cosigned, we had verified.
     """
-    if not position.note or verify_cosignature(position.note, node.keys.mirror.key) is None:
+    if not position.note or verify_cosignature(position.note, node.keys.mirror.line) is None:
         return 0
-    key = peer.log_keys.get(position.origin)
-    checkpoint = verify_note(position.note, key) if key else parse_note(position.note)[1]
+    keys = peer.log_keys_ever(position.origin)
+    checkpoint = verify_note(position.note, keys) if keys else parse_note(position.note)[1]
     if checkpoint is None or checkpoint.origin != position.origin:
         return 0
     return checkpoint.size
@@ -216,8 +216,9 @@ def _own_outbound(
     if log is not None and not position.note:
         _held_none(connection, log, links)
         return
-    checkpoint = verify_note(position.note, node.keys.log_signer(position.origin).key) if position.note else None
-    if checkpoint is None or verify_cosignature(position.note, peer.mirror_key) is None:
+    own = node.keys.log_signer(position.origin).line
+    checkpoint = verify_note(position.note, own.ever) if position.note else None
+    if checkpoint is None or verify_cosignature(position.note, peer.mirror) is None:
         return  # not signed by us, or not cosigned by it: shows nothing
     if log is None:
         findings.unknown.append((position.origin, checkpoint, position.note))
@@ -250,9 +251,8 @@ def _held_none(connection: Connection, log: LogHead, links: Links) -> None:
 
 def _seen_before(node: Node, connection: Connection, peer: Peer, position: LogPosition, findings: Findings) -> None:
     """A head of the peer with our own witness's signature, newer than what we remember: we were restored."""
-    key = peer.log_keys.get(position.origin)
-    checkpoint = verify_note(position.note, key) if key and position.note else None
-    if checkpoint is None or verify_cosignature(position.note, node.keys.witness.key) is None:
+    checkpoint = verify_note(position.note, peer.log_keys_ever(position.origin)) if position.note else None
+    if checkpoint is None or verify_cosignature(position.note, node.keys.witness.line) is None:
         return
     known = witnessed.get(connection, position.origin)
     size = known.size if known else 0
@@ -263,13 +263,13 @@ def _seen_before(node: Node, connection: Connection, peer: Peer, position: LogPo
 
 def _verified(note: bytes, node: Node, peer: Peer, log: LogHead, connection: Connection) -> StoredCheckpoint | None:
     """A note that is ours, cosigned by the peer, and agrees with our log."""
-    checkpoint = verify_note(note, node.keys.log_signer(log.origin).key)
-    time = verify_cosignature(note, peer.mirror_key)
+    checkpoint = verify_note(note, node.keys.log_signer(log.origin).line.ever)
+    time = verify_cosignature(note, peer.mirror)
     if checkpoint is None or time is None or checkpoint.size > log.size:
         return None
     if log_store.root(connection, log, checkpoint.size) != checkpoint.root:
         return None
-    return StoredCheckpoint(checkpoint.size, peer.mirror_key.name, note, time * 1_000_000)
+    return StoredCheckpoint(checkpoint.size, peer.mirror.name, note, time * 1_000_000)
 
 
 def _compare(connection: Connection, log: LogHead, shown: Checkpoint, note: bytes) -> OwnLog:
@@ -294,8 +294,8 @@ def _own_witnessed(
     """What the peer witnessed of our journal or local log."""
     if not position.note:
         return
-    checkpoint = verify_note(position.note, node.keys.log_signer(position.origin).key)
-    if checkpoint is None or verify_cosignature(position.note, peer.witness_key) is None:
+    checkpoint = verify_note(position.note, node.keys.log_signer(position.origin).line.ever)
+    if checkpoint is None or verify_cosignature(position.note, peer.witness) is None:
         return
     log = by_origin.get(position.origin)
     if log is not None and not log.retired:

@@ -15,7 +15,7 @@ sender's next call, which finds p ≤ n and gets the stored note.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from google.protobuf.message import DecodeError
@@ -27,9 +27,10 @@ from exchange.flows.context import Node, Peer
 from exchange.flows.evidence import keep_evidence
 from exchange.flows.instants import instant, is_instant, micros, micros_of
 from exchange.flows.links import Links
+from exchange.flows.peer_keys import learn_first
 from exchange.flows.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES
 from exchange.flows.submit import LANE_NUMBERS
-from exchange.flows.verdicts import chains_of, verify_ahead
+from exchange.flows.verdicts import verify_ahead
 from exchange.storage import links, log_store, registers
 from exchange.storage.database import Connection
 from exchange.storage.log_store import StoredCheckpoint
@@ -37,7 +38,7 @@ from exchange.storage.transaction import LogHead, NewEntry, Transaction
 from exchange.storage.writer import WorkClass
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.errors import LogFormatError
-from exchange.tlog.note import VerifierKey
+from exchange.tlog.note import SignedNote, VerifierKey, merge, parse
 from exchange.tlog.origin import LogName, OriginUse
 from exchange.tlog.tree import Frontier
 from exchange.v1.key_announcement_pb2 import KeyUse
@@ -137,8 +138,11 @@ class MirrorFlow:
         if stopped:
             return self._contradicted(log, stopped)
         # 3
-        key = peer.log_keys.get(request.origin) or self._announced_key(peer, request, log)
-        checkpoint = verify_note(request.checkpoint, key) if key else None
+        keys = peer.log_keys(request.origin) or self._announced_key(peer, request, log)
+        checkpoint = verify_note(request.checkpoint, keys)
+        if checkpoint is None and verify_note(request.checkpoint, peer.log_keys_ever(request.origin)) is not None:
+            # Signed before the key ended, and on its way since: signed anew, it will do.
+            return DeliverResponse(result=DeliverResult.DELIVER_RESULT_HELLO_REQUIRED)
         if checkpoint is None:
             self._contradiction(peer, request.origin, "BAD_CHECKPOINT", [request.checkpoint], now)
             return self._contradicted(log, "BAD_CHECKPOINT")
@@ -223,7 +227,7 @@ class MirrorFlow:
         if problems:
             raise Refused(problems)
 
-    def _announced_key(self, peer: Peer, request: DeliverRequest, log: LogHead | None) -> VerifierKey | None:
+    def _announced_key(self, peer: Peer, request: DeliverRequest, log: LogHead | None) -> tuple[VerifierKey, ...]:
         """The key of a new epoch: entry 0 announces it, signed under the signing root of the peer's card.
 
         It comes with the call, or was mirrored before a restart.
@@ -235,27 +239,27 @@ class MirrorFlow:
                 (held,) = log_store.entries(connection, log.id, 0, 1)
             first, body = held.entry, Body(record=held.body or b"", salt=held.salt or b"")
         else:
-            return None
+            return ()
         parts = _open(first)
         if parts is None or parts[1].kind != Kind.KIND_KEY_ANNOUNCEMENT:
-            return None
+            return ()
         entry, statement = parts
         if not matches(statement, body.record, body.salt):
-            return None
-        self._learn_chains(peer, [(entry, statement, body)])
+            return ()
+        self._learn_first(peer, [(entry, statement, body)])
         trusted = self._node.peers.get(peer.name) or peer
         verdict = trusted.signing.verify(entry.envelope, instant(micros_of(entry.logged_at)))
         if verdict.verified is None or statement.origin != peer.name:
-            return None
+            return ()
         try:
             keys = Record.FromString(body.record).key_announcement.keys
             wanted = (key.vkey for key in keys if key.use == KeyUse.KEY_USE_LOG)
             vkey = next((VerifierKey.parse(text) for text in wanted if text.startswith(request.origin + "+")), None)
         except (DecodeError, LogFormatError):
-            return None
+            return ()
         if vkey is not None:
             self._node.peers.learn_log_key(peer.name, vkey)
-        return vkey
+        return (vkey,) if vkey is not None else ()
 
     # -- the cases of the table ------------------------------------------------------------------------------
 
@@ -280,12 +284,34 @@ class MirrorFlow:
             return self._contradicted(log, "FORK")
         self._take_late_bodies(log, request)
         missing = self._missing(log.origin, request.start, checkpoint.size)
-        note = exact or newest
+        note = self._renewed(peer, log, exact, request.checkpoint, now) or exact or newest
         if note is None or log.size < self._shown(peer, request.origin):
             return DeliverResponse(result=DeliverResult.DELIVER_RESULT_STORED, size=log.size, missing_bodies=missing)
         return DeliverResponse(
             result=DeliverResult.DELIVER_RESULT_COSIGNED, size=log.size, note=note.note, missing_bodies=missing
         )
+
+    def _renewed(
+        self, peer: Peer, log: LogHead, held: StoredCheckpoint | None, shown: bytes, now: datetime
+    ) -> StoredCheckpoint | None:
+        """A checkpoint that we cosigned before, now with the line of a newer key of the log or of ours.
+
+        It is the same head of the same log: one fresh checkpoint by the new keys covers everything before it.
+        """
+        if held is None:
+            return None
+        own = self._node.keys.mirror
+        before, signed = parse(held.note), parse(shown)
+        lines = tuple(line for key in peer.log_keys(log.origin) for line in signed.by(key))
+        if all(before.by(key) for key in own.line.active) and all(before.has(line) for line in lines):
+            return None
+        cosigned = own.cosign(SignedNote(signed.text, lines).to_bytes(), int(now.timestamp()))
+        note = merge(held.note, cosigned)
+        if note == held.note:
+            return None
+        renewed = replace(held, note=note)
+        self._node.writer.call(_keep_renewed, (log.id, renewed), WorkClass.REGISTRY)
+        return renewed
 
     def _missing(self, origin: str, start: int, end: int) -> list[int]:
         """Entries whose bodies did not come: those that wait for one, and of ``[start, end)`` those not applied yet.
@@ -320,7 +346,7 @@ class MirrorFlow:
         # 5
         parts = [_open(entry.entry) for entry in prepared]
         bodies = request.bodies[skip:]
-        self._learn_chains(peer, [(*part, body) for part, body in zip(parts, bodies, strict=True) if part is not None])
+        self._learn_first(peer, [(*part, body) for part, body in zip(parts, bodies, strict=True) if part is not None])
         trusted = self._node.peers.get(peer.name) or peer
         verify_ahead(trusted, [(part[0].envelope, micros_of(part[0].logged_at)) for part in parts if part])
         entries = []
@@ -385,15 +411,15 @@ class MirrorFlow:
         self, request: DeliverRequest, frontier: Frontier, size: int, entries: Sequence[NewEntry]
     ) -> list[StoredCheckpoint]:
         """Our own cosigned notes, shown by the sender: taken back as they are where they agree with our tree."""
-        own = self._node.keys.mirror.key
+        own = self._node.keys.mirror
         peer = self._node.peers.get(LogName.parse(request.origin).node)
-        key = peer.log_keys.get(request.origin) if peer else None
+        keys = peer.log_keys_ever(request.origin) if peer else ()
         found: dict[int, StoredCheckpoint] = {}
         at = size
         candidates = []
         for note in request.lacking_notes:
-            checkpoint = verify_note(note, key) if key else None
-            time = verify_cosignature(note, own)
+            checkpoint = verify_note(note, keys)
+            time = verify_cosignature(note, own.line)
             if checkpoint and time is not None and size < checkpoint.size <= size + len(entries):
                 candidates.append((checkpoint, time, note))
         for checkpoint, time, note in sorted(candidates, key=lambda each: each[0].size):
@@ -418,9 +444,8 @@ class MirrorFlow:
 
     # -- keys and bodies -------------------------------------------------------------------------------------
 
-    def _learn_chains(self, peer: Peer, parts: Sequence[tuple[LogEntry, Statement, Body]]) -> None:
-        """Signing chains announced in these entries; whether to trust them follows from the roots of the card."""
-        chains = []
+    def _learn_first(self, peer: Peer, parts: Sequence[tuple[LogEntry, Statement, Body]]) -> None:
+        """The first signing chain of a peer; whether to trust it follows from the roots of the card."""
         for _entry, statement, body in parts:
             if statement.kind != Kind.KIND_KEY_ANNOUNCEMENT or not matches(statement, body.record, body.salt):
                 continue
@@ -428,9 +453,7 @@ class MirrorFlow:
                 announcement = Record.FromString(body.record).key_announcement
             except DecodeError:
                 continue
-            chains += chains_of(announcement.keys)
-        if chains:
-            self._node.peers.learn_chains(peer.name, chains)
+            learn_first(self._node.peers, peer.name, announcement.keys)
 
     def _take_late_bodies(self, log: LogHead, request: DeliverRequest) -> None:
         """Bodies that were missing: each must match the commitment of its own entry."""
@@ -477,6 +500,12 @@ def store_mirrored(tx: Transaction, payloads: Sequence[_Mirrored]) -> list[bool]
         log_store.store_checkpoints(tx, log.id, run.notes)
         answers.append(True)
     return answers
+
+
+def _keep_renewed(tx: Transaction, payloads: Sequence[tuple[int, StoredCheckpoint]]) -> list[None]:
+    for log_id, note in payloads:
+        log_store.store_checkpoints(tx, log_id, [note])
+    return [None] * len(payloads)
 
 
 def _store_bodies(tx: Transaction, payloads: Sequence[Sequence[tuple[int, int, bytes, bytes]]]) -> list[list[bool]]:

@@ -201,16 +201,16 @@ class RecoverFlow:
             position += len(page)
         if frontier.root() != shown.root:
             raise PeerRefusedError("FETCHED_ENTRIES_DIFFER", str(name))
-        time = verify_cosignature(note, peer.mirror_key)
+        time = verify_cosignature(note, peer.mirror)
         if time is not None:
-            notes.append(StoredCheckpoint(shown.size, peer.mirror_key.name, note, time * 1_000_000))
+            notes.append(StoredCheckpoint(shown.size, peer.mirror.name, note, time * 1_000_000))
         kept = list({each.size: each for each in notes}.values())
         return _Shown(name=name, slot=slot, base=base, size=shown.size, notes=kept)
 
     def _base(self, peer: Peer, name: LogName) -> tuple[int, Frontier]:
         with self._node.database.read() as connection:
             log = log_store.head(connection, str(name))
-            held = log_store.last_checkpoint(connection, log.id, peer.mirror_key.name) if log else None
+            held = log_store.last_checkpoint(connection, log.id, peer.mirror.name) if log else None
             if log is None or held is None:
                 return 0, Frontier()
             return held.size, log_store.frontier(connection, log, held.size)
@@ -333,13 +333,13 @@ def _agreeing(
     node: Node, peer: Peer, name: LogName, notes: Sequence[bytes], frontier: Frontier, page: Sequence[StoredEntry]
 ) -> list[StoredCheckpoint]:
     """Cosigned notes that cover part of a page and are of the tree that the page makes."""
-    key, first = node.keys.log_signer(str(name)).key, page[0].index
+    keys, first = node.keys.log_signer(str(name)).line.ever, page[0].index
     found: dict[int, StoredCheckpoint] = {}
     roots: dict[int, bytes] = {}
     for note in notes:
-        checkpoint, time = verify_note(note, key), verify_cosignature(note, peer.mirror_key)
+        checkpoint, time = verify_note(note, keys), verify_cosignature(note, peer.mirror)
         if checkpoint is not None and time is not None and first < checkpoint.size <= first + len(page):
-            found[checkpoint.size] = StoredCheckpoint(checkpoint.size, peer.mirror_key.name, note, time * 1_000_000)
+            found[checkpoint.size] = StoredCheckpoint(checkpoint.size, peer.mirror.name, note, time * 1_000_000)
             roots[checkpoint.size] = checkpoint.root
     kept = []
     at = first

@@ -267,6 +267,9 @@ class SubmitFlow:
             return
         if not kinds.spec(kind).submittable:
             item.problems.append(Problem("KIND_NOT_SUBMITTABLE", "record", kinds.spec(kind).name))
+        if record.HasField("answer") and (record.answer.keys or record.answer.effect.startswith("KEY_")):
+            # What is said of a peer's keys, only the node itself says: its officer decided it.
+            item.problems.append(Problem("KIND_NOT_SUBMITTABLE", "answer.keys"))
         if record.header.kind_edition == 0 and item.sealed is None:
             record.header.kind_edition = kinds.KIND_EDITION
         item.problems += validate(record, node.tables, today=today)  # type: ignore[arg-type]

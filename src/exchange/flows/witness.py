@@ -24,6 +24,7 @@ from exchange.storage.witnessed import WitnessedHead
 from exchange.storage.writer import WorkClass
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.errors import LogFormatError
+from exchange.tlog.note import VerifierKey, parse
 from exchange.tlog.origin import LogName, OriginUse
 from exchange.tlog.tree import consistency_proof, verify_consistency
 from exchange.v1.relay_service_pb2 import CosignJournalRequest, CosignJournalResponse
@@ -71,10 +72,10 @@ class WitnessFlow:
             name = LogName.parse(origin)
         except LogFormatError as error:
             raise NotYourLogError from error
-        key = peer.log_keys.get(origin)
+        keys = peer.log_keys(origin)
         if name.node != peer.name or name.domain != self._node.federation or name.use is OriginUse.OUTBOUND:
             raise NotYourLogError
-        checkpoint = verify_note(request.checkpoint, key) if key else None
+        checkpoint = verify_note(request.checkpoint, keys)
         if checkpoint is None or not self._links.is_current(peer.name, request.session) or not self._may_cosign():
             raise NotYourLogError
         with self._node.database.read() as connection:
@@ -131,6 +132,7 @@ class WitnessLoop:
         self._hello = hello
         self._status = status
         self._seen_of: dict[str, int] = {}
+        self._shown_by: dict[str, VerifierKey] = {}
 
     async def run(self) -> None:
         """Show grown heads until cancelled; a peer that is away is asked again at the next turn."""
@@ -158,9 +160,12 @@ class WitnessLoop:
             peer = self._node.peers.get(self._peer)
             if log is None or peer is None or not self._status.may_witness(log.origin):
                 return None
-            last = log_store.last_checkpoint(connection, log.id, peer.witness_key.name)
-            if log.size <= (last.size if last else 0):
+            last = log_store.last_checkpoint(connection, log.id, peer.witness.name)
+            key = self._node.keys.log_signer(log.origin).key
+            lacks = last is not None and self._shown_by.get(log.origin) != key and not parse(last.note).by(key)
+            if log.size <= (last.size if last else 0) and not lacks:
                 return None
+            self._shown_by[log.origin] = key
             # A witness that was restored goes on from what it still knows.
             old = min(self._seen_of.pop(log.origin, log.size), last.size if last else 0)
             return log, self._request(connection, log, old, session)
@@ -178,8 +183,8 @@ class WitnessLoop:
             self._seen_of[log.origin] = response.size
         if peer is None or not note:
             return
-        checkpoint = verify_note(note, self._node.keys.log_signer(log.origin).key)
-        time = verify_cosignature(note, peer.witness_key)
+        checkpoint = verify_note(note, self._node.keys.log_signer(log.origin).line.ever)
+        time = verify_cosignature(note, peer.witness)
         if checkpoint is None or time is None or spoiled_cosignature(note, peer.second_witness_keys):
             return
         with self._node.database.read() as connection:
@@ -190,7 +195,7 @@ class WitnessLoop:
                 and log_store.root(connection, now, checkpoint.size) == checkpoint.root
             )
         if agrees:
-            stored = StoredCheckpoint(checkpoint.size, peer.witness_key.name, note, time * 1_000_000)
+            stored = StoredCheckpoint(checkpoint.size, peer.witness.name, note, time * 1_000_000)
             self._node.writer.call(_store_witnessed, (log.id, stored), WorkClass.BACKGROUND)
 
 

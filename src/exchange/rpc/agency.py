@@ -14,6 +14,7 @@ from exchange.flows.alarms import Alarms
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.check import CheckFlow
 from exchange.flows.compromise import CompromiseFlow
+from exchange.flows.confirm import PendingTrust
 from exchange.flows.context import Node
 from exchange.flows.documents import DocumentFlow
 from exchange.flows.quarantine import QuarantineFlow
@@ -73,6 +74,7 @@ class AgencyParts:
     erase: EraseFlow
     rotations: RotationFlow
     live: LiveFiles
+    trust: PendingTrust
     freshness: FreshnessReader
     facts: ProcessFacts
     calls: Executor
@@ -134,6 +136,7 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         SecurityServicer(
             AgencyFlow(node, book),
             parts.rotations,
+            parts.trust,
             tokens,
             parts.live,
             parts.limits,

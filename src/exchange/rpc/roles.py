@@ -78,6 +78,8 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
             "RevokeKey",
             "ListUnprovenRecords",
             "ReconfirmRecords",
+            "ListPendingKeys",
+            "ConfirmTrust",
         ),
         _SECURITY,
     ),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, or_, select, tuple_, update
 
 from exchange.storage import schema
 from exchange.storage.submissions import SubmissionRow
 from exchange.storage.transaction import STORED_LEVEL, LogHead, Transaction, head_of
+from exchange.tlog.errors import LogFormatError
+from exchange.tlog.note import merge
 from exchange.tlog.tree import Frontier, NodeReader, frontier_at, leaf_hash, node_hash, root_at
 
 
@@ -273,23 +275,57 @@ def checkpoint_of(connection: Connection, log_id: int, size: int) -> StoredCheck
 
 
 def store_checkpoints(tx: Transaction, log_id: int, notes: Sequence[StoredCheckpoint]) -> None:
-    """Keep cosigned notes; those already held stay as they are."""
+    """Keep cosigned notes; one already held stays as it is, and gets the lines of keys that it lacks."""
     if not notes:
         return
     table = schema.checkpoints.c
+    tx.write_now(schema.checkpoints)
     held = {
-        (row.size, row.cosigner)
+        (row.size, row.cosigner): row.note
         for row in tx.connection.execute(
-            select(table.size, table.cosigner).where(
+            select(table.size, table.cosigner, table.note).where(
                 table.log_id == log_id, table.size.in_([note.size for note in notes])
             )
         )
     }
+    fresh: dict[tuple[int, str], StoredCheckpoint] = {}
     for note in notes:
-        if (note.size, note.cosigner) not in held:
-            held.add((note.size, note.cosigner))
-            row = {"size": note.size, "cosigner": note.cosigner, "note": note.note, "cosigned_at": note.cosigned_at}
-            tx.insert(schema.checkpoints, [{"log_id": log_id} | row])
+        place = (note.size, note.cosigner)
+        known = held.get(place) or (fresh[place].note if place in fresh else None)
+        if known is None:
+            fresh[place] = note
+            continue
+        merged = known if known == note.note else _merged(known, note.note)
+        if place in fresh:
+            fresh[place] = replace(fresh[place], note=merged)
+        elif merged != known:
+            held[place] = merged
+            tx.connection.execute(
+                update(schema.checkpoints)
+                .where(table.log_id == log_id, table.size == note.size, table.cosigner == note.cosigner)
+                .values(note=merged)
+            )
+    if fresh:
+        tx.insert(
+            schema.checkpoints,
+            [
+                {
+                    "log_id": log_id,
+                    "size": at.size,
+                    "cosigner": at.cosigner,
+                    "note": at.note,
+                    "cosigned_at": at.cosigned_at,
+                }
+                for at in fresh.values()
+            ],
+        )
+
+
+def _merged(held: bytes, other: bytes) -> bytes:
+    try:
+        return merge(held, other)
+    except LogFormatError:
+        return held
 
 
 # -- late bodies, erasing, recovering ---------------------------------------------------------------------------

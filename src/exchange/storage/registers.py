@@ -44,6 +44,8 @@ TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     "blocks": (schema.blocks, ("seq",)),
     RECORD_BLOCKS: (schema.blocks, ("origin", "record_id", "revision")),
     "keys": (schema.keys, ("origin", "key_id")),
+    "key_decisions": (schema.key_decisions, ("origin", "fingerprint")),
+    "key_answers": (schema.key_answers, ("peer", "key_id")),
     "agencies": (schema.agencies, ("name",)),
     "actions": (schema.actions, ("action_id",)),
     "rotations": (schema.rotations, ("number",)),
@@ -300,6 +302,34 @@ def keys_of(connection: Connection) -> dict[tuple[str, str], Any]:
     return {(row.origin, row.key_id): row for row in connection.execute(select(schema.keys))}
 
 
+def keys_announced_by(connection: Connection, origin: str) -> dict[str, Mapping[str, Any]]:
+    """What an origin announced of its keys, by key id."""
+    table = schema.keys
+    rows = connection.execute(select(table).where(table.c.origin == origin).order_by(table.c.key_id))
+    return {row.key_id: dict(row._mapping) for row in rows}
+
+
+def key_decisions_on(connection: Connection, origin: str) -> dict[str, bool]:
+    """What officers decided on an origin's keys: whether they are relied on, by fingerprint."""
+    table = schema.key_decisions
+    rows = connection.execute(select(table.c.fingerprint, table.c.accepted).where(table.c.origin == origin))
+    return {row.fingerprint: row.accepted for row in rows}
+
+
+def key_answered_at(connection: Connection, peer: str, key_id: str) -> int:
+    """When a peer last said something of a key, in microseconds; 0 when it never did."""
+    table = schema.key_answers.c
+    query = select(table.answered_at).where(table.peer == peer, table.key_id == key_id)
+    return connection.execute(query).scalar() or 0
+
+
+def key_answers(connection: Connection, key_ids: Sequence[str]) -> list[Any]:
+    """What peers say of some keys, in order of peer."""
+    table = schema.key_answers
+    query = select(table).where(table.c.key_id.in_(list(key_ids))).order_by(table.c.peer, table.c.key_id)
+    return list(connection.execute(query))
+
+
 def next_indices(connection: Connection) -> dict[int, int]:
     """For each log, the index that apply reads next."""
     rows = connection.execute(_CURSORS)
@@ -336,10 +366,9 @@ def parked_entries(connection: Connection) -> dict[int, dict[int, str]]:
     return found
 
 
-def announced_keys(connection: Connection) -> list[tuple[str, bytes]]:
-    """Every announced key: its origin, and the serialized AnnouncedKey."""
-    rows = connection.execute(select(schema.keys.c.origin, schema.keys.c.announced))
-    return [(row.origin, row.announced) for row in rows]
+def announcing(connection: Connection) -> list[str]:
+    """Every origin that announced keys."""
+    return list(connection.execute(select(schema.keys.c.origin).distinct().order_by(schema.keys.c.origin)).scalars())
 
 
 def announced_key(connection: Connection, origin: str, key_id: str) -> bytes | None:

@@ -365,6 +365,36 @@ keys = Table(
     Column("seq", BigInteger, nullable=False),
     # Serialized AnnouncedKey as last announced.
     Column("announced", LargeBinary, nullable=False),
+    # Whether a signing key came in turn.
+    Column("turn", Integer, nullable=False),
+    # Of the keys that are confirmed together.
+    Column("fingerprint", Text, nullable=False),
+    Column("announced_at", BigInteger, nullable=False),
+    # The announcement that told of it first.
+    Column("record_id", LargeBinary, nullable=False),
+    Column("revision", Integer, nullable=False),
+)
+
+# What our officers decided on keys that peers announced.
+key_decisions = Table(
+    "reg_key_decisions",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("accepted", Boolean, nullable=False),
+)
+
+# What peers say of keys of ours.
+key_answers = Table(
+    "reg_key_answers",
+    metadata,
+    Column("peer", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("verdict", Integer, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("answered_at", BigInteger, nullable=False),
+    Column("log_id", Integer, nullable=False),
+    Column("idx", BigInteger, nullable=False),
 )
 
 agencies = Table(
@@ -445,6 +475,8 @@ PROJECTIONS = (
     blocks,
     stations,
     keys,
+    key_decisions,
+    key_answers,
     agencies,
     actions,
     rotations,

@@ -144,6 +144,53 @@ class VerifierKey:
         return f"{self.name}+{self.key_id.hex()}+{encode_base64(bytes((self.alg,)) + self.public)}"
 
 
+@dataclass(frozen=True, slots=True)
+class KeyLine:
+    """The keys that sign under one name, one after the other.
+
+    Attributes:
+        name: Key name.
+        active: Keys whose signature counts for what comes now, the newest first; two during an overlap.
+        ended: Keys that sign no more, each with the unix time of its end; what they signed before stays what it was.
+    """
+
+    name: str
+    active: tuple[VerifierKey, ...] = ()
+    ended: tuple[tuple[VerifierKey, int], ...] = ()
+
+    @property
+    def ever(self) -> tuple[VerifierKey, ...]:
+        """Every key of the line."""
+        return (*self.active, *(key for key, _ in self.ended))
+
+    def end_of(self, key: VerifierKey) -> int | None:
+        """Unix time at which a key ended; None for one in use."""
+        return next((end for each, end in self.ended if each == key), None)
+
+    @classmethod
+    def of(cls, *keys: VerifierKey) -> KeyLine:
+        """A line of keys that all are in use.
+
+        Raises:
+            ValueError: No key, or keys of several names.
+        """
+        names = {key.name for key in keys}
+        if len(names) != 1:
+            raise ValueError("a line is made of keys of one name")
+        return cls(names.pop(), keys)
+
+    def with_active(self, key: VerifierKey) -> KeyLine:
+        """The line with one more key in use; one that is known stays as it is."""
+        return self if key in self.ever else KeyLine(self.name, (key, *self.active), self.ended)
+
+    def with_ended(self, key: VerifierKey, at: int) -> KeyLine:
+        """The line with a key that signs no more from a unix time on; one that has ended stays as it is."""
+        if self.end_of(key) is not None:
+            return self
+        active = tuple(each for each in self.active if each != key)
+        return KeyLine(self.name, active, (*self.ended, (key, at)))
+
+
 def vkey(name: str, alg: int, public: bytes) -> str:
     """Verifier key text of a public key; see ``VerifierKey.of``."""
     return str(VerifierKey.of(name, alg, public))
@@ -192,6 +239,10 @@ class SignedNote:
     def by(self, key: VerifierKey) -> tuple[NoteSignature, ...]:
         """The signatures that claim to be by the key."""
         return tuple(s for s in self.signatures if s.is_by(key))
+
+    def has(self, line: NoteSignature) -> bool:
+        """Whether the note has a line by the key of another one."""
+        return any((each.name, each.key_id) == (line.name, line.key_id) for each in self.signatures)
 
     def to_bytes(self) -> bytes:
         """The note; see ``format``."""
@@ -256,6 +307,23 @@ def _parse_line(line: str) -> NoteSignature:
         raise LogFormatError("a signature line has a key name and a signature")
     blob = decode_base64(encoded)
     return NoteSignature(check_key_name(name), blob[:KEY_ID_SIZE], blob[KEY_ID_SIZE:])
+
+
+def merge(data: bytes, other: bytes) -> bytes:
+    """A note with the signature lines of another note over the same text behind its own.
+
+    Lines by a key that it has already are left out, and all of them when there is no room. Nothing is verified.
+
+    Raises:
+        LogFormatError: Not notes, or over different texts.
+    """
+    first, second = parse(data), parse(other)
+    if first.text != second.text:
+        raise LogFormatError("notes over different texts")
+    more = [line for line in second.signatures if not first.has(line)]
+    if not more or len(first.signatures) + len(more) > MAX_SIGNATURES:
+        return data
+    return format(SignedNote(first.text, (*first.signatures, *more)))
 
 
 def add_signature(data: bytes, signature: NoteSignature) -> bytes:

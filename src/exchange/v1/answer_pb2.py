@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from exchange.v1 import common_pb2 as exchange_dot_v1_dot_common__pb2
+from exchange.v1 import rotation_pb2 as exchange_dot_v1_dot_rotation__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xchange/v1/answer.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x01\n\x06\x41nswer\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12%\n\x04verb\x18\x02 \x01(\x0e\x32\x17.exchange.v1.AnswerVerb\x12\x0e\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\t\x12\x0f\n\x07reasons\x18\x04 \x03(\t\x12\x13\n\x0b\x61nswered_by\x18\x05 \x01(\t\x12/\n\x0b\x61nswered_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*{\n\nAnswerVerb\x12\x1b\n\x17\x41NSWER_VERB_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41NSWER_VERB_CONFIRMED\x10\x01\x12\x1c\n\x18\x41NSWER_VERB_ACKNOWLEDGED\x10\x02\x12\x17\n\x13\x41NSWER_VERB_REFUSED\x10\x03\x42 \n\x0f\x63om.exchange.v1B\x0b\x41nswerProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xchange/v1/answer.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x1a\x65xchange/v1/rotation.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\\\n\x0b\x41nsweredKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12(\n\x07verdict\x18\x02 \x01(\x0e\x32\x17.exchange.v1.KeyVerdict\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\"\xe6\x01\n\x06\x41nswer\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12%\n\x04verb\x18\x02 \x01(\x0e\x32\x17.exchange.v1.AnswerVerb\x12\x0e\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\t\x12\x0f\n\x07reasons\x18\x04 \x03(\t\x12\x13\n\x0b\x61nswered_by\x18\x05 \x01(\t\x12/\n\x0b\x61nswered_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x04keys\x18\x07 \x03(\x0b\x32\x18.exchange.v1.AnsweredKey*{\n\nAnswerVerb\x12\x1b\n\x17\x41NSWER_VERB_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41NSWER_VERB_CONFIRMED\x10\x01\x12\x1c\n\x18\x41NSWER_VERB_ACKNOWLEDGED\x10\x02\x12\x17\n\x13\x41NSWER_VERB_REFUSED\x10\x03\x42 \n\x0f\x63om.exchange.v1B\x0b\x41nswerProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +35,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.answer_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\013AnswerProtoP\001'
-  _globals['_ANSWERVERB']._serialized_start=293
-  _globals['_ANSWERVERB']._serialized_end=416
-  _globals['_ANSWER']._serialized_start=101
-  _globals['_ANSWER']._serialized_end=291
+  _globals['_ANSWERVERB']._serialized_start=455
+  _globals['_ANSWERVERB']._serialized_end=578
+  _globals['_ANSWEREDKEY']._serialized_start=128
+  _globals['_ANSWEREDKEY']._serialized_end=220
+  _globals['_ANSWER']._serialized_start=223
+  _globals['_ANSWER']._serialized_end=453
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ What one side says about one effect of the other side's record."""
 
 from collections import abc as _abc
 from exchange.v1 import common_pb2 as _common_pb2
+from exchange.v1 import rotation_pb2 as _rotation_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -50,6 +51,36 @@ ANSWER_VERB_REFUSED: AnswerVerb.ValueType  # 3
 Global___AnswerVerb: _TypeAlias = AnswerVerb  # noqa: Y015
 
 @_typing.final
+class AnsweredKey(_message.Message):
+    """What is said of one announced key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """Its id, as announced."""
+    verdict: _rotation_pb2.KeyVerdict.ValueType
+    """Whether it is relied on."""
+    fingerprint: _builtins.str
+    """What the officer is asked to compare: hex SHA-256 over the keys that are confirmed together."""
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        verdict: _rotation_pb2.KeyVerdict.ValueType = ...,
+        fingerprint: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "key_id", b"key_id", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnsweredKey: _TypeAlias = AnsweredKey  # noqa: Y015
+
+@_typing.final
 class Answer(_message.Message):
     """答复: confirms or refuses one effect of a record. Never answered itself."""
 
@@ -61,6 +92,7 @@ class Answer(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     ANSWERED_BY_FIELD_NUMBER: _builtins.int
     ANSWERED_AT_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
     verb: Global___AnswerVerb.ValueType
     """What is said."""
     effect: _builtins.str
@@ -79,6 +111,10 @@ class Answer(_message.Message):
     def answered_at(self) -> _timestamp_pb2.Timestamp:
         """When."""
 
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___AnsweredKey]:
+        """Of a KeyAnnouncement: each of its keys."""
+
     def __init__(
         self,
         *,
@@ -88,10 +124,11 @@ class Answer(_message.Message):
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         answered_by: _builtins.str = ...,
         answered_at: _timestamp_pb2.Timestamp | None = ...,
+        keys: _abc.Iterable[Global___AnsweredKey] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "answered_by", b"answered_by", "effect", b"effect", "reasons", b"reasons", "record", b"record", "verb", b"verb"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "answered_by", b"answered_by", "effect", b"effect", "keys", b"keys", "reasons", b"reasons", "record", b"record", "verb", b"verb"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -622,6 +622,54 @@ class ActionChanged(_message.Message):
 Global___ActionChanged: _TypeAlias = ActionChanged  # noqa: Y015
 
 @_typing.final
+class TrustDecided(_message.Message):
+    """An officer decided on keys that a peer had announced."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PEER_FIELD_NUMBER: _builtins.int
+    USE_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    KEY_IDS_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    peer: _builtins.str
+    """The peer."""
+    use: _key_announcement_pb2.KeyUse.ValueType
+    """What the keys are for."""
+    fingerprint: _builtins.str
+    """What the officer compared: hex SHA-256 over the keys that are confirmed together."""
+    accepted: _builtins.bool
+    """True when they are relied on from here."""
+    actor: _builtins.str
+    """Who decided."""
+    reason: _builtins.str
+    """Why."""
+    @_builtins.property
+    def key_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their ids."""
+
+    def __init__(
+        self,
+        *,
+        peer: _builtins.str = ...,
+        use: _key_announcement_pb2.KeyUse.ValueType = ...,
+        fingerprint: _builtins.str = ...,
+        key_ids: _abc.Iterable[_builtins.str] | None = ...,
+        accepted: _builtins.bool = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "actor", b"actor", "fingerprint", b"fingerprint", "key_ids", b"key_ids", "peer", b"peer", "reason", b"reason", "use", b"use"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrustDecided: _TypeAlias = TrustDecided  # noqa: Y015
+
+@_typing.final
 class JournalEntry(_message.Message):
     """One entry of the journal."""
 
@@ -642,6 +690,7 @@ class JournalEntry(_message.Message):
     CERTIFICATE_EVENT_FIELD_NUMBER: _builtins.int
     EVIDENCE_KEPT_FIELD_NUMBER: _builtins.int
     ROTATION_STEPPED_FIELD_NUMBER: _builtins.int
+    TRUST_DECIDED_FIELD_NUMBER: _builtins.int
     ACTION_CHANGED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """1."""
@@ -702,6 +751,10 @@ class JournalEntry(_message.Message):
         """A key's rotation went a step on."""
 
     @_builtins.property
+    def trust_decided(self) -> Global___TrustDecided:
+        """An officer decided on announced keys."""
+
+    @_builtins.property
     def action_changed(self) -> Global___ActionChanged:
         """An action that needs two officers changed."""
 
@@ -723,13 +776,14 @@ class JournalEntry(_message.Message):
         certificate_event: Global___CertificateEvent | None = ...,
         evidence_kept: Global___EvidenceKept | None = ...,
         rotation_stepped: _rotation_pb2.RotationStepped | None = ...,
+        trust_decided: Global___TrustDecided | None = ...,
         action_changed: Global___ActionChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept", "rotation_stepped", "action_changed"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept", "rotation_stepped", "trust_decided", "action_changed"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

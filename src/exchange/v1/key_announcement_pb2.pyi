@@ -135,6 +135,9 @@ class AnnouncedKey(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     VALID_FROM_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    REPLACES_FIELD_NUMBER: _builtins.int
+    POSSESSION_FIELD_NUMBER: _builtins.int
+    ENDORSEMENT_FIELD_NUMBER: _builtins.int
     REVOKED_AT_FIELD_NUMBER: _builtins.int
     use: Global___KeyUse.ValueType
     """What it is for."""
@@ -144,6 +147,14 @@ class AnnouncedKey(_message.Message):
     """C2SP vkey line of an Ed25519 key; empty for signing keys."""
     state: Global___KeyState.ValueType
     """State from the announcement on."""
+    replaces: _builtins.str
+    """Id of the key that this one takes over from; empty for a first key."""
+    possession: _builtins.bytes
+    """Proof of possession of a key that replaces another: this key's signature over "exchange-key-possession/v1", the
+    federation, the announcing node, the name of the use, key_id and replaces, each followed by a newline.
+    """
+    endorsement: _builtins.bytes
+    """The same bytes signed by the replaced Ed25519 key; empty for signing keys, whose envelope the old one signed."""
     @_builtins.property
     def chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """DER certificates of a signing key, leaf first, without the root; empty for Ed25519."""
@@ -170,11 +181,14 @@ class AnnouncedKey(_message.Message):
         state: Global___KeyState.ValueType = ...,
         valid_from: _timestamp_pb2.Timestamp | None = ...,
         valid_until: _timestamp_pb2.Timestamp | None = ...,
+        replaces: _builtins.str = ...,
+        possession: _builtins.bytes = ...,
+        endorsement: _builtins.bytes = ...,
         revoked_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["revoked_at", b"revoked_at", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "key_id", b"key_id", "revoked_at", b"revoked_at", "state", b"state", "use", b"use", "valid_from", b"valid_from", "valid_until", b"valid_until", "vkey", b"vkey"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "endorsement", b"endorsement", "key_id", b"key_id", "possession", b"possession", "replaces", b"replaces", "revoked_at", b"revoked_at", "state", b"state", "use", b"use", "valid_from", b"valid_from", "valid_until", b"valid_until", "vkey", b"vkey"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,7 @@ Who may do what."""
 
 from collections import abc as _abc
 from exchange.v1 import action_pb2 as _action_pb2
+from exchange.v1 import key_announcement_pb2 as _key_announcement_pb2
 from exchange.v1 import kind_pb2 as _kind_pb2
 from exchange.v1 import rotation_pb2 as _rotation_pb2
 from google.protobuf import descriptor as _descriptor
@@ -1321,6 +1322,135 @@ class RemoveTrustRequest(_message.Message):
 Global___RemoveTrustRequest: _TypeAlias = RemoveTrustRequest  # noqa: Y015
 
 @_typing.final
+class PendingKeys(_message.Message):
+    """Keys of one use that a peer announced together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    USE_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    KEY_IDS_FIELD_NUMBER: _builtins.int
+    ANNOUNCED_AT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DUTY_DESK_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Names them here: the first 16 digits of the fingerprint."""
+    peer: _builtins.str
+    """The peer."""
+    use: _key_announcement_pb2.KeyUse.ValueType
+    """What they are for."""
+    fingerprint: _builtins.str
+    """Hex SHA-256 over all of them: compare it with what the peer's duty desk reads aloud."""
+    reason: _builtins.str
+    """Reason code: why they are not relied on by themselves."""
+    duty_desk: _builtins.str
+    """Duty desk of the peer's card."""
+    @_builtins.property
+    def key_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their ids."""
+
+    @_builtins.property
+    def announced_at(self) -> _timestamp_pb2.Timestamp:
+        """When they were announced."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        peer: _builtins.str = ...,
+        use: _key_announcement_pb2.KeyUse.ValueType = ...,
+        fingerprint: _builtins.str = ...,
+        key_ids: _abc.Iterable[_builtins.str] | None = ...,
+        announced_at: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        duty_desk: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["announced_at", b"announced_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["announced_at", b"announced_at", "duty_desk", b"duty_desk", "fingerprint", b"fingerprint", "id", b"id", "key_ids", b"key_ids", "peer", b"peer", "reason", b"reason", "use", b"use"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PendingKeys: _TypeAlias = PendingKeys  # noqa: Y015
+
+@_typing.final
+class ListPendingKeysRequest(_message.Message):
+    """Lists pending keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPendingKeysRequest: _TypeAlias = ListPendingKeysRequest  # noqa: Y015
+
+@_typing.final
+class ListPendingKeysResponse(_message.Message):
+    """Answer to ListPendingKeys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PENDING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def pending(self) -> _containers.RepeatedCompositeFieldContainer[Global___PendingKeys]:
+        """In order of announcement."""
+
+    def __init__(
+        self,
+        *,
+        pending: _abc.Iterable[Global___PendingKeys] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pending", b"pending"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPendingKeysResponse: _TypeAlias = ListPendingKeysResponse  # noqa: Y015
+
+@_typing.final
+class ConfirmTrustRequest(_message.Message):
+    """Decides on pending keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    REFUSE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id of the pending keys."""
+    fingerprint: _builtins.str
+    """Their fingerprint as it came another way, hex; spaces are ignored."""
+    refuse: _builtins.bool
+    """True to refuse them for ever."""
+    reason: _builtins.str
+    """Why; goes into the journal."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        fingerprint: _builtins.str = ...,
+        refuse: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "id", b"id", "reason", b"reason", "refuse", b"refuse"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmTrustRequest: _TypeAlias = ConfirmTrustRequest  # noqa: Y015
+
+@_typing.final
 class RemoveTrustResponse(_message.Message):
     """Answer to RemoveTrust."""
 
@@ -1351,6 +1481,30 @@ class RemoveTrustResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RemoveTrustResponse: _TypeAlias = RemoveTrustResponse  # noqa: Y015
+
+@_typing.final
+class ConfirmTrustResponse(_message.Message):
+    """Answer to ConfirmTrust."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def keys(self) -> Global___PendingKeys:
+        """What was decided on."""
+
+    def __init__(
+        self,
+        *,
+        keys: Global___PendingKeys | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmTrustResponse: _TypeAlias = ConfirmTrustResponse  # noqa: Y015
 
 @_typing.final
 class RevokeKeyRequest(_message.Message):

@@ -135,6 +135,16 @@ class SecurityServiceStub:
                 request_serializer=exchange_dot_v1_dot_security__service__pb2.ReconfirmRecordsRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_security__service__pb2.ReconfirmRecordsResponse.FromString,
                 _registered_method=True)
+        self.ListPendingKeys = channel.unary_unary(
+                '/exchange.v1.SecurityService/ListPendingKeys',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.ListPendingKeysRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.ListPendingKeysResponse.FromString,
+                _registered_method=True)
+        self.ConfirmTrust = channel.unary_unary(
+                '/exchange.v1.SecurityService/ConfirmTrust',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.ConfirmTrustRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.ConfirmTrustResponse.FromString,
+                _registered_method=True)
 
 
 class SecurityServiceServicer:
@@ -281,6 +291,20 @@ class SecurityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPendingKeys(self, request, context):
+        """Lists keys that peers announced and that wait for an officer here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmTrust(self, request, context):
+        """Relies on announced keys, or refuses them, after the fingerprint was compared another way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SecurityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -383,6 +407,16 @@ def add_SecurityServiceServicer_to_server(servicer, server):
                     servicer.ReconfirmRecords,
                     request_deserializer=exchange_dot_v1_dot_security__service__pb2.ReconfirmRecordsRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_security__service__pb2.ReconfirmRecordsResponse.SerializeToString,
+            ),
+            'ListPendingKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPendingKeys,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.ListPendingKeysRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.ListPendingKeysResponse.SerializeToString,
+            ),
+            'ConfirmTrust': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmTrust,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.ConfirmTrustRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.ConfirmTrustResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -926,6 +960,60 @@ class SecurityService:
             '/exchange.v1.SecurityService/ReconfirmRecords',
             exchange_dot_v1_dot_security__service__pb2.ReconfirmRecordsRequest.SerializeToString,
             exchange_dot_v1_dot_security__service__pb2.ReconfirmRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPendingKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/ListPendingKeys',
+            exchange_dot_v1_dot_security__service__pb2.ListPendingKeysRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.ListPendingKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmTrust(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/ConfirmTrust',
+            exchange_dot_v1_dot_security__service__pb2.ConfirmTrustRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.ConfirmTrustResponse.FromString,
             options,
             channel_credentials,
             insecure,

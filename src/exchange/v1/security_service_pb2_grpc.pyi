@@ -73,6 +73,10 @@ class SecurityServiceStub:
     """Lists what a key signed and its addressee had not mirrored before an instant."""
     ReconfirmRecords: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ReconfirmRecordsRequest, _security_service_pb2.ReconfirmRecordsResponse]
     """States again what a revoked key signed: the same statement bytes, under the key in use."""
+    ListPendingKeys: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ListPendingKeysRequest, _security_service_pb2.ListPendingKeysResponse]
+    """Lists keys that peers announced and that wait for an officer here."""
+    ConfirmTrust: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ConfirmTrustRequest, _security_service_pb2.ConfirmTrustResponse]
+    """Relies on announced keys, or refuses them, after the fingerprint was compared another way."""
 
 @_typing.type_check_only
 class SecurityServiceAsyncStub(SecurityServiceStub):
@@ -119,6 +123,10 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     """Lists what a key signed and its addressee had not mirrored before an instant."""
     ReconfirmRecords: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ReconfirmRecordsRequest, _security_service_pb2.ReconfirmRecordsResponse]  # type: ignore[assignment]
     """States again what a revoked key signed: the same statement bytes, under the key in use."""
+    ListPendingKeys: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ListPendingKeysRequest, _security_service_pb2.ListPendingKeysResponse]  # type: ignore[assignment]
+    """Lists keys that peers announced and that wait for an officer here."""
+    ConfirmTrust: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ConfirmTrustRequest, _security_service_pb2.ConfirmTrustResponse]  # type: ignore[assignment]
+    """Relies on announced keys, or refuses them, after the fingerprint was compared another way."""
 
 class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
     """For security officers: agencies and their grants, keys and their rotations."""
@@ -282,5 +290,21 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.ReconfirmRecordsResponse, _abc.Awaitable[_security_service_pb2.ReconfirmRecordsResponse]]:
         """States again what a revoked key signed: the same statement bytes, under the key in use."""
+
+    @_abc_1.abstractmethod
+    def ListPendingKeys(
+        self,
+        request: _security_service_pb2.ListPendingKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.ListPendingKeysResponse, _abc.Awaitable[_security_service_pb2.ListPendingKeysResponse]]:
+        """Lists keys that peers announced and that wait for an officer here."""
+
+    @_abc_1.abstractmethod
+    def ConfirmTrust(
+        self,
+        request: _security_service_pb2.ConfirmTrustRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.ConfirmTrustResponse, _abc.Awaitable[_security_service_pb2.ConfirmTrustResponse]]:
+        """Relies on announced keys, or refuses them, after the fingerprint was compared another way."""
 
 def add_SecurityServiceServicer_to_server(servicer: SecurityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,4 +1,4 @@
-"""``trust``: whom the running node believes. For security officers."""
+"""``trust``: whom the running node believes, and keys that wait for its officer. For security officers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli.calls.rotations import grouped
 from exchange.cli.options import JsonOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Exit, Output, as_dict, finish, moment
-from exchange.cli.texts import t
+from exchange.cli.texts import reason_text, t
+from exchange.crypto.possession import USES
 from exchange.v1.security_service_pb2 import (
+    ConfirmTrustRequest,
+    ListPendingKeysRequest,
     ListTrustRequest,
+    PendingKeys,
     ReloadResult,
     ReloadTrustRequest,
     ReloadTrustResponse,
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     from exchange.rpc.client import Client
 
 app = typer.Typer(help=t("help.trust"), no_args_is_help=True)
+
+_HEADINGS = ("id", "peer", "key", "fingerprint", "since", "reason", "duty_desk")
 
 
 @app.command("list", help=t("help.trust_list"))
@@ -101,3 +108,46 @@ def tell(out: Output, answer: ReloadTrustResponse) -> None:
         result = ReloadResult.Name(each.result).removeprefix("RELOAD_RESULT_")
         rows.append((each.name, t(f"reload_result.{result}"), each.digest[:16], problems))
     out.table(("trust_set", "result", "digest", "reason"), rows)
+
+
+@app.command("pending", help=t("help.trust_pending"))
+def pending(profile: ProfileOption = None, *, as_json: JsonOption = False) -> None:
+    """List keys that peers announced and that wait for an officer here."""
+    out = Output(as_json)
+    with client(profile) as node:
+        answer = node.call(node.security.ListPendingKeys, ListPendingKeysRequest())
+    if out.as_json:
+        out.value(as_dict(answer))
+    out.table(_HEADINGS, [_cells(keys) for keys in answer.pending])
+
+
+@app.command("confirm", help=t("help.trust_confirm"))
+def confirm(
+    pending_id: Annotated[str, typer.Argument(metavar="ID", help=t("option.pending"))],
+    fingerprint: Annotated[str, typer.Option("--fingerprint", "-f", help=t("option.fingerprint"))],
+    reason: ReasonOption,
+    profile: ProfileOption = None,
+    *,
+    refuse: Annotated[bool, typer.Option("--refuse", help=t("option.refuse"))] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Rely on announced keys, or refuse them, after the fingerprint was compared another way."""
+    out = Output(as_json)
+    with client(profile) as node:
+        request = ConfirmTrustRequest(id=pending_id, fingerprint=fingerprint, refuse=refuse, reason=reason)
+        keys = node.call(node.security.ConfirmTrust, request).keys
+    if out.as_json:
+        out.value(as_dict(keys))
+    out.say(t("message.keys_refused" if refuse else "message.keys_confirmed", name=USES[keys.use], peer=keys.peer))
+
+
+def _cells(keys: PendingKeys) -> tuple[object, ...]:
+    return (
+        keys.id,
+        keys.peer,
+        USES[keys.use],
+        grouped(keys.fingerprint),
+        moment(keys.announced_at),
+        f"{keys.reason}\n{reason_text(keys.reason).message}",
+        keys.duty_desk,
+    )

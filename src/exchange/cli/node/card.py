@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeVar
 
 from exchange.cli.output import Undecidable
 from exchange.crypto import keys
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
+from exchange.flows.instants import instant
 from exchange.settings import NodeSettings
 from exchange.settings.trust_folder import read_own
 from exchange.storage.database import Database
+from exchange.storage.key_folder import FIRST, KeyFiles, KeyLife
 from exchange.storage.log_store import heads
 from exchange.storage.migrate import require_newest, sqlite_path
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import LANES, LogName, OriginUse, mirror_name, witness_name
+
+_Key = TypeVar("_Key")
 
 FIRST_KEYS_FROM: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """From when a node's first keys count: nothing came before them. So the same node always makes the same card."""
@@ -35,28 +40,32 @@ def make_card(settings: NodeSettings, peer: str, addresses: Sequence[str]) -> No
         Undecidable: ``FILE_MISSING``: a key, or the roots of our own certificates.
     """
     node = settings.node
-    try:
-        seed = keys.load_seed(settings.keys.log.path.read_bytes())
-        mirror = keys.load_ed25519(settings.keys.mirror.path.read_bytes())
-        witness = keys.load_ed25519(settings.keys.witness.path.read_bytes())
-        sources = (settings.keys.mirror_second, settings.keys.witness_second)
-        seconds = [keys.load_ml_dsa(each.path.read_bytes()) if each is not None else None for each in sources]
-        own = read_own(settings.trust.folder)
-    except OSError as error:
-        raise Undecidable("FILE_MISSING", str(error.filename), error.strerror or "") from None
     made: list[TrustedKey] = []
 
-    def trust(role: KeyRole, key: str) -> None:
-        made.append(TrustedKey(role=role, key=VerifierKey.parse(key), valid_from=FIRST_KEYS_FROM))
+    def trust(role: KeyRole, key: str, life: KeyLife) -> None:
+        # Instants of a card are whole seconds; rounded outwards, they leave out nothing that was signed.
+        begin = instant(life.valid_from).replace(microsecond=0) if life.valid_from else FIRST_KEYS_FROM
+        end = instant(-(-life.valid_until // 1_000_000) * 1_000_000) if life.valid_until else None
+        made.append(TrustedKey(role=role, key=VerifierKey.parse(key), valid_from=begin, valid_until=end))
 
-    for origin in _origins(settings, peer):
-        trust(KeyRole.LOG, NoteSigner(origin, keys.derive_log_key(seed, origin)).vkey)
-    for role, name, key, second in (
-        (KeyRole.MIRROR, mirror_name(node.name, node.domain), mirror, seconds[0]),
-        (KeyRole.WITNESS, witness_name(node.name, node.domain), witness, seconds[1]),
-    ):
-        for each in Cosigner(name, key, second).keys:
-            trust(role, str(each))
+    try:
+        own = read_own(settings.trust.folder)
+        for life, seed in _generations(settings.keys.log.path, keys.load_seed):
+            for origin in _origins(settings, peer):
+                log_key = keys.derive_log_key(seed, origin, life.generation)
+                trust(KeyRole.LOG, NoteSigner(origin, log_key).vkey, life)
+        of_node = node.name, node.domain
+        for role, source, second, name in (
+            (KeyRole.MIRROR, settings.keys.mirror, settings.keys.mirror_second, mirror_name(*of_node)),
+            (KeyRole.WITNESS, settings.keys.witness, settings.keys.witness_second, witness_name(*of_node)),
+        ):
+            for life, key in _generations(source.path, keys.load_ed25519):
+                trust(role, Cosigner(name, key).vkey, life)
+            if second is not None:
+                more = keys.load_ml_dsa(second.path.read_bytes())
+                trust(role, str(Cosigner(name, key, second=more).second_keys[0]), FIRST)
+    except OSError as error:
+        raise Undecidable("FILE_MISSING", str(error.filename), error.strerror or "") from None
     return NodeCard(
         node=node.name,
         domain=node.domain,
@@ -70,6 +79,18 @@ def make_card(settings: NodeSettings, peer: str, addresses: Sequence[str]) -> No
         tls_roots=own.tls_roots,
         signing_roots=own.signing_roots,
     )
+
+
+def _generations(path: Path, load: Callable[[bytes], _Key]) -> Iterator[tuple[KeyLife, _Key]]:
+    """The generations of a key that peers rely on, or relied on once: during a rotation a card names both keys."""
+    files = KeyFiles(path)
+    for life in files.lives():
+        if life.state != "ABORTED":
+            content = files.read(life.generation)
+            if content is None and life.state != "RETIRED":
+                raise FileNotFoundError(2, "No such file or directory", str(files.path(life.generation)))
+            if content is not None:
+                yield life, load(content)
 
 
 def _origins(settings: NodeSettings, peer: str) -> list[str]:

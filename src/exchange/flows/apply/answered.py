@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from exchange.flows.apply.effects import RegisterOverlay
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.ruling import Ruling, rulings_in
 from exchange.flows.context import Node
 from exchange.flows.ids import new_id
+from exchange.flows.instants import micros_of
+from exchange.flows.peer_keys import Judged
 from exchange.storage.transaction import LogHead
-from exchange.v1.answer_pb2 import Answer, AnswerVerb
+from exchange.v1.answer_pb2 import Answer, AnsweredKey, AnswerVerb
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.recognition_pb2 import Recognition
 from exchange.v1.record_pb2 import Record, RecordHeader, ShareClass
+from exchange.v1.rotation_pb2 import KeyVerdict
 
 NODE_PURPOSE = "互认执行"
 """Purpose of records that a node makes itself: carrying out mutual recognition."""
@@ -37,22 +42,62 @@ def node_record(node: Node, at: datetime) -> Record:
     )
 
 
-def key_accepted(node: Node, entry: ReadEntry, origin: str, at: datetime) -> Record:
-    """The answer to a KeyAnnouncement that was taken."""
+_SAID: Final = {
+    KeyVerdict.KEY_VERDICT_ACCEPTED: (AnswerVerb.ANSWER_VERB_CONFIRMED, "KEY_ACCEPTED"),
+    KeyVerdict.KEY_VERDICT_WAITING: (AnswerVerb.ANSWER_VERB_ACKNOWLEDGED, "KEY_WAITING"),
+    KeyVerdict.KEY_VERDICT_REJECTED: (AnswerVerb.ANSWER_VERB_REFUSED, "KEY_REJECTED"),
+}
+
+
+def key_answer(node: Node, entry: ReadEntry, origin: str, at: datetime, judged: Mapping[str, Judged]) -> Record:
+    """The answer to a KeyAnnouncement: what becomes of each of its keys here."""
     assert entry.statement is not None
+    assert entry.record is not None
+    ref = RecordRef(origin=origin, record_id=entry.statement.record_id, revision=entry.statement.revision)
+    named = [key.key_id for key in entry.record.key_announcement.keys]
+    return answer_about_keys(node, ref, [judged[key_id] for key_id in named if key_id in judged], at)
+
+
+def answer_about_keys(node: Node, announcement: RecordRef, judged: Sequence[Judged], at: datetime) -> Record:
+    """What this node says of some announced keys; the least of them gives the verb."""
     record = node_record(node, at)
-    record.header.answers.CopyFrom(
-        RecordRef(origin=origin, record_id=entry.statement.record_id, revision=entry.statement.revision)
-    )
+    record.header.answers.CopyFrom(announcement)
+    worst = max((each.verdict for each in judged), default=KeyVerdict.KEY_VERDICT_ACCEPTED)
+    verb, effect = _SAID[worst]
     answer = Answer(
-        record=record.header.answers,
-        verb=AnswerVerb.ANSWER_VERB_CONFIRMED,
-        effect="KEY_ACCEPTED",
+        record=announcement,
+        verb=verb,
+        effect=effect,
+        reasons=sorted({each.reason for each in judged if each.reason}),
         answered_by=node.name,
+        keys=[
+            AnsweredKey(key_id=each.key.key_id, verdict=each.verdict, fingerprint=each.row["fingerprint"])
+            for each in judged
+        ],
     )
     answer.answered_at.FromDatetime(at)
     record.answer.CopyFrom(answer)
     return record
+
+
+def take_answer(overlay: RegisterOverlay, entry: ReadEntry, source: LogHead) -> None:
+    """Keep what a peer says of our keys; of two answers the later one counts, whichever lane was faster."""
+    assert entry.record is not None
+    answer = entry.record.answer
+    at = micros_of(answer.answered_at)
+    for key in answer.keys:
+        if key.verdict not in _SAID or overlay.said(source.peer, key.key_id) > at:
+            continue
+        row = {
+            "peer": source.peer,
+            "key_id": key.key_id,
+            "verdict": key.verdict,
+            "fingerprint": key.fingerprint,
+            "answered_at": at,
+            "log_id": source.id,
+            "idx": entry.index,
+        }
+        overlay.put("key_answers", (source.peer, key.key_id), row, salt=entry.salt, place=entry.place)
 
 
 def _is_about(message: Recognition, log: LogHead, source: LogHead) -> bool:

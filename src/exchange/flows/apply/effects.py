@@ -21,7 +21,6 @@ from exchange.storage import log_store, registers
 from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change
 from exchange.storage.transaction import LogHead
-from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState
 from exchange.v1.kind_pb2 import Kind, Outcome
 from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
 from exchange.v1.recognition_pb2 import DecisionCause
@@ -107,6 +106,7 @@ class RegisterOverlay:
             for record_id, rows in registers.copies_of(state, origin, (each for _, each in wanted)).items()
         }
         self._holders = registers.holders_of(state, natural_keys)
+        self._keys: dict[str, dict[str, Mapping[str, Any]]] = {}
 
     def begin(self, place: int) -> None:
         """The changes from here on are those of the entry at a place of the step."""
@@ -195,6 +195,29 @@ class RegisterOverlay:
             self._holders[row["origin"], row["natural_key"]] = row["record_id"]
         key = (row["origin"], row["record_id"], row["revision"])
         self.changes.append(Change("records", key, row, salt, place, known is None, follows))
+
+    def keys(self, origin: str) -> Mapping[str, Mapping[str, Any]]:
+        """What an origin announced of its keys, by key id."""
+        if origin not in self._keys:
+            self._keys[origin] = registers.keys_announced_by(self._state, origin)
+        return self._keys[origin]
+
+    def put_key(self, row: Mapping[str, Any], *, place: int) -> None:
+        """Put what was announced of one key."""
+        held = dict(self.keys(row["origin"]))
+        self._keys[row["origin"]] = held | {row["key_id"]: row}
+        self.put("keys", (row["origin"], row["key_id"]), dict(row), salt=b"", place=place)
+
+    def decided_on(self, origin: str) -> Mapping[str, bool]:
+        """What our officers decided on an origin's keys, by fingerprint."""
+        return registers.key_decisions_on(self._state, origin)
+
+    def said(self, peer: str, key_id: str) -> int:
+        """When a peer last said something of a key of ours, in microseconds; 0 when it never did."""
+        for change in reversed(self.changes):
+            if change.table == "key_answers" and change.key == (peer, key_id) and change.row is not None:
+                return int(change.row["answered_at"])
+        return registers.key_answered_at(self._state, peer, key_id)
 
     def release(self, origin: str, natural_key: str) -> None:
         """A natural key that no live record states any more."""
@@ -471,36 +494,3 @@ def _erase_copies(overlay: RegisterOverlay, target: bytes, last: int, *, mirrore
             )
         overlay.erasures.append(ErasedRow(copy.origin, target, copy.revision, copy.log_id, copy.idx))
     return decided
-
-
-def _still_revoked(key: AnnouncedKey, known: bytes | None) -> AnnouncedKey:
-    """A key that was revoked stays so, whatever is announced of it later; the earliest instant counts."""
-    before = AnnouncedKey.FromString(known) if known is not None else None
-    if before is None or not before.HasField("revoked_at"):
-        return key
-    kept = AnnouncedKey()
-    kept.CopyFrom(key)
-    kept.state = KeyState.KEY_STATE_REVOKED
-    if not key.HasField("revoked_at") or micros_of(before.revoked_at) < micros_of(key.revoked_at):
-        kept.revoked_at.CopyFrom(before.revoked_at)
-    return kept
-
-
-def apply_keys(overlay: RegisterOverlay, entry: ReadEntry, origin: str) -> None:
-    """Keep what a KeyAnnouncement says of each key."""
-    assert entry.record is not None
-    for announced in entry.record.key_announcement.keys:
-        key = _still_revoked(announced, overlay.announced(origin, announced.key_id))
-        overlay.put(
-            "keys",
-            (origin, key.key_id),
-            {
-                "origin": origin,
-                "key_id": key.key_id,
-                "use": key.use,
-                "seq": 0,
-                "announced": key.SerializeToString(deterministic=True),
-            },
-            salt=b"",
-            place=entry.place,
-        )

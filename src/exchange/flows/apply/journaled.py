@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 from exchange.domain.agency_form import read_agency
 from exchange.storage.database import Connection
 from exchange.storage.queries import actions, rotations
 from exchange.storage.registers import Change
-from exchange.v1.journal_pb2 import GrantChanged, JournalEntry
+from exchange.v1.journal_pb2 import GrantChanged, JournalEntry, TrustDecided
+
+_NAMES: Final[tuple[Literal["grant_changed", "rotation_stepped", "trust_decided", "action_changed"], ...]] = (
+    "grant_changed",
+    "rotation_stepped",
+    "trust_decided",
+    "action_changed",
+)
 
 
 def is_register_event(event: JournalEntry) -> bool:
     """Whether a line of the journal changes a register by itself. None of them depends on a log's entries."""
-    return any(event.HasField(each) for each in ("grant_changed", "rotation_stepped", "action_changed"))
+    return any(event.HasField(name) for name in _NAMES)
 
 
 def changes_of(state: Connection, event: JournalEntry, log_id: int, index: int) -> list[Change]:
@@ -29,7 +38,16 @@ def changes_of(state: Connection, event: JournalEntry, log_id: int, index: int) 
         return [actions.change_of(event)]
     if event.HasField("rotation_stepped"):
         return rotations.changes_of(state, event, log_id, index)
+    if event.HasField("trust_decided"):
+        return [decision_row(event.trust_decided)]
     return []
+
+
+def decision_row(decided: TrustDecided) -> Change:
+    """What an officer decided on announced keys."""
+    key = (decided.peer, decided.fingerprint)
+    row = {"origin": decided.peer, "fingerprint": decided.fingerprint, "accepted": decided.accepted}
+    return Change("key_decisions", key, row)
 
 
 def _agency(changed: GrantChanged) -> Change:

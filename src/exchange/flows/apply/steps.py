@@ -18,18 +18,19 @@ from datetime import datetime
 
 from exchange.domain import kinds
 from exchange.domain.record_index import is_recognised_kind
-from exchange.flows.apply import answered, effects
+from exchange.flows.apply import answered, effects, keys
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.judge import Bench, judge
 from exchange.flows.apply.ruling import LIES, LIFTED, OWN, UNANSWERED, Decided, Ruling, item_of, ruling_of
 from exchange.flows.apply.waiting import CONFIRMED
 from exchange.flows.context import LOCAL_TIME, Node
-from exchange.flows.verdicts import Verdict, chains_of, verdict_of
+from exchange.flows.peer_keys import learn_first, rely
+from exchange.flows.verdicts import Verdict, verdict_of
 from exchange.storage import log_store
 from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change
 from exchange.storage.transaction import LogHead
-from exchange.v1.kind_pb2 import KIND_ERASURE, KIND_KEY_ANNOUNCEMENT, KIND_RECOGNITION, Outcome
+from exchange.v1.kind_pb2 import KIND_ANSWER, KIND_ERASURE, KIND_KEY_ANNOUNCEMENT, KIND_RECOGNITION, Outcome
 from exchange.v1.recognition_pb2 import DECISION_CAUSE_ARRIVAL, DecisionItem
 from exchange.v1.record_pb2 import Record
 
@@ -148,8 +149,6 @@ def plan(
     origin = source.peer if mirrored else node.name
     overlay = effects.RegisterOverlay(logs, state, entries, origin, next_seq, source.id)
     times = MirroredTimes(logs, source, raws[0].index, raws[-1].index) if mirrored and raws else None
-    if mirrored:
-        _learn_chains(node, source.peer, entries)
     causes = {item.index: item.cause for item in redecisions}
     bench = _bench(node, source, times, at, causes) if times else None
     result = StepPlan(
@@ -167,6 +166,8 @@ def plan(
     again = {item.index: item for item in redecisions}
     for entry in entries:
         overlay.begin(entry.place)
+        if mirrored and not entry.problem and entry.record is not None and entry.record.HasField("key_announcement"):
+            learn_first(node.peers, source.peer, entry.record.key_announcement.keys)
         # 2
         ruling = recorded(entry) if recorded else None
         if parked and entry.index in parked:
@@ -201,6 +202,7 @@ def _bench(node: Node, source: LogHead, times: MirroredTimes, at: datetime, caus
     peer = node.peers.get(source.peer)
 
     def verdict(envelope: bytes, logged_at: int) -> Verdict:
+        peer = node.peers.get(source.peer)  # an announcement of this very step may have told of the key
         if peer is None:
             return Verdict("KEY_UNKNOWN", source.peer, None)
         return verdict_of(peer, envelope, logged_at)
@@ -220,19 +222,6 @@ def _bench(node: Node, source: LogHead, times: MirroredTimes, at: datetime, caus
         today=at.astimezone(LOCAL_TIME).date(),
         causes=causes,
     )
-
-
-def _learn_chains(node: Node, origin: str, entries: Sequence[ReadEntry]) -> None:
-    """An announcement is signed by the key that it announces: its chain is known before it is judged.
-
-    Mirroring learned it too, but a process that was killed since knows it no more. Whether to trust a chain follows
-    from the signing roots of the peer's card.
-    """
-    for entry in entries:
-        if entry.record is not None and entry.record.HasField("key_announcement"):
-            chains = chains_of(entry.record.key_announcement.keys)
-            if chains:
-                node.peers.learn_chains(origin, chains)
 
 
 class MirroredTimes:
@@ -289,6 +278,7 @@ def _take(
                 overlay.put("waits", (log_id, index), row, salt=b"", place=entry.place)
     if mirrored:
         _note(result, entry, ruling)
+        _keep_unknown_keys(node, overlay, entry, ruling, source.peer)
     if statement is None:
         return
     origin = source.peer if mirrored else node.name
@@ -319,6 +309,15 @@ def _take(
     effects.apply_record(overlay, entry, row, ruling)
     if ruling.takes_effect and entry.record is not None:
         _carry_out(node, result, overlay, entry, origin, mirrored=mirrored)
+
+
+def _keep_unknown_keys(
+    node: Node, overlay: effects.RegisterOverlay, entry: ReadEntry, ruling: Ruling, origin: str
+) -> None:
+    """An announcement by a key that nobody knows waits; what it names is kept, for an officer to look at."""
+    statement = entry.statement
+    if ruling.reasons == ("KEY_UNKNOWN",) and statement is not None and statement.kind == KIND_KEY_ANNOUNCEMENT:
+        keys.take_keys(overlay, entry, origin, node.federation, deferred=True)
 
 
 def _note(result: StepPlan, entry: ReadEntry, ruling: Ruling) -> None:
@@ -358,9 +357,12 @@ def _carry_out(
     if kind == KIND_ERASURE:
         result.decided.extend(effects.apply_erasure(overlay, entry, origin, mirrored=mirrored))
     elif kind == KIND_KEY_ANNOUNCEMENT:
-        effects.apply_keys(overlay, entry, origin)
-        if mirrored:
-            result.answers.append(answered.key_accepted(node, entry, origin, result.at))
+        keys.take_keys(overlay, entry, origin, node.federation, deferred=False)
+        if mirrored and result.journaled is None:  # a replay writes rows, and nobody relies on what they were once
+            verdicts = rely(node, origin, overlay.keys(origin), overlay.decided_on(origin))
+            result.answers.append(answered.key_answer(node, entry, origin, result.at, verdicts))
+    elif kind == KIND_ANSWER and mirrored:
+        answered.take_answer(overlay, entry, result.source)
     elif kind == KIND_RECOGNITION and mirrored:
         problem = answered.take_recognition(overlay, entry, result.source, _taken_then(result, entry.index))
         if problem:

@@ -63,17 +63,16 @@ class AuditQueries:
         peer = self._node.peers.get(log.peer) if log.peer else None
         vkey = cosigner = ""
         if log.use == "mirror":
-            key = peer.log_keys.get(log.origin) if peer else None
-            vkey, cosigner = (str(key) if key else ""), self._node.keys.mirror.vkey
+            keys = peer.log_keys(log.origin) if peer else ()
+            vkey, cosigner = (str(keys[0]) if keys else ""), self._node.keys.mirror.vkey
         else:
             vkey = self._node.keys.log_signer(log.origin).vkey
             if log.use == "outbound" and peer:
-                cosigner = str(peer.mirror_key)
+                cosigner = next((str(key) for key in peer.mirror.active), "")
             elif log.use in ("journal", "local"):
                 # Every peer witnesses them; the one that a checkpoint shows is in its signature line.
-                witnesses = [
-                    known.witness_key for name in self._node.peers.names() if (known := self._node.peers.get(name))
-                ]
+                known = [self._node.peers.get(name) for name in self._node.peers.names()]
+                witnesses = [key for each in known if each is not None for key in each.witness.active[:1]]
                 cosigner = str(witnesses[0]) if len(witnesses) == 1 else ""
         return Log(
             origin=log.origin,

@@ -131,7 +131,7 @@ class StatusQueries:
         sizes = []
         for name in self._node.peers.names():
             peer = self._node.peers.get(name)
-            note = log_store.last_checkpoint(connection, log_id, peer.witness_key.name) if peer else None
+            note = log_store.last_checkpoint(connection, log_id, peer.witness.name) if peer else None
             sizes.append(note.size if note else 0)
         return min(sizes, default=0)
 

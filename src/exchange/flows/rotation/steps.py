@@ -15,6 +15,7 @@ from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import NotFound
 from exchange.flows.agencies import about_reason
 from exchange.flows.context import Node
+from exchange.flows.events import tell_grown
 from exchange.flows.rotation.driver import KEYS, KeyDriver, MadeKey
 from exchange.flows.rotation.report import report
 from exchange.flows.seal import seal
@@ -22,7 +23,7 @@ from exchange.flows.submit import LANE_NAMES
 from exchange.storage import log_store
 from exchange.storage.queries import rotations as register
 from exchange.storage.queries.rotations import RotationChange
-from exchange.storage.transaction import NewEntry
+from exchange.storage.transaction import LogHead, NewEntry
 from exchange.storage.writer import WorkClass
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.rotation_pb2 import KeyStatus, Rotation, RotationState, RotationStep, RotationStepped, Waiting
@@ -89,7 +90,7 @@ class RotationFlow:
 
     def keys(self, now: datetime) -> list[KeyStatus]:
         """Every key that counts now."""
-        order = [self._drivers[key] for key in KEYS if key in self._drivers]
+        order = sorted(self._drivers.values(), key=lambda driver: KEYS.index(driver.key) if driver.key in KEYS else 99)
         found = [status for driver in order for status in driver.statuses(now)]
         return sorted(found, key=lambda status: (status.owner != self._node.name, status.owner))
 
@@ -299,7 +300,14 @@ class RotationFlow:
         change = RotationChange(events=events, expected=expected, append=append)
         taken: Rotation = self._node.writer.call(register.put, change, WorkClass.URGENT, rows=len(append) + 4)
         driver.follow(taken)
+        if append:
+            tell_grown(self._node.events, self._logs())
         return taken
+
+    def _logs(self) -> list[LogHead]:
+        """Our outbound logs: their senders look again once the new key is in use, and show what it signs."""
+        with self._node.database.read() as connection:
+            return [log for log in log_store.heads(connection) if log.use == "outbound" and not log.retired]
 
     def _waits(
         self, driver: KeyDriver, rotation: Rotation, step: RotationStep.ValueType, now: datetime

@@ -11,6 +11,7 @@ from exchange.flows.agencies import AgencyFlow
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.trust import SetOutcome
 from exchange.flows.compromise import CompromiseFlow
+from exchange.flows.confirm import PendingTrust
 from exchange.flows.instants import instant, is_instant, micros_of
 from exchange.flows.queries.paging import Tokens, page_size
 from exchange.flows.rotation.steps import Asked, RotationFlow
@@ -30,6 +31,7 @@ class SecurityServicer(ActionRpcs, CompromiseRpcs):
         self,
         flow: AgencyFlow,
         rotations: RotationFlow,
+        trust: PendingTrust,
         tokens: Tokens,
         live: LiveFiles,
         limits: CallLimits,
@@ -41,6 +43,7 @@ class SecurityServicer(ActionRpcs, CompromiseRpcs):
         ActionRpcs.__init__(self, actions, erase)
         self.compromise = compromise
         self._flow = flow
+        self._trust = trust
         self._rotations = rotations
         self._tokens = tokens
         self._live = live
@@ -153,6 +156,23 @@ class SecurityServicer(ActionRpcs, CompromiseRpcs):
             force=request.force,
         )
         return pb.RemoveTrustResponse(fingerprint=root, overridden=overridden, edition=self._live.trust.digest)
+
+    async def list_pending_keys(self, call: Call, _request: pb.ListPendingKeysRequest) -> pb.ListPendingKeysResponse:
+        """ListPendingKeys."""
+        return pb.ListPendingKeysResponse(pending=await call.run(self._trust.pending))
+
+    async def confirm_trust(self, call: Call, request: pb.ConfirmTrustRequest) -> pb.ConfirmTrustResponse:
+        """ConfirmTrust."""
+        keys = await call.run(
+            self._trust.confirm,
+            request.id,
+            request.fingerprint,
+            request.reason,
+            call.identity,
+            call.asked.now,
+            refuse=request.refuse,
+        )
+        return pb.ConfirmTrustResponse(keys=keys)
 
 
 def _when(request: pb.AdvanceRotationRequest) -> datetime | None:

@@ -188,6 +188,11 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
         sa.Column("use", sa.Integer(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("announced", sa.LargeBinary(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("announced_at", sa.BigInteger(), nullable=False),
+        sa.Column("record_id", sa.LargeBinary(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("origin", "key_id"),
     )
     op.create_table(
@@ -371,6 +376,24 @@ def _seen_calls() -> None:
 
 def _rotations() -> None:
     _actions()
+    op.create_table(
+        "reg_key_decisions",
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("accepted", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("origin", "fingerprint"),
+    )
+    op.create_table(
+        "reg_key_answers",
+        sa.Column("peer", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("verdict", sa.Integer(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("answered_at", sa.BigInteger(), nullable=False),
+        sa.Column("log_id", sa.Integer(), nullable=False),
+        sa.Column("idx", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("peer", "key_id"),
+    )
     op.create_table(
         "reg_rotations",
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),

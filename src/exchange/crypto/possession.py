@@ -1,0 +1,124 @@
+"""Proof that whoever names a key as the next one holds it, and that the holder of the last one named it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from google.protobuf.message import DecodeError
+
+from exchange.crypto import dsse
+from exchange.crypto.certificates import CertificateUnreadable, load_der, public_key_of, spki_hash
+from exchange.crypto.keys import Ed25519Key
+from exchange.crypto.signers.verifiers import verifier_of as signing_verifier
+from exchange.tlog.errors import LogFormatError
+from exchange.tlog.note import VerifierKey
+from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyUse
+from exchange.v1.statement_pb2 import Envelope
+
+_HEADER = b"exchange-key-possession/v1\n"
+"""No envelope, checkpoint or cosignature begins so: what is signed here can be taken for none of them."""
+
+USES = {
+    KeyUse.KEY_USE_SIGNING: "signing",
+    KeyUse.KEY_USE_LOG: "log",
+    KeyUse.KEY_USE_MIRROR: "mirror",
+    KeyUse.KEY_USE_WITNESS: "witness",
+}
+"""Names of uses, in what is signed and for people."""
+
+
+def possession_message(federation: str, node: str, key: AnnouncedKey) -> bytes:
+    """What both keys sign."""
+    parts = (federation, node, USES[key.use], key.key_id, key.replaces)
+    return _HEADER + b"".join(part.encode() + b"\n" for part in parts)
+
+
+def prove(private: Ed25519Key, message: bytes) -> bytes:
+    """A signature over the message by an Ed25519 key; a region's signer makes its own."""
+    return private.sign(message)
+
+
+def is_possessed(federation: str, node: str, key: AnnouncedKey) -> bool:
+    """Whether an announced key was named by somebody who holds it.
+
+    1. Its id is that of its public key.
+    2. The proof verifies under that key.
+    """
+    message = possession_message(federation, node, key)
+    if key.use == KeyUse.KEY_USE_SIGNING:
+        signing = _signing(key)
+        return signing is not None and signing.verify(key.possession, message)
+    found = verifier_of(key)
+    return found is not None and _verifies(found, key.possession, message)
+
+
+def is_endorsed(federation: str, node: str, key: AnnouncedKey, old: Sequence[VerifierKey]) -> bool:
+    """Whether the Ed25519 key that an announced one replaces named it.
+
+    Args:
+        federation: Domain.
+        node: The announcing node.
+        key: The announced key.
+        old: Keys of that name that are known; the one named by ``replaces`` counts.
+    """
+    message = possession_message(federation, node, key)
+    named = [each for each in old if id_of(each) == key.replaces]
+    return any(_verifies(each, key.endorsement, message) for each in named)
+
+
+def has_signed(key: AnnouncedKey, envelope: bytes) -> bool:
+    """Whether an announced signing key signed an envelope; its chain is judged elsewhere."""
+    signing = _signing(key) if key.use == KeyUse.KEY_USE_SIGNING else None
+    try:
+        message = Envelope.FromString(envelope)
+    except DecodeError:
+        return False
+    if signing is None or len(message.signatures) > dsse.MAX_SIGNATURES:
+        return False
+    return key.key_id in dsse.verify(message, {key.key_id: signing}).verified
+
+
+def id_of(key: VerifierKey) -> str:
+    """Id of an Ed25519 key in an announcement: name and hash of its verifier key."""
+    return f"{key.name}+{key.key_id.hex()}"
+
+
+def verifier_of(key: AnnouncedKey) -> VerifierKey | None:
+    """The verifier key of an announced Ed25519 key; None when it is none, or has another id."""
+    try:
+        found = VerifierKey.parse(key.vkey)
+    except LogFormatError:
+        return None
+    return found if id_of(found) == key.key_id else None
+
+
+def group_fingerprint(keys: Sequence[AnnouncedKey]) -> str:
+    """Fingerprint over keys that are confirmed together, hex SHA-256; of one signing key, its id.
+
+    Of Ed25519 keys it is that of their sorted verifier keys, each followed by a newline: ``sort | sha256sum``.
+    """
+    if len(keys) == 1 and keys[0].use == KeyUse.KEY_USE_SIGNING:
+        return keys[0].key_id
+    return sha256(b"".join(sorted(key.vkey.encode() + b"\n" for key in keys))).hexdigest()
+
+
+def _signing(key: AnnouncedKey) -> dsse.Verifier | None:
+    """The public key of an announced signing certificate; None when it has another id, or signs no envelopes."""
+    try:
+        leaf = load_der(key.chain[0]) if key.chain else None
+        if leaf is None or spki_hash(leaf) != key.key_id:
+            return None
+        return signing_verifier(public_key_of(leaf))
+    except CertificateUnreadable:
+        return None
+
+
+def _verifies(key: VerifierKey, signature: bytes, message: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key.public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
