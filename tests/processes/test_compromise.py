@@ -69,13 +69,16 @@ def test_the_drill(tmp_path: Path) -> None:
         lost = read_signer(path.read_bytes()).keyid
         # While it is in use it can not be revoked: nothing could vouch for that.
         assert command(cq, "certs", "compromise", lost, "--since", since, "--reason", "drill")[0] == 1
-        pair.stop("cq")
         identity = Identity(node="cq", domain=DOMAIN, role=Role.NODE, name="cq")
         issued = pki.issue_signing(
             profile(), cq.authorities["signing"], identity=identity, organisation="cq", now=datetime.now(UTC)
         )
-        path.write_bytes(issued.bundle)
-        pair.start("cq")
+        fresh = tmp_path / "fresh.pem"
+        fresh.write_bytes(issued.bundle)
+        rotate = ("certs", "rotate", "signing", "--reason", "drill")
+        assert command(cq, *rotate, "--new", str(fresh))[0] == 0
+        assert command(cq, *rotate)[0] == 0  # announced; the next one waits for the peer
+        wait(lambda: command(cq, *rotate)[0] == 0, "the new key in use")
 
         status, told = command(cq, "certs", "compromise", lost, "--since", since, "--reason", "演练：密钥文件外泄")
         assert status == 0, told
