@@ -186,7 +186,9 @@ class Limits:
         high=16 * MIB,
         why="4 MiB of records or entries, and the fields around them",
     )
-    batch_items: int = _key(1_000, unit="record", low=1, high=1_000, why="one call holds the writer for ~8 ms")
+    batch_items: int = _key(
+        1_000, unit="record", low=1, high=1_000, why="a batch is one transaction, which all others wait for"
+    )
     batch_bytes: int = _key(4 * MIB, unit="byte", low=1 * MIB, high=4 * MIB, why="what one call may cost in memory")
     document_bytes: int = _key(
         3 * MIB, unit="byte", low=64 * KIB, high=3 * MIB, why="a document fits one message; bigger files are cut"
