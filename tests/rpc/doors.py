@@ -26,7 +26,7 @@ from exchange.crypto.tls_identity import TlsIdentity
 from exchange.crypto.trust import SIGNING_ROOTS, TLS_ROOTS
 from exchange.flows.access import AgencyBook
 from exchange.flows.actions.erase import EraseFlow
-from exchange.flows.actions.pending import ActionFlow
+from exchange.flows.actions.pending import ActionFlow, Confirmed
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import Alarms
 from exchange.flows.certificates.listed import TrustList, TrustWriter
@@ -55,6 +55,7 @@ from exchange.v1 import (
     security_service_pb2_grpc,
     submission_service_pb2_grpc,
 )
+from exchange.v1.action_pb2 import ActionRequest
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.operation_service_pb2 import NodeState
 from exchange.v1.security_service_pb2 import Agency, Grant, Verb
@@ -224,6 +225,7 @@ class AgencyDoor:
                 "retire_lane": core.lanes.carry_out,
                 "discard_quarantine": self.quarantine.carry_out_discard,
                 "erase_record": self.erase.perform,
+                "remove_authority": self._remove_authority,
             },
             self.alarms,
         )
@@ -288,6 +290,9 @@ class AgencyDoor:
             return server
 
         self.server = self.world.run(start())
+
+    def _remove_authority(self, request: ActionRequest, confirmed: Confirmed) -> str:
+        return self.live.listed.carry_out(request, confirmed)
 
     def stubs(self, issued: pki.Issued | None, lang: str = "en") -> Stubs:
         """A connection with a certificate, or without."""

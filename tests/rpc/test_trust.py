@@ -10,13 +10,15 @@ from exchange.crypto import pki
 from exchange.crypto.certificates import Role, fingerprint
 from exchange.crypto.trust import SIGNING_ROOTS, TLS_ROOTS
 from exchange.rpc.failure import CallFailed
+from exchange.v1.action_pb2 import ActionState
 from exchange.v1.security_service_pb2 import (
+    ConfirmActionRequest,
     ListTrustRequest,
     ReloadResult,
     ReloadTrustRequest,
     RemoveTrustRequest,
 )
-from tests.rpc.doors import AgencyDoor, identity_root
+from tests.rpc.doors import AgencyDoor, client_issued, identity_root
 from tests.world import profile
 
 
@@ -69,3 +71,25 @@ def test_a_bad_own_set_is_refused_whole(doors: dict[str, AgencyDoor]) -> None:
     finally:
         door.own.clear()
         door.own.update(good)
+
+
+def test_a_forced_removal_needs_two_officers(doors: dict[str, AgencyDoor]) -> None:
+    """The security officer asks, the operator confirms what he was shown; only then the root is gone."""
+    door = doors["cq"]
+    officer, operator = door.officer(Role.SECURITY), door.stubs(client_issued("cq", Role.OPERATOR, "second"))
+    other = pki.create_root(profile(), "a stolen authority", now=datetime.now(UTC))
+    first = door.own[TLS_ROOTS]
+    door.own[TLS_ROOTS] = first + other.root_pem
+    officer.call(officer.security.ReloadTrust, ReloadTrustRequest())
+    wanted = fingerprint(other.certificate)
+    request = RemoveTrustRequest(owner="cq", fingerprint=wanted, reason="stolen", force=True)
+    asked = officer.call(officer.security.RemoveTrust, request)
+    assert asked.action.verb == "authorities.remove"
+    assert door.own[TLS_ROOTS] == first + other.root_pem
+    confirm = ConfirmActionRequest(action_id=asked.action.action_id, digest=asked.action.digest, reason="seen")
+    with pytest.raises(CallFailed) as failure:
+        officer.call(officer.security.ConfirmAction, confirm)
+    assert failure.value.reason == "ROLE_NOT_ALLOWED"
+    done = operator.call(operator.security.ConfirmAction, confirm).action
+    assert (done.state, done.outcome) == (ActionState.ACTION_STATE_DONE, "removed")
+    assert door.own[TLS_ROOTS] == first

@@ -137,6 +137,7 @@ class Doors:
                 "retire_lane": core.lanes.carry_out,
                 "discard_quarantine": quarantine.carry_out_discard,
                 "erase_record": erase.perform,
+                "remove_authority": self._live.listed.carry_out,
             },
             self._alarms,
         )

@@ -1302,7 +1302,7 @@ class RemoveTrustRequest(_message.Message):
     fingerprint: _builtins.str
     """Fingerprint of the root, or its first digits, at least 16; spaces are ignored."""
     force: _builtins.bool
-    """Do it although somebody was seen on it alone; journaled with their names."""
+    """Ask for it although somebody was seen on it alone: an officer of the other role confirms it."""
     reason: _builtins.str
     """Why; goes into the journal."""
     def __init__(
@@ -1459,13 +1459,18 @@ class RemoveTrustResponse(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     OVERRIDDEN_FIELD_NUMBER: _builtins.int
     EDITION_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
     fingerprint: _builtins.str
-    """The root that was removed."""
+    """The root."""
     edition: _builtins.str
     """Digest of the trust edition that is used now."""
     @_builtins.property
     def overridden(self) -> _containers.RepeatedCompositeFieldContainer[_rotation_pb2.Waiting]:
-        """Who was seen on it alone: it was forced over them."""
+        """Who was seen on it alone."""
+
+    @_builtins.property
+    def action(self) -> _action_pb2.Action:
+        """With force: what waits for the other officer. Nothing was removed."""
 
     def __init__(
         self,
@@ -1473,10 +1478,11 @@ class RemoveTrustResponse(_message.Message):
         fingerprint: _builtins.str = ...,
         overridden: _abc.Iterable[_rotation_pb2.Waiting] | None = ...,
         edition: _builtins.str = ...,
+        action: _action_pb2.Action | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["edition", b"edition", "fingerprint", b"fingerprint", "overridden", b"overridden"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "edition", b"edition", "fingerprint", b"fingerprint", "overridden", b"overridden"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -264,7 +264,7 @@ class SecurityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveTrust(self, request, context):
-        """Trusts a root no more. Refused while somebody was seen on it alone, unless it is forced.
+        """Trusts a root no more. Refused while somebody was seen on it alone; with force, asked of the other role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -66,7 +66,7 @@ class SecurityServiceStub:
     ListTrust: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ListTrustRequest, _security_service_pb2.ListTrustResponse]
     """Lists every root, revocation list and verifier key that the node trusts."""
     RemoveTrust: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.RemoveTrustRequest, _security_service_pb2.RemoveTrustResponse]
-    """Trusts a root no more. Refused while somebody was seen on it alone, unless it is forced."""
+    """Trusts a root no more. Refused while somebody was seen on it alone; with force, asked of the other role."""
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.RevokeKeyRequest, _security_service_pb2.RevokeKeyResponse]
     """Revokes a signing key of ours as of an instant and tells every peer in every lane. Another key must be in use."""
     ListUnprovenRecords: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ListUnprovenRecordsRequest, _security_service_pb2.ListUnprovenRecordsResponse]
@@ -116,7 +116,7 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     ListTrust: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ListTrustRequest, _security_service_pb2.ListTrustResponse]  # type: ignore[assignment]
     """Lists every root, revocation list and verifier key that the node trusts."""
     RemoveTrust: _aio.UnaryUnaryMultiCallable[_security_service_pb2.RemoveTrustRequest, _security_service_pb2.RemoveTrustResponse]  # type: ignore[assignment]
-    """Trusts a root no more. Refused while somebody was seen on it alone, unless it is forced."""
+    """Trusts a root no more. Refused while somebody was seen on it alone; with force, asked of the other role."""
     RevokeKey: _aio.UnaryUnaryMultiCallable[_security_service_pb2.RevokeKeyRequest, _security_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
     """Revokes a signing key of ours as of an instant and tells every peer in every lane. Another key must be in use."""
     ListUnprovenRecords: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ListUnprovenRecordsRequest, _security_service_pb2.ListUnprovenRecordsResponse]  # type: ignore[assignment]
@@ -265,7 +265,7 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _security_service_pb2.RemoveTrustRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.RemoveTrustResponse, _abc.Awaitable[_security_service_pb2.RemoveTrustResponse]]:
-        """Trusts a root no more. Refused while somebody was seen on it alone, unless it is forced."""
+        """Trusts a root no more. Refused while somebody was seen on it alone; with force, asked of the other role."""
 
     @_abc_1.abstractmethod
     def RevokeKey(

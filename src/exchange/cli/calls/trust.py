@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli.calls.actions import print_waiting
 from exchange.cli.calls.rotations import grouped
 from exchange.cli.options import JsonOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Exit, Output, as_dict, finish, moment
@@ -71,9 +72,13 @@ def remove(
         answer = node.call(node.security.RemoveTrust, request)
     if out.as_json:
         out.value(as_dict(answer))
-    out.say(t("message.root_removed", name=owner, fingerprint=answer.fingerprint))
+        return
     for each in answer.overridden:
         out.say(t("message.overridden", who=each.who, reason=each.reason))
+    if force:
+        print_waiting(out, answer.action)
+    else:
+        out.say(t("message.root_removed", name=owner, fingerprint=answer.fingerprint))
 
 
 @app.command("reload", help=t("help.trust_reload"))

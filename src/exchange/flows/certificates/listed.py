@@ -22,6 +22,7 @@ from exchange.crypto.trust import (
 )
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import NotFound
+from exchange.flows.actions.pending import Confirmed
 from exchange.flows.agencies import about_reason
 from exchange.flows.certificates.seen import AGENCIES, PEERS, SERVED, SeenFlow
 from exchange.flows.certificates.tls import TlsFlow
@@ -32,6 +33,7 @@ from exchange.flows.refusals import append
 from exchange.flows.status import read_flag
 from exchange.storage.seen import SeenCount
 from exchange.storage.writer import WorkClass
+from exchange.v1.action_pb2 import ActionRequest, RemoveAuthorityAction
 from exchange.v1.journal_pb2 import AdministratorAction, JournalEntry
 from exchange.v1.rotation_pb2 import KeyCount, Waiting
 from exchange.v1.security_service_pb2 import TrustedItem
@@ -149,10 +151,7 @@ class TrustList:
         if problems:
             raise Refused(problems)
         root, use, files = self._find(owner, "".join(digits.split()).lower())
-        if owner == self._node.name and use == TLS_ROOT:
-            under = self._leaves_under(root)
-            if under:
-                raise Refused([Problem("LEAF_UNDER_ROOT", use, ", ".join(under))])
+        self._check_own(owner, root, use)
         waiting = self.needed_by(owner, root, now) if use == TLS_ROOT else []
         if waiting and not force:
             raise Refused(Problem(each.reason, each.who, each.detail) for each in waiting)
@@ -177,6 +176,37 @@ class TrustList:
         if refused:
             raise Refused(refused[0].problems)
         return root, waiting
+
+    def asked(self, owner: str, digits: str, reason: str, now: datetime) -> ActionRequest:
+        """What a forced removal asks two officers for: checked now as if it were done.
+
+        Raises:
+            NotFound: No such root is trusted.
+            Refused: It is the only one, or one of our own certificates stands under it.
+        """
+        del now
+        root, use, files = self._find(owner, "".join(digits.split()).lower())
+        self._check_own(owner, root, use)
+        _without(files, use, root)
+        wanted = RemoveAuthorityAction(owner=owner, use=use.removesuffix("-root"), fingerprint=root)
+        return ActionRequest(remove_authority=wanted, reason=reason)
+
+    def carry_out(self, request: ActionRequest, confirmed: Confirmed) -> str:
+        """Remove a root that two officers agreed on; one that is gone was removed before."""
+        wanted = request.remove_authority
+        try:
+            _, over = self.remove(
+                wanted.owner, wanted.fingerprint, confirmed.reason, confirmed.actors, confirmed.now, force=True
+            )
+        except NotFound:
+            return "removed before"
+        return "removed" + (f", over {', '.join(each.who for each in over)}" if over else "")
+
+    def _check_own(self, owner: str, root: str, use: str) -> None:
+        if owner == self._node.name and use == TLS_ROOT:
+            under = self._leaves_under(root)
+            if under:
+                raise Refused([Problem("LEAF_UNDER_ROOT", use, ", ".join(under))])
 
     def needed_by(self, owner: str, root: str, now: datetime) -> list[Waiting]:
         """Who was seen within the last 30 days under a TLS root, and not behind that under another one."""

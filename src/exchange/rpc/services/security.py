@@ -146,16 +146,22 @@ class SecurityServicer(ActionRpcs, CompromiseRpcs):
 
     async def remove_trust(self, call: Call, request: pb.RemoveTrustRequest) -> pb.RemoveTrustResponse:
         """RemoveTrust."""
-        root, overridden = await call.run(
-            self._live.listed.remove,
-            request.owner,
-            request.fingerprint,
-            request.reason,
-            call.identity,
-            call.asked.now,
-            force=request.force,
+        listed, now = self._live.listed, call.asked.now
+        if request.force:
+            asked = await call.run(listed.asked, request.owner, request.fingerprint, request.reason, now)
+            wanted = asked.remove_authority
+            missing = await call.run(listed.needed_by, wanted.owner, wanted.fingerprint, now)
+            action = await call.run(self._actions.ask, asked, call.officer, now)
+            return pb.RemoveTrustResponse(
+                fingerprint=wanted.fingerprint,
+                overridden=missing,
+                edition=self._live.trust.digest,
+                action=action,
+            )
+        root, _ = await call.run(
+            listed.remove, request.owner, request.fingerprint, request.reason, call.identity, now, force=False
         )
-        return pb.RemoveTrustResponse(fingerprint=root, overridden=overridden, edition=self._live.trust.digest)
+        return pb.RemoveTrustResponse(fingerprint=root, edition=self._live.trust.digest)
 
     async def list_pending_keys(self, call: Call, _request: pb.ListPendingKeysRequest) -> pb.ListPendingKeysResponse:
         """ListPendingKeys."""
