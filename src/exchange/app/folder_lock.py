@@ -23,7 +23,9 @@ def one_process(folder: Path) -> Iterator[None]:
     Raises:
         AlreadyRunningError: Another process holds it.
     """
-    with (folder / "lock").open("a") as file:
+    path = folder / "lock"
+    path.touch(mode=0o600)
+    with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
