@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import pytest
+
 from exchange.crypto.certificates import fingerprint
 from exchange.crypto.trust import to_trust_files
 from exchange.settings.trust_folder import write_peer
@@ -128,6 +130,7 @@ def test_a_bad_key_file_is_refused_loudly_and_the_old_leaf_stays(tmp_path: Path)
         assert {each.detail for each in refused} >= {"CERTIFICATE_OF_ANOTHER_KEY", "CERTIFICATE_UNTRUSTED"}
 
 
+@pytest.mark.slow
 def test_a_region_changes_its_tls_authority_under_load_without_a_restart(tmp_path: Path) -> None:
     """Both roots trusted, new leaves issued, the old root dropped: each noticed by itself, and nobody's call fails."""
     with running_pair(tmp_path / "pair", settings=QUICK) as pair:

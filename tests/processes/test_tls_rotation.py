@@ -132,6 +132,7 @@ def keys(pair: Pair, name: str) -> ListKeysResponse:
         return client.call(client.security.ListKeys, ListKeysRequest())
 
 
+@pytest.mark.slow
 def test_an_activated_server_key_is_returned_from_by_abort(tmp_path: Path) -> None:
     """Until it is retired, the old leaf can be taken up again; both ports show it at once."""
     with running_pair(tmp_path / "pair", settings=QUICK) as pair:
