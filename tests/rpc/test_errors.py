@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from datetime import timedelta
 
 import grpc
 import pytest
@@ -16,6 +17,7 @@ from exchange.crypto.certificates import Role
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import AccessDenied
 from exchange.rpc.errors import CODES, MAX_STATUS_BYTES, RETRY_AFTER, wire_error
+from exchange.rpc.limits import TooMany
 from exchange.rpc.roles import ROLES
 from exchange.storage.writer import OutcomeUnknownError, WriterBusyError
 from exchange.v1 import submission_service_pb2 as pb
@@ -66,6 +68,8 @@ def test_every_error_of_this_program_has_a_status_and_a_reason_with_texts() -> N
             error.problems = (Problem(kind.reason if kind.reason != "INTERNAL" else "FIELD_MISSING"),)
         if isinstance(error, AccessDenied):
             error.problem = Problem("NO_GRANT")
+        if isinstance(error, TooMany):
+            error.problem, error.retry_after = Problem("TOO_MANY_CALLS"), timedelta(seconds=1)
         code, reason, _, _ = _details(error)
         assert code not in (grpc.StatusCode.UNKNOWN, grpc.StatusCode.OK)
         assert reason in tables().reasons.codes, (kind, reason)
