@@ -27,7 +27,9 @@ from exchange.v1.submission_service_pb2 import SubmitResult
 from tests import evidence
 from tests.domain import records
 from tests.flows.test_recovering import credit
-from tests.flows.test_replay import _append, new_signer
+from tests.flows.test_replay import _append
+from tests.rotation.officers import OFFICER
+from tests.rotation.test_peers_keys import announce, signing_key
 from tests.test_walk import of_region
 from tests.world import World, keyring, lane_origin, profile, worlds
 
@@ -40,10 +42,9 @@ def world(tmp_path: Path) -> Iterator[World]:
     yield from worlds(tmp_path)
 
 
-@pytest.fixture(autouse=True)
-def own_signer(monkeypatch: pytest.MonkeyPatch) -> Signer:
-    """A signing key of cq that this test alone revokes."""
-    monkeypatch.setattr(keyring("cq"), "signer", new_signer("cq"))
+@pytest.fixture
+def own_signer() -> Signer:
+    """The signing key that cq starts with."""
     return keyring("cq").signer
 
 
@@ -72,15 +73,16 @@ def revoke(world: World, at: datetime, signer: Signer, number: int = 1) -> None:
     world.nodes["cq"].core.revocations.offer("cq", SIGNING, listed, "test", datetime.now(UTC))
 
 
-def new_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cq goes on with another signing key, which it announces."""
-    world.stop("cq")
-    monkeypatch.setattr(keyring("cq"), "signer", new_signer("cq"))
-    world.start("cq")
-    node = world.nodes["cq"].node
-    origin = lane_origin("cq", "sc")
-    now = node.clock()
-    node.writer.call(_append, (origin, seal(node, announcement(node, origin, now), ["sc"], now).entry))
+def new_key(world: World) -> Signer:
+    """Cq goes on with another signing key, out of turn as when one is lost: sc's officer confirms it."""
+    key, signer = signing_key()
+    announce(world, key, signer=signer)
+    trust = world.nodes["sc"].core.trust
+    world.wait(trust.pending)
+    (pending,) = trust.pending()
+    trust.confirm(pending.id, pending.fingerprint, "read aloud", OFFICER, datetime.now(UTC), refuse=False)
+    world.nodes["cq"].node.keys.signers = (signer,)
+    return signer
 
 
 def confirm(world: World, record_id: str, revision: int = 1) -> None:
@@ -130,9 +132,7 @@ def test_what_was_mirrored_before_the_revocation_stands(world: World, own_signer
     evidence.assert_laws(world)
 
 
-def test_a_confirmation_under_a_key_that_is_valid_now_lifts_it(
-    world: World, own_signer: Signer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_confirmation_under_a_key_that_is_valid_now_lifts_it(world: World, own_signer: Signer) -> None:
     """The record counts again by its own entry; the confirmation is a duplicate; a replay agrees with all of it."""
     world.start()
     first, other = submit(world, 1), submit(world, 2)
@@ -140,7 +140,7 @@ def test_a_confirmation_under_a_key_that_is_valid_now_lifts_it(
     revoke(world, datetime.now(UTC) - timedelta(hours=1), own_signer)
     world.wait(lambda: {row(world, each).outcome for each in (first, other)} == {DEFERRED})
     before = row(world, first)
-    new_key(world, monkeypatch)
+    new_key(world)
     confirm(world, first)
     world.wait(lambda: row(world, first).outcome == FULL, what="lifted")
     world.wait(world.settled)
@@ -157,14 +157,12 @@ def test_a_confirmation_under_a_key_that_is_valid_now_lifts_it(
     evidence.assert_laws(world)
 
 
-def test_a_confirmation_that_came_first_keeps_the_record(
-    world: World, own_signer: Signer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_confirmation_that_came_first_keeps_the_record(world: World, own_signer: Signer) -> None:
     """Confirmed before the revocation was learned, a record is not deferred for a moment."""
     world.start()
     first, other = submit(world, 1), submit(world, 2)
     world.wait(world.settled)
-    new_key(world, monkeypatch)
+    new_key(world)
     confirm(world, first)
     world.wait(world.settled)
     revoke(world, datetime.now(UTC) - timedelta(hours=1), own_signer)
@@ -175,9 +173,7 @@ def test_a_confirmation_that_came_first_keeps_the_record(
     evidence.assert_laws(world)
 
 
-def test_what_was_deferred_on_arrival_is_lifted_too(
-    world: World, own_signer: Signer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_deferred_on_arrival_is_lifted_too(world: World, own_signer: Signer) -> None:
     """Logged before the revocation and mirrored behind it, a record waits; its confirmation lets it in, once."""
     world.start()
     world.wait(world.settled)
@@ -190,7 +186,7 @@ def test_what_was_deferred_on_arrival_is_lifted_too(
     world.wait(lambda: world.nodes["sc"].core.revocations.of("cq", SIGNING).lists)
     world.wait(lambda: [each.token for each in world.rows("sc", "reg_waits")].count("TIME"))
     world.wait(world.settled)
-    new_key(world, monkeypatch)
+    new_key(world)
     confirm(world, waiting)
     world.wait(lambda: row(world, waiting) is not None and row(world, waiting).outcome == FULL, what="lifted")
     world.wait(world.settled)
@@ -199,16 +195,13 @@ def test_what_was_deferred_on_arrival_is_lifted_too(
     evidence.assert_laws(world)
 
 
-def test_what_an_unproven_revision_had_replaced_is_shown_again(
-    world: World, own_signer: Signer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_an_unproven_revision_had_replaced_is_shown_again(world: World) -> None:
     """The revision before it counts, with its own state; the confirmed one replaces it anew, and ends it."""
     world.start()
     record = of_region(records.credit(), "cq")
     answer = world.submit("cq", record, "one")
     world.wait(world.settled)
-    new_key(world, monkeypatch)
-    stolen = keyring("cq").signer
+    stolen = new_key(world)
     at = datetime.now(UTC) - timedelta(milliseconds=1)
     record.header.record_id, record.header.revision = answer.record_id, 2
     record.credit_result.state = CreditState.CREDIT_STATE_REPAIRED
@@ -223,7 +216,7 @@ def test_what_an_unproven_revision_had_replaced_is_shown_again(
     shown = row(world, answer.record_id, 1)
     assert (shown.newest, shown.tombstone, shown.outcome) == (True, "", FULL)
     evidence.assert_replays(world)
-    new_key(world, monkeypatch)
+    new_key(world)
     confirm(world, answer.record_id, 2)
     world.wait(lambda: row(world, answer.record_id, 2).outcome == before, what="lifted")
     world.wait(world.settled)
@@ -231,14 +224,12 @@ def test_what_an_unproven_revision_had_replaced_is_shown_again(
     evidence.assert_laws(world)
 
 
-def test_an_announcement_revokes_and_is_never_taken_back(
-    world: World, own_signer: Signer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_announcement_revokes_and_is_never_taken_back(world: World, own_signer: Signer) -> None:
     """A region revokes its key in its own log; a later announcement of the same key as active changes nothing."""
     world.start()
     record_id = submit(world, 1)
     world.wait(world.settled)
-    new_key(world, monkeypatch)
+    new_key(world)
     node, origin = world.nodes["cq"].node, lane_origin("cq", "sc")
     for state in ("REVOKED", "ACTIVE"):
         record = announcement(node, origin, node.clock())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,9 @@ BUSY_TIMEOUT_MS = 10_000
 
 TRUNCATE_TIMEOUT_MS = 500
 """How long emptying the WAL may hold the writer back while readers leave it."""
+
+DISPOSE_SECONDS = 2.0
+"""How long closing waits for queries under way: each is short, and a task that was cancelled leaves its thread behind."""
 
 PAGE_CACHE_KIB = 65_536
 """SQLite page cache of the writer: keeps the hot part of the indexes in memory."""
@@ -74,6 +78,10 @@ class Database:
             connect_args={"options": options},
         )
 
+    def _in_use(self) -> int:
+        pool = self._reader.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
+
     def writer_connection(self) -> Connection:
         """A connection for the one writer; it stays open for the life of the process."""
         return self._writer.connect()
@@ -111,7 +119,10 @@ class Database:
                 cursor.close()
 
     def dispose(self) -> None:
-        """Close every connection."""
+        """Close every connection; those that a thread still reads by get a moment first."""
+        deadline = time.monotonic() + DISPOSE_SECONDS
+        while self._in_use() and time.monotonic() < deadline:
+            time.sleep(0.005)
         self._reader.dispose()
         self._writer.dispose()
 
