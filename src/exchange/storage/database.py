@@ -26,7 +26,7 @@ TRUNCATE_TIMEOUT_MS = 500
 """How long emptying the WAL may hold the writer back while readers leave it."""
 
 DISPOSE_SECONDS = 2.0
-"""How long closing waits for queries under way: each is short, and a task that was cancelled leaves its thread behind."""
+"""How long closing waits for queries under way: each is short; a task that was cancelled leaves its thread behind."""
 
 PAGE_CACHE_KIB = 65_536
 """SQLite page cache of the writer: keeps the hot part of the indexes in memory."""
