@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Before gRPC is imported: tests start processes between their calls, and gRPC's own way with a fork can take the child
+# down before it has become the program that it was to be.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 import contextlib
 import shutil
 from collections.abc import Iterator
