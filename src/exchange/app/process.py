@@ -55,7 +55,7 @@ time that it comes back from the disk or from a signature while batches are bein
 
 COLLECT_EVERY = 50_000
 """Objects that may be made before the collector looks for cycles. A batch makes some ten thousand and leaves no cycle;
-at Python's own 700 the collector took one part in twenty of the time."""
+at Python's own 700 the collector took a twentieth of the time or more."""
 
 
 def run(settings: NodeSettings) -> int:
