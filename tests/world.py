@@ -42,12 +42,12 @@ from exchange.domain.recognition import RuleSet
 from exchange.domain.tables import Tables, load
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub, tell_grown
-from exchange.flows.mirror import NotYourLogError
-from exchange.flows.peer_port import PeerAwayError, PeerRefusedError
+from exchange.flows.intake.submit import LANE_NAMES
+from exchange.flows.link.mirror import NotYourLogError
+from exchange.flows.link.peer_port import PeerAwayError, PeerRefusedError
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.flows.rotation.ed25519_keys import CosignerDriver, LogDriver
 from exchange.flows.rotation.signing_key import SigningDriver
-from exchange.flows.submit import LANE_NAMES
 from exchange.storage import log_store, schema
 from exchange.storage.database import Database
 from exchange.storage.key_folder import KeyFiles

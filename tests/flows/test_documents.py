@@ -10,10 +10,10 @@ from datetime import datetime
 import pytest
 
 from exchange.domain.problems import DocumentRefused, Problem, Refused
-from exchange.flows import document_answer
-from exchange.flows.documents import DocumentFlow, DocumentLimits
-from exchange.flows.ids import format_id
-from exchange.flows.submit import Authorise, RowSubmission, SubmitFlow
+from exchange.flows.intake import document_answer
+from exchange.flows.intake.documents import DocumentFlow, DocumentLimits
+from exchange.flows.intake.ids import format_id
+from exchange.flows.intake.submit import Authorise, RowSubmission, SubmitFlow
 from exchange.storage import documents, quarantine, submissions
 from exchange.storage.verify import findings
 from exchange.storage.writer import Handler
@@ -267,7 +267,7 @@ LONG = b"\n".join([*(b"%d blue" % n for n in range(1, 8)), b"8 what", b"9 better
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of three rows."""
-    monkeypatch.setattr("exchange.flows.documents.CHUNK_ROWS", 3)
+    monkeypatch.setattr("exchange.flows.intake.documents.CHUNK_ROWS", 3)
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -337,7 +337,7 @@ def test_two_calls_at_once_are_one_document(running: TestNode) -> None:
 
 def test_many_quarantined_rows_are_written_in_pieces(running: TestNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """No transaction is longer than a chunk, and after a crash between them every row is in quarantine once."""
-    monkeypatch.setattr("exchange.flows.documents.CHUNK_ROWS", 10)
+    monkeypatch.setattr("exchange.flows.intake.documents.CHUNK_ROWS", 10)
     content = b"\n".join(b"%d what" % n for n in range(1, 36))
     call, pieces = running.node.writer.call, []
 

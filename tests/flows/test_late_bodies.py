@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from exchange.domain.problems import Refused
 from exchange.domain.record_index import raw_id
-from exchange.flows.peer_port import PeerAwayError
+from exchange.flows.link.peer_port import PeerAwayError
 from exchange.storage import log_store, registers
 from exchange.storage.log_store import StoredEntry
 from exchange.v1.common_pb2 import RecordRef

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
-from exchange.flows import recover
 from exchange.flows.apply.replay import epochs, events
-from exchange.flows.recover import RecoverFlow
+from exchange.flows.link import recover
+from exchange.flows.link.recover import RecoverFlow
 from exchange.flows.status import UNACKNOWLEDGED, read_flag
 from exchange.storage import log_store
 from exchange.v1.operation_service_pb2 import NodeState

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.flows import refusals
-from exchange.flows.refusals import RefusalFolder
+from exchange.flows.intake import refusals
+from exchange.flows.intake.refusals import RefusalFolder
 from tests.flows.node import START, TestNode
 
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exchange.flows.documents import DocumentFlow
-from exchange.flows.ids import new_id
-from exchange.flows.seal import seal
-from exchange.flows.submit import SubmitFlow
+from exchange.flows.intake.documents import DocumentFlow
+from exchange.flows.intake.ids import new_id
+from exchange.flows.intake.seal import seal
+from exchange.flows.intake.submit import SubmitFlow
 from exchange.v1.statement_pb2 import Body, SealedRecord
 from exchange.v1.submission_service_pb2 import (
     RecordSubmission,

@@ -15,9 +15,9 @@ from exchange.crypto.dsse import Signer
 from exchange.crypto.possession import possession_message
 from exchange.crypto.signers.key_file import read_signer
 from exchange.domain.record_index import index_of, raw_id
-from exchange.flows.announce import announcement
-from exchange.flows.seal import seal
-from exchange.flows.submit import LANE_NAMES
+from exchange.flows.intake.seal import seal
+from exchange.flows.intake.submit import LANE_NAMES
+from exchange.flows.link.announce import announcement
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.credit_result_pb2 import CreditState

@@ -11,7 +11,7 @@ import pytest
 from exchange.crypto import pki
 from exchange.crypto.certificates import Certificate, Identity, Role, load_chain, load_der
 from exchange.crypto.revocation import RevocationUnreadable
-from exchange.flows.revocations import EDITION, SIGNING, TLS, Freshness, RevocationBook, StalePolicy
+from exchange.flows.trust.revocations import EDITION, SIGNING, TLS, Freshness, RevocationBook, StalePolicy
 from exchange.storage import journal, log_store
 from exchange.v1.journal_pb2 import JournalEntry
 from tests.world import FEDERATION, Bell, Runtime, World, keyring, profile, roots_of, tls_root, worlds

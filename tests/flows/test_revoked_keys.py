@@ -13,10 +13,10 @@ from exchange.crypto import pki
 from exchange.crypto.certificates import load_der
 from exchange.crypto.dsse import Signer, make_envelope
 from exchange.domain.record_index import raw_id
-from exchange.flows.announce import announcement
 from exchange.flows.apply.ruling import read_decision
-from exchange.flows.revocations import SIGNING
-from exchange.flows.seal import seal, seal_statement
+from exchange.flows.intake.seal import seal, seal_statement
+from exchange.flows.link.announce import announcement
+from exchange.flows.trust.revocations import SIGNING
 from exchange.v1.credit_result_pb2 import CreditState
 from exchange.v1.key_announcement_pb2 import KeyState
 from exchange.v1.kind_pb2 import Outcome

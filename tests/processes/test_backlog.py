@@ -11,9 +11,9 @@ from sqlalchemy import select
 from exchange.crypto.keys import submission_tag
 from exchange.domain.record_index import raw_id
 from exchange.flows.context import Node
-from exchange.flows.ids import new_id
 from exchange.flows.instants import micros
-from exchange.flows.seal import seal
+from exchange.flows.intake.ids import new_id
+from exchange.flows.intake.seal import seal
 from exchange.storage import registers, schema, submissions
 from exchange.storage.database import PAGE_CACHE_KIB
 from exchange.storage.submissions import NewSubmission

@@ -20,7 +20,7 @@ from exchange.crypto.keys import derive_log_key, encode_private, encode_seed, ge
 from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
 from exchange.crypto.pki_profile import Profile as CertificateProfile
 from exchange.crypto.trust import to_trust_files
-from exchange.flows.submit import LANE_NAMES
+from exchange.flows.intake.submit import LANE_NAMES
 from exchange.rpc.client import Client
 from exchange.rpc.profile import Profile, load_profile
 from exchange.settings.trust_folder import own_path, write_peer

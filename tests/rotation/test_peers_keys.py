@@ -16,7 +16,7 @@ from exchange.crypto.signers.key_file import read_signer
 from exchange.domain.problems import Refused
 from exchange.flows.access import NotFound
 from exchange.flows.apply.answered import node_record
-from exchange.flows.seal import seal
+from exchange.flows.intake.seal import seal
 from exchange.storage.transaction import Transaction
 from exchange.tlog.note import COSIGNATURE_V1, VerifierKey
 from exchange.v1.answer_pb2 import AnswerVerb

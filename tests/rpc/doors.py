@@ -34,8 +34,8 @@ from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.certificates.tls import TlsFiles, TlsFlow
 from exchange.flows.certificates.trust import TrustEdition, TrustFlow, TrustFolder
-from exchange.flows.documents import DocumentFlow
-from exchange.flows.quarantine import QuarantineFlow
+from exchange.flows.intake.documents import DocumentFlow
+from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.queries.freshness import FreshnessReader
 from exchange.flows.queries.status import NodeStatusView, ProcessFacts
 from exchange.rpc.agency import AgencyParts, agency_services

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from exchange.crypto.ed25519 import NoteSigner
 from exchange.crypto.keys import generate_ed25519
-from exchange.flows.submit import SubmitFlow
+from exchange.flows.intake.submit import SubmitFlow
 from exchange.storage import log_store, schema
 from exchange.storage.database import Database
 from exchange.storage.transaction import Transaction

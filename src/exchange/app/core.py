@@ -17,24 +17,24 @@ from exchange.flows.apply.commit import SEQ_CURSOR
 from exchange.flows.apply.journaled import changes_of
 from exchange.flows.apply.loop import ApplyLoop
 from exchange.flows.apply.replay import write_replayed
-from exchange.flows.confirm import PendingTrust
 from exchange.flows.context import Node, Peer
-from exchange.flows.deliver import LanePace, LaneSender
-from exchange.flows.fetch import fetch_entries
-from exchange.flows.hello import Findings
-from exchange.flows.lanes import RESTORED_BOTH, LaneControl
-from exchange.flows.links import Links
-from exchange.flows.mirror import MirrorFlow
-from exchange.flows.peer_port import PeerPort
-from exchange.flows.recover import REPLAYING, RecoverFlow, load_recorded
-from exchange.flows.revocations import REVOCATIONS_CHANGED, Freshness, RevocationBook, Roots, no_roots
+from exchange.flows.intake.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
+from exchange.flows.link.deliver import LanePace, LaneSender
+from exchange.flows.link.fetch import fetch_entries
+from exchange.flows.link.hello import Findings
+from exchange.flows.link.lanes import RESTORED_BOTH, LaneControl
+from exchange.flows.link.links import Links
+from exchange.flows.link.mirror import MirrorFlow
+from exchange.flows.link.peer_port import PeerPort
+from exchange.flows.link.recover import REPLAYING, RecoverFlow, load_recorded
+from exchange.flows.link.session import HelloFlow
+from exchange.flows.link.witness import WITNESS_SECONDS, WitnessFlow, WitnessLoop
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.flows.rotation.steps import RotationFlow
-from exchange.flows.session import HelloFlow
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
-from exchange.flows.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
-from exchange.flows.trust_material import TrustMaterialFlow
-from exchange.flows.witness import WITNESS_SECONDS, WitnessFlow, WitnessLoop
+from exchange.flows.trust.confirm import PendingTrust
+from exchange.flows.trust.revocations import REVOCATIONS_CHANGED, Freshness, RevocationBook, Roots, no_roots
+from exchange.flows.trust.trust_material import TrustMaterialFlow
 from exchange.storage import links, registers
 from exchange.storage.transaction import LogHead
 from exchange.storage.writer import WorkClass

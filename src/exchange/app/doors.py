@@ -21,11 +21,11 @@ from exchange.flows.alarms import ALARM_ACKNOWLEDGED, Alarms
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.certificates.trust import TrustEdition
-from exchange.flows.documents import DocumentFlow, DocumentLimits
-from exchange.flows.quarantine import QuarantineFlow
+from exchange.flows.intake.documents import DocumentFlow, DocumentLimits
+from exchange.flows.intake.quarantine import QuarantineFlow
+from exchange.flows.intake.refusals import RefusalFolder
 from exchange.flows.queries.freshness import FreshnessReader
 from exchange.flows.queries.status import ProcessFacts
-from exchange.flows.refusals import RefusalFolder
 from exchange.flows.watermark import Watermark
 from exchange.rpc.agency import CALL_THREADS, WATCH_THREADS, AgencyParts, agency_services
 from exchange.rpc.identity import CallerGate

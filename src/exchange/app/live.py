@@ -19,7 +19,7 @@ from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.certificates.tls import TlsFlow
 from exchange.flows.certificates.trust import TrustFlow
 from exchange.flows.context import Node
-from exchange.flows.revocations import TLS
+from exchange.flows.trust.revocations import TLS
 from exchange.settings import NodeSettings
 from exchange.settings.trust_folder import place_of, stamp, write_own, write_peer
 

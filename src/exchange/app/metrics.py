@@ -13,7 +13,7 @@ from exchange.crypto.dsse import ES256
 from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import Alarms
 from exchange.flows.certificates.reload import LiveFiles
-from exchange.flows.submit import LANE_NAMES
+from exchange.flows.intake.submit import LANE_NAMES
 from exchange.settings import NodeSettings
 from exchange.telemetry import Metrics
 

@@ -33,9 +33,9 @@ from exchange.flows.alarms import AlarmCommand, Alarms
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.context import Node
-from exchange.flows.deliver import LanePace
-from exchange.flows.refusals import RefusalFolder
-from exchange.flows.revocations import Freshness, StalePolicy
+from exchange.flows.intake.refusals import RefusalFolder
+from exchange.flows.link.deliver import LanePace
+from exchange.flows.trust.revocations import Freshness, StalePolicy
 from exchange.flows.watermark import Marks, Watermark
 from exchange.rpc.peer import GrpcPeer
 from exchange.settings import NodeSettings

@@ -10,7 +10,7 @@ import structlog
 
 from exchange.crypto.revocation import RevocationUnreadable
 from exchange.flows.context import Node
-from exchange.flows.revocations import RevocationBook
+from exchange.flows.trust.revocations import RevocationBook
 from exchange.settings.trust_folder import OWN, read_file, revocation_files
 
 log = structlog.get_logger("exchange.revocations")

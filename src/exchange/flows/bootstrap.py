@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from exchange.flows.announce import announcement
 from exchange.flows.context import Node
-from exchange.flows.seal import seal
+from exchange.flows.intake.seal import seal
+from exchange.flows.intake.submit import LANE_NAMES
+from exchange.flows.link.announce import announcement
 from exchange.flows.status import read_flag, set_flags
-from exchange.flows.submit import LANE_NAMES
 from exchange.storage import journal, log_store
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.storage.writer import WorkClass

@@ -22,7 +22,7 @@ from exchange.domain.codes import normalise, uscc_reasons
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import AccessDenied
 from exchange.flows.context import LOCAL_TIME
-from exchange.flows.ids import new_id
+from exchange.flows.intake.ids import new_id
 from exchange.flows.queries.credit import MAX_SUBJECT_ROWS, knowledge, regional_standings
 from exchange.flows.queries.freshness import stale_peers
 from exchange.flows.queries.reading import Asked, Reading

@@ -22,7 +22,7 @@ from exchange.flows.queries.reading import Asked, Reading
 from exchange.flows.queries.records import check_enum
 from exchange.flows.queries.submissions import submission_messages
 from exchange.flows.queries.views import record_views
-from exchange.flows.revocations import REVOCATIONS_CHANGED
+from exchange.flows.trust.revocations import REVOCATIONS_CHANGED
 from exchange.storage import journal, log_store, submissions
 from exchange.storage.queries import Connection, outcomes, records, standing
 from exchange.v1.kind_pb2 import Kind

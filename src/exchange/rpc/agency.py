@@ -13,11 +13,10 @@ from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import Alarms
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.check import CheckFlow
-from exchange.flows.compromise import CompromiseFlow
-from exchange.flows.confirm import PendingTrust
 from exchange.flows.context import Node
-from exchange.flows.documents import DocumentFlow
-from exchange.flows.quarantine import QuarantineFlow
+from exchange.flows.intake.documents import DocumentFlow
+from exchange.flows.intake.quarantine import QuarantineFlow
+from exchange.flows.intake.submit import SubmitFlow
 from exchange.flows.queries.audit import AuditQueries
 from exchange.flows.queries.credit import CreditQueries
 from exchange.flows.queries.freshness import FreshnessReader
@@ -29,7 +28,8 @@ from exchange.flows.queries.records import RecordQueries
 from exchange.flows.queries.status import LaneControl, NodeStatusView, ProcessFacts, StatusQueries
 from exchange.flows.queries.submissions import SubmissionQueries
 from exchange.flows.rotation.steps import RotationFlow
-from exchange.flows.submit import SubmitFlow
+from exchange.flows.trust.compromise import CompromiseFlow
+from exchange.flows.trust.confirm import PendingTrust
 from exchange.flows.watch import HEARTBEAT_SECONDS, WatchFlow
 from exchange.rpc.door import Door, Servicer
 from exchange.rpc.identity import CallerGate

@@ -22,7 +22,7 @@ from exchange.crypto.chains import Purpose, find_paths
 from exchange.domain.problems import Problem
 from exchange.flows.access import AccessDenied, AgencyBook, Caller
 from exchange.flows.certificates.seen import AGENCIES, SeenFlow, Tally
-from exchange.flows.revocations import TLS, Standing
+from exchange.flows.trust.revocations import TLS, Standing
 
 KEPT = 1_024
 """Verdicts kept: one for each certificate that calls; with the certificates about 5 MB."""

@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from exchange.flows.certificates.seen import SERVED
-from exchange.flows.peer_port import PeerAwayError, PeerRefusedError
+from exchange.flows.link.peer_port import PeerAwayError, PeerRefusedError
 from exchange.rpc.client import failure_of
 from exchange.v1.relay_service_pb2 import (
     CosignJournalRequest,

@@ -25,9 +25,9 @@ from exchange.crypto.trust import TrustSet
 from exchange.domain.problems import ExchangeError, Refused
 from exchange.flows.certificates.seen import PEERS, SERVED, SeenFlow, Tally
 from exchange.flows.context import Peer, PeerBook
-from exchange.flows.mirror import NotYourLogError
-from exchange.flows.revocations import TLS, Standing
-from exchange.flows.session import NotYouError
+from exchange.flows.link.mirror import NotYourLogError
+from exchange.flows.link.session import NotYouError
+from exchange.flows.trust.revocations import TLS, Standing
 from exchange.rpc.identity import Lists, fingerprint_of
 from exchange.rpc.limits import CallLimits
 from exchange.rpc.message import CONNECTION_OPTIONS, parsed, read_message

@@ -8,8 +8,8 @@ from exchange.domain.problems import Problem, Refused
 from exchange.domain.record_index import raw_id
 from exchange.flows.actions.pending import Confirmed
 from exchange.flows.context import Node
-from exchange.flows.ids import new_id
-from exchange.flows.submit import SubmitFlow
+from exchange.flows.intake.ids import new_id
+from exchange.flows.intake.submit import SubmitFlow
 from exchange.storage import log_store, submissions
 from exchange.storage.queries import Connection
 from exchange.storage.submissions import SubmissionRow

@@ -24,8 +24,8 @@ from exchange.crypto.certificates import Role
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import AccessDenied, Caller, NotFound
 from exchange.flows.context import Node
-from exchange.flows.ids import new_id, parse_id
 from exchange.flows.instants import instant, micros_of
+from exchange.flows.intake.ids import new_id, parse_id
 from exchange.storage.queries import actions
 from exchange.storage.queries.actions import ActionChange, ActionChangedError, ActionsFullError
 from exchange.storage.writer import WorkClass

@@ -10,9 +10,9 @@ from exchange.flows.apply.effects import RegisterOverlay
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.ruling import Ruling, rulings_in
 from exchange.flows.context import Node
-from exchange.flows.ids import new_id
 from exchange.flows.instants import micros_of
-from exchange.flows.peer_keys import Judged
+from exchange.flows.intake.ids import new_id
+from exchange.flows.trust.peer_keys import Judged
 from exchange.storage.transaction import LogHead
 from exchange.v1.answer_pb2 import Answer, AnsweredKey, AnswerVerb
 from exchange.v1.common_pb2 import RecordRef

@@ -15,8 +15,8 @@ from exchange.flows.apply.entry import ReadEntry, payload_of
 from exchange.flows.apply.judge import references
 from exchange.flows.apply.ruling import Decided, Ruling, read_decision
 from exchange.flows.apply.waiting import CONFIRMED, UNPROVEN
-from exchange.flows.ids import format_id
 from exchange.flows.instants import micros_of
+from exchange.flows.intake.ids import format_id
 from exchange.storage import log_store, registers
 from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change

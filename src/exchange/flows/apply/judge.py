@@ -19,7 +19,7 @@ from exchange.domain.validation.limits import CODES
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.ruling import UNANSWERED, PartRuling, Ruling, read_decision
 from exchange.flows.apply.waiting import CONFIRMED, UNPROVEN
-from exchange.flows.verdicts import Verdict
+from exchange.flows.trust.verdicts import Verdict
 from exchange.v1.kind_pb2 import Outcome
 from exchange.v1.recognition_pb2 import DecisionCause
 from exchange.v1.record_pb2 import RecordHeader

@@ -26,7 +26,7 @@ from exchange.flows.apply.steps import (
 from exchange.flows.apply.waiting import CONFIRMED
 from exchange.flows.context import Node
 from exchange.flows.events import LOG_GREW, REGISTERS_CHANGED
-from exchange.flows.seal import MAX_BODY_BYTES, seal
+from exchange.flows.intake.seal import MAX_BODY_BYTES, seal
 from exchange.storage import journal, log_store, registers
 from exchange.storage.database import DATABASE_ERRORS, Connection
 from exchange.storage.log_store import StoredEntry

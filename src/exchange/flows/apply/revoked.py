@@ -17,7 +17,7 @@ from exchange.flows.apply.ruling import read_decision
 from exchange.flows.apply.steps import MirroredTimes, Redecide
 from exchange.flows.context import Node, Peer
 from exchange.flows.instants import micros
-from exchange.flows.verdicts import signing_keys, verdict_of
+from exchange.flows.trust.verdicts import signing_keys, verdict_of
 from exchange.storage import log_store, registers
 from exchange.storage.database import Connection
 from exchange.storage.transaction import LogHead

@@ -24,8 +24,8 @@ from exchange.flows.apply.judge import Bench, judge
 from exchange.flows.apply.ruling import LIES, LIFTED, OWN, UNANSWERED, Decided, Ruling, item_of, ruling_of
 from exchange.flows.apply.waiting import CONFIRMED
 from exchange.flows.context import LOCAL_TIME, Node
-from exchange.flows.peer_keys import learn_first, rely
-from exchange.flows.verdicts import Verdict, verdict_of
+from exchange.flows.trust.peer_keys import learn_first, rely
+from exchange.flows.trust.verdicts import Verdict, verdict_of
 from exchange.storage import log_store
 from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change

@@ -29,7 +29,7 @@ from exchange.flows.certificates.tls import TlsFlow
 from exchange.flows.certificates.trust import OWN, SINCE, TrustFlow
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, timestamp
-from exchange.flows.refusals import append
+from exchange.flows.intake.refusals import append
 from exchange.flows.status import read_flag
 from exchange.storage.seen import SeenCount
 from exchange.storage.writer import WorkClass

@@ -12,7 +12,7 @@ from exchange.crypto.tls_identity import TlsIdentity, check_successor
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.flows.certificates.trust import AlarmBell, TrustFlow, certificate_event
 from exchange.flows.context import Node
-from exchange.flows.refusals import append
+from exchange.flows.intake.refusals import append
 from exchange.storage.writer import WorkClass
 from exchange.v1.journal_pb2 import CertificateEvent
 

@@ -11,8 +11,8 @@ from exchange.domain.problems import Problem, Refused
 from exchange.domain.recognition import part_holds
 from exchange.flows.apply.ruling import read_decision
 from exchange.flows.context import Node
-from exchange.flows.ids import format_id
 from exchange.flows.instants import micros_of, timestamp
+from exchange.flows.intake.ids import format_id
 from exchange.flows.queries.paging import page_size
 from exchange.flows.queries.reading import Asked, Reading
 from exchange.storage.queries import Connection, readings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from exchange.domain.kinds import normalise_document_no
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import AccessDenied, NotFound
-from exchange.flows.ids import format_id
+from exchange.flows.intake.ids import format_id
 from exchange.flows.queries.paging import page_size
 from exchange.flows.queries.reading import Asked, Reading, record_id_of
 from exchange.flows.queries.records import check_enum, record_page

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import NotFound
-from exchange.flows.ids import format_id
+from exchange.flows.intake.ids import format_id
 from exchange.flows.queries.paging import page_size
 from exchange.flows.queries.reading import Asked, Reading, record_id_of
 from exchange.flows.queries.views import record_views, tombstone_of

@@ -10,8 +10,8 @@ from exchange.domain.problems import Problem, Refused
 from exchange.domain.record_index import is_recognised_kind, raw_id
 from exchange.flows.access import AccessDenied, NotFound
 from exchange.flows.apply.ruling import read_decision
-from exchange.flows.ids import format_id
 from exchange.flows.instants import timestamp
+from exchange.flows.intake.ids import format_id
 from exchange.flows.queries.paging import page_size
 from exchange.flows.queries.reading import Asked, Reading
 from exchange.flows.queries.records import check_enum

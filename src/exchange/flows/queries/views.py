@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from google.protobuf.message import DecodeError
 
 from exchange.flows.apply.ruling import read_decision
-from exchange.flows.ids import format_id
 from exchange.flows.instants import timestamp
+from exchange.flows.intake.ids import format_id
 from exchange.flows.queries.reading import Reading
 from exchange.flows.queries.wording import Wording
 from exchange.storage.queries import Connection, records

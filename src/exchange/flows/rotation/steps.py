@@ -16,10 +16,10 @@ from exchange.flows.access import NotFound
 from exchange.flows.agencies import about_reason
 from exchange.flows.context import Node
 from exchange.flows.events import tell_grown
+from exchange.flows.intake.seal import seal
+from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.rotation.driver import KEYS, KeyDriver, MadeKey
 from exchange.flows.rotation.report import report
-from exchange.flows.seal import seal
-from exchange.flows.submit import LANE_NAMES
 from exchange.storage import log_store
 from exchange.storage.queries import rotations as register
 from exchange.storage.queries.rotations import RotationChange

@@ -8,8 +8,8 @@ from itertools import islice
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from exchange.domain.problems import Problem, Refused
-from exchange.flows.compromise import MAX_LISTED, CompromiseFlow, Unproven
 from exchange.flows.instants import instant, is_instant, micros_of
+from exchange.flows.trust.compromise import MAX_LISTED, CompromiseFlow, Unproven
 from exchange.rpc.door import Call
 from exchange.v1 import security_service_pb2 as pb
 

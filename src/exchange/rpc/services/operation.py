@@ -8,7 +8,7 @@ from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import AgencyBook
 from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.alarms import Alarms
-from exchange.flows.quarantine import QuarantineFlow
+from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.queries.status import LaneControl, StatusQueries, checked_reason
 from exchange.rpc.door import Call
 from exchange.rpc.services.submission import authoriser

@@ -10,11 +10,11 @@ from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.trust import SetOutcome
-from exchange.flows.compromise import CompromiseFlow
-from exchange.flows.confirm import PendingTrust
 from exchange.flows.instants import instant, is_instant, micros_of
 from exchange.flows.queries.paging import Tokens, page_size
 from exchange.flows.rotation.steps import Asked, RotationFlow
+from exchange.flows.trust.compromise import CompromiseFlow
+from exchange.flows.trust.confirm import PendingTrust
 from exchange.rpc.door import Call
 from exchange.rpc.limits import CallLimits
 from exchange.rpc.services.actions import ActionRpcs

@@ -11,11 +11,11 @@ from typing import Protocol
 from exchange.domain import kinds
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import AgencyBook
-from exchange.flows.document_answer import shortened
-from exchange.flows.documents import DocumentFlow
+from exchange.flows.intake.document_answer import shortened
+from exchange.flows.intake.documents import DocumentFlow
+from exchange.flows.intake.submit import INTERACTIVE_ITEMS, Authorise, SubmitFlow
 from exchange.flows.queries.submissions import SubmissionQueries
 from exchange.flows.queries.wording import Wording
-from exchange.flows.submit import INTERACTIVE_ITEMS, Authorise, SubmitFlow
 from exchange.flows.watch import WatchFlow
 from exchange.rpc.door import Call
 from exchange.rpc.limits import CallLimits, check_batch

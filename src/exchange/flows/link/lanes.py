@@ -8,14 +8,14 @@ from datetime import datetime
 
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.actions.pending import Confirmed
-from exchange.flows.announce import announcement
 from exchange.flows.context import Node
-from exchange.flows.deliver import LaneSender, LaneView
-from exchange.flows.evidence import evidence_event
 from exchange.flows.instants import instant, micros_of
-from exchange.flows.links import Links
-from exchange.flows.seal import seal
-from exchange.flows.submit import LANE_NAMES
+from exchange.flows.intake.seal import seal
+from exchange.flows.intake.submit import LANE_NAMES
+from exchange.flows.link.announce import announcement
+from exchange.flows.link.deliver import LaneSender, LaneView
+from exchange.flows.link.evidence import evidence_event
+from exchange.flows.link.links import Links
 from exchange.storage import journal, links, log_store, registers
 from exchange.storage.recovery import move_tail
 from exchange.storage.transaction import NewEntry, Transaction

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.sealing import matches
-from exchange.flows.announce import log_announcement
 from exchange.flows.apply.entry import read_entry
 from exchange.flows.apply.journaled import is_register_event
 from exchange.flows.apply.loop import START_DIGEST, ApplyLoop
@@ -27,12 +26,13 @@ from exchange.flows.apply.recorded import RecordedDecision, RecordedDecisions
 from exchange.flows.apply.replay import TakeEvent, epochs, events, replay, write_replayed
 from exchange.flows.apply.steps import StepPlan
 from exchange.flows.context import Node, Peer
-from exchange.flows.hello import Findings
-from exchange.flows.peer_port import PeerAwayError, PeerPort, PeerRefusedError
-from exchange.flows.seal import seal
+from exchange.flows.intake.seal import seal
+from exchange.flows.intake.submit import LANE_NUMBERS
+from exchange.flows.intake.submitted import submission_of
+from exchange.flows.link.announce import log_announcement
+from exchange.flows.link.hello import Findings
+from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
-from exchange.flows.submit import LANE_NUMBERS
-from exchange.flows.submitted import submission_of
 from exchange.storage import journal, log_store, recovery, registers
 from exchange.storage.log_store import StoredCheckpoint, StoredEntry
 from exchange.storage.queries import Connection

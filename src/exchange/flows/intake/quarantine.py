@@ -16,12 +16,12 @@ from exchange.domain.adapter import MappedRow
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.actions.pending import Confirmed
 from exchange.flows.context import Node
-from exchange.flows.document_answer import quarantine_event
-from exchange.flows.documents import CHUNK_ROWS, DocumentFlow
-from exchange.flows.ids import format_id, parse_id
 from exchange.flows.instants import timestamp
-from exchange.flows.native import problem_messages, row_submission
-from exchange.flows.submit import Authorise, SubmitFlow
+from exchange.flows.intake.document_answer import quarantine_event
+from exchange.flows.intake.documents import CHUNK_ROWS, DocumentFlow
+from exchange.flows.intake.ids import format_id, parse_id
+from exchange.flows.intake.native import problem_messages, row_submission
+from exchange.flows.intake.submit import Authorise, SubmitFlow
 from exchange.storage import documents, quarantine
 from exchange.storage.documents import DocumentRow
 from exchange.storage.quarantine import Closing, QuarantineRow

@@ -14,8 +14,8 @@ import structlog
 from exchange.crypto.revocation import RevocationUnreadable
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.context import Node, Peer
-from exchange.flows.peer_port import PeerAwayError, PeerPort, PeerRefusedError
-from exchange.flows.revocations import REVOCATIONS_CHANGED, USES, RevocationBook
+from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError
+from exchange.flows.trust.revocations import REVOCATIONS_CHANGED, USES, RevocationBook
 from exchange.v1.relay_service_pb2 import GetTrustMaterialRequest, GetTrustMaterialResponse, RevocationListFile
 
 log = structlog.get_logger("exchange.revocations")

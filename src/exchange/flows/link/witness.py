@@ -10,11 +10,11 @@ from datetime import datetime
 
 from exchange.crypto.ed25519 import spoiled_cosignature, verify_cosignature, verify_note
 from exchange.flows.context import Node, Peer
-from exchange.flows.deliver import Hello
-from exchange.flows.evidence import keep_evidence
-from exchange.flows.links import Links
-from exchange.flows.mirror import NotYourLogError
-from exchange.flows.peer_port import PeerPort
+from exchange.flows.link.deliver import Hello
+from exchange.flows.link.evidence import keep_evidence
+from exchange.flows.link.links import Links
+from exchange.flows.link.mirror import NotYourLogError
+from exchange.flows.link.peer_port import PeerPort
 from exchange.flows.status import NodeStatus
 from exchange.storage import log_store, witnessed
 from exchange.storage.database import Connection

@@ -13,11 +13,11 @@ from exchange.flows.agencies import about_reason
 from exchange.flows.apply.answered import answer_about_keys
 from exchange.flows.apply.journaled import decision_row
 from exchange.flows.context import Node
-from exchange.flows.ids import format_id
 from exchange.flows.instants import timestamp
-from exchange.flows.peer_keys import Judged, judge, rely
+from exchange.flows.intake.ids import format_id
+from exchange.flows.intake.seal import seal
 from exchange.flows.rotation.steps import RecoveringError
-from exchange.flows.seal import seal
+from exchange.flows.trust.peer_keys import Judged, judge, rely
 from exchange.storage import journal, log_store, registers
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.storage.writer import WorkClass

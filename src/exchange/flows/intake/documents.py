@@ -25,7 +25,8 @@ from exchange.domain import kinds
 from exchange.domain.adapter import DocumentReading
 from exchange.domain.problems import DocumentRefused, ExchangeError, Problem, Refused
 from exchange.flows.context import Node
-from exchange.flows.document_answer import (
+from exchange.flows.instants import micros
+from exchange.flows.intake.document_answer import (
     address_of,
     anything_kept,
     bounded,
@@ -34,10 +35,9 @@ from exchange.flows.document_answer import (
     received_event,
     without_evidence,
 )
-from exchange.flows.ids import format_id, new_id
-from exchange.flows.instants import micros
-from exchange.flows.native import choose_adapter, mapped_rows, native_document, stored_document
-from exchange.flows.submit import MAX_KEY_LENGTH, Authorise, SubmitFlow
+from exchange.flows.intake.ids import format_id, new_id
+from exchange.flows.intake.native import choose_adapter, mapped_rows, native_document, stored_document
+from exchange.flows.intake.submit import MAX_KEY_LENGTH, Authorise, SubmitFlow
 from exchange.storage import documents, submissions
 from exchange.storage.documents import DocumentRow, FinishedDocument, KeptRows
 from exchange.v1.kind_pb2 import Kind

@@ -17,7 +17,7 @@ from exchange.crypto.possession import is_endorsed, is_possessed, verifier_of
 from exchange.flows.apply.turns import Turn
 from exchange.flows.context import Node, Peer, PeerBook
 from exchange.flows.instants import micros_of
-from exchange.flows.verdicts import chains_of
+from exchange.flows.trust.verdicts import chains_of
 from exchange.tlog.note import KeyLine, VerifierKey
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState, KeyUse
 from exchange.v1.rotation_pb2 import KeyVerdict

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from exchange.domain.problems import ExchangeError
-from exchange.flows import hello
 from exchange.flows.context import Node, Peer
 from exchange.flows.instants import micros, micros_of
-from exchange.flows.links import Link, Links
-from exchange.flows.peer_port import PeerAwayError, PeerPort, PeerRefusedError
+from exchange.flows.link import hello
+from exchange.flows.link.links import Link, Links
+from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError
 from exchange.flows.status import NodeStatus
 from exchange.storage.writer import WorkClass
 from exchange.v1.relay_service_pb2 import HelloRequest, HelloResponse

@@ -20,9 +20,9 @@ from exchange.crypto.ed25519 import spoiled_cosignature, verify_cosignature, ver
 from exchange.domain.problems import ExchangeError
 from exchange.flows.context import Node, Peer
 from exchange.flows.events import lane_grew
-from exchange.flows.links import Link
-from exchange.flows.peer_port import PeerAwayError, PeerPort, PeerRefusedError
-from exchange.flows.submit import LANE_NAMES
+from exchange.flows.intake.submit import LANE_NAMES
+from exchange.flows.link.links import Link
+from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError
 from exchange.storage import links, log_store
 from exchange.storage.database import Connection
 from exchange.storage.log_store import StoredCheckpoint

@@ -24,13 +24,13 @@ from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.sealing import matches
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.context import Node, Peer
-from exchange.flows.evidence import keep_evidence
 from exchange.flows.instants import instant, is_instant, micros, micros_of
-from exchange.flows.links import Links
-from exchange.flows.peer_keys import learn_first
-from exchange.flows.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES
-from exchange.flows.submit import LANE_NUMBERS
-from exchange.flows.verdicts import verify_ahead
+from exchange.flows.intake.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES
+from exchange.flows.intake.submit import LANE_NUMBERS
+from exchange.flows.link.evidence import keep_evidence
+from exchange.flows.link.links import Links
+from exchange.flows.trust.peer_keys import learn_first
+from exchange.flows.trust.verdicts import verify_ahead
 from exchange.storage import links, log_store, registers
 from exchange.storage.database import Connection
 from exchange.storage.log_store import StoredCheckpoint

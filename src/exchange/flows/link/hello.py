@@ -16,7 +16,7 @@ from datetime import datetime
 from exchange import __version__
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.flows.context import Node, Peer
-from exchange.flows.links import Links
+from exchange.flows.link.links import Links
 from exchange.storage import log_store, witnessed
 from exchange.storage.database import Connection
 from exchange.storage.log_store import StoredCheckpoint

@@ -27,10 +27,10 @@ from exchange.domain.record_index import raw_id
 from exchange.domain.validate import validate
 from exchange.flows.apply.judge import references
 from exchange.flows.context import LOCAL_TIME, Node
-from exchange.flows.ids import format_id, new_id
 from exchange.flows.instants import is_instant, micros, micros_of
-from exchange.flows.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES, Sealed, seal, seal_statement
-from exchange.flows.submitted import content_tag, natural_tag
+from exchange.flows.intake.ids import format_id, new_id
+from exchange.flows.intake.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES, Sealed, seal, seal_statement
+from exchange.flows.intake.submitted import content_tag, natural_tag
 from exchange.storage import log_store, submissions
 from exchange.storage.submissions import NewSubmission, SubmissionRow
 from exchange.storage.writer import WorkClass

@@ -25,8 +25,8 @@ from exchange.flows.apply.answered import node_record
 from exchange.flows.apply.entry import ReadEntry, payload_of, read_entry
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros
-from exchange.flows.seal import Sealed, seal, seal_statement
-from exchange.flows.verdicts import signing_keys
+from exchange.flows.intake.seal import Sealed, seal, seal_statement
+from exchange.flows.trust.verdicts import signing_keys
 from exchange.storage import journal, log_store, registers
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.storage.writer import WorkClass

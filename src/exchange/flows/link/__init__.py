@@ -1,0 +1,1 @@
+"""Two nodes and what passes between them: hello, deliver and mirror, witness, recover."""

@@ -1,0 +1,1 @@
+"""Whose keys are relied on: announced, confirmed, revoked; verdicts on what they signed."""
