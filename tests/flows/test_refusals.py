@@ -6,7 +6,13 @@ import pytest
 
 from exchange.flows.intake import refusals
 from exchange.flows.intake.refusals import RefusalFolder
+from exchange.v1.journal_pb2 import RefusalsFolded
 from tests.flows.node import START, TestNode
+
+
+def folded(running: TestNode) -> list[RefusalsFolded]:
+    """What the journal says of refusals."""
+    return [event.refusals_folded for event in running.journal("refusals_folded")]
 
 
 def lines(running: TestNode) -> list[tuple[str, str, int, int]]:
@@ -31,6 +37,24 @@ def test_a_minute_becomes_one_line_for_each_caller_and_reason(running: TestNode)
     assert lines(running) == [("air", "NO_GRANT", 1, 0), ("water", "NO_GRANT", 500, 0), ("water", "USCC_CHECK", 1, 0)]
     folder.close()
     assert lines(running)[3:] == [("water", "NO_GRANT", 1, 1)]
+
+
+def test_a_line_names_the_grants_that_were_missing(running: TestNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each grant once, and no more than a few; what could not be written is named the next time."""
+    folder = RefusalFolder(running.node)
+    for area in (500000, 500000, 510000):
+        folder.count("water", "NO_GRANT", [f"SUBMIT CreditResult {area}"])
+    folder.count("water", "USCC_CHECK")
+    with monkeypatch.context() as patch:
+        patch.setattr(running.node.writer, "call", lambda *args, **kwargs: 1 / 0)
+        folder.flush(everything=True)
+    for number in range(100):
+        folder.count("air", "GRANT_AREA", [f"READ PenaltyNotice {number:06}"])
+    folder.close()
+    told = {each.caller + each.reason: list(each.missing) for each in folded(running)}
+    assert told["waterNO_GRANT"] == ["SUBMIT CreditResult 500000", "SUBMIT CreditResult 510000"]
+    assert told["waterUSCC_CHECK"] == []
+    assert len(told["airGRANT_AREA"]) == refusals.MAX_MISSING
 
 
 def test_a_flood_of_identities_is_bounded(running: TestNode, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,6 +38,7 @@ from exchange.flows.intake.documents import DocumentFlow
 from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.queries.freshness import FreshnessReader
 from exchange.flows.queries.status import NodeStatusView, ProcessFacts
+from exchange.flows.rotation.forced import ForcedRetire
 from exchange.rpc.agency import AgencyParts, agency_services
 from exchange.rpc.client import failure_of
 from exchange.rpc.failure import CallFailed
@@ -207,6 +208,7 @@ class AgencyDoor:
     limits: CallLimits = field(default_factory=CallLimits)
     heartbeat: float = 15.0
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
+    missing: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         node, core = self.runtime.node, self.runtime.core
@@ -226,6 +228,7 @@ class AgencyDoor:
                 "discard_quarantine": self.quarantine.carry_out_discard,
                 "erase_record": self.erase.perform,
                 "remove_authority": self._remove_authority,
+                "retire_authority": ForcedRetire(core.rotations, core.rotations.retire_by_two).carry_out,
             },
             self.alarms,
         )
@@ -276,7 +279,7 @@ class AgencyDoor:
                 watchers=self._watchers,
                 limits=self.limits,
                 lang="zh-CN",
-                on_refusal=lambda identity, reason: self.refusals.update([(identity, reason)]),
+                on_refusal=self._refused,
                 heartbeat=self.heartbeat,
             )
         )
@@ -290,6 +293,10 @@ class AgencyDoor:
             return server
 
         self.server = self.world.run(start())
+
+    def _refused(self, identity: str, reason: str, missing: Sequence[str]) -> None:
+        self.refusals.update([(identity, reason)])
+        self.missing |= {(identity, grant) for grant in missing}
 
     def _remove_authority(self, request: ActionRequest, confirmed: Confirmed) -> str:
         return self.live.listed.carry_out(request, confirmed)

@@ -406,3 +406,20 @@ def test_a_clock_an_hour_wrong_names_what_is_wrong_with_the_certificate(doors: d
         assert denied.value.reason == reason
     gate = CallerGate(door.book, identity_root().root_pem, lambda: facts.not_before + hour)
     assert gate.caller_of(context).name == "officer"
+
+
+def test_a_denial_names_the_missing_grant_whichever_way_it_is_told(doors: dict[str, AgencyDoor]) -> None:
+    """A record alone or one of a batch: the count of refusals has verb, kind and area, for the officer who grants."""
+    door = doors["cq"]
+    door.put(
+        Agency(name="lacking", display_name="演示单位", grants=[grant(Verb.VERB_READ, (Kind.KIND_CREDIT_RESULT,))])
+    )
+    stubs = door.stubs(client_issued("cq", Role.AGENCY, "lacking"))
+    item = submission_service_pb2.RecordSubmission(idempotency_key="1", record=credit_of(make_uscc(9001)))
+    with pytest.raises(CallFailed):
+        stubs.call(stubs.submission.SubmitRecord, submission_service_pb2.SubmitRecordRequest(submission=item))
+    other = submission_service_pb2.RecordSubmission(idempotency_key="2", record=penalty_of(make_uscc(9002), "9002"))
+    batch = submission_service_pb2.BatchSubmitRecordsRequest(submissions=[other])
+    stubs.call(stubs.submission.BatchSubmitRecords, batch)
+    named = {grant for identity, grant in door.missing if identity.endswith("/lacking")}
+    assert named == {"SUBMIT CreditResult 500107", "SUBMIT PenaltyNotice 500107"}

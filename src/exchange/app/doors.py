@@ -5,7 +5,7 @@ from __future__ import annotations
 from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it sets the TLS floor)
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -26,8 +26,10 @@ from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.intake.refusals import RefusalFolder
 from exchange.flows.queries.freshness import FreshnessReader
 from exchange.flows.queries.status import ProcessFacts
+from exchange.flows.rotation.forced import ForcedRetire
 from exchange.flows.watermark import Watermark
 from exchange.rpc.agency import CALL_THREADS, WATCH_THREADS, AgencyParts, agency_services
+from exchange.rpc.door import OnRefusal
 from exchange.rpc.identity import CallerGate
 from exchange.rpc.limits import CallLimits
 from exchange.rpc.relay import PeerGate, RelayServer, RelayServicer
@@ -75,8 +77,8 @@ class Doors:
             calls_per_minute=settings.limits.calls_per_minute,
         )
 
-        def refused(identity: str, reason: str) -> None:
-            refusals.count(identity, reason)
+        def refused(identity: str, reason: str, missing: Sequence[str]) -> None:
+            refusals.count(identity, reason, missing)
             metrics.refusals.labels(reason=reason).inc()
 
         trust, tls = live.trust.edition, live.tls.now.server
@@ -119,7 +121,7 @@ class Doors:
         gate: CallerGate,
         limits: CallLimits,
         watermark: Watermark,
-        refused: Callable[[str, str], None],
+        refused: OnRefusal,
     ) -> AgencyParts:
         core, node = self._core, self._core.node
         self._documents = documents = DocumentFlow(
@@ -138,6 +140,7 @@ class Doors:
                 "discard_quarantine": quarantine.carry_out_discard,
                 "erase_record": erase.perform,
                 "remove_authority": self._live.listed.carry_out,
+                "retire_authority": ForcedRetire(core.rotations, core.rotations.retire_by_two).carry_out,
             },
             self._alarms,
         )

@@ -11,6 +11,7 @@ from exchange.crypto.agency_keys import AgencyKeys, AgencySignature
 from exchange.crypto.certificates import Identity, Role
 from exchange.domain import kinds
 from exchange.domain.areas import EVERYWHERE, Areas
+from exchange.domain.personal import contains_resident_id
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.storage.queries import agencies
@@ -39,6 +40,15 @@ class NotFound(ExchangeError):
     """What was asked for does not exist."""
 
     reason = "NOT_FOUND"
+
+
+_ABOUT_GRANTS = frozenset({"NO_GRANT", "GRANT_AREA", "GRANT_AREA_MISSING", "GRANT_AUTHORITY"})
+
+
+def missing_grants(problems: Iterable[Problem]) -> tuple[str, ...]:
+    """The grants that a refusal names as missing, each once; without what a person's number stands in."""
+    named = (each.detail for each in problems if each.reason in _ABOUT_GRANTS and each.detail)
+    return tuple(dict.fromkeys(each for each in named if not contains_resident_id(each)))
 
 
 @dataclass(frozen=True, slots=True)

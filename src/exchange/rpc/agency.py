@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ from exchange.flows.rotation.steps import RotationFlow
 from exchange.flows.trust.compromise import CompromiseFlow
 from exchange.flows.trust.confirm import PendingTrust
 from exchange.flows.watch import HEARTBEAT_SECONDS, WatchFlow
-from exchange.rpc.door import Door, Servicer
+from exchange.rpc.door import Door, OnRefusal, Servicer
 from exchange.rpc.identity import CallerGate
 from exchange.rpc.limits import CallLimits
 from exchange.rpc.services.audit import AuditServicer
@@ -58,7 +58,7 @@ class AgencyParts:
     Attributes:
         calls: Threads for calls.
         watchers: Threads that read for watchers.
-        on_refusal: Counts (identity, reason), in the journal's folder and in the metrics.
+        on_refusal: Counts refusals, in the journal's folder and in the metrics.
     """
 
     node: Node
@@ -81,7 +81,7 @@ class AgencyParts:
     watchers: Executor
     limits: CallLimits
     lang: str
-    on_refusal: Callable[[str, str], None]
+    on_refusal: OnRefusal
     heartbeat: float = HEARTBEAT_SECONDS
 
 

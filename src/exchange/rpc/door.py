@@ -17,7 +17,7 @@ from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it 
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
@@ -31,13 +31,13 @@ from google.protobuf.message_factory import GetMessageClass
 
 from exchange.crypto.certificates import Role
 from exchange.domain.problems import ExchangeError, Problem
-from exchange.flows.access import AccessDenied, AgencyBook, Caller
+from exchange.flows.access import AccessDenied, AgencyBook, Caller, missing_grants
 from exchange.flows.actions.pending import Officer
 from exchange.flows.context import Node
 from exchange.flows.queries.reading import Asked
 from exchange.flows.queries.status import NodeStatusView
 from exchange.flows.queries.wording import Wording
-from exchange.rpc.errors import wire_error
+from exchange.rpc.errors import problems_of, wire_error
 from exchange.rpc.identity import CallerGate
 from exchange.rpc.limits import CallLimits, Room
 from exchange.rpc.message import Desk, parsed, read_message
@@ -71,6 +71,24 @@ class Unavailable(ExchangeError):
         super().__init__(reason)
 
 
+class _Told(Protocol):
+    """A broken rule of one item, as its answer carries it."""
+
+    @property
+    def reason(self) -> str:
+        """Code."""
+        ...
+
+    @property
+    def message(self) -> str:
+        """What was found there."""
+        ...
+
+
+OnRefusal = Callable[[str, str, Sequence[str]], None]
+"""Counts a refusal: identity, reason, and the grants that were missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call, past the door.
@@ -83,7 +101,7 @@ class Call:
     asked: Asked
     identity: str
     _executor: Executor
-    _refused: Callable[[str, str], None]
+    _refused: OnRefusal
     _room: Room
 
     @property
@@ -111,9 +129,10 @@ class Call:
         """
         self._room.charge(self.asked.caller, records)
 
-    def count_refusal(self, reason: str) -> None:
+    def count_refusal(self, problems: Sequence[_Told]) -> None:
         """One item of this call was refused, though the call as a whole was answered."""
-        self._refused(self.identity, reason)
+        named = [Problem(each.reason, "", each.message) for each in problems]
+        self._refused(self.identity, problems[0].reason, missing_grants(named))
 
 
 class Servicer(Protocol):
@@ -133,7 +152,7 @@ class Door:
         limits: What a caller may ask for, where its grants say nothing else.
         book: Agencies, their validity and quotas.
         lang: Language where the call names none.
-        on_refusal: Counts (identity, reason).
+        on_refusal: Counts refusals.
     """
 
     def __init__(
@@ -146,7 +165,7 @@ class Door:
         limits: CallLimits | None = None,
         book: AgencyBook,
         lang: str = "zh-CN",
-        on_refusal: Callable[[str, str], None] = lambda _identity, _reason: None,
+        on_refusal: OnRefusal = lambda _identity, _reason, _missing: None,
     ) -> None:
         self._node = node
         self._gate = gate
@@ -286,7 +305,7 @@ class Door:
         if wire.code is grpc.StatusCode.INTERNAL:
             log.error("call-failed", rpc=method.full_name, caller=identity, exc_info=error)
         else:
-            self._on_refusal(identity, wire.reason)
+            self._on_refusal(identity, wire.reason, missing_grants(problems_of(error)))
         # Its frames hold the message, and the abort that follows would hold them until the next collection of cycles.
         error.__traceback__ = None
         await context.abort(wire.code, wire.message, wire.trailers)

@@ -191,6 +191,36 @@ class RemoveAuthorityAction(_message.Message):
 Global___RemoveAuthorityAction: _TypeAlias = RemoveAuthorityAction  # noqa: Y015
 
 @_typing.final
+class RetireAuthorityAction(_message.Message):
+    """A rotation of the authority of TLS certificates drops the old one although somebody was not seen on the new one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROTATION_FIELD_NUMBER: _builtins.int
+    OLD_FINGERPRINT_FIELD_NUMBER: _builtins.int
+    NEW_FINGERPRINT_FIELD_NUMBER: _builtins.int
+    rotation: _builtins.int
+    """Number of the rotation."""
+    old_fingerprint: _builtins.str
+    """Hex SHA-256 of the certificate of the authority that is dropped."""
+    new_fingerprint: _builtins.str
+    """Of the one that stays."""
+    def __init__(
+        self,
+        *,
+        rotation: _builtins.int = ...,
+        old_fingerprint: _builtins.str = ...,
+        new_fingerprint: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_fingerprint", b"new_fingerprint", "old_fingerprint", b"old_fingerprint", "rotation", b"rotation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetireAuthorityAction: _TypeAlias = RetireAuthorityAction  # noqa: Y015
+
+@_typing.final
 class ActionRequest(_message.Message):
     """What exactly is asked for; its bytes are what is confirmed."""
 
@@ -200,6 +230,7 @@ class ActionRequest(_message.Message):
     DISCARD_QUARANTINE_FIELD_NUMBER: _builtins.int
     ERASE_RECORD_FIELD_NUMBER: _builtins.int
     REMOVE_AUTHORITY_FIELD_NUMBER: _builtins.int
+    RETIRE_AUTHORITY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Why it is asked for."""
@@ -219,6 +250,10 @@ class ActionRequest(_message.Message):
     def remove_authority(self) -> Global___RemoveAuthorityAction:
         """authorities.remove."""
 
+    @_builtins.property
+    def retire_authority(self) -> Global___RetireAuthorityAction:
+        """authorities.retire."""
+
     def __init__(
         self,
         *,
@@ -226,13 +261,14 @@ class ActionRequest(_message.Message):
         discard_quarantine: Global___DiscardQuarantineAction | None = ...,
         erase_record: Global___EraseRecordAction | None = ...,
         remove_authority: Global___RemoveAuthorityAction | None = ...,
+        retire_authority: Global___RetireAuthorityAction | None = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["discard_quarantine", b"discard_quarantine", "erase_record", b"erase_record", "remove_authority", b"remove_authority", "request", b"request", "retire_lane", b"retire_lane"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["discard_quarantine", b"discard_quarantine", "erase_record", b"erase_record", "remove_authority", b"remove_authority", "request", b"request", "retire_authority", b"retire_authority", "retire_lane", b"retire_lane"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["discard_quarantine", b"discard_quarantine", "erase_record", b"erase_record", "reason", b"reason", "remove_authority", b"remove_authority", "request", b"request", "retire_lane", b"retire_lane"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["discard_quarantine", b"discard_quarantine", "erase_record", b"erase_record", "reason", b"reason", "remove_authority", b"remove_authority", "request", b"request", "retire_authority", b"retire_authority", "retire_lane", b"retire_lane"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["retire_lane", "discard_quarantine", "erase_record", "remove_authority"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["retire_lane", "discard_quarantine", "erase_record", "remove_authority", "retire_authority"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -260,7 +296,7 @@ class Action(_message.Message):
     action_id: _builtins.str
     """Id, UUIDv7."""
     verb: _builtins.str
-    """lanes.retire, quarantine.discard, records.erase or authorities.remove."""
+    """lanes.retire, quarantine.discard, records.erase, authorities.remove or authorities.retire."""
     request: _builtins.bytes
     """Serialized ActionRequest, as asked."""
     digest: _builtins.bytes

@@ -401,6 +401,7 @@ class RefusalsFolded(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     MINUTE_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
     caller: _builtins.str
     """Caller's identity."""
     reason: _builtins.str
@@ -411,6 +412,10 @@ class RefusalsFolded(_message.Message):
     def minute(self) -> _timestamp_pb2.Timestamp:
         """Begin of the minute."""
 
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where a grant was missing: which, as verb, kind and area; at most 8 of them."""
+
     def __init__(
         self,
         *,
@@ -418,10 +423,11 @@ class RefusalsFolded(_message.Message):
         reason: _builtins.str = ...,
         count: _builtins.int = ...,
         minute: _timestamp_pb2.Timestamp | None = ...,
+        missing: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["minute", b"minute"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "count", b"count", "minute", b"minute", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "count", b"count", "minute", b"minute", "missing", b"missing", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"exchange/v1/key_announcement.proto\x12\x0b\x65xchange.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"G\n\tContinues\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xcf\x02\n\x0c\x41nnouncedKey\x12 \n\x03use\x18\x01 \x01(\x0e\x32\x13.exchange.v1.KeyUse\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x0c\n\x04vkey\x18\x03 \x01(\t\x12\r\n\x05\x63hain\x18\x04 \x03(\x0c\x12$\n\x05state\x18\x05 \x01(\x0e\x32\x15.exchange.v1.KeyState\x12.\n\nvalid_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replaces\x18\x08 \x01(\t\x12\x12\n\npossession\x18\t \x01(\x0c\x12\x13\n\x0b\x65ndorsement\x18\n \x01(\x0c\x12.\n\nrevoked_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x0fKeyAnnouncement\x12\'\n\x04keys\x18\x01 \x03(\x0b\x32\x19.exchange.v1.AnnouncedKey\x12)\n\tcontinues\x18\x02 \x01(\x0b\x32\x16.exchange.v1.Continues*p\n\x06KeyUse\x12\x17\n\x13KEY_USE_UNSPECIFIED\x10\x00\x12\x13\n\x0fKEY_USE_SIGNING\x10\x01\x12\x0f\n\x0bKEY_USE_LOG\x10\x02\x12\x12\n\x0eKEY_USE_MIRROR\x10\x03\x12\x13\n\x0fKEY_USE_WITNESS\x10\x04*\x94\x01\n\x08KeyState\x12\x19\n\x15KEY_STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eKEY_STATE_NEXT\x10\x01\x12\x14\n\x10KEY_STATE_ACTIVE\x10\x02\x12\x15\n\x11KEY_STATE_RETIRED\x10\x03\x12\x15\n\x11KEY_STATE_REVOKED\x10\x04\x12\x15\n\x11KEY_STATE_ABORTED\x10\x05\x42)\n\x0f\x63om.exchange.v1B\x14KeyAnnouncementProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"exchange/v1/key_announcement.proto\x12\x0b\x65xchange.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"G\n\tContinues\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xcf\x02\n\x0c\x41nnouncedKey\x12 \n\x03use\x18\x01 \x01(\x0e\x32\x13.exchange.v1.KeyUse\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x0c\n\x04vkey\x18\x03 \x01(\t\x12\r\n\x05\x63hain\x18\x04 \x03(\x0c\x12$\n\x05state\x18\x05 \x01(\x0e\x32\x15.exchange.v1.KeyState\x12.\n\nvalid_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replaces\x18\x08 \x01(\t\x12\x12\n\npossession\x18\t \x01(\x0c\x12\x13\n\x0b\x65ndorsement\x18\n \x01(\x0c\x12.\n\nrevoked_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x0fKeyAnnouncement\x12\'\n\x04keys\x18\x01 \x03(\x0b\x32\x19.exchange.v1.AnnouncedKey\x12)\n\tcontinues\x18\x02 \x01(\x0b\x32\x16.exchange.v1.Continues*\x84\x01\n\x06KeyUse\x12\x17\n\x13KEY_USE_UNSPECIFIED\x10\x00\x12\x13\n\x0fKEY_USE_SIGNING\x10\x01\x12\x0f\n\x0bKEY_USE_LOG\x10\x02\x12\x12\n\x0eKEY_USE_MIRROR\x10\x03\x12\x13\n\x0fKEY_USE_WITNESS\x10\x04\x12\x12\n\x0eKEY_USE_TLS_CA\x10\x05*\x94\x01\n\x08KeyState\x12\x19\n\x15KEY_STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eKEY_STATE_NEXT\x10\x01\x12\x14\n\x10KEY_STATE_ACTIVE\x10\x02\x12\x15\n\x11KEY_STATE_RETIRED\x10\x03\x12\x15\n\x11KEY_STATE_REVOKED\x10\x04\x12\x15\n\x11KEY_STATE_ABORTED\x10\x05\x42)\n\x0f\x63om.exchange.v1B\x14KeyAnnouncementProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.key_announcemen
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\024KeyAnnouncementProtoP\001'
-  _globals['_KEYUSE']._serialized_start=598
-  _globals['_KEYUSE']._serialized_end=710
-  _globals['_KEYSTATE']._serialized_start=713
-  _globals['_KEYSTATE']._serialized_end=861
+  _globals['_KEYUSE']._serialized_start=599
+  _globals['_KEYUSE']._serialized_end=731
+  _globals['_KEYSTATE']._serialized_start=734
+  _globals['_KEYSTATE']._serialized_end=882
   _globals['_CONTINUES']._serialized_start=84
   _globals['_CONTINUES']._serialized_end=155
   _globals['_ANNOUNCEDKEY']._serialized_start=158

@@ -36,6 +36,8 @@ class _KeyUseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyUse.ValueTy
     """Cosigns the peer's outbound logs (Ed25519)."""
     KEY_USE_WITNESS: _KeyUse.ValueType  # 4
     """Cosigns the peer's journal and local log (Ed25519)."""
+    KEY_USE_TLS_CA: _KeyUse.ValueType  # 5
+    """Issues the node's TLS certificates (X.509, a root)."""
 
 class KeyUse(_KeyUse, metaclass=_KeyUseEnumTypeWrapper):
     """What a key is for."""
@@ -50,6 +52,8 @@ KEY_USE_MIRROR: KeyUse.ValueType  # 3
 """Cosigns the peer's outbound logs (Ed25519)."""
 KEY_USE_WITNESS: KeyUse.ValueType  # 4
 """Cosigns the peer's journal and local log (Ed25519)."""
+KEY_USE_TLS_CA: KeyUse.ValueType  # 5
+"""Issues the node's TLS certificates (X.509, a root)."""
 Global___KeyUse: _TypeAlias = KeyUse  # noqa: Y015
 
 class _KeyState:
@@ -142,9 +146,11 @@ class AnnouncedKey(_message.Message):
     use: Global___KeyUse.ValueType
     """What it is for."""
     key_id: _builtins.str
-    """Hex SHA-256 of the public key (SubjectPublicKeyInfo) for signing keys, or the vkey's name and hash for Ed25519."""
+    """Hex SHA-256 of the public key (SubjectPublicKeyInfo) for signing keys, or the vkey's name and hash for Ed25519; of
+    the whole certificate in DER for an authority of TLS certificates.
+    """
     vkey: _builtins.str
-    """C2SP vkey line of an Ed25519 key; empty for signing keys."""
+    """C2SP vkey line of an Ed25519 key; empty for X.509 keys."""
     state: Global___KeyState.ValueType
     """State from the announcement on."""
     replaces: _builtins.str
@@ -154,10 +160,14 @@ class AnnouncedKey(_message.Message):
     federation, the announcing node, the name of the use, key_id and replaces, each followed by a newline.
     """
     endorsement: _builtins.bytes
-    """The same bytes signed by the replaced Ed25519 key; empty for signing keys, whose envelope the old one signed."""
+    """The same bytes signed by the replaced Ed25519 key or authority; empty for signing keys, whose envelope the old one
+    signed. Authorities sign with SHA-256: ECDSA in DER, or RSA PKCS #1 v1.5.
+    """
     @_builtins.property
     def chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """DER certificates of a signing key, leaf first, without the root; empty for Ed25519."""
+        """DER certificates of a signing key, leaf first, without the root; of an authority of TLS certificates its root alone;
+        empty for Ed25519.
+        """
 
     @_builtins.property
     def valid_from(self) -> _timestamp_pb2.Timestamp:

@@ -99,6 +99,7 @@ class GetTrustMaterialRequest(_message.Message):
 
     HELD_FIELD_NUMBER: _builtins.int
     OFFERED_FIELD_NUMBER: _builtins.int
+    TRUSTED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def held(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """SHA-256 in hex of each list of the called side's authorities that the caller holds; at most 64."""
@@ -107,15 +108,20 @@ class GetTrustMaterialRequest(_message.Message):
     def offered(self) -> _containers.RepeatedCompositeFieldContainer[Global___RevocationListFile]:
         """Lists of the caller's own authorities; at most 16 and 3 MiB in all."""
 
+    @_builtins.property
+    def trusted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """SHA-256 in hex of each authority under which the caller takes the called side's TLS certificates; at most 64."""
+
     def __init__(
         self,
         *,
         held: _abc.Iterable[_builtins.str] | None = ...,
         offered: _abc.Iterable[Global___RevocationListFile] | None = ...,
+        trusted: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "offered", b"offered"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "offered", b"offered", "trusted", b"trusted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -129,6 +135,7 @@ class GetTrustMaterialResponse(_message.Message):
 
     LISTS_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
+    TRUSTED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def lists(self) -> _containers.RepeatedCompositeFieldContainer[Global___RevocationListFile]:
         """Newest lists of the called side's authorities that the caller did not name; at most 16 and 3 MiB in all."""
@@ -137,15 +144,20 @@ class GetTrustMaterialResponse(_message.Message):
     def held(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """SHA-256 in hex of each list of the caller's authorities that the called side holds."""
 
+    @_builtins.property
+    def trusted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """SHA-256 in hex of each authority under which the called side takes the caller's TLS certificates; at most 64."""
+
     def __init__(
         self,
         *,
         lists: _abc.Iterable[Global___RevocationListFile] | None = ...,
         held: _abc.Iterable[_builtins.str] | None = ...,
+        trusted: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "lists", b"lists"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "lists", b"lists", "trusted", b"trusted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

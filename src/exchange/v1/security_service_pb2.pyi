@@ -626,7 +626,9 @@ class AdvanceRotationRequest(_message.Message):
     material: _builtins.bytes
     """For INSTALL: the certificate with its intermediates, in PEM."""
     force: _builtins.bool
-    """Do it although somebody is waited for; needs a reason, and is journaled with the list of who was missing."""
+    """Do it although somebody is waited for; needs a reason, and is journaled with the list of who was missing. Dropping
+    an authority of TLS certificates so is asked of the other role.
+    """
     reason: _builtins.str
     """Why."""
     @_builtins.property
@@ -658,18 +660,24 @@ class AdvanceRotationResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ROTATION_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rotation(self) -> Global___RotationView:
-        """The rotation behind the step."""
+        """The rotation behind the step; as it stands, where an action was asked for."""
+
+    @_builtins.property
+    def action(self) -> _action_pb2.Action:
+        """Set when the step needs a second officer: it is taken once one of the other role confirms."""
 
     def __init__(
         self,
         *,
         rotation: Global___RotationView | None = ...,
+        action: _action_pb2.Action | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "rotation", b"rotation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "rotation", b"rotation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

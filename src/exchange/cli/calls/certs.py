@@ -10,6 +10,7 @@ import typer
 
 from exchange.cli.calls import compromise as lost
 from exchange.cli.calls import rotations as shown
+from exchange.cli.calls.actions import print_waiting
 from exchange.cli.offline.trusted import gather
 from exchange.cli.options import JsonOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Exit, Output, Undecidable, as_dict, finish
@@ -18,6 +19,7 @@ from exchange.v1.rotation_pb2 import RotationStep
 from exchange.v1.security_service_pb2 import (
     AbortRotationRequest,
     AdvanceRotationRequest,
+    AdvanceRotationResponse,
     GetRotationRequest,
     ListKeysRequest,
     RehearseRotationRequest,
@@ -85,7 +87,11 @@ def rotate(
             _print(Output(as_json), current, output)
             finish(Exit.FINDING)
         else:
-            view = _advance(node, current, material=material, force=force, reason=reason)
+            answer = _advance(node, current, material=material, force=force, reason=reason)
+            if answer.HasField("action"):
+                print_waiting(Output(as_json), answer.action)
+                return
+            view = answer.rotation
     _print(Output(as_json), view, output)
 
 
@@ -107,7 +113,7 @@ def request(
             call = StartRotationRequest(key=key, material=material, reason=reason)
             view = node.call(node.security.StartRotation, call).rotation
         elif RotationStep.ROTATION_STEP_REQUEST in view.next:
-            view = _advance(node, view, RotationStep.ROTATION_STEP_REQUEST, material=material)
+            view = _advance(node, view, RotationStep.ROTATION_STEP_REQUEST, material=material).rotation
     _print(Output(as_json), view, output)
 
 
@@ -235,11 +241,11 @@ def _advance(
     at: datetime | None = None,
     force: bool = False,
     reason: str = "",
-) -> RotationView:
+) -> AdvanceRotationResponse:
     call = AdvanceRotationRequest(number=view.rotation.number, step=step, material=material, force=force, reason=reason)
     if at is not None:
         call.activate_at.FromDatetime(at.astimezone(UTC))
-    return node.call(node.security.AdvanceRotation, call).rotation
+    return node.call(node.security.AdvanceRotation, call)
 
 
 def _step(
@@ -257,8 +263,11 @@ def _step(
         view = _open(node, key)
         if view is None:
             raise Undecidable("ROTATION_NONE", key)
-        view = _advance(node, view, step, material=material, at=at, force=force, reason=reason)
-    _print(Output(as_json), view, None)
+        answer = _advance(node, view, step, material=material, at=at, force=force, reason=reason)
+    if answer.HasField("action"):
+        print_waiting(Output(as_json), answer.action)
+    else:
+        _print(Output(as_json), answer.rotation, None)
 
 
 def _print(out: Output, view: RotationView, output: Path | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -24,6 +24,9 @@ flood of identities costs no more memory and no more journal than this."""
 OTHERS = "*"
 """Caller under which the rest is counted."""
 
+MAX_MISSING = 8
+"""Missing grants that one line names: an officer who grants these sees the next ones a minute later."""
+
 MAX_CALLER = 256
 """Characters of a caller's identity that are kept."""
 
@@ -41,6 +44,7 @@ class RefusalFolder:
         self._node = node
         self._lock = threading.Lock()
         self._counts: Counter[tuple[int, str, str]] = Counter()
+        self._missing: dict[tuple[int, str, str], dict[str, None]] = {}
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="refusals", daemon=True)
 
@@ -48,12 +52,13 @@ class RefusalFolder:
         """Begin to write."""
         self._thread.start()
 
-    def count(self, caller: str, reason: str) -> None:
+    def count(self, caller: str, reason: str, missing: Iterable[str] = ()) -> None:
         """One more refusal. Never blocks.
 
         Args:
             caller: Identity of the caller, as in ``spiffe://cq.exchange.example/agency/water``.
             reason: Reason code.
+            missing: The grants that would have allowed it, as in ``SUBMIT CreditResult 500000``.
         """
         minute = int(self._node.clock().timestamp()) // MINUTE_S
         key = (minute, caller[:MAX_CALLER], reason)
@@ -61,6 +66,13 @@ class RefusalFolder:
             if key not in self._counts and len(self._counts) >= MAX_CALLERS:
                 key = (minute, OTHERS, reason)
             self._counts[key] += 1
+            self._name(key, missing)
+
+    def _name(self, key: tuple[int, str, str], missing: Iterable[str]) -> None:
+        for grant in missing:
+            named = self._missing.setdefault(key, {})
+            if len(named) < MAX_MISSING:
+                named[grant[:MAX_CALLER]] = None
 
     def flush(self, *, everything: bool = False) -> None:
         """Write the minutes that are over; with ``everything`` also the one that is not.
@@ -72,15 +84,18 @@ class RefusalFolder:
             ready = Counter({key: n for key, n in self._counts.items() if everything or key[0] < minute})
             for key in ready:
                 del self._counts[key]
+            named = {key: self._missing.pop(key) for key in ready if key in self._missing}
         if not ready:
             return
-        events = [self._event(*key, count) for key, count in sorted(ready.items())]
+        events = [self._event(*key, count, sorted(named.get(key, ()))) for key, count in sorted(ready.items())]
         try:
             self._node.writer.call(append, tuple(events), WorkClass.BACKGROUND, rows=len(events))
         except Exception as error:  # noqa: BLE001 - whatever the database says, counting goes on
             _log.warning("refusals-unwritten", lines=len(events), error=str(error))
             with self._lock:
                 self._counts.update(ready)
+                for key, grants in named.items():
+                    self._name(key, grants)
 
     def close(self) -> None:
         """Write everything and stop."""
@@ -93,8 +108,9 @@ class RefusalFolder:
         while not self._closing.wait(MINUTE_S - self._node.clock().timestamp() % MINUTE_S + 0.1):
             self.flush()
 
-    def _event(self, minute: int, caller: str, reason: str, count: int) -> JournalEntry:
-        event = JournalEntry(refusals_folded=RefusalsFolded(caller=caller, reason=reason, count=count))
+    def _event(self, minute: int, caller: str, reason: str, count: int, missing: Sequence[str]) -> JournalEntry:
+        folded = RefusalsFolded(caller=caller, reason=reason, count=count, missing=missing)
+        event = JournalEntry(refusals_folded=folded)
         event.refusals_folded.minute.FromDatetime(datetime.fromtimestamp(minute * MINUTE_S, UTC))
         event.at.FromDatetime(self._node.clock())
         return event

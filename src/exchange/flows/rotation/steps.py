@@ -19,6 +19,7 @@ from exchange.flows.events import tell_grown
 from exchange.flows.intake.seal import seal
 from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.rotation.driver import KEYS, KeyDriver, MadeKey
+from exchange.flows.rotation.forced import may_force
 from exchange.flows.rotation.report import report
 from exchange.storage import log_store
 from exchange.storage.queries import rotations as register
@@ -48,6 +49,7 @@ class Asked:
         material: Certificate or key in PEM.
         activate_at: For ACTIVATE: when; None means now.
         force: Do it although somebody is waited for.
+        confirmed: An officer of the other role agreed to it.
     """
 
     actor: str
@@ -56,6 +58,7 @@ class Asked:
     activate_at: datetime | None = None
     force: bool = False
     reason: str = ""
+    confirmed: bool = False
 
 
 class RotationFlow:
@@ -180,6 +183,17 @@ class RotationFlow:
             rotation = self.find(number)
             return self.view(self._step(self._driver(rotation.key), rotation, asked, now), now)
 
+    def retire_by_two(self, number: int, actors: str, reason: str, now: datetime) -> RotationView:
+        """Drop an old authority over whoever is waited for, once an officer of each role agreed to it.
+
+        Raises:
+            NotFound: There is none of that number.
+            Refused: The step may not follow, or is forced by nobody.
+        """
+        step = RotationStep.ROTATION_STEP_RETIRE
+        asked = Asked(actor=actors, step=step, force=True, reason=reason, confirmed=True)
+        return self.advance(number, asked, now)
+
     def abort(self, number: int, reason: str, actor: str, now: datetime) -> RotationView:
         """Return to the old key.
 
@@ -217,7 +231,7 @@ class RotationFlow:
         waits = self._waits(driver, rotation, step, now) if step != RotationStep.ROTATION_STEP_ABORT else []
         if step == RotationStep.ROTATION_STEP_INSTALL and asked.material:
             waits = []
-        if waits and not (asked.force and step != RotationStep.ROTATION_STEP_INSTALL):
+        if waits and not (asked.force and may_force(rotation, step, waits, confirmed=asked.confirmed)):
             raise Refused(_problem(wait, rotation.key) for wait in waits)
         if step == RotationStep.ROTATION_STEP_ABORT:
             problems = [_problem(wait, rotation.key) for wait in driver.waits(rotation, step, now)]

@@ -12,6 +12,7 @@ from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.trust import SetOutcome
 from exchange.flows.instants import instant, is_instant, micros_of
 from exchange.flows.queries.paging import Tokens, page_size
+from exchange.flows.rotation.forced import ForcedRetire
 from exchange.flows.rotation.steps import Asked, RotationFlow
 from exchange.flows.trust.compromise import CompromiseFlow
 from exchange.flows.trust.confirm import PendingTrust
@@ -45,6 +46,7 @@ class SecurityServicer(ActionRpcs, CompromiseRpcs):
         self._flow = flow
         self._trust = trust
         self._rotations = rotations
+        self._forced = ForcedRetire(rotations, rotations.retire_by_two)
         self._tokens = tokens
         self._live = live
         self._limits = pb.Quotas(
@@ -113,6 +115,14 @@ class SecurityServicer(ActionRpcs, CompromiseRpcs):
             force=request.force,
             reason=request.reason,
         )
+        wanted = None
+        if request.force:
+            wanted = await call.run(self._forced.wanted, request.number, request.step, request.reason, call.asked.now)
+        if wanted is not None:
+            action = await call.run(self._actions.ask, wanted, call.officer, call.asked.now)
+            rotation = await call.run(self._rotations.find, request.number)
+            view = await call.run(self._rotations.view, rotation, call.asked.now)
+            return pb.AdvanceRotationResponse(rotation=view, action=action)
         return pb.AdvanceRotationResponse(
             rotation=await call.run(self._rotations.advance, request.number, asked, call.asked.now)
         )

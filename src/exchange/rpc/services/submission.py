@@ -108,7 +108,7 @@ class SubmissionServicer:
         answers = await self._submit_all(call, request.submissions, validate_only=request.validate_only)
         for submitted in answers:
             if submitted.result == pb.SUBMIT_RESULT_REFUSED:
-                call.count_refusal(submitted.problems[0].reason)
+                call.count_refusal(submitted.problems)
         _speak(call.asked.words, answers)
         return pb.BatchSubmitRecordsResponse(submitted=answers)
 
@@ -145,7 +145,7 @@ class SubmissionServicer:
         words = call.asked.words
         for row in answer.rows:
             if row.submitted.result == pb.SUBMIT_RESULT_REFUSED and row.submitted.problems:
-                call.count_refusal(row.submitted.problems[0].reason)
+                call.count_refusal(row.submitted.problems)
             words.complete(row.left_out)
         _speak(words, (row.submitted for row in answer.rows))
         words.complete(answer.remarks)
