@@ -6,6 +6,8 @@ PY := $(VENV)/bin/python
 # Made anew when what is locked or how the package is built has changed; removed first, so a failed set-up is not taken for done.
 STAMP := $(VENV)/.set-up
 ARGS ?=
+# Files of tests side by side, one row for each core up to four; PARALLEL= (nothing) runs them one after the other.
+PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -29,10 +31,10 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@touch $@
 
 test: setup ## the fast set (ARGS='-k walk' narrows it)
-	@$(PY) -m pytest -m "not slow" $(ARGS)
+	@$(PY) -m pytest -m "not slow" $(PARALLEL) $(ARGS)
 
 test-all: setup ## everything, with the long runs
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(PARALLEL) $(ARGS)
 
 demo: setup ## two nodes, both sides' documents, an outage, a restore; KEEP=1 leaves them running
 	@$(PY) -m tools.demo $(if $(KEEP),--keep) $(ARGS)

@@ -156,7 +156,8 @@ def assert_replays(world: World, *names: str) -> None:
 def assert_sound(world: World, *names: str) -> None:
     """Nothing in a database contradicts anything else in it."""
     for name in names or tuple(world.nodes):
-        assert list(verify.findings(world.nodes[name].database)) == []
+        found = list(verify.findings(world.nodes[name].database))
+        assert found == [], f"{name}: {found}"
 
 
 def assert_mirrored(world: World) -> None:

@@ -15,6 +15,7 @@ from exchange.storage import log_store, schema
 from exchange.storage.database import Database
 from exchange.storage.transaction import Transaction
 from exchange.storage.verify import findings, verify
+from exchange.storage.verify_log import LogCheck
 from exchange.storage.writer import Writer
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitResult
@@ -214,6 +215,32 @@ def test_a_checkpoint_over_another_root_is_found(node: TestNode) -> None:
     """A note of the right log and size that vouches for another tree."""
     _sign(node, 30, bytes(32))
     assert found(node) == {("CHECKPOINT_ROOT", f"{REGISTRY}#30")}
+
+
+def test_what_a_log_grows_by_while_it_is_checked_is_no_finding(node: TestNode) -> None:
+    """Checkpoints of sizes that the log reached after the check began say nothing about the part that is checked."""
+    with node.node.database.read() as connection:
+        before = log_store.head(connection, REGISTRY)
+    assert before is not None
+    more = records.credit()
+    SubmitFlow(node.node).submit("water", [RecordSubmission(idempotency_key="more", record=more)], node.clock())
+    _sign(node, before.size + 1)
+    assert list(LogCheck(node.node.database, before).findings()) == []
+
+
+def test_a_checkpoint_beyond_the_log_is_found(node: TestNode) -> None:
+    """Of whatever size the log is by then."""
+    with node.node.database.read() as connection:
+        head = log_store.head(connection, REGISTRY)
+    assert head is not None
+
+    def lengthen(tx: Transaction, payloads: Sequence[None]) -> list[None]:
+        tx.connection.execute(text("UPDATE checkpoints SET size = 44 WHERE size = 41"))
+        return [None] * len(payloads)
+
+    node.node.writer.call(lengthen, None)
+    found = [each for each in LogCheck(node.node.database, head).findings() if each.place == f"{REGISTRY}#44"]
+    assert [(each.reason, each.detail) for each in found] == [("CHECKPOINT_ROOT", "beyond the log's size, 41")]
 
 
 def test_an_erased_body_is_no_finding(node: TestNode) -> None:

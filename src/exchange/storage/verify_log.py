@@ -47,8 +47,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Note:
+    """A stored checkpoint, and the log's size when it was read: a log that is in use grows while it is checked."""
+
     size: int
     text: bytes
+    log_size: int
 
 
 class LogCheck:
@@ -92,7 +95,8 @@ class LogCheck:
             yield from self._check_nodes(built)
             yield from self._check_bodies(chunk)
         while note is not None:
-            yield self._at("CHECKPOINT_ROOT", note.size, f"beyond the log's size, {head.size}")
+            if note.size > note.log_size:
+                yield self._at("CHECKPOINT_ROOT", note.size, f"beyond the log's size, {note.log_size}")
             note = next(notes, None)
         if self._frontier != head.frontier:
             yield self._at("LOG_TREE", head.size, "the frontier in the head row is another one")
@@ -119,11 +123,13 @@ class LogCheck:
             )
             with self._database.read() as connection:
                 page = connection.execute(query).all()
+                head = log_store.head_by_id(connection, self._head.id)
             if not page:
                 return
             last = (page[-1].size, page[-1].cosigner)
+            log_size = head.size if head else 0
             for row in page:
-                yield _Note(row.size, row.note)
+                yield _Note(row.size, row.note, log_size)
 
     def _check_note(self, stored: _Note) -> Iterator[Finding]:
         """The tree that is rebuilt stands at the note's size."""
