@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from exchange.storage.migrate import migrate
@@ -22,6 +23,10 @@ from exchange.storage.schema import metadata
 from tests.rigs.postgres import PostgresMissingError, PostgresServer
 from tests.rigs.softhsm import SoftHsm, SoftHsmMissingError
 from tests.world import NODES, World
+
+# No timing is asserted: a busy machine takes half a second for what else takes half a millisecond.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 KILLS = 30
 """SIGKILLs of a usual run of ``tests/processes/test_kill.py``: about a minute on two free cores."""

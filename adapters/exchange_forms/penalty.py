@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
@@ -17,6 +18,9 @@ from exchange_sheets import Cell, TableRow, plain_text
 from exchange_sheets.book import in_words
 
 FILE: Final = "penalty.toml"
+PUBLICITY: Final = "publicity.toml"
+"""The domain's table of repair rules."""
+
 YUAN_PER_WAN: Final = Decimal(10_000)
 """1 万元 is 10,000 元."""
 
@@ -63,6 +67,7 @@ def map_penalty(row: TableRow, side: Side, document: NativeDocument, columns: fr
     mapping.day("publicity_until", "publicity_until")
     _map_state(mapping, columns)
     _map_notice(mapping)
+    _compute_publicity(mapping)
     mapping.text("source_unit_name", "source_unit.name")
     mapping.uscc("source_unit_uscc", "source_unit.uscc")
     return mapping
@@ -229,6 +234,21 @@ def _map_notice(row: RowMapping) -> None:
     elif row.cell("dishonesty_class") is None:
         row.put("dishonesty_class", DishonestyClass.DISHONESTY_CLASS_NOT_STATED, FILE, "default")
     _map_measures(row)
+
+
+def _compute_publicity(row: RowMapping) -> None:
+    """Dates by the repair rule of the day of the decision; none where the document states no class."""
+    body = row.record.penalty_notice
+    if not body.decided_on:
+        return
+    found = row.side.domain.publicity.compute(date.fromisoformat(body.decided_on), body.dishonesty_class)
+    if found is None:
+        return
+    rule = f"repair-rule:{found.rule.rule_id}"
+    if found.min_until is not None:
+        row.put("publicity_min_until", found.min_until.isoformat(), PUBLICITY, rule)
+    row.put("publicity_max_until", found.max_until.isoformat(), PUBLICITY, rule)
+    row.put("repair_rule", found.rule.name, PUBLICITY, rule)
 
 
 def _map_measures(row: RowMapping) -> None:

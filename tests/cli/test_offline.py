@@ -50,6 +50,27 @@ def test_explain_speaks_both_languages() -> None:
     assert run("explain", "NOPE").status == 1
 
 
+def test_explain_shows_how_dates_are_computed(tmp_path: Path) -> None:
+    """Publicity by the rule of the day; a repair's working days; a year without a calendar can not be decided."""
+    shown = run("explain", "--decided-on", "2025-11-30", "--class", "general", "--json")
+    assert shown.status == 0
+    assert shown.json["repair_rule"] == "国办发〔2025〕22号"
+    assert shown.json["publicity"][0]["publicity_min_until"] == "2026-02-28"
+    assert run("explain", "--decided-on", "2020-01-01").status == 1
+    due = run("explain", "--granted-on", "2026-09-29", "--json")
+    assert (due.status, due.json["due_by"]) == (0, "2026-10-09")
+    assert due.json["holidays_between"]["2026-10-01"] == "国庆节"
+    missing = run("explain", "--granted-on", "2026-12-30", "--json")
+    assert (missing.status, missing.json["error"]["reason"]) == (3, "CALENDAR_MISSING")
+    day_off = '{ name = "元旦", from = "2027-01-01", until = "2027-01-01" }'
+    calendar = f'year = 2027\nsource = "演示"\nstatus = "演示"\noff = [{day_off}]\n'
+    (tmp_path / "calendar_2027.toml").write_text(calendar, "utf-8")
+    added = run("explain", "--granted-on", "2026-12-30", "--tables", tmp_path, "--json")
+    assert added.json["due_by"] == "2027-01-05"
+    assert run("explain").status == 2
+    assert run("explain", "--decided-on", "2025-11-30", "--class", "WORST").status == 2
+
+
 def test_hj212_decode_prints_a_line_for_each_packet(tmp_path: Path) -> None:
     """Values as received, the password never; a packet with problems is a finding."""
     good = tmp_path / "good.txt"

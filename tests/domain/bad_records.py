@@ -77,6 +77,17 @@ def _all(*mutations: Callable[[Record], object]) -> Callable[[Record], None]:
     return mutate
 
 
+def _publicity(low: str, high: str, rule: str) -> Callable[[Record], None]:
+    """Publicity of a general dishonesty, as somebody computed it."""
+
+    def mutate(record: Record) -> None:
+        body = record.penalty_notice
+        body.publicity_min_until, body.publicity_max_until, body.repair_rule = low, high, rule
+        body.dishonesty_class = DishonestyClass.DISHONESTY_CLASS_GENERAL
+
+    return mutate
+
+
 def _bad(sound: str, path: str, value: object, reason: str, name: str = "") -> BadRecord:
     """A record in which one field has a wrong value; the field is the place."""
     place = "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in path.split(".")).lstrip(".")
@@ -333,14 +344,40 @@ _PENALTIES: tuple[BadRecord, ...] = (
     BadRecord(
         "shortest publicity after the longest",
         "penalty",
-        _all(
-            _set(f"{_PENALTY}.publicity_min_until", "2026-12-03"),
-            _set(f"{_PENALTY}.publicity_max_until", "2026-09-03"),
-            _set(f"{_PENALTY}.repair_rule", "第36号令"),
-            _set(f"{_PENALTY}.dishonesty_class", DishonestyClass.DISHONESTY_CLASS_GENERAL),
-        ),
+        _publicity("2026-12-03", "2026-09-03", "国办发〔2025〕22号"),
         "DATES_REVERSED",
         f"{_PENALTY}.publicity_max_until",
+    ),
+    BadRecord(
+        "publicity by a rule that is not known",
+        "penalty",
+        _publicity("2025-12-03", "2026-09-03", "某市第1号令"),
+        "REPAIR_RULE_UNKNOWN",
+        f"{_PENALTY}.repair_rule",
+    ),
+    BadRecord(
+        "publicity by a rule that came after the decision",
+        "penalty",
+        _publicity("2025-12-03", "2026-09-03", "国家发展改革委令第36号"),
+        "REPAIR_RULE_NOT_IN_FORCE",
+        f"{_PENALTY}.repair_rule",
+    ),
+    BadRecord(
+        "a day more of publicity than the rule gives",
+        "penalty",
+        _publicity("2025-12-03", "2026-09-04", "国办发〔2025〕22号"),
+        "PUBLICITY_NOT_BY_RULE",
+        f"{_PENALTY}.publicity_max_until",
+    ),
+    BadRecord(
+        "a shortest publicity where the rule has none",
+        "penalty",
+        _all(
+            _publicity("2025-09-04", "2025-12-03", "国办发〔2025〕22号"),
+            _set(f"{_PENALTY}.dishonesty_class", DishonestyClass.DISHONESTY_CLASS_MINOR),
+        ),
+        "PUBLICITY_NOT_BY_RULE",
+        f"{_PENALTY}.publicity_min_until",
     ),
     _bad("penalty", f"{_PENALTY}.state", 0, "ENUM_UNSPECIFIED"),
     BadRecord(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exchange.domain.areas import Areas, load_areas
+from exchange.domain.calendars import Calendars, load_calendars
 from exchange.domain.codes import AcceptedCodes, load_accepted_codes
 from exchange.domain.factors import Factors, load_factors
 from exchange.domain.flags import Flags, load_flags
 from exchange.domain.measures import Measures, load_measures
 from exchange.domain.problems import Problem
+from exchange.domain.publicity import PublicityRules, load_publicity
 from exchange.domain.reasons import Reasons, load_reasons
 from exchange.domain.schemes import Schemes, load_schemes
 from exchange.domain.table_file import Row, TableError, open_table
@@ -27,10 +30,12 @@ FILES = (
     "schemes.toml",
     "measures.toml",
     "accepted_codes.toml",
+    "publicity.toml",
 )
-"""Files that :func:`load` reads; others in the same mapping belong to somebody else."""
+"""Files that :func:`load` reads, beside a calendar for each year; others in the mapping belong to somebody else."""
 
 _OVERLAY = "accepted_codes.toml"
+_CALENDAR = re.compile(r"(?:calendars/)?(calendar_[0-9]{4}\.toml)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -48,6 +53,8 @@ class Tables:
     schemes: Schemes
     measures: Measures
     accepted_codes: AcceptedCodes
+    publicity: PublicityRules
+    calendars: Calendars
     digest: str
 
 
@@ -55,9 +62,9 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
     """Check the tables.
 
     Args:
-        files: Table files by name; all of :data:`FILES`.
-        overlays: The administrator's additions by name. Only ``accepted_codes.toml`` is read here: it adds
-            exceptions, each with its evidence.
+        files: Table files by name; all of :data:`FILES`, and ``calendars/calendar_YEAR.toml`` for each known year.
+        overlays: The administrator's additions by name. Read here are ``accepted_codes.toml``, which adds exceptions,
+            each with its evidence, and ``calendar_YEAR.toml``, which adds a year or replaces it.
 
     Raises:
         TableError: A file is missing or ill-formed; names file and place.
@@ -71,6 +78,12 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
     if overlays and _OVERLAY in overlays:
         overlay = open_table(f"overlay/{_OVERLAY}", overlays[_OVERLAY])
         read[f"overlay/{_OVERLAY}"] = overlays[_OVERLAY]
+    years = {name: files[name] for name in files if _CALENDAR.fullmatch(name)}
+    for name, content in (overlays or {}).items():
+        if _CALENDAR.fullmatch(name):
+            years.pop(f"calendars/{name}", None)
+            years[f"overlay/{name}"] = content
+    read |= years
     return Tables(
         reasons=load_reasons(rows["reasons.toml"]),
         areas=load_areas(rows["areas.toml"], rows["areas_extension.toml"]),
@@ -79,6 +92,8 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
         schemes=load_schemes(rows["schemes.toml"]),
         measures=load_measures(rows["measures.toml"]),
         accepted_codes=load_accepted_codes(rows["accepted_codes.toml"], overlay),
+        publicity=load_publicity(rows["publicity.toml"]),
+        calendars=load_calendars(open_table(name, content) for name, content in sorted(years.items())),
         digest=digest_of(read),
     )
 

@@ -247,6 +247,23 @@ def test_a_joint_measure_names_its_measures(adapter: FormsAdapter) -> None:
     assert reasons(read_one(adapter, PENALTY, 惩戒措施="B99")) == ["MEASURE_UNMAPPED"]
 
 
+def test_publicity_is_computed_where_the_class_is_stated(adapter: FormsAdapter) -> None:
+    """By the rule of the day of the decision, with the rule as its source; without a class nothing is."""
+    stated = read_one(adapter, PENALTY, 失信等级="一般", CF_JDRQ="2025-11-30").record
+    assert stated is not None
+    body = stated.penalty_notice
+    assert (body.publicity_min_until, body.publicity_max_until) == ("2026-02-28", "2026-11-30")
+    assert body.repair_rule == "国办发〔2025〕22号"
+    rules = {line.field: line.rule for line in stated.header.provenance.fields}
+    assert rules["penalty_notice.publicity_max_until"] == "repair-rule:GBF-2025-22"
+    written = adapter.write([stated], kind=Kind.KIND_PENALTY_NOTICE, form="xlsx")
+    assert not any("publicity" in problem.place for problem in written.lost)
+    silent = read_one(adapter, PENALTY, CF_JDRQ="2025-11-30").record
+    assert silent is not None
+    assert not silent.penalty_notice.publicity_max_until
+    assert not silent.penalty_notice.repair_rule
+
+
 def test_facts_and_cause_are_one_field(adapter: FormsAdapter) -> None:
     """A file that has both fills both, and says so."""
     record = read_one(adapter, PENALTY, CF_SY="另一事由").record

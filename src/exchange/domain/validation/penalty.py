@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Final
 
 from exchange.domain.personal import name_is_masked
-from exchange.domain.validation.findings import Findings, numbers
+from exchange.domain.validation.findings import Findings, is_date, numbers
 from exchange.domain.validation.limits import (
     ITEMS,
     LEGAL_BASES,
@@ -100,14 +101,42 @@ def _check_dates(found: Findings, body: PenaltyNotice) -> None:
         if value:
             until = found.day(value, _P + name, future=True)
             found.ordered(decided, until, _P + name, "PUBLICITY_BEFORE_DECISION")
-    low, high = body.publicity_min_until, body.publicity_max_until
     found.choice(body.dishonesty_class, _CLASSES, _P + "dishonesty_class")
-    if low or high:
-        found.ordered(low, high, _P + "publicity_max_until")
-        if body.dishonesty_class == DishonestyClass.DISHONESTY_CLASS_NOT_STATED:
-            found.add("PUBLICITY_COMPUTED", _P + "publicity_min_until")
-        if not body.repair_rule:
-            found.add("REPAIR_RULE_MISSING", _P + "repair_rule")
+    if body.publicity_min_until or body.publicity_max_until:
+        _check_publicity(found, body)
+
+
+def _check_publicity(found: Findings, body: PenaltyNotice) -> None:
+    """Dates that were computed: by a rule that is named, known and of the day, and as it computes them."""
+    low, high = body.publicity_min_until, body.publicity_max_until
+    found.ordered(low, high, _P + "publicity_max_until")
+    if body.dishonesty_class == DishonestyClass.DISHONESTY_CLASS_NOT_STATED:
+        found.add("PUBLICITY_COMPUTED", _P + "publicity_min_until")
+        return
+    if not body.repair_rule:
+        found.add("REPAIR_RULE_MISSING", _P + "repair_rule")
+        return
+    rules = found.tables.publicity
+    rule = rules.by_name.get(body.repair_rule)
+    if rule is None:
+        found.add("REPAIR_RULE_UNKNOWN", _P + "repair_rule")
+        return
+    if not is_date(body.decided_on):
+        return
+    decided = date.fromisoformat(body.decided_on)
+    computed = rules.compute(decided, body.dishonesty_class, rule)
+    if computed is None:
+        if not rule.in_force(decided):
+            found.add(
+                "REPAIR_RULE_NOT_IN_FORCE", _P + "repair_rule", f"{rule.in_force_from}–{rule.in_force_until or ''}"
+            )
+        return
+    for stated, right, name in (
+        (low, computed.min_until, "publicity_min_until"),
+        (high, computed.max_until, "publicity_max_until"),
+    ):
+        if stated and is_date(stated) and (right is None or stated != right.isoformat()):
+            found.add("PUBLICITY_NOT_BY_RULE", _P + name, f"{stated} ≠ {right or '-'}")
 
 
 def _check_measures(found: Findings, measures: list[Measure]) -> None:
