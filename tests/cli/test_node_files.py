@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from exchange.app.folder_lock import one_process
 from exchange.app.signing import read_signers
 from exchange.cli.node.files import check_files
+from exchange.cli.node.run import EXIT_PIN
 from exchange.cli.offline.pki import load_authority, read_lifetimes
 from exchange.crypto import keys, pki
 from exchange.crypto.certificates import Identity, Role, load_chain, spki_hash
@@ -386,3 +389,22 @@ def test_a_node_signs_by_its_token(folders: Path, softhsm: SoftHsm, monkeypatch:
         assert problem in done.out
     pin.chmod(0o644)
     assert "FILE_OPEN_TO_OTHERS" in checked().out
+
+
+def test_a_node_whose_token_refuses_its_pin_is_not_started_anew(folders: Path, softhsm: SoftHsm) -> None:
+    """It ends with a status of its own, at which the service manager leaves it: each start would be a try."""
+    folder = folders / "cq"
+    (folder / "keys/chain.pem").write_bytes(keys.KeyFile.parse((folder / "keys/sign-p256.pem").read_bytes()).chain)
+    pin = folder / "keys/token.pin"
+    pin.write_text("000000\n")
+    pin.chmod(0o600)
+    named = f"module-path={softhsm.module}&pin-source=file:keys/token.pin&x-chain=keys/chain.pem"
+    node_file = folder / "node.toml"
+    node_file.write_text(f'{node_file.read_text()}\n[keys]\nsigning = ["pkcs11:token=exchange;object=any?{named}"]\n')
+    command = [sys.executable, "-c", "from exchange.cli.main import main; main()", "run", str(node_file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, "TOKEN_PIN_REFUSED" in done.stderr) == (EXIT_PIN, True), done.stderr
+    assert "000000" not in done.stdout + done.stderr
+    unit = (Path(__file__).parents[2] / "deploy/exchange.service").read_text().splitlines()
+    assert f"RestartPreventExitStatus={EXIT_PIN}" in unit
+    assert not any(line.startswith("ExecStartPre") for line in unit), "its status would start the node anew"

@@ -16,7 +16,7 @@ from exchange.crypto.keys import KeyUnreadable, encode_private, generate_p256
 from exchange.crypto.pki_profile import KeyKind
 from exchange.crypto.pki_request import make_request
 from exchange.crypto.signers.key_file import read_signing_chain
-from exchange.crypto.signers.token import TokenKey, TokenSigner, TokenUnavailable
+from exchange.crypto.signers.token import PinRefused, TokenKey, TokenSigner, TokenUnavailable
 from exchange.crypto.signers.verifiers import verifier_of
 from tests.crypto.region import DOMAIN, NODE, NOW, PROFILE, region
 from tests.rigs.softhsm import SoftHsm
@@ -91,12 +91,12 @@ def test_a_key_or_token_that_is_not_there_is_named(token: Token) -> None:
         TokenSigner(token.key, region("cq", KeyKind.SM2).signer.chain)
 
 
-def test_a_wrong_pin_is_tried_once(token: Token, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tokens lock themselves: one login for one start, and no PIN in what is said."""
-    tried = []
+def locking(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A token that takes no PIN; gives those that it was shown. A real one that another test opened asks for none."""
+    tried: list[str] = []
 
     class Locking:
-        """Module and token at once. A real one that another test has opened asks for no PIN any more."""
+        """Module and token at once."""
 
         def get_token(self, **_named: str) -> Locking:
             return self
@@ -106,10 +106,32 @@ def test_a_wrong_pin_is_tried_once(token: Token, monkeypatch: pytest.MonkeyPatch
             raise pkcs11.PinIncorrect
 
     monkeypatch.setattr(pkcs11, "lib", lambda _path: Locking())
-    with pytest.raises(KeyUnreadable, match="PinIncorrect") as raised:
+    return tried
+
+
+def test_a_wrong_pin_is_tried_once(token: Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens lock themselves: one login for one process, whoever asks again, and no PIN in what is said."""
+    tried = locking(monkeypatch)
+    with pytest.raises(PinRefused, match="PinIncorrect") as raised:
         TokenSigner(replace(token.key, pin="000000"), token.chain)
+    with pytest.raises(PinRefused):
+        TokenSigner(replace(token.key, pin="000000", label="other"), token.chain)
     assert tried == ["000000"]
     assert "000000" not in str(raised.value)
+
+
+def test_a_pin_that_was_changed_meanwhile_is_not_tried_at_each_signature(
+    token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The card was put in anew and asks again: one login, then every signature is refused without another."""
+    signer = TokenSigner(token.key, token.chain)
+    signer._private = None
+    monkeypatch.setattr(signer, "_key", replace(token.key, pin="111111"))
+    tried = locking(monkeypatch)
+    for _ in range(3):
+        with pytest.raises(PinRefused):
+            signer.sign(b"x")
+    assert tried == ["111111"]
 
 
 def test_no_text_shows_the_pin(token: Token) -> None:

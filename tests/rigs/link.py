@@ -266,7 +266,8 @@ class FaultyLink:
     async def _rest(self, seconds: float | None) -> None:
         """Wait, but not beyond the next change of mode."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

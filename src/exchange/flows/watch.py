@@ -136,7 +136,8 @@ class WatchFlow:
                     silent_since = loop.time()
                 remaining = max(0.0, silent_since + self._heartbeat - loop.time())
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), min(TICK_SECONDS, remaining + 0.001))
+                    async with asyncio.timeout(min(TICK_SECONDS, remaining + 0.001)):
+                        await woken.wait()
                 await asyncio.sleep(PACE_SECONDS)
         finally:
             for end in ends:

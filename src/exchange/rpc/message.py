@@ -63,7 +63,8 @@ async def read_message(context: grpc.aio.ServicerContext[Any, Any], limits: Call
         Refused: MESSAGE_TOO_LARGE, or MALFORMED_MESSAGE when none came.
     """
     try:
-        raw = await asyncio.wait_for(context.read(), limits.read_seconds)
+        async with asyncio.timeout(limits.read_seconds):
+            raw = await context.read()
     except TimeoutError:
         raise RequestTooSlow from None
     if raw is grpc.aio.EOF:

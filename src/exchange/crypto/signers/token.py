@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 RAW_SIZE: Final = 64
 """Bytes that a token gives for a P-256 signature: r ‖ s."""
 
+_refused: set[tuple[str, str, str]] = set()
+"""Module, token and PIN of each login that was refused; held under the lock."""
+
 _lock = threading.Lock()
 """One call at a time into tokens' modules: the library initialises them as single-threaded. Cards are so anyway."""
 
@@ -35,6 +38,12 @@ class TokenUnavailable(ExchangeError):
     """The token, its module or the package for it is not there, or it does not sign. Never carries the PIN."""
 
     reason = "TOKEN_UNAVAILABLE"
+
+
+class PinRefused(TokenUnavailable):
+    """The token does not take the PIN. This process shows it no second time: tokens lock themselves after a few."""
+
+    reason = "TOKEN_PIN_REFUSED"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,9 +81,8 @@ class TokenSigner:
             chain: DER certificates, leaf first, without the root.
 
         Raises:
-            TokenUnavailable: See there.
-            KeyUnreadable: The PIN is wrong, no such key in the token, or the first certificate is not P-256, or of
-                another key.
+            TokenUnavailable: See there; PinRefused when the PIN is wrong.
+            KeyUnreadable: No such key in the token, or the first certificate is not P-256, or of another key.
             CertificateUnreadable: The first certificate does not parse.
         """
         if not chain:
@@ -99,6 +107,8 @@ class TokenSigner:
         with _lock:
             try:
                 raw = self._sign(digest)
+            except PinRefused:
+                raise
             except TokenUnavailable:
                 self._private = None
                 raw = self._sign(digest)
@@ -123,17 +133,23 @@ class TokenSigner:
             pkcs11.PinInvalid,
             pkcs11.PinLenRange,
         ) as error:
-            # Never tried again from here: tokens lock themselves after a few wrong ones.
-            raise KeyUnreadable(f"the PIN does not open the token {self._key.token}: {type(error).__name__}") from None
+            _refused.add(self._login)
+            raise PinRefused(f"{self._key.token}: {type(error).__name__}") from None
         except pkcs11.NoSuchKey:
             raise KeyUnreadable(f"no private key {self._key.label} in the token {self._key.token}") from None
         except (pkcs11.PKCS11Error, RuntimeError, OSError) as error:
             # The library's errors name what happened, and hold no secret; their text may be empty.
             raise TokenUnavailable(f"{self._key.token}: {type(error).__name__} {error}".rstrip()) from None
 
+    @property
+    def _login(self) -> tuple[str, str, str]:
+        return self._key.module, self._key.token, self._key.pin
+
     def _open(self) -> pkcs11.types.SignMixin:
         import pkcs11  # noqa: PLC0415  (see above)
 
+        if self._login in _refused:
+            raise PinRefused(f"{self._key.token}: refused before")
         token = pkcs11.lib(self._key.module).get_token(token_label=self._key.token)
         try:
             session = token.open(user_pin=self._key.pin)
