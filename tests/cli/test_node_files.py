@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import stat
@@ -19,6 +20,7 @@ from exchange.cli.node.run import EXIT_PIN
 from exchange.cli.offline.pki import load_authority, read_lifetimes
 from exchange.crypto import keys, pki
 from exchange.crypto.certificates import Identity, Role, load_chain, spki_hash
+from exchange.crypto.key_lock import KeyLock
 from exchange.crypto.node_card import NodeCard
 from exchange.crypto.pki_profile import KeyKind
 from exchange.crypto.trust import to_trust_files
@@ -71,6 +73,92 @@ def test_init_checks_before_it_writes(tmp_path: Path) -> None:
     assert done.status == 1
     assert "node.name" in done.err
     assert not (tmp_path / "x").exists()
+
+
+def test_init_encrypts_the_keys_by_a_passphrase_that_is_named(tmp_path: Path) -> None:
+    """No key lies in the open; the node file names the source; who has another passphrase is told which file."""
+    secret = tmp_path / "secret"
+    secret.write_text("correct horse\n")
+    secret.chmod(0o600)
+    done = init(tmp_path / "cq", "cq", "--passphrase", f"file:{secret}", "--sm2", "--ml-dsa")
+    assert done.status == 0
+    assert "correct horse" not in done.out + done.err
+    node_file = tmp_path / "cq" / "node.toml"
+    files = [path for path in (tmp_path / "cq" / "keys").iterdir() if not path.name.endswith(".request.pem")]
+    assert len(files) == 8
+    for path in files:
+        assert path.read_bytes().startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----"), path
+    shown = run("config", "show", node_file).out
+    assert (f"file:{secret}" in shown, "correct horse" in shown) == (True, False)
+    assert reasons(load(node_file)) == {
+        ("CERTIFICATE_MISSING", "keys.tls"),
+        ("KEY_UNREADABLE", "keys.signing[0]"),
+        ("KEY_UNREADABLE", "keys.signing[1]"),
+    }
+    secret.write_text("wrong\n")
+    done = run("config", "validate", node_file, "--json")
+    wrong = [each["place"] for each in done.json["problems"] if each["reason"] == "KEY_PASSPHRASE_WRONG"]
+    assert len(wrong) == 8
+    assert any(place.endswith("keys/witness-mldsa.pem") for place in wrong)
+    secret.chmod(0o640)
+    done = run("config", "validate", node_file, "--json")
+    problems = [(each["reason"], each["place"].split()[0]) for each in done.json["problems"]]
+    assert problems == [("PASSPHRASE_MISSING", "keys.passphrase")]
+
+
+def test_init_with_a_passphrase_that_is_not_there_writes_nothing(tmp_path: Path) -> None:
+    """A missing file, and a passphrase typed in the place of its source, which no message repeats."""
+    for given in (f"file:{tmp_path}/none", "correct horse", "fd:1", "env:PW"):
+        done = init(tmp_path / "cq", "cq", "--passphrase", given)
+        assert done.status == 1
+        assert "correct horse" not in done.out + done.err
+        assert not (tmp_path / "cq").exists()
+
+
+def test_a_passphrase_comes_by_descriptor_or_as_a_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe is read once; systemd's credentials lie in a folder that it names; without both, no terminal, no key."""
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "exchange").write_bytes(b"from systemd")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    assert init(tmp_path / "one", "cq", "--passphrase", "credential:exchange").status == 0
+    assert ("KEY_PASSPHRASE_WRONG", "keys.log") not in reasons(load(tmp_path / "one" / "node.toml"))
+    (credentials / "exchange").write_bytes(b"another")
+    assert ("KEY_PASSPHRASE_WRONG", "keys.log") in reasons(load(tmp_path / "one" / "node.toml"))
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    assert ("PASSPHRASE_MISSING", "keys.passphrase") in reasons(load(tmp_path / "one" / "node.toml"))
+    reading, writing = os.pipe()
+    os.write(writing, b"from a pipe\r\n")
+    os.close(writing)
+    assert init(tmp_path / "two", "cq", "--passphrase", f"fd:{reading}").status == 0
+    seed = (tmp_path / "two" / "keys" / "log.seed").read_bytes()
+    assert keys.load_seed(KeyLock(lambda: b"from a pipe").open(seed, ""))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(reading)
+
+
+def test_a_card_of_encrypted_keys_is_the_card_of_the_same_keys(folders: Path) -> None:
+    """Encrypting key files one after the other changes nothing that peers see."""
+    node_file = folders / "cq" / "node.toml"
+
+    def card() -> tuple[int, bytes]:
+        target = folders / "card"
+        done = run("peers", "card", "--for", "sc", "--node", node_file, "-o", target, "--address", "cq.example:9443")
+        return done.status, target.read_bytes()
+
+    before = card()
+    assert before[0] == 0
+    lock = KeyLock(lambda: b"correct horse")
+    for name in ("log.seed", "mirror.pem", "tls.pem"):
+        path = folders / "cq" / "keys" / name
+        path.write_bytes(lock.close(path.read_bytes()))
+    assert card()[0] == 1
+    secret = folders / "cq" / "keys" / "passphrase"
+    secret.write_text("correct horse")
+    secret.chmod(0o600)
+    node_file.write_text(node_file.read_text() + '\n[keys]\npassphrase = "file:keys/passphrase"\n')
+    assert card() == before
+    assert run("config", "validate", node_file).status == 0
 
 
 def test_requests_of_init_can_be_certified(regions: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from exchange.app import startup
+from exchange.crypto.key_lock import OPEN
 from exchange.crypto.node_card import KeyRole, NodeCard
 from exchange.crypto.receipts import verify_receipt
 from exchange.crypto.trust import TrustSet
@@ -172,7 +173,7 @@ def stopped_node(pair: Pair, name: str) -> Iterator[Node]:
     settings = load_settings(pair.nodes[name].node_file)
     with opened(settings.database.url) as database:
         node = startup.make_node(
-            settings, startup.read_files(settings), database, on_commit=lambda _n: None, on_fatal=lambda _e: None
+            settings, startup.read_files(settings, OPEN), database, on_commit=lambda _n: None, on_fatal=lambda _e: None
         )
         try:
             yield node

@@ -11,6 +11,7 @@ import pytest
 
 from exchange.crypto import pki
 from exchange.crypto.certificates import Identity, Role
+from exchange.crypto.key_lock import KeyLock
 from exchange.crypto.tls_identity import TlsIdentity
 from exchange.crypto.trust import to_trust_files
 from exchange.rpc.failure import CallFailed
@@ -84,8 +85,12 @@ def issued(node: NodeFolder, authority: pki.Authority, request: bytes, *, server
 
 
 def test_a_server_key_is_rotated_by_its_steps_and_no_call_fails(tmp_path: Path) -> None:
-    """Request, install, announce, activate, retire, each in its turn; a foreign certificate is refused on the way."""
-    with running_pair(tmp_path / "pair", settings=QUICK) as pair:
+    """Request, install, announce, activate, retire, each in its turn; a foreign certificate is refused on the way.
+
+    All key files of both nodes are encrypted, and so is what the rotation writes.
+    """
+    lock = KeyLock(lambda: b"correct horse")
+    with running_pair(tmp_path / "pair", settings=QUICK, passphrase=b"correct horse") as pair:
         cq, sc = pair.nodes["cq"], pair.nodes["sc"]
         laws.wait_at_rest(pair)
         before = retries(cq)
@@ -101,7 +106,7 @@ def test_a_server_key_is_rotated_by_its_steps_and_no_call_fails(tmp_path: Path) 
             assert reasons(failure) == {"CERTIFICATE_UNTRUSTED"}
             view = advance(pair, "cq", view, RotationStep.ROTATION_STEP_INSTALL, issued(cq, cq.tls_ca, view.request))
             new = view.rotation.new_fingerprint
-            assert new == TlsIdentity.parse(key_file.read_bytes()).fingerprint
+            assert new == TlsIdentity.parse(lock.open(key_file.read_bytes(), "")).fingerprint
             assert shown_at(cq, cq.agencies_port) == old
             view = advance(pair, "cq", view, RotationStep.ROTATION_STEP_ANNOUNCE)
             view = advance(pair, "cq", view, RotationStep.ROTATION_STEP_ACTIVATE)
@@ -124,6 +129,8 @@ def test_a_server_key_is_rotated_by_its_steps_and_no_call_fails(tmp_path: Path) 
             request = GetRotationRequest(number=view.rotation.number)
             report = client.call(client.security.GetRotation, request).report
         assert len(report) == 6
+        assert [path for path in (cq.folder / "keys").glob("*") if b"BEGIN PRIVATE KEY" in path.read_bytes()] == []
+        assert b"correct horse" not in (tmp_path / "pair" / "cq.log").read_bytes()
 
 
 def keys(pair: Pair, name: str) -> ListKeysResponse:

@@ -16,6 +16,7 @@ from pathlib import Path
 from exchange.crypto import pki
 from exchange.crypto.certificates import Identity, Role
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
+from exchange.crypto.key_lock import KeyLock
 from exchange.crypto.keys import derive_log_key, encode_private, encode_seed, generate_ed25519, generate_seed
 from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
 from exchange.crypto.pki_profile import Profile as CertificateProfile
@@ -81,7 +82,13 @@ class Pair:
     """The two nodes and their processes."""
 
     def __init__(
-        self, folder: Path, *, settings: str = "", url: dict[str, str] | None = None, outlive: bool = False
+        self,
+        folder: Path,
+        *,
+        settings: str = "",
+        url: dict[str, str] | None = None,
+        outlive: bool = False,
+        passphrase: bytes = b"",
     ) -> None:
         now = datetime.now(UTC)
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +97,10 @@ class Pair:
         cards: dict[str, NodeCard] = {}
         for name, node in self.nodes.items():
             cards[name] = node.card = _make(node, profile, now, next(other for other in self.nodes if other != name))
+        if passphrase:
+            settings += '\n[keys]\npassphrase = "file:keys/passphrase"\n'
+            for node in self.nodes.values():
+                _encrypt(node.folder / "keys", passphrase)
         for name, node in self.nodes.items():
             for other, card in cards.items():
                 if other != name:
@@ -170,7 +181,7 @@ require_approvals = false
 
 
 @contextmanager
-def running_pair(folder: Path, **options: str) -> Iterator[Pair]:
+def running_pair(folder: Path, **options: str | bytes) -> Iterator[Pair]:
     """Two running nodes with one granted agency each; killed at the end."""
     pair = Pair(folder, **options)  # type: ignore[arg-type]
     try:
@@ -180,6 +191,14 @@ def running_pair(folder: Path, **options: str) -> Iterator[Pair]:
         yield pair
     finally:
         pair.kill()
+
+
+def _encrypt(keys: Path, passphrase: bytes) -> None:
+    """Key files under a passphrase, which lies beside them."""
+    lock = KeyLock(lambda: passphrase)
+    for path in keys.iterdir():
+        path.write_bytes(lock.close(path.read_bytes()))
+    _secret(keys / "passphrase", passphrase + b"\n")
 
 
 def certificate_profile() -> CertificateProfile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from exchange.app.ports import PeerPorts
+from exchange.crypto.key_lock import KeyLock
 from exchange.flows.certificates.ca_driver import CaDriver
 from exchange.flows.certificates.leaf_driver import LeafDriver
 from exchange.flows.certificates.reload import LiveFiles
@@ -21,14 +22,14 @@ AGE_SPREAD = 1.1
 
 
 def tls_drivers(
-    settings: NodeSettings, node: Node, live: LiveFiles, seen: SeenFlow, ports: PeerPorts
+    settings: NodeSettings, lock: KeyLock, node: Node, live: LiveFiles, seen: SeenFlow, ports: PeerPorts
 ) -> list[KeyDriver]:
     """Drivers of the TLS keys: one, or two where the node file names a key of its own for dialling."""
     recycled = settings.connections.max_age_s * AGE_SPREAD + settings.connections.grace_s
     server = LeafDriver(
         SERVER,
         node,
-        LeafFiles(settings.keys.tls.path),
+        LeafFiles(settings.keys.tls.path, lock),
         live.tls,
         seen,
         outdated=ports.outdated,
@@ -45,5 +46,7 @@ def tls_drivers(
     )
     if settings.keys.tls_client is None:
         return [server, authority]
-    client = LeafDriver(CLIENT, node, LeafFiles(settings.keys.tls_client.path), live.tls, seen, outdated=ports.outdated)
+    client = LeafDriver(
+        CLIENT, node, LeafFiles(settings.keys.tls_client.path, lock), live.tls, seen, outdated=ports.outdated
+    )
     return [server, client, authority]

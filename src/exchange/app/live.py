@@ -11,6 +11,7 @@ import structlog
 from exchange.app import startup
 from exchange.app.core import AlarmBell, Core
 from exchange.crypto.certificates import Certificate, load_chain
+from exchange.crypto.key_lock import KeyLock
 from exchange.crypto.revocation import RevocationList
 from exchange.domain.problems import ExchangeError
 from exchange.flows.certificates.listed import TrustList, TrustWriter
@@ -29,6 +30,7 @@ log = structlog.get_logger("exchange.live")
 def make_live(
     settings: NodeSettings,
     files: startup.Files,
+    lock: KeyLock,
     node: Node,
     alarms: AlarmBell,
     seen: SeenFlow,
@@ -40,6 +42,7 @@ def make_live(
     Args:
         settings: Where the files lie.
         files: What the node starts with.
+        lock: What opens the key files.
         node: The node.
         alarms: Where alarms go.
         seen: Who was seen.
@@ -49,7 +52,7 @@ def make_live(
     trust = TrustFlow(
         node, files.trust, lambda: startup.read_trust(settings), startup.peer_maker(settings), between_steps, alarms
     )
-    tls = TlsFlow(node, files.tls, lambda: startup.read_tls(settings), trust, alarms)
+    tls = TlsFlow(node, files.tls, lambda: startup.read_tls(settings, lock), trust, alarms)
     folder = settings.trust.folder
     write = TrustWriter(
         own=lambda name, data: write_own(folder, name, data), peer=lambda peer, made: write_peer(folder, peer, made)

@@ -26,8 +26,10 @@ from exchange.app.folder_lock import one_process
 from exchange.app.live import LiveLoop, make_live, roots_of
 from exchange.app.memory import keep_giving_back
 from exchange.app.metrics import MetricsLoop
+from exchange.app.passphrase import key_lock
 from exchange.app.ports import PeerPorts
 from exchange.app.revocations import RevocationFolder
+from exchange.crypto.key_lock import KeyLock
 from exchange.crypto.trust import SIGNING_ROOTS
 from exchange.flows.alarms import AlarmCommand, Alarms
 from exchange.flows.certificates.reload import LiveFiles
@@ -70,12 +72,13 @@ def run(settings: NodeSettings) -> int:
     gc.set_threshold(COLLECT_EVERY)
     folder = startup.data_folder(settings)
     with one_process(folder):
-        files = startup.read_files(settings)
+        lock = key_lock(settings)
+        files = startup.read_files(settings, lock)
         migrate(settings.database.url)
-        return uvloop.run(_serve(settings, files))
+        return uvloop.run(_serve(settings, files, lock))
 
 
-async def _serve(settings: NodeSettings, files: startup.Files) -> int:
+async def _serve(settings: NodeSettings, files: startup.Files, lock: KeyLock) -> int:
     metrics = telemetry.Metrics()
     database = Database(settings.database.url)
     node = startup.make_node(settings, files, database, on_commit=metrics.commit_batch.observe, on_fatal=_exit_now)
@@ -94,14 +97,14 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
     refusals = RefusalFolder(node)
     seen = SeenFlow(node)
     running: list[Core] = []
-    ports, live = _live(settings, files, node, alarms, seen, running)
+    ports, live = _live(settings, files, lock, node, alarms, seen, running)
     core = Core(
         node,
         ports.by_peer,
         alarms,
         drivers=(
-            *tls_drivers(settings, node, live, seen, ports),
-            *startup.key_drivers(node, settings, lambda: live.trust.edition.own.files[SIGNING_ROOTS]),
+            *tls_drivers(settings, lock, node, live, seen, ports),
+            *startup.key_drivers(node, settings, lock, lambda: live.trust.edition.own.files[SIGNING_ROOTS]),
         ),
         admit=watermark.admit,
         pace=LanePace(
@@ -175,6 +178,7 @@ async def _serve(settings: NodeSettings, files: startup.Files) -> int:
 def _live(
     settings: NodeSettings,
     files: startup.Files,
+    lock: KeyLock,
     node: Node,
     alarms: Alarms,
     seen: SeenFlow,
@@ -186,6 +190,7 @@ def _live(
     live = make_live(
         settings,
         files,
+        lock,
         node,
         alarms,
         seen,

@@ -12,6 +12,7 @@ from exchange.app.adapters import find_adapters, read_overlays
 from exchange.app.signing import read_signers
 from exchange.crypto.dsse import ES256
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
+from exchange.crypto.key_lock import KeyLock
 from exchange.crypto.keys import (
     MlDsaKey,
     derive_log_key,
@@ -113,23 +114,33 @@ def first_trust(settings: NodeSettings) -> TrustEdition:
     return TrustEdition(own=OwnTrust.load(folder.own), peers=found, require=require)
 
 
-def read_tls(settings: NodeSettings) -> TlsFiles:
+def read_tls(settings: NodeSettings, lock: KeyLock) -> TlsFiles:
     """Both TLS keys: one file, unless the node file names another for dialling.
 
     Raises:
         OSError: A file can not be read.
         KeyUnreadable: It is no key file.
     """
-    server = TlsIdentity.parse(settings.keys.tls.path.read_bytes())
+    server = TlsIdentity.parse(_opened(settings.keys.tls, lock))
     other = settings.keys.tls_client
-    return TlsFiles(server=server, client=TlsIdentity.parse(other.path.read_bytes()) if other else server)
+    return TlsFiles(server=server, client=TlsIdentity.parse(_opened(other, lock)) if other else server)
 
 
-def read_files(settings: NodeSettings) -> Files:
-    """Read and check every file that the node file names."""
-    seed = load_seed(settings.keys.log.path.read_bytes())
-    mirror = load_ed25519(settings.keys.mirror.path.read_bytes())
-    witness = load_ed25519(settings.keys.witness.path.read_bytes())
+def _opened(source: KeySource, lock: KeyLock) -> bytes:
+    return lock.open(source.path.read_bytes(), str(source.path))
+
+
+def read_files(settings: NodeSettings, lock: KeyLock) -> Files:
+    """Read and check every file that the node file names.
+
+    Args:
+        settings: Where they lie.
+        lock: What opens the key files; it is asked for its passphrase now.
+    """
+    lock.ready()
+    seed = load_seed(_opened(settings.keys.log, lock))
+    mirror = load_ed25519(_opened(settings.keys.mirror, lock))
+    witness = load_ed25519(_opened(settings.keys.witness, lock))
     name, domain = settings.node.name, settings.node.domain
     signers: dict[str, NoteSigner] = {}
 
@@ -142,13 +153,13 @@ def read_files(settings: NodeSettings) -> Files:
     overlays = read_overlays(settings.adapters.tables)
     return Files(
         keys=NodeKeys(
-            signers=read_signers(settings),
+            signers=read_signers(settings, lock),
             log_signer=log_signer,
-            mirror=Cosigner(mirror_name(name, domain), mirror, second=_second(settings.keys.mirror_second)),
-            witness=Cosigner(witness_name(name, domain), witness, second=_second(settings.keys.witness_second)),
+            mirror=Cosigner(mirror_name(name, domain), mirror, second=_second(settings.keys.mirror_second, lock)),
+            witness=Cosigner(witness_name(name, domain), witness, second=_second(settings.keys.witness_second, lock)),
             submission_key=derive_submission_key(seed),
         ),
-        tls=read_tls(settings),
+        tls=read_tls(settings, lock),
         trust=first_trust(settings),
         tables=load(files, overlays),
         rules=RuleSet.load(files[RULES]),
@@ -157,8 +168,8 @@ def read_files(settings: NodeSettings) -> Files:
     )
 
 
-def _second(source: KeySource | None) -> MlDsaKey | None:
-    return load_ml_dsa(source.path.read_bytes()) if source is not None else None
+def _second(source: KeySource | None, lock: KeyLock) -> MlDsaKey | None:
+    return load_ml_dsa(_opened(source, lock)) if source is not None else None
 
 
 def peer_maker(settings: NodeSettings) -> Callable[[TrustSet, datetime], Peer]:
@@ -253,18 +264,20 @@ def make_node(
     )
 
 
-def key_drivers(node: Node, settings: NodeSettings, signing_roots: Callable[[], bytes]) -> list[KeyDriver]:
+def key_drivers(
+    node: Node, settings: NodeSettings, lock: KeyLock, signing_roots: Callable[[], bytes]
+) -> list[KeyDriver]:
     """A driver for each key that this node can rotate. Making one puts the generation in use into ``node.keys``."""
     keys = settings.keys
     return [
         *(
-            SigningDriver(node, KeyFiles(source.path), place, signing_roots)
+            SigningDriver(node, KeyFiles(source.path, lock), place, signing_roots)
             for place, source in enumerate(keys.signing)
             if source.scheme == "file"  # a key in a token is rotated there
         ),
-        LogDriver(node, KeyFiles(keys.log.path)),
-        CosignerDriver(node, KeyFiles(keys.mirror.path), KeyUse.KEY_USE_MIRROR, node.keys.mirror.name),
-        CosignerDriver(node, KeyFiles(keys.witness.path), KeyUse.KEY_USE_WITNESS, node.keys.witness.name),
+        LogDriver(node, KeyFiles(keys.log.path, lock)),
+        CosignerDriver(node, KeyFiles(keys.mirror.path, lock), KeyUse.KEY_USE_MIRROR, node.keys.mirror.name),
+        CosignerDriver(node, KeyFiles(keys.witness.path, lock), KeyUse.KEY_USE_WITNESS, node.keys.witness.name),
     ]
 
 

@@ -167,11 +167,13 @@ def encode_seed(seed: bytes) -> bytes:
 
 
 def load_seed(data: bytes) -> bytes:
-    """Read a log seed.
+    """Read a log seed: 64 hex digits, or PKCS#8 of an Ed25519 key of the same bytes, as an encrypted one comes.
 
     Raises:
-        KeyUnreadable: Not 64 lower-case hex digits.
+        KeyUnreadable: Neither of both.
     """
+    if data.startswith(b"-----BEGIN "):
+        return load_ed25519(data).private_bytes_raw()
     if not re.fullmatch(rb"[0-9a-f]{64}\s*", data):
         raise KeyUnreadable("a log seed is 64 lower-case hex digits")
     return bytes.fromhex(data.decode().strip())
@@ -241,6 +243,11 @@ class KeyFile:
             KeyUnreadable: It is an SM2 key.
         """
         return load_private(self.key)
+
+
+def certificates_in(pem: bytes) -> bytes:
+    """The certificates' PEM blocks of a key file, whose private key may be encrypted and is not looked at."""
+    return b"".join(m.group(0).rstrip() + b"\n" for m in _PEM_BLOCK.finditer(pem) if m.group(1) == b"CERTIFICATE")
 
 
 def _hkdf(seed: bytes, info: bytes) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from exchange.settings.model import Address, KeySource, NodeSettings, Setting
+from exchange.settings.passphrase import PassphraseSource
 
 _PASSWORD = re.compile(r"(://[^:/@]*):[^@]*@")
 
@@ -53,7 +54,7 @@ def _section(settings: NodeSettings, section: Any, prefix: str) -> Iterator[Effe
     for item in fields(section):
         key = f"{prefix}.{item.name}"
         value = getattr(section, item.name)
-        if is_dataclass(value) and not isinstance(value, Address | KeySource):
+        if is_dataclass(value) and not isinstance(value, Address | KeySource | PassphraseSource):
             yield from _section(settings, value, key)
             continue
         line = settings.places.get(key)

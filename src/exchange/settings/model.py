@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from exchange.settings.passphrase import PassphraseSource
 from exchange.settings.token_uri import TokenUri
 
 KIB = 1024
@@ -152,6 +153,9 @@ class TrustSettings:
 class Keys:
     """Private keys: one file for each use, never shared."""
 
+    passphrase: PassphraseSource | None = _key(
+        None, why="where the passphrase of the key files comes from; without it they are not encrypted"
+    )
     tls: KeySource = _key(KeySource(scheme="file", path=Path("keys/tls.pem")), why="beside the node file")
     tls_client: KeySource | None = _key(None, why="by what peers are dialled; without it by that of the server")
     signing: tuple[KeySource, ...] = _key(

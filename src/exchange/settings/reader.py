@@ -14,6 +14,7 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 from exchange.domain.problems import Problem, Refused
 from exchange.settings.forms import TEXT_FORMS, check_loopback, read_address, read_key_source
 from exchange.settings.model import Address, KeySource, NodeSettings, Setting
+from exchange.settings.passphrase import PassphraseSource, read_passphrase_source
 from exchange.settings.trust_folder import OWN
 
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -138,7 +139,7 @@ class _Reader:
         """One value as its type; :data:`_WRONG` after naming what is wrong with it."""
         if get_origin(hint) in (Union, types.UnionType):
             hint = next(arg for arg in get_args(hint) if arg is not type(None))
-        if is_dataclass(hint) and hint not in (Address, KeySource):
+        if is_dataclass(hint) and hint not in (Address, KeySource, PassphraseSource):
             return self._section(hint, value, key)  # type: ignore[arg-type]
         if get_origin(hint) is tuple:
             return self._list(get_args(hint)[0], value, key, setting)
@@ -191,6 +192,8 @@ class _Reader:
             if token is not None and token.pin_file is not None:
                 token = replace(token, pin_file=self._path.parent / token.pin_file)
             return replace(value, path=self._path.parent / value.path, token=token)
+        if isinstance(value, PassphraseSource) and value.path is not None:
+            return replace(value, path=self._path.parent / value.path)
         if isinstance(value, tuple):
             return tuple(self._resolve(item) for item in value)
         return value
@@ -247,6 +250,8 @@ def _read_text(hint: Any, value: str, setting: Setting) -> Any:
         return address
     if hint is KeySource:
         return read_key_source(value, token=setting.form == "signer")
+    if hint is PassphraseSource:
+        return read_passphrase_source(value)
     if hint is Path:
         return Path(value)
     return TEXT_FORMS[setting.form](value) if setting.form else value

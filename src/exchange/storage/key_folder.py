@@ -6,6 +6,7 @@
 
 A private key is written once, for its owner alone, and is on disk when the call returns. No generation is ever
 written over or removed: what an older one signed has to be recognised, and a restored database may need it again.
+Where the node file names a passphrase, what is written is encrypted; callers see keys in the open only.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
+
+from exchange.crypto.key_lock import OPEN, KeyLock
 
 KEY_MODE: Final = 0o600
 LIVES: Final = ".lives"
@@ -48,10 +51,12 @@ class KeyFiles:
 
     Args:
         first: File of generation 1.
+        lock: What opens and closes the files.
     """
 
-    def __init__(self, first: Path) -> None:
+    def __init__(self, first: Path, lock: KeyLock = OPEN) -> None:
         self.first = first
+        self.lock = lock
 
     def path(self, generation: int) -> Path:
         """File of a generation."""
@@ -71,14 +76,23 @@ class KeyFiles:
         return sorted({*found, *([1] if self.first.exists() else [])})
 
     def read(self, generation: int) -> bytes | None:
-        """Content of a generation's file; None when there is none."""
+        """Content of a generation's file, opened; None when there is none.
+
+        Raises:
+            KeyUnreadable: The passphrase does not open it.
+        """
         try:
-            return self.path(generation).read_bytes()
+            content = self.path(generation).read_bytes()
         except FileNotFoundError:
             return None
+        return self.lock.open(content, str(self.path(generation)))
 
     def write(self, path: Path, content: bytes) -> None:
-        """Put a file in place whole, readable by nobody else; one that is there is replaced by a single rename."""
+        """Put a file in place whole, readable by nobody else; one that is there is replaced by a single rename.
+
+        A private key in it is encrypted where a passphrase is named.
+        """
+        content = self.lock.close(content)
         fresh = path.with_name(f".{path.name}.new")
         handle = os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, KEY_MODE)
         with os.fdopen(handle, "wb") as file:
@@ -96,7 +110,7 @@ class KeyFiles:
         """Write a generation's private key, unless it is there already: what a crash left is gone on with.
 
         Returns:
-            What the file holds.
+            What the file holds, opened.
         """
         held = self.read(generation)
         if held is not None:

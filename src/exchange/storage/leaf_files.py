@@ -5,7 +5,8 @@
     keys/tls.2.request.pem        request for its certificate
     keys/tls.kept-<digits>.pem    what a rotation took out of use, until it is retired
 
-Every file is written whole, for its owner alone, and is on disk when the call returns.
+Every file is written whole, for its owner alone, and is on disk when the call returns. Where the node file names a
+passphrase, private keys in them are encrypted; callers see keys in the open only.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import os
 import re
 from pathlib import Path
 from typing import Final
+
+from exchange.crypto.key_lock import OPEN, KeyLock
 
 KEY_MODE: Final = 0o600
 
@@ -26,10 +29,12 @@ class LeafFiles:
 
     Args:
         in_use: The file that the node file names.
+        lock: What opens and closes the files.
     """
 
-    def __init__(self, in_use: Path) -> None:
+    def __init__(self, in_use: Path, lock: KeyLock = OPEN) -> None:
         self.in_use = in_use
+        self.lock = lock
 
     def path(self, generation: int) -> Path:
         """File of a generation that a rotation made."""
@@ -52,17 +57,22 @@ class LeafFiles:
         return sorted(int(match.group(1)) for match in map(pattern.fullmatch, names) if match)
 
     def read(self, path: Path) -> bytes:
-        """Content of a file; empty when there is none."""
+        """Content of a file, opened; empty when there is none.
+
+        Raises:
+            KeyUnreadable: The passphrase does not open it.
+        """
         try:
-            return path.read_bytes()
+            content = path.read_bytes()
         except FileNotFoundError:
             return b""
+        return self.lock.open(content, str(path))
 
     def make(self, generation: int, content: bytes) -> bytes:
         """Write a generation's file unless it is there already: what a crash left is gone on with.
 
         Returns:
-            What the file holds.
+            What the file holds, opened.
         """
         held = self.read(self.path(generation))
         if held:
@@ -72,6 +82,7 @@ class LeafFiles:
 
     def write(self, path: Path, content: bytes) -> None:
         """Put a file in place whole; one that is there is replaced by a single rename."""
+        content = self.lock.close(content)
         fresh = path.with_name(f".{path.name}.new")
         handle = os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, KEY_MODE)
         with os.fdopen(handle, "wb") as file:

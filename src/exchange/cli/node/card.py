@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
+from exchange.app.passphrase import key_lock
 from exchange.cli.output import Undecidable
 from exchange.crypto import keys
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
+from exchange.crypto.key_lock import KeyLock
 from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
 from exchange.flows.instants import instant
 from exchange.settings import NodeSettings
@@ -37,6 +39,7 @@ def make_card(settings: NodeSettings, peer: str, addresses: Sequence[str]) -> No
 
     Raises:
         CardRefused: The parts do not make a card; every mistake is listed.
+        KeyUnreadable: A key file can not be read, or its passphrase does not open it.
         Undecidable: ``FILE_MISSING``: a key, or the roots of our own certificates.
     """
     node = settings.node
@@ -48,9 +51,10 @@ def make_card(settings: NodeSettings, peer: str, addresses: Sequence[str]) -> No
         end = instant(-(-life.valid_until // 1_000_000) * 1_000_000) if life.valid_until else None
         made.append(TrustedKey(role=role, key=VerifierKey.parse(key), valid_from=begin, valid_until=end))
 
+    lock = key_lock(settings)
     try:
         own = read_own(settings.trust.folder)
-        for life, seed in _generations(settings.keys.log.path, keys.load_seed):
+        for life, seed in _generations(settings.keys.log.path, lock, keys.load_seed):
             for origin in _origins(settings, peer):
                 log_key = keys.derive_log_key(seed, origin, life.generation)
                 trust(KeyRole.LOG, NoteSigner(origin, log_key).vkey, life)
@@ -59,10 +63,10 @@ def make_card(settings: NodeSettings, peer: str, addresses: Sequence[str]) -> No
             (KeyRole.MIRROR, settings.keys.mirror, settings.keys.mirror_second, mirror_name(*of_node)),
             (KeyRole.WITNESS, settings.keys.witness, settings.keys.witness_second, witness_name(*of_node)),
         ):
-            for life, key in _generations(source.path, keys.load_ed25519):
+            for life, key in _generations(source.path, lock, keys.load_ed25519):
                 trust(role, Cosigner(name, key).vkey, life)
             if second is not None:
-                more = keys.load_ml_dsa(second.path.read_bytes())
+                more = keys.load_ml_dsa(lock.open(second.path.read_bytes(), str(second.path)))
                 trust(role, str(Cosigner(name, key, second=more).second_keys[0]), FIRST)
     except OSError as error:
         raise Undecidable("FILE_MISSING", str(error.filename), error.strerror or "") from None
@@ -81,9 +85,9 @@ def make_card(settings: NodeSettings, peer: str, addresses: Sequence[str]) -> No
     )
 
 
-def _generations(path: Path, load: Callable[[bytes], _Key]) -> Iterator[tuple[KeyLife, _Key]]:
+def _generations(path: Path, lock: KeyLock, load: Callable[[bytes], _Key]) -> Iterator[tuple[KeyLife, _Key]]:
     """The generations of a key that peers rely on, or relied on once: during a rotation a card names both keys."""
-    files = KeyFiles(path)
+    files = KeyFiles(path, lock)
     for life in files.lives():
         if life.state != "ABORTED":
             content = files.read(life.generation)

@@ -16,7 +16,7 @@ from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeArgument, Pr
 from exchange.cli.output import Exit, Output, finish, problem_dicts
 from exchange.cli.texts import reason_text, t, word
 from exchange.crypto.certificates import facts_of, load_chain
-from exchange.crypto.keys import KeyFile
+from exchange.crypto.keys import certificates_in
 from exchange.crypto.trust import TrustSet
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.rpc.failure import CallFailed
@@ -132,7 +132,7 @@ def _certificates(settings: NodeSettings) -> Iterator[Problem]:
     now = datetime.now(UTC)
     for use, source in (("tls", settings.keys.tls), *(("signing", each) for each in settings.keys.signing)):
         content = source.path.read_bytes()
-        chain = KeyFile.parse(content).chain if source.token is None else content
+        chain = certificates_in(content)  # the key stays closed
         for certificate in load_chain(chain) if chain else ():
             facts = facts_of(certificate)
             left = facts.not_after - now

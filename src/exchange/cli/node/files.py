@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from exchange.app.passphrase import key_lock
 from exchange.app.signing import read_source
 from exchange.crypto import certificates, keys
+from exchange.crypto.key_lock import KeyLock, is_encrypted
 from exchange.crypto.signers.key_file import read_signer
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.settings.model import KeySource, NodeSettings
@@ -36,24 +38,33 @@ def _check(settings: NodeSettings) -> Iterator[Problem]:
     command = settings.alarms.command
     if command and shutil.which(command[0]) is None:
         yield Problem("FILE_MISSING", f"alarms.command {command[0]}", "no such program")
-    yield from _key_file("keys.tls", settings.keys.tls.path, _tls)
+    lock: KeyLock | None = None
+    try:
+        lock = key_lock(settings)
+        lock.ready()
+    except ExchangeError as error:
+        yield Problem(error.reason, "keys.passphrase", str(error))
+        lock = None  # what is encrypted stays unread: each file would say the same again
+    yield from _key_file("keys.tls", settings.keys.tls.path, _tls, lock)
+    if settings.keys.tls_client is not None:
+        yield from _key_file("keys.tls_client", settings.keys.tls_client.path, _tls_client, lock)
     for number, source in enumerate(settings.keys.signing):
-        yield from _signing_key(f"keys.signing[{number}]", source)
-    yield from _key_file("keys.log", settings.keys.log.path, keys.load_seed)
-    yield from _key_file("keys.mirror", settings.keys.mirror.path, keys.load_ed25519)
-    yield from _key_file("keys.witness", settings.keys.witness.path, keys.load_ed25519)
+        yield from _signing_key(f"keys.signing[{number}]", source, lock)
+    yield from _key_file("keys.log", settings.keys.log.path, keys.load_seed, lock)
+    yield from _key_file("keys.mirror", settings.keys.mirror.path, keys.load_ed25519, lock)
+    yield from _key_file("keys.witness", settings.keys.witness.path, keys.load_ed25519, lock)
     for use, second in (("mirror", settings.keys.mirror_second), ("witness", settings.keys.witness_second)):
         if second is not None:
-            yield from _key_file(f"keys.{use}_second", second.path, keys.load_ml_dsa)
+            yield from _key_file(f"keys.{use}_second", second.path, keys.load_ml_dsa, lock)
 
 
-def _signing_key(key: str, source: KeySource) -> Iterator[Problem]:
+def _signing_key(key: str, source: KeySource, lock: KeyLock | None) -> Iterator[Problem]:
     if source.token is None:
-        yield from _key_file(key, source.path, read_signer)
+        yield from _key_file(key, source.path, read_signer, lock)
         return
     pin = source.token.pin_file
     if pin is not None:
-        yield from _key_file(f"{key} pin-source", pin, bytes)
+        yield from _key_file(f"{key} pin-source", pin, bytes, lock)
     for path in (source.path, source.token.module):
         if not path.is_file():
             yield Problem("FILE_MISSING", f"{key} {path}")
@@ -78,7 +89,7 @@ def _folder(key: str, path: Path, *, private: bool) -> Iterator[Problem]:
         yield Problem("FILE_OPEN_TO_OTHERS", f"{key} {path}", f"mode {stat.S_IMODE(mode):04o}, must be 0700")
 
 
-def _key_file(key: str, path: Path, load: Callable[[bytes], object]) -> Iterator[Problem]:
+def _key_file(key: str, path: Path, load: Callable[[bytes], object], lock: KeyLock | None) -> Iterator[Problem]:
     place = f"{key} {path}"
     try:
         mode = path.stat().st_mode
@@ -92,7 +103,8 @@ def _key_file(key: str, path: Path, load: Callable[[bytes], object]) -> Iterator
     if folder & OTHERS:
         yield Problem("FILE_OPEN_TO_OTHERS", f"{key} {path.parent}", f"mode {folder:04o}, must be 0700")
     try:
-        load(content)
+        if lock is not None or not is_encrypted(content):
+            load(lock.open(content, path.name) if lock is not None else content)
     except ExchangeError as error:
         yield Problem(error.reason, place, str(error))
     except ValueError as error:
@@ -118,5 +130,17 @@ def _tls(pem: bytes) -> None:
     kind = certificates.facts_of(leaf).key
     if not kind.startswith("EC "):
         raise _ServerKeyNotEc(f"the certificate's key is {kind}")
+    _of_its_key(public, private)
+
+
+def _tls_client(pem: bytes) -> None:
+    """Refuses a TLS file without certificate, or with that of another key; peers are dialled by EC or RSA."""
+    file = keys.KeyFile.parse(pem)
+    if not file.chain:
+        raise _CertificateMissing("the file has a key and no certificate yet")
+    _of_its_key(certificates.public_key_of(certificates.load_chain(file.chain)[0]), file.load())
+
+
+def _of_its_key(public: certificates.PublicKey, private: keys.PrivateKey) -> None:
     if certificates.public_hash(public) != certificates.public_hash(private.public_key()):
         raise keys.KeyUnreadable("the first certificate is not for this key")

@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
+from exchange.app.passphrase import asker
 from exchange.cli.node import key_files
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Output
 from exchange.cli.private_files import make_private_folder, refuse_existing, write_new
 from exchange.cli.texts import t
+from exchange.crypto.key_lock import KeyLock
 from exchange.settings import parse
 from exchange.settings.trust_folder import own_path
 
@@ -34,6 +36,7 @@ def init(
     listen_peers: Annotated[str, typer.Option("--listen-peers", help=t("option.listen_peers"))] = "0.0.0.0:9443",
     metrics: Annotated[str, typer.Option("--listen-metrics", help=t("option.listen_metrics"))] = "127.0.0.1:9464",
     sm2: Annotated[bool, typer.Option("--sm2", help=t("option.init_sm2"))] = False,
+    passphrase: Annotated[str, typer.Option("--passphrase", help=t("option.init_passphrase"))] = "",
     ml_dsa: Annotated[bool, typer.Option("--ml-dsa", help=t("option.init_ml_dsa"))] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -52,6 +55,7 @@ def init(
             },
             "listen": {"agencies": agencies, "peers": listen_peers, "metrics": metrics},
             "keys": {
+                **({"passphrase": passphrase} if passphrase else {}),
                 **({"signing": ["file:keys/sign-p256.pem", "file:keys/sign-sm2.pem"]} if sm2 else {}),
                 **({f"{use}_second": f"file:keys/{use}-mldsa.pem" for use in ("mirror", "witness")} if ml_dsa else {}),
             },
@@ -63,9 +67,12 @@ def init(
     # Checked by the reader that will read it, before anything is written.
     settings = parse(text.encode(), node_file.absolute())
     refuse_existing(node_file)
+    source = settings.keys.passphrase
+    lock = KeyLock(asker(source, twice=True) if source is not None else None)
+    lock.ready()
     folder.mkdir(parents=True, exist_ok=True)
     make_private_folder(settings.node.data)
-    written = key_files.make_keys(settings)
+    written = key_files.make_keys(settings, lock)
     own_path(settings.trust.folder).mkdir(parents=True, exist_ok=True)
     # Last: a folder with a node file is a whole one.
     write_new(node_file, text.encode(), mode=0o644)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from exchange.cli.private_files import make_private_folder, write_new
 from exchange.crypto import keys
+from exchange.crypto.key_lock import KeyLock
 from exchange.crypto.pki_request import make_request
 from exchange.crypto.sm2.key import SM2PrivateKey
 from exchange.settings import NodeSettings
@@ -14,10 +15,14 @@ SM2_MARK = "sm2"
 """What stands in the name of a file that gets an SM2 key."""
 
 
-def make_keys(settings: NodeSettings) -> tuple[Path, ...]:
+def make_keys(settings: NodeSettings, lock: KeyLock) -> tuple[Path, ...]:
     """Make every key that is not there, and a certificate request beside each key that needs a certificate.
 
     A signing key is SM2 when its file's name says so, EC P-256 otherwise; one in a token is made there, by its tools.
+
+    Args:
+        settings: Where they will lie.
+        lock: What closes them: keys are written encrypted where the node file names a passphrase.
 
     Returns:
         The files that were written.
@@ -27,7 +32,7 @@ def make_keys(settings: NodeSettings) -> tuple[Path, ...]:
     def write(path: Path, content: bytes, mode: int = 0o600) -> None:
         if not path.exists():
             make_private_folder(path.parent)
-            write_new(path, content, mode=mode)
+            write_new(path, lock.close(content), mode=mode)
             written.append(path)
 
     name = f"{settings.node.name}.{settings.node.domain}"

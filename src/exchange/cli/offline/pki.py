@@ -18,7 +18,7 @@ from exchange.cli.private_files import make_private_folder, refuse_existing, wri
 from exchange.cli.texts import t
 from exchange.crypto import pki
 from exchange.crypto.certificates import Identity, Role, facts_of, load_chain, to_pem
-from exchange.crypto.keys import KeyFile
+from exchange.crypto.keys import certificates_in
 from exchange.crypto.pki import Authority
 from exchange.crypto.pki_profile import KeyKind, Profile
 from exchange.domain.problems import Problem, Refused
@@ -200,8 +200,7 @@ def crl(
     for path in revoke or []:
         data = path.read_bytes()
         # As ``pki issue`` writes it: the certificate may stand behind its key.
-        chain = KeyFile.parse(data).chain if b"PRIVATE KEY" in data else data
-        serial = facts_of(load_chain(chain)[0]).serial
+        serial = facts_of(load_chain(certificates_in(data))[0]).serial
         # The first instant stands: revoking again must not make older signatures good.
         known["revoked"].setdefault(serial, instant.isoformat())
     known["number"] += 1

@@ -97,9 +97,9 @@ class LeafDriver:
         """
         if material:
             try:
-                brought = KeyFile.parse(material)
+                brought = KeyFile.parse(self._files.lock.open(material, "material"))
             except KeyUnreadable as error:
-                raise Refused([Problem("KEY_UNREADABLE", "material", str(error))]) from None
+                raise Refused([Problem(error.reason, "material", str(error))]) from None
             if brought.chain:
                 self._checked(TlsIdentity(key=brought.key, chain=brought.chain), now)
             content = self._files.make(rotation.generation, brought.to_pem())

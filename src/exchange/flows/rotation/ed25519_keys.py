@@ -216,9 +216,9 @@ class CosignerDriver(_Ed25519Driver):
         if not material:
             return encode_private(generate_ed25519())
         try:
-            return encode_private(load_ed25519(material))
+            return encode_private(load_ed25519(self._generations.files.lock.open(material, "material")))
         except KeyUnreadable as error:
-            raise Refused([Problem("KEY_UNREADABLE", "material", str(error))]) from None
+            raise Refused([Problem(error.reason, "material", str(error))]) from None
 
     def _use(self) -> None:
         first, *older = [self._private(self._name, life.generation) for life in self._generations.in_use()]
@@ -256,9 +256,9 @@ class LogDriver(_Ed25519Driver):
         if not material:
             return encode_seed(generate_seed())
         try:
-            return encode_seed(load_seed(material))
+            return encode_seed(load_seed(self._generations.files.lock.open(material, "material")))
         except KeyUnreadable as error:
-            raise Refused([Problem("KEY_UNREADABLE", "material", str(error))]) from None
+            raise Refused([Problem(error.reason, "material", str(error))]) from None
 
     def _use(self) -> None:
         self._seeds = {

@@ -78,9 +78,9 @@ class SigningDriver:
         files = self._generations.files
         if material:
             try:
-                brought = KeyFile.parse(material)
+                brought = KeyFile.parse(files.lock.open(material, "material"))
             except KeyUnreadable as error:
-                raise Refused([Problem("KEY_UNREADABLE", "material", str(error))]) from None
+                raise Refused([Problem(error.reason, "material", str(error))]) from None
             if brought.chain:
                 made = self._checked(brought, brought.chain, now)
                 files.make(rotation.generation, brought.to_pem())
