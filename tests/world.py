@@ -47,6 +47,7 @@ from exchange.flows.link.mirror import NotYourLogError
 from exchange.flows.link.peer_port import PeerAwayError, PeerRefusedError
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.flows.rotation.ed25519_keys import CosignerDriver, LogDriver
+from exchange.flows.rotation.signing_files import SigningFiles
 from exchange.flows.rotation.signing_key import SigningDriver
 from exchange.storage import log_store, schema
 from exchange.storage.database import Database
@@ -217,7 +218,10 @@ def drivers(node: Node, ring: Keyring, folder: Path, sign: Sequence[str]) -> lis
     for name, content in first.items():
         files[name].make(1, content)
     return [
-        *(SigningDriver(node, files[f"sign-{name}.pem"], place, lambda: roots) for place, name in enumerate(sign)),
+        *(
+            SigningDriver(node, SigningFiles(files[f"sign-{name}.pem"]), place, lambda: roots)
+            for place, name in enumerate(sign)
+        ),
         LogDriver(node, files["log.seed"]),
         CosignerDriver(node, files["mirror.pem"], KeyUse.KEY_USE_MIRROR, node.keys.mirror.name),
         CosignerDriver(node, files["witness.pem"], KeyUse.KEY_USE_WITNESS, node.keys.witness.name),

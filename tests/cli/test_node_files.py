@@ -88,7 +88,7 @@ def test_init_encrypts_the_keys_by_a_passphrase_that_is_named(tmp_path: Path) ->
     assert len(files) == 8
     for path in files:
         assert path.read_bytes().startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----"), path
-    shown = run("config", "show", node_file).out
+    shown = run("config", "show", node_file, "--json").out
     assert (f"file:{secret}" in shown, "correct horse" in shown) == (True, False)
     assert reasons(load(node_file)) == {
         ("CERTIFICATE_MISSING", "keys.tls"),

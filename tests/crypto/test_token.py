@@ -14,9 +14,9 @@ from exchange.crypto.dsse import make_envelope
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust, VerdictStatus
 from exchange.crypto.keys import KeyUnreadable, encode_private, generate_p256
 from exchange.crypto.pki_profile import KeyKind
-from exchange.crypto.pki_request import make_request
+from exchange.crypto.pki_request import PkiRefused, make_request, make_request_elsewhere, requested_key
 from exchange.crypto.signers.key_file import read_signing_chain
-from exchange.crypto.signers.token import PinRefused, TokenKey, TokenSigner, TokenUnavailable
+from exchange.crypto.signers.token import PinRefused, TokenKey, TokenPrivateKey, TokenSigner, TokenUnavailable
 from exchange.crypto.signers.verifiers import verifier_of
 from tests.crypto.region import DOMAIN, NODE, NOW, PROFILE, region
 from tests.rigs.softhsm import SoftHsm
@@ -70,9 +70,22 @@ def test_threads_share_a_token(token: Token) -> None:
 def test_a_lost_session_is_opened_again(token: Token) -> None:
     """The token forgot the session: the next signature is made all the same."""
     signer = TokenSigner(token.key, token.chain)
-    assert signer._private is not None
-    signer._private.session.close()
+    opened = signer._private._private
+    assert opened is not None
+    opened.session.close()
     assert signer.sign(b"x")
+
+
+def test_a_token_makes_the_request_for_its_own_key(token: Token) -> None:
+    """The request carries the public key that the token names, and is signed by the private one beside it."""
+    private = TokenPrivateKey(token.key)
+    request = make_request_elsewhere(private.public_key(), private.sign, "cq.exchange.example")
+    assert requested_key(request) == public_key_of(load_der(token.chain[0]))
+    spoiled = make_request_elsewhere(generate_p256().public_key(), private.sign, "cq.exchange.example")
+    with pytest.raises(PkiRefused):
+        requested_key(spoiled)
+    with pytest.raises(KeyUnreadable, match="no public key other"):
+        TokenPrivateKey(replace(token.key, label="other")).public_key()
 
 
 def test_a_key_or_token_that_is_not_there_is_named(token: Token) -> None:
@@ -125,8 +138,8 @@ def test_a_pin_that_was_changed_meanwhile_is_not_tried_at_each_signature(
 ) -> None:
     """The card was put in anew and asks again: one login, then every signature is refused without another."""
     signer = TokenSigner(token.key, token.chain)
-    signer._private = None
-    monkeypatch.setattr(signer, "_key", replace(token.key, pin="111111"))
+    signer._private._private = None
+    monkeypatch.setattr(signer._private, "_key", replace(token.key, pin="111111"))
     tried = locking(monkeypatch)
     for _ in range(3):
         with pytest.raises(PinRefused):

@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import pkcs11
+
 MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so")
 
 
@@ -50,6 +52,17 @@ class SoftHsm:
     def take(self, key: Path, label: str, key_id: str) -> None:
         """Put a private key from a PEM file into the token."""
         self._tool("--import", str(key), "--token", self.token, "--label", label, "--id", key_id, "--pin", self.pin)
+
+    def drop(self, label: str) -> None:
+        """Destroy every object of a label."""
+        token = pkcs11.lib(self.module).get_token(token_label=self.token)
+        try:
+            opened = token.open(user_pin=self.pin, rw=True)
+        except pkcs11.UserAlreadyLoggedIn:  # by another test of this process
+            opened = token.open(rw=True)
+        with opened as session:
+            for found in list(session.get_objects({pkcs11.Attribute.LABEL: label})):
+                found.destroy()
 
     def _tool(self, *arguments: str) -> None:
         tool = shutil.which("softhsm2-util")

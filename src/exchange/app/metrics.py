@@ -7,9 +7,7 @@ import asyncio
 import structlog
 
 from exchange.app.core import Core
-from exchange.app.startup import Files
 from exchange.crypto.certificates import facts_of, load_der
-from exchange.crypto.dsse import ES256
 from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import Alarms
 from exchange.flows.certificates.reload import LiveFiles
@@ -26,18 +24,12 @@ EVERY_SECONDS = 5.0
 class MetricsLoop:
     """Keeps the gauges current."""
 
-    def __init__(
-        self, settings: NodeSettings, core: Core, alarms: Alarms, metrics: Metrics, files: Files, live: LiveFiles
-    ) -> None:
+    def __init__(self, settings: NodeSettings, core: Core, alarms: Alarms, metrics: Metrics, live: LiveFiles) -> None:
         self._settings = settings
         self._core = core
         self._alarms = alarms
         self._metrics = metrics
         self._live = live
-        self._signing = {
-            "signing" if signer.algorithm == ES256 else f"signing-{signer.algorithm.lower()}": load_der(signer.chain[0])
-            for signer in files.keys.signers
-        }
         self._open: set[str] = set()
 
     async def run(self) -> None:
@@ -70,5 +62,7 @@ class MetricsLoop:
         """Days until each certificate of ours ends."""
         now = self._core.node.clock()
         tls = self._live.tls.now
-        leaves = {"tls-server": tls.server.leaf, "tls-client": tls.client.leaf} | self._signing
+        leaves = {"tls-server": tls.server.leaf, "tls-client": tls.client.leaf}
+        for place, signer in enumerate(self._core.node.keys.signers):
+            leaves["signing" if place == 0 else f"signing-{signer.algorithm.lower()}"] = load_der(signer.chain[0])
         return {use: (facts_of(leaf).not_after - now).days for use, leaf in leaves.items()}

@@ -60,8 +60,12 @@ COLLECT_EVERY = 50_000
 at Python's own 700 the collector took a twentieth of the time or more."""
 
 
-def run(settings: NodeSettings) -> int:
+def run(settings: NodeSettings, lock: KeyLock | None = None) -> int:
     """Run a node until it is told to stop.
+
+    Args:
+        settings: The node file.
+        lock: What opened the key files already; None: they are opened here.
 
     Returns:
         Exit status: 0 after a clean stop.
@@ -72,7 +76,7 @@ def run(settings: NodeSettings) -> int:
     gc.set_threshold(COLLECT_EVERY)
     folder = startup.data_folder(settings)
     with one_process(folder):
-        lock = key_lock(settings)
+        lock = lock or key_lock(settings)
         files = startup.read_files(settings, lock)
         migrate(settings.database.url)
         return uvloop.run(_serve(settings, files, lock))
@@ -152,7 +156,7 @@ async def _serve(settings: NodeSettings, files: startup.Files, lock: KeyLock) ->
         asyncio.create_task(_watch_connection(port, core, peer), name=f"connection {peer}")
         for peer, port in ports.by_peer.items()
     ]
-    watches.append(asyncio.create_task(MetricsLoop(settings, core, alarms, metrics, files, live).run(), name="metrics"))
+    watches.append(asyncio.create_task(MetricsLoop(settings, core, alarms, metrics, live).run(), name="metrics"))
     watches.append(asyncio.create_task(keep_giving_back(), name="memory"))
     watches.append(asyncio.create_task(LiveLoop(settings, core, live).run(), name="live"))
     watches.append(asyncio.create_task(lists.run(), name="revocation lists"))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from exchange.app.adapters import find_adapters, read_overlays
-from exchange.app.signing import read_signers
+from exchange.app.signing import read_signers, signing_files
 from exchange.crypto.dsse import ES256
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.key_lock import KeyLock
@@ -271,9 +271,8 @@ def key_drivers(
     keys = settings.keys
     return [
         *(
-            SigningDriver(node, KeyFiles(source.path, lock), place, signing_roots)
+            SigningDriver(node, signing_files(settings, source, lock), place, signing_roots)
             for place, source in enumerate(keys.signing)
-            if source.scheme == "file"  # a key in a token is rotated there
         ),
         LogDriver(node, KeyFiles(keys.log.path, lock)),
         CosignerDriver(node, KeyFiles(keys.mirror.path, lock), KeyUse.KEY_USE_MIRROR, node.keys.mirror.name),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from cryptography import x509
@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
+from exchange.crypto import der
 from exchange.crypto.certificates import PublicKey
 from exchange.crypto.keys import MAX_RSA_BITS, MIN_RSA_BITS, KeyUnreadable, load_private, names_sm2
 from exchange.crypto.sm2.key import SM2PrivateKey, SM2PublicKey
-from exchange.crypto.sm2.signed import SM2_WITH_SM3, is_signed_by, sign_request, spki_of
+from exchange.crypto.sm2.signed import SM2_WITH_SM3, is_signed_by, sign_request, spki_of, stand_in
 from exchange.domain.problems import Problem, Refused
 
 
@@ -78,6 +79,27 @@ def make_request(private: bytes, common_name: str, *, hosts: Sequence[str] = (),
     if isinstance(key, ed25519.Ed25519PrivateKey):
         raise KeyUnreadable("a certificate is requested for an EC, RSA or SM2 key")
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def make_request_elsewhere(
+    public: ec.EllipticCurvePublicKey, sign: Callable[[bytes], bytes], common_name: str
+) -> bytes:
+    """A request in PEM for a P-256 key that this program does not hold.
+
+    Args:
+        public: Its public key.
+        sign: Signs by ECDSA with SHA-256, in DER.
+        common_name: As above.
+    """
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
+    # The library signs with a key of its own; its public key and its signature are then replaced.
+    built = x509.CertificateSigningRequestBuilder().subject_name(name).sign(stand_in(), hashes.SHA256())
+    whole = der.elements(built.public_bytes(serialization.Encoding.DER))
+    fields = list(der.elements(built.tbs_certrequest_bytes))
+    fields[2] = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    content = der.sequence(*fields)
+    made = der.sequence(content, whole[1], der.bit_string(sign(content)))
+    return x509.load_der_x509_csr(made).public_bytes(serialization.Encoding.PEM)
 
 
 def host_name(host: str) -> x509.GeneralName:

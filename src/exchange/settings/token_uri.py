@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 MAX_URI: Final = 1024
 """Characters: labels have 32, and paths some dozens."""
@@ -69,6 +69,63 @@ def read_token_uri(text: str) -> TokenUri:
         pin_variable=source if kind == "env" else "",
         chain=Path(texts["x-chain"]),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyName:
+    """A key in a token, by name alone.
+
+    Attributes:
+        token: Label of the token; empty where it goes without saying.
+        label: Label of the private key.
+        key_id: Its CKA_ID; empty where not given.
+    """
+
+    token: str
+    label: str
+    key_id: bytes
+
+    def within(self, token: str) -> KeyName:
+        """The same key, its token named."""
+        return replace(self, token=token)
+
+    def __str__(self) -> str:
+        parts = [f"token={quote(self.token, safe='')}"] if self.token else []
+        parts.append(f"object={quote(self.label, safe='')}")
+        parts += [f"id={''.join(f'%{byte:02X}' for byte in self.key_id)}"] if self.key_id else []
+        return f"pkcs11:{';'.join(parts)}"
+
+
+def read_key_name(text: str) -> KeyName:
+    """Read ``pkcs11:object=K[;token=T][;id=%01]``, as an officer names a key of a token that the node file has.
+
+    Raises:
+        ValueError: Another form. Module and PIN are the node file's to name.
+    """
+    scheme, colon, path = text.partition(":")
+    if scheme != "pkcs11" or not colon or len(text) > MAX_URI:
+        raise ValueError("must be a pkcs11: URI")
+    if "?" in path:
+        raise ValueError("must not name a module or a PIN in its pkcs11: URI: the node file does")
+    found = _attributes(path, ";", _PATH)
+    if "object" not in found or found.get("type", b"private") != b"private":
+        raise ValueError("must name a private key by object in its pkcs11: URI")
+    return KeyName(
+        token=_text("token", found["token"]) if "token" in found else "",
+        label=_text("object", found["object"]),
+        key_id=found.get("id", b""),
+    )
+
+
+def split_chain(text: str) -> tuple[str, Path | None]:
+    """Take ``x-chain`` off a key's name: the file of its certificates, where the caller has it.
+
+    Raises:
+        ValueError: Its query says something else.
+    """
+    name, _, query = text.partition("?")
+    found = _attributes(query, "&", frozenset({"x-chain"}))
+    return name, Path(_text("x-chain", found["x-chain"])) if found else None
 
 
 def _attributes(text: str, separator: str, known: frozenset[str]) -> dict[str, bytes]:

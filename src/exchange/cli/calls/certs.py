@@ -15,6 +15,7 @@ from exchange.cli.offline.trusted import gather
 from exchange.cli.options import JsonOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Exit, Output, Undecidable, as_dict, finish
 from exchange.cli.texts import t
+from exchange.settings.token_uri import split_chain
 from exchange.v1.rotation_pb2 import RotationStep
 from exchange.v1.security_service_pb2 import (
     AbortRotationRequest,
@@ -37,9 +38,7 @@ NumberArgument = Annotated[int, typer.Argument(help=t("option.rotation"), min=1)
 WhyOption = Annotated[str, typer.Option("--reason", "-r", help=t("option.reason"))]
 ForceOption = Annotated[bool, typer.Option("--force", help=t("option.force"))]
 AtOption = Annotated[str, typer.Option("--at", help=t("option.activate_at"))]
-NewOption = Annotated[
-    Path | None, typer.Option("--new", help=t("option.new_key"), exists=True, dir_okay=False, show_default=False)
-]
+NewOption = Annotated[str, typer.Option("--new", help=t("option.new_key"), metavar="FILE|PKCS11-URI")]
 RequestOption = Annotated[
     Path | None, typer.Option("--output", "-o", help=t("option.request_file"), dir_okay=False, show_default=False)
 ]
@@ -68,7 +67,7 @@ def status(profile: ProfileOption = None, *, as_json: JsonOption = False) -> Non
 def rotate(
     key: KeyArgument,
     reason: WhyOption = "",
-    new: NewOption = None,
+    new: NewOption = "",
     output: RequestOption = None,
     profile: ProfileOption = None,
     *,
@@ -76,7 +75,7 @@ def rotate(
     as_json: JsonOption = False,
 ) -> None:
     """Take the next allowed step of a key's rotation, beginning one when there is none."""
-    material = new.read_bytes() if new is not None else b""
+    material = read_new(new)
     with client(profile) as node:
         current = _open(node, key)
         if current is None:
@@ -99,14 +98,14 @@ def rotate(
 def request(
     key: KeyArgument,
     reason: WhyOption = "",
-    new: NewOption = None,
+    new: NewOption = "",
     output: RequestOption = None,
     profile: ProfileOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Make the new key, and the request for its certificate; asked again, give the same request."""
-    material = new.read_bytes() if new is not None else b""
+    material = read_new(new)
     with client(profile) as node:
         view = _open(node, key)
         if view is None:
@@ -207,6 +206,25 @@ def report(
         answer = node.call(node.security.GetRotation, GetRotationRequest(number=number))
     sound = shown.print_report(Output(as_json), answer, keys)
     finish(Exit.DONE if sound else Exit.FINDING)
+
+
+def read_new(new: str) -> bytes:
+    """A key as the officer brings it: a PEM file, or the name of a key in the node's token with its certificates.
+
+    Raises:
+        typer.BadParameter: A file can not be read, or the name says something else.
+    """
+    if not new:
+        return b""
+    try:
+        if not new.startswith("pkcs11:"):
+            return Path(new).read_bytes()
+        name, chain = split_chain(new)
+        return f"{name}\n".encode() + (chain.read_bytes() if chain is not None else b"")
+    except OSError as error:
+        raise typer.BadParameter(f"{error.filename}: {error.strerror}", param_hint="--new") from None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--new") from None
 
 
 def read_instant(text: str) -> datetime | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from exchange.app.passphrase import key_lock
-from exchange.app.signing import read_source
+from exchange.app.signing import signing_files
 from exchange.crypto import certificates, keys
 from exchange.crypto.key_lock import KeyLock, is_encrypted
 from exchange.crypto.signers.key_file import read_signer
@@ -19,17 +19,21 @@ from exchange.settings.model import KeySource, NodeSettings
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
-def check_files(settings: NodeSettings) -> tuple[Problem, ...]:
+def check_files(settings: NodeSettings, lock: KeyLock | None = None) -> tuple[Problem, ...]:
     """Every problem of the files that the settings name; the place is the key path with the file.
 
     Checked are: presence and permissions (key files 0600, their folders and the data folder 0700), that each key
     is of the kind that its use needs, that the TLS certificate is for its key and has an EC key (the TLS 1.3 floor
     rests on that), the trust folder, the overlays, and the alarm command.
+
+    Args:
+        settings: The node file.
+        lock: What opens the key files; None: what the node file says.
     """
-    return tuple(_check(settings))
+    return tuple(_check(settings, lock))
 
 
-def _check(settings: NodeSettings) -> Iterator[Problem]:
+def _check(settings: NodeSettings, given: KeyLock | None) -> Iterator[Problem]:
     yield from _folder("node.data", settings.node.data, private=True)
     if not settings.trust.folder.is_dir():
         yield Problem("TRUST_FOLDER_MISSING", f"trust.folder {settings.trust.folder}")
@@ -40,7 +44,7 @@ def _check(settings: NodeSettings) -> Iterator[Problem]:
         yield Problem("FILE_MISSING", f"alarms.command {command[0]}", "no such program")
     lock: KeyLock | None = None
     try:
-        lock = key_lock(settings)
+        lock = given or key_lock(settings)
         lock.ready()
     except ExchangeError as error:
         yield Problem(error.reason, "keys.passphrase", str(error))
@@ -49,7 +53,7 @@ def _check(settings: NodeSettings) -> Iterator[Problem]:
     if settings.keys.tls_client is not None:
         yield from _key_file("keys.tls_client", settings.keys.tls_client.path, _tls_client, lock)
     for number, source in enumerate(settings.keys.signing):
-        yield from _signing_key(f"keys.signing[{number}]", source, lock)
+        yield from _signing_key(f"keys.signing[{number}]", settings, source, lock)
     yield from _key_file("keys.log", settings.keys.log.path, keys.load_seed, lock)
     yield from _key_file("keys.mirror", settings.keys.mirror.path, keys.load_ed25519, lock)
     yield from _key_file("keys.witness", settings.keys.witness.path, keys.load_ed25519, lock)
@@ -58,7 +62,7 @@ def _check(settings: NodeSettings) -> Iterator[Problem]:
             yield from _key_file(f"keys.{use}_second", second.path, keys.load_ml_dsa, lock)
 
 
-def _signing_key(key: str, source: KeySource, lock: KeyLock | None) -> Iterator[Problem]:
+def _signing_key(key: str, settings: NodeSettings, source: KeySource, lock: KeyLock | None) -> Iterator[Problem]:
     if source.token is None:
         yield from _key_file(key, source.path, read_signer, lock)
         return
@@ -70,7 +74,7 @@ def _signing_key(key: str, source: KeySource, lock: KeyLock | None) -> Iterator[
             yield Problem("FILE_MISSING", f"{key} {path}")
             return
     try:
-        read_source(source)
+        signing_files(settings, source).newest()
     except OSError as error:
         yield Problem("FILE_MISSING", f"{key} {error.filename}", error.strerror or "")
     except ExchangeError as error:

@@ -7,6 +7,7 @@ from typing import Final
 import typer
 
 from exchange.app import run as serve
+from exchange.app.passphrase import key_lock
 from exchange.cli.node.files import check_files
 from exchange.cli.options import DEFAULT_NODE_FILE, NodeArgument, read_settings
 from exchange.cli.output import Exit, finish, report_failure
@@ -21,11 +22,12 @@ def run(node: NodeArgument = DEFAULT_NODE_FILE) -> None:
     """Run the node until it is told to stop; refuses to start with files that ``config validate`` finds fault with."""
     settings = read_settings(node)
     settings.node.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    problems = check_files(settings)
+    lock = key_lock(settings)  # one for both: a passphrase is asked for once
+    problems = check_files(settings, lock)
     if any(problem.reason == PinRefused.reason for problem in problems):
         report_failure(Refused(problems), as_json=False)
         raise typer.Exit(EXIT_PIN)
     if problems:
         raise Refused(problems)
-    status = serve(settings)
+    status = serve(settings, lock)
     finish(Exit.DONE if status == 0 else Exit.FINDING)

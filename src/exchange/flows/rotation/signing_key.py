@@ -15,24 +15,23 @@ from exchange.crypto.certificates import (
     facts_of,
     load_chain,
     load_der,
-    public_hash,
     spki_hash,
     to_pem,
 )
 from exchange.crypto.dsse import SM2, Signer, make_envelope
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust
-from exchange.crypto.keys import KeyFile, KeyUnreadable, encode_private, generate_p256
-from exchange.crypto.pki_request import make_request
+from exchange.crypto.keys import KeyUnreadable, encode_private, generate_p256
 from exchange.crypto.possession import possession_message
-from exchange.crypto.signers.key_file import read_signer
+from exchange.crypto.signers.token import TokenUnavailable
 from exchange.crypto.sm2.key import SM2PrivateKey
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.context import Node
 from exchange.flows.rotation import generations as shared
 from exchange.flows.rotation.driver import SIGNING, MadeKey
 from exchange.flows.rotation.generations import Generations
+from exchange.flows.rotation.signing_files import HeldKey, SigningFiles
 from exchange.storage import registers
-from exchange.storage.key_folder import KeyFiles, KeyLife
+from exchange.storage.key_folder import KeyLife
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState, KeyUse
 from exchange.v1.record_pb2 import Record
 from exchange.v1.rotation_pb2 import KeyConfirmation, KeyCount, KeyStatus, Rotation, RotationStep, Waiting
@@ -45,17 +44,18 @@ class SigningDriver:
 
     Args:
         node: The node.
-        files: The key's files.
+        store: The key's files, and what opens them.
         place: Which of the node's signers it is. The first one is named ``signing``; another one after its algorithm.
         roots: Gives our own signing roots in PEM: what our cards tell the peers.
     """
 
-    def __init__(self, node: Node, files: KeyFiles, place: int, roots: Callable[[], bytes]) -> None:
+    def __init__(self, node: Node, store: SigningFiles, place: int, roots: Callable[[], bytes]) -> None:
         self._place = place
         self._algorithm = node.keys.signers[place].algorithm
         self.key = SIGNING if place == 0 else f"{SIGNING}-{self._algorithm.lower()}"
         self._node = node
-        self._generations = Generations(files)
+        self._store = store
+        self._generations = Generations(store.files)
         self._roots = roots
         self._use()
 
@@ -74,78 +74,78 @@ class SigningDriver:
         return self._generations.following()
 
     def request(self, rotation: Rotation, material: bytes, now: datetime) -> MadeKey:
-        """Make the key and the request for its certificate; or take both as they were made elsewhere."""
-        files = self._generations.files
-        if material:
-            try:
-                brought = KeyFile.parse(files.lock.open(material, "material"))
-            except KeyUnreadable as error:
-                raise Refused([Problem(error.reason, "material", str(error))]) from None
-            if brought.chain:
-                made = self._checked(brought, brought.chain, now)
-                files.make(rotation.generation, brought.to_pem())
-                return made
-            content = files.make(rotation.generation, brought.key)
-        else:
-            sm2 = self._algorithm == SM2
-            fresh = SM2PrivateKey.generate().to_pem() if sm2 else encode_private(generate_p256())
-            content = files.make(rotation.generation, fresh)
-        held = KeyFile.parse(content)
-        if held.chain:
-            return self._checked(held, held.chain, now)  # the certificate came before a crash
-        name = f"{self._node.name}.{self._node.federation}"
-        files.write(files.beside(rotation.generation, REQUEST), make_request(held.key, name))
-        return MadeKey(fingerprint=_public_hash(held), complete=False)
+        """Make the key and the request for its certificate; or take what was made elsewhere, in a token perhaps."""
+        files = self._store.files
+        try:
+            brought = self._store.material(material) if material else self._fresh()
+            if brought.algorithm != self._algorithm:
+                raise KeyUnreadable(f"{brought.algorithm} where {self._algorithm} signs")  # noqa: TRY301
+            made = self._checked(brought, now) if brought.chain else None
+            name = f"{self._node.name}.{self._node.federation}"
+            if brought.token and not brought.chain:
+                self._store.request(brought, name)  # the token holds it: known before a file says so
+            held = HeldKey.parse(files.make(rotation.generation, brought.to_bytes()))
+            if held.chain:
+                # The same, unless the certificate came before a crash.
+                return made if made is not None and held == brought else self._checked(held, now)
+            files.write(files.beside(rotation.generation, REQUEST), self._store.request(held, name))
+            return MadeKey(fingerprint=self._store.public_hash(held), complete=False)
+        except (CertificateUnreadable, KeyUnreadable, TokenUnavailable) as error:
+            raise Refused([Problem(error.reason, "material", str(error))]) from None
+
+    def _fresh(self) -> HeldKey:
+        """A new private key, for a file."""
+        sm2 = self._algorithm == SM2
+        return HeldKey(key=SM2PrivateKey.generate().to_pem() if sm2 else encode_private(generate_p256()))
 
     def certificate_request(self, rotation: Rotation) -> bytes:
         """The request, while the certificate is missing."""
-        files = self._generations.files
-        content = files.read(rotation.generation)
-        path = files.beside(rotation.generation, REQUEST)
-        return path.read_bytes() if content and not KeyFile.parse(content).chain and path.exists() else b""
+        path = self._store.files.beside(rotation.generation, REQUEST)
+        held = self._store.held(rotation.generation)
+        return path.read_bytes() if held is not None and not held.chain and path.exists() else b""
 
     def install(self, rotation: Rotation, material: bytes, now: datetime) -> MadeKey:
         """Put the certificate beside its key."""
-        files = self._generations.files
-        content = files.read(rotation.generation)
-        if content is None:
+        files = self._store.files
+        held = self._store.held(rotation.generation)
+        if held is None:
             raise Refused([Problem("FILE_MISSING", files.path(rotation.generation).name)])
-        held = KeyFile.parse(content)
-        chain = material or held.chain
-        made = self._checked(held, chain, now)
-        files.write(files.path(rotation.generation), held.key + b"".join(map(to_pem, load_chain(chain))))
+        try:
+            chain = b"".join(map(to_pem, load_chain(material))) if material else held.chain
+            made = self._checked(held.with_chain(chain), now)
+        except (CertificateUnreadable, KeyUnreadable, TokenUnavailable) as error:
+            raise Refused([Problem(error.reason, "material", str(error))]) from None
+        files.write(files.path(rotation.generation), held.with_chain(chain).to_bytes())
         return made
 
-    def _checked(self, file: KeyFile, chain: bytes, now: datetime) -> MadeKey:
-        """The certificate is that of the key, signs for this node, and leads to our own roots now."""
-        try:
-            certificates = load_chain(chain)
-            leaf = facts_of(certificates[0])
-            if spki_hash(certificates[0]) != _public_hash(file):
-                raise Refused([Problem("CERTIFICATE_OF_ANOTHER_KEY", "material")])
-            signer = read_signer(file.key + b"".join(map(to_pem, certificates)))
-            trust = SigningTrust.build(
-                node=self._node.name,
-                domain=self._node.federation,
-                roots=self._roots(),
-                require=(self._algorithm,),
-            )
-        except (CertificateUnreadable, KeyUnreadable) as error:
-            raise Refused([Problem(error.reason, "material", str(error))]) from None
-        if signer.algorithm != self._algorithm:
-            raise Refused([Problem("KEY_UNREADABLE", "material", f"{signer.algorithm} where {self._algorithm} signs")])
+    def _checked(self, held: HeldKey, now: datetime) -> MadeKey:
+        """The certificate is that of the key, signs for this node, and leads to our own roots now.
+
+        Raises:
+            Refused: It is not, or the key is in use already.
+            KeyUnreadable: See ``SigningFiles.open``; so for the others.
+        """
+        leaf = load_chain(held.chain)[0]
+        if not held.token and spki_hash(leaf) != self._store.public_hash(held):
+            raise Refused([Problem("CERTIFICATE_OF_ANOTHER_KEY", "material")])
+        signer = self._store.open(held)
+        if signer.keyid in {each.keyid for each in self._node.keys.signers}:
+            raise Refused([Problem("KEY_SHARED", "material", signer.keyid)])
+        trust = SigningTrust.build(
+            node=self._node.name,
+            domain=self._node.federation,
+            roots=self._roots(),
+            require=(self._algorithm,),
+        )
         probe = make_envelope(b"", [signer])
         verdict = trust.with_chains([SigningChain(certificates=signer.chain)]).verify(probe.SerializeToString(), now)
         if verdict.verified is None:
             raise Refused([Problem("UNTRUSTED_SIGNATURE", "material", verdict.detail)])
-        return MadeKey(fingerprint=signer.keyid, not_before=leaf.not_before, not_after=leaf.not_after)
+        facts = facts_of(leaf)
+        return MadeKey(fingerprint=signer.keyid, not_before=facts.not_before, not_after=facts.not_after)
 
     def _signer(self, generation: int) -> Signer | None:
-        content = self._generations.files.read(generation)
-        try:
-            return read_signer(content) if content is not None else None
-        except (KeyUnreadable, CertificateUnreadable):
-            return None
+        return self._store.signer(generation)
 
     def _use(self) -> None:
         newest = self._generations.in_use()[0]
@@ -219,15 +219,10 @@ class SigningDriver:
         return found
 
     def _status(self, life: KeyLife) -> KeyStatus:
-        signer = self._signer(life.generation)
-        until = facts_of(load_der(signer.chain[0])).not_after if signer is not None else None
-        return shared.status(
-            self._node, self.key, life, signer.keyid if signer is not None else "", until=until, of=self._algorithm
-        )
-
-
-def _public_hash(file: KeyFile) -> str:
-    return public_hash(SM2PrivateKey.from_pem(file.key).public_key() if file.is_sm2 else file.load().public_key())
+        leaf = self._store.leaf(life.generation)
+        until = facts_of(leaf).not_after if leaf is not None else None
+        fingerprint = spki_hash(leaf) if leaf is not None else ""
+        return shared.status(self._node, self.key, life, fingerprint, until=until, of=self._algorithm)
 
 
 def _of_peer(name: str, key: AnnouncedKey) -> KeyStatus:
