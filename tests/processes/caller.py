@@ -3,9 +3,9 @@
 ``python -m tests.processes.caller PROFILE REPORT``; it writes a dot for each call, good or bad, ends when its standard
 input does, and writes its report then.
 
-One connection that stays, one that is made anew for each call, and one watcher that goes on by its cursor when its
-stream is cut. A call that fails is counted and not made again: nothing is retried but what gRPC itself may retry
-because no byte of it was ever processed.
+One connection that stays and submits, one that stays and checks firms, one that is made anew for each call, and one
+watcher that goes on by its cursor when its stream is cut. A call that fails is counted and not made again: nothing is
+retried but what gRPC itself may retry because no byte of it was ever processed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import grpc
 
 from exchange.rpc.client import Client, failure_of
 from exchange.rpc.profile import Profile, load_profile
+from exchange.v1.check_service_pb2 import CheckSubjectRequest, MatterKind
 from exchange.v1.record_pb2 import Record
 from exchange.v1.submission_service_pb2 import (
     ListSubmissionsRequest,
@@ -58,13 +59,14 @@ class Caller:
     def run(self) -> None:
         """Call until standard input ends."""
         threads = [
-            threading.Thread(target=target, daemon=True) for target in (self._stay, self._come_anew, self._watch)
+            threading.Thread(target=target, daemon=True)
+            for target in (self._stay, self._check, self._come_anew, self._watch)
         ]
         for thread in threads:
             thread.start()
         sys.stdin.read()
         self._stop.set()
-        for thread in threads[:2]:
+        for thread in threads[:3]:
             thread.join(CALL_S)
         deadline = time.monotonic() + REST_S
         while self.submitted - self.watched and time.monotonic() < deadline:
@@ -77,6 +79,7 @@ class Caller:
             "calls": dict(self.calls),
             "failures": self.failures,
             "submitted": len(self.submitted),
+            "records": sorted(self.submitted),
             "unseen": len(self.submitted - self.watched),
             "cuts": dict(self.cuts),
         }
@@ -98,6 +101,26 @@ class Caller:
         else:
             self._done("stay")
             self.submitted.add(answer.submitted.record_id)
+
+    def _check(self) -> None:
+        number = 0
+        with Client(self._profile) as client:
+            while not self._stop.wait(PAUSE_S * 2):
+                number += 1
+                request = CheckSubjectRequest(
+                    uscc=make_uscc(200_000 + number),
+                    matter_kind=MatterKind.MATTER_KIND_PERMIT,
+                    matter_no=f"演环准〔2026〕{number}号",
+                    purpose="排污许可证延续审查",
+                    officer_ref="A-1072",
+                    area_code="510100" if self._sichuan else "500107",
+                )
+                try:
+                    client.checks.CheckSubject(request, timeout=CALL_S)
+                except grpc.RpcError as error:
+                    self._failed("check", error)
+                else:
+                    self._done("check")
 
     def _come_anew(self) -> None:
         while not self._stop.wait(PAUSE_S):

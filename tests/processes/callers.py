@@ -40,6 +40,7 @@ class Counted:
     calls: dict[str, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     submitted: int = 0
+    records: list[str] = field(default_factory=list)
     unseen: int = 0
     cuts: dict[str, int] = field(default_factory=dict)
 
