@@ -46,7 +46,15 @@ def read_xlsx(content: bytes) -> Book:
     Raises:
         DocumentRefused: It is no ``.xlsx`` workbook, is damaged, or is over a limit.
     """
-    package = Package(content)
+    return read_parts(Package(content))
+
+
+def read_parts(package: Package) -> Book:
+    """Read the parts of an opened workbook.
+
+    Raises:
+        DocumentRefused: A part is missing or damaged, or the workbook is over a limit.
+    """
     main = next((path for kind, path in package.targets("").values() if kind == "officeDocument"), "xl/workbook.xml")
     relations = package.targets(main)
     listed: list[tuple[str, str, bool]] = []

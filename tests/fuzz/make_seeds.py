@@ -17,14 +17,18 @@ from exchange.tlog.origin import LogName, mirror_name
 from exchange.tlog.proof import Receipt
 from exchange.tlog.tree import Frontier, leaf_hash
 from exchange.v1.statement_pb2 import LogEntry
+from exchange_hj212.frame import Frame, read_frames
 from tests.crypto.region import AGENCY, DOMAIN, NOW, PROFILE, region
 from tests.crypto.test_node_card import card
 from tests.domain.records import SOUND
 from tests.fuzz.targets import PARTS, SEEDS, book_parts
 
 SAMPLES = Path(__file__).parents[2] / "adapters"
-SMALL = 4096
-"""Bytes of a text seed: the first lines say enough."""
+SMALL = 2047
+"""Bytes of a workbook's part as a seed: its whole length is one that the target takes."""
+
+FEW = 4
+"""Lines of a CSV seed: title, headings, two rows."""
 
 
 def _put(target: str, files: Mapping[str, bytes]) -> None:
@@ -38,14 +42,17 @@ def _documents() -> None:
     sides = ("chongqing", "sichuan")
     hj212 = SAMPLES / "exchange_hj212" / "samples"
     packets = [path for path in sorted(hj212.iterdir()) if path.suffix in (".txt", ".bin", ".log")]
-    _put("hj212", {path.name: path.read_bytes()[:SMALL] for path in packets})
+    # One or two packets each: what a longer recording says a second time costs executions.
+    _put("hj212", {f"{path.stem}-{at}{path.suffix}": part for path in packets for at, part in _packets(path)})
     for target in ("csv", "json"):
         found = {
             f"{side}-{path.name}": path.read_bytes()
             for side in sides
             for path in sorted((SAMPLES / f"exchange_{side}" / "samples").glob(f"*.{target}"))
         }
-        _put(target, found)
+        _put("csv_rows" if target == "csv" else target, found)
+        if target == "csv":
+            _put(target, {name: b"".join(data.splitlines(keepends=True)[:FEW]) for name, data in found.items()})
     book = (SAMPLES / "exchange_chongqing" / "samples" / "credit-2024.xlsx").read_bytes()
     old = (SAMPLES / "exchange_chongqing" / "samples" / "old.xls").read_bytes()
     _put("xlsx", {"credit.xlsx": book, "old.xls": old})
@@ -53,6 +60,13 @@ def _documents() -> None:
     _put(
         "xlsx_part", {f"{at}-{name.rsplit('/', 1)[-1]}": bytes([at]) + part[:SMALL] for at, name, part in parts if part}
     )
+
+
+def _packets(path: Path) -> list[tuple[int, bytes]]:
+    """The first packets of a recording, two by two, with whatever stands between them."""
+    data = path.read_bytes()
+    starts = [event.offset for event in read_frames(data) if isinstance(event, Frame)]
+    return [(at, data[0 if at == 0 else starts[at] : starts[at + 2]]) for at in range(0, min(len(starts) - 2, 8), 2)]
 
 
 def _logs() -> None:

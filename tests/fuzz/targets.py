@@ -36,9 +36,15 @@ from exchange.tables import read_all
 from exchange.tlog import checkpoint, note, proof
 from exchange.v1.common_pb2 import Authority
 from exchange.v1.record_pb2 import Record
+from exchange_forms.adapter import FormsAdapter
 from exchange_hj212.decode import decode, to_json
 from exchange_hj212.frame import FrameReader, read_frames
+from exchange_sheets.book import Cell, CellKind
 from exchange_sheets.opening import open_book
+from exchange_sheets.package import Package
+from exchange_sheets.table import find_table
+from exchange_sheets.xlsx_parts import SheetPart, pack
+from exchange_sheets.xlsx_reading import read_parts
 
 SEEDS = Path(__file__).parent / "seeds"
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -173,8 +179,34 @@ def _document(name: str, data: bytes) -> None:
             validate(row.record, _tables(), today=TODAY)
 
 
+@cache
+def _headings() -> Mapping[str, str]:
+    """Field by heading, of both sides' credit forms."""
+    found: dict[str, str] = {}
+    for adapter in _adapters().values():
+        assert isinstance(adapter, FormsAdapter)
+        found.update(adapter.tables.credit.layout.aliases)
+    return MappingProxyType(found)
+
+
 def csv(data: bytes) -> None:
-    """CSV documents: rows with a record or with reasons, or the document refused."""
+    """CSV alone: encoding, cells, and the table among them; every row below the header is a fact or a remark."""
+    try:
+        book = open_book(data)
+    except DocumentRefused:
+        return
+    for sheet in book.sheets:
+        addresses = [cell.address for row in sheet.rows for cell in row.cells.values()]
+        assert len(set(addresses)) == len(addresses)
+        table = find_table(sheet, _headings(), required=(("name",),), identifying=("name", "uscc"))
+        if table is not None:
+            below = [row for row in sheet.rows if row.number > table.header]
+            assert len(table.rows) + len(table.remarks) <= len(below)
+            assert len({*table.columns.values()}) == len(table.columns)
+
+
+def csv_rows(data: bytes) -> None:
+    """CSV documents as an adapter maps them: rows with a record or with reasons, or the document refused."""
     _document("document.csv", data)
 
 
@@ -183,40 +215,68 @@ def json(data: bytes) -> None:
     _document("document.json", data)
 
 
-def _workbook(data: bytes) -> None:
-    """Opened only: what the rows mean is asked with CSV and JSON, at a hundredth of the cost."""
+def xlsx(data: bytes) -> None:
+    """Workbooks as archives: rows of text, or the document refused.
+
+    Opened only: what the rows mean is asked with CSV and JSON, at a hundredth of the cost.
+    """
     try:
         open_book(data)
     except DocumentRefused:
         return
 
 
-def xlsx(data: bytes) -> None:
-    """Workbooks as archives: rows of text, or the document refused."""
-    _workbook(data)
-
-
-@cache
-def book_parts() -> Mapping[str, bytes]:
-    """The parts of the seed workbook by name."""
-    with zipfile.ZipFile(SEEDS / "xlsx" / "credit.xlsx") as book:
-        return MappingProxyType({name: book.read(name) for name in book.namelist()})
-
-
 PARTS = ("xl/worksheets/sheet1.xml", "xl/workbook.xml", "xl/styles.xml", "xl/sharedStrings.xml", "[Content_Types].xml")
 """Parts of a workbook that the reader looks into; the first byte of the input chooses one."""
 
 
+@cache
+def _book() -> bytes:
+    """A workbook of a few cells: small, because each input reads all but one of its parts again."""
+    kinds_of_cells = [
+        (CellKind.TEXT, "企业名称"),
+        (CellKind.TEXT, "=1"),
+        (CellKind.NUMBER, "45000"),
+        (CellKind.BOOLEAN, "TRUE"),
+        (CellKind.NO_VALUE, ""),
+        (CellKind.DATE, "2026-03-01"),
+    ]
+    row = {at: (Cell(f"S!A{at}", text, kind), 1) for at, (kind, text) in enumerate(kinds_of_cells, start=1)}
+    return pack([SheetPart(name="S", rows={1: row, 3: {2: row[1]}}, merges=("A1:B2",))])
+
+
+_STYLES = b"""<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">
+<numFmts><numFmt numFmtId="164" formatCode="yyyy&quot;-&quot;mm"/></numFmts>
+<cellXfs><xf numFmtId="164"/><xf numFmtId="14"/><xf/></cellXfs></styleSheet>"""
+
+
+@cache
+def book_parts() -> Mapping[str, bytes]:
+    """Its parts by name; the styles are those that the reader asks about: formats of dates."""
+    with zipfile.ZipFile(io.BytesIO(_book())) as book:
+        return MappingProxyType({name: book.read(name) for name in book.namelist()} | {PARTS[2]: _STYLES})
+
+
+class _Replaced(Package):
+    """The small workbook with one part replaced, as the archive would unpack it."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self._replaced = name, data
+        super().__init__(_book())
+
+    def read(self, name: str) -> bytes:
+        chosen, data = self._replaced
+        return data if name == chosen else book_parts().get(name) or super().read(name)
+
+
 def xlsx_part(data: bytes) -> None:
-    """Workbooks with one part replaced: mutations that an archive's checksums would stop otherwise."""
+    """Workbooks with one part replaced behind the archive, whose checksums would stop mutations: rows, or refused."""
     if not data:
         return
-    chosen = PARTS[data[0] % len(PARTS)]
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as book:
-        for name, part in book_parts().items():
-            book.writestr(name, data[1:] if name == chosen else part)
-    _workbook(made.getvalue())
+    try:
+        read_parts(_Replaced(PARTS[data[0] % len(PARTS)], data[1:]))
+    except DocumentRefused:
+        return
 
 
 def node_card(data: bytes) -> None:
@@ -289,16 +349,17 @@ def certificate(data: bytes) -> None:
 TARGETS = {
     target.name: target
     for target in (
-        Target("hj212", hj212, 2048),
+        Target("hj212", hj212, 1024),
         Target("note", signed_note, 4096),
         Target("checkpoint", log_checkpoint, 4096),
         Target("proof", tlog_proof, 8192),
         Target("envelope", envelope, 4096),
         Target("record", record, 8192),
-        Target("csv", csv, 1536),
+        Target("csv", csv, 1024),
+        Target("csv_rows", csv_rows, 1536),
         Target("json", json, 2048),
         Target("xlsx", xlsx, 16384),
-        Target("xlsx_part", xlsx_part, 8192),
+        Target("xlsx_part", xlsx_part, 2048),
         Target("node_card", node_card, 8192),
         Target("trust_set", trust_set, 16384),
         Target("peer_file", peer_file, 4096),
