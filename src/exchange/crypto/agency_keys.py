@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from exchange.crypto import dsse
 from exchange.crypto.certificates import CertificateUnreadable, load_der, public_key_of, spki_hash
 from exchange.crypto.keys import generate_salt
 from exchange.crypto.sealing import commit
-from exchange.crypto.signers.verifiers import P256Verifier
+from exchange.crypto.signers.verifiers import verifier_of
+from exchange.crypto.sm2.libcrypto import LibcryptoMissing, require_libcrypto
 from exchange.domain import kinds
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Body, Envelope, SealedRecord, Statement
@@ -34,9 +33,19 @@ class AgencySignature(StrEnum):
 @dataclass(frozen=True, slots=True)
 class _Key:
     keyid: str
-    public: ec.EllipticCurvePublicKey
+    public: dsse.Verifier
     not_before: datetime
     not_after: datetime
+
+    @property
+    def computable(self) -> bool:
+        """Whether signatures of its kind can be verified on this system."""
+        if self.public.algorithm == dsse.SM2:
+            try:
+                require_libcrypto()
+            except LibcryptoMissing:
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +56,15 @@ class AgencyKeys:
 
     @classmethod
     def load(cls, certificates: Iterable[bytes]) -> AgencyKeys:
-        """Read certificates.
+        """Read certificates. Keys that can not be computed here (SM2 without libcrypto 3) stay unknown.
 
         Args:
             certificates: DER.
 
         Raises:
-            CertificateUnreadable: One does not parse, or its key is not EC P-256.
+            CertificateUnreadable: One does not parse, or its key is neither EC P-256 nor SM2.
         """
-        return cls(tuple(_read(der) for der in certificates))
+        return cls(tuple(key for der in certificates if (key := _read(der)).computable))
 
     def check(self, envelope: Envelope, now: datetime) -> AgencySignature:
         """Judge the signatures of a finished envelope.
@@ -71,29 +80,39 @@ class AgencyKeys:
         """
         if envelope.payload_type != dsse.PAYLOAD_TYPE or len(envelope.signatures) > dsse.MAX_SIGNATURES:
             return AgencySignature.WRONG
-        valid = {key.keyid: key.public for key in self._keys if key.not_before <= now <= key.not_after}
-        checked = dsse.verify(envelope, {key.keyid: P256Verifier(key.public) for key in self._keys})
+        valid = {key.keyid for key in self._keys if key.not_before <= now <= key.not_after}
+        checked = dsse.verify(envelope, {key.keyid: key.public for key in self._keys})
         if checked.failed:
             return AgencySignature.WRONG
-        return AgencySignature.VALID if set(checked.verified) & valid.keys() else AgencySignature.UNKNOWN
+        return AgencySignature.VALID if valid.intersection(checked.verified) else AgencySignature.UNKNOWN
+
+
+def check_certificate(der: bytes) -> None:
+    """See whether an agency can sign by a certificate's key, here.
+
+    Raises:
+        CertificateUnreadable: It does not parse, its key is neither EC P-256 nor SM2, or SM2 can not be computed here.
+    """
+    if not _read(der).computable:
+        raise CertificateUnreadable("SM2 needs libcrypto 3 on the node's machine")
 
 
 def _read(der: bytes) -> _Key:
     certificate = load_der(der)
-    public = public_key_of(certificate)
-    if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
-        raise CertificateUnreadable("an agency signs with a key on P-256")
+    public = verifier_of(public_key_of(certificate))
+    if public is None:
+        raise CertificateUnreadable("an agency signs with a key on P-256 or by SM2")
     return _Key(spki_hash(certificate), public, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
 
 def seal_as_agency(
-    record: Record, signer: dsse.Signer, *, federation: str, origin: str, addressees: Sequence[str], now: datetime
+    record: Record, *signers: dsse.Signer, federation: str, origin: str, addressees: Sequence[str], now: datetime
 ) -> SealedRecord:
     """Make the finished envelope of an agency's own record, with its body.
 
     Args:
         record: With its record id, revision and kind edition: nobody changes what is signed.
-        signer: The agency's signing key.
+        signers: The agency's signing keys: one, or one of each algorithm, over the same bytes.
         federation: Domain of the federation.
         origin: Node whose region states it: the agency's own.
         addressees: Nodes it is for; none for the local log only.
@@ -112,5 +131,5 @@ def seal_as_agency(
         erasure_class=kinds.erasure_class_of(record),
     )
     statement.stated_at.FromDatetime(now)
-    envelope = dsse.make_envelope(statement.SerializeToString(), [signer])
+    envelope = dsse.make_envelope(statement.SerializeToString(), signers)
     return SealedRecord(envelope=envelope.SerializeToString(), body=Body(record=body, salt=salt))

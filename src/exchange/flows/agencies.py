@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from exchange.crypto.agency_keys import AgencyKeys
+from exchange.crypto.agency_keys import check_certificate
 from exchange.crypto.certificates import CertificateUnreadable
 from exchange.domain.agency_form import check_agency, format_agency
 from exchange.domain.problems import Problem, Refused
@@ -169,7 +169,7 @@ def _broken(agency: Agency, tables: Tables) -> list[Problem]:
     problems = list(check_agency(agency, tables))
     for place, der in enumerate(agency.signing_certificates):
         try:
-            AgencyKeys.load([der])
+            check_certificate(der)
         except CertificateUnreadable as error:
             problems.append(Problem("SIGNING_CERTIFICATE", f"agency.signing_certificates[{place}]", str(error)[:100]))
     return problems

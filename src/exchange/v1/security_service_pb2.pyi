@@ -196,7 +196,7 @@ class Agency(_message.Message):
 
     @_builtins.property
     def signing_certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Certificates (DER, EC P-256) by whose keys it signs its own records."""
+        """Certificates (DER, EC P-256 or SM2) by whose keys it signs its own records."""
 
     def __init__(
         self,
@@ -414,7 +414,7 @@ class BindKeyRequest(_message.Message):
     reason: _builtins.str
     """Why; goes into the journal."""
     signing_certificate: _builtins.bytes
-    """Certificate (DER, EC P-256) by whose key it signs its own records, in the place of key_hash."""
+    """Certificate (DER, EC P-256 or SM2) by whose key it signs its own records, in the place of key_hash."""
     def __init__(
         self,
         *,

@@ -38,7 +38,7 @@ class _SubmitResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SubmitRe
     SUBMIT_RESULT_REVISED: _SubmitResult.ValueType  # 2
     """The next revision of a known record."""
     SUBMIT_RESULT_UNCHANGED: _SubmitResult.ValueType  # 3
-    """The existing record: same natural key and content."""
+    """The existing record: same natural key and content. For rows, and for records sealed by the agency under a new id."""
     SUBMIT_RESULT_QUARANTINED: _SubmitResult.ValueType  # 4
     """A row that can not be mapped; documents only."""
     SUBMIT_RESULT_REFUSED: _SubmitResult.ValueType  # 5
@@ -56,7 +56,7 @@ SUBMIT_RESULT_ACCEPTED: SubmitResult.ValueType  # 1
 SUBMIT_RESULT_REVISED: SubmitResult.ValueType  # 2
 """The next revision of a known record."""
 SUBMIT_RESULT_UNCHANGED: SubmitResult.ValueType  # 3
-"""The existing record: same natural key and content."""
+"""The existing record: same natural key and content. For rows, and for records sealed by the agency under a new id."""
 SUBMIT_RESULT_QUARANTINED: SubmitResult.ValueType  # 4
 """A row that can not be mapped; documents only."""
 SUBMIT_RESULT_REFUSED: SubmitResult.ValueType  # 5
@@ -89,7 +89,9 @@ class RecordSubmission(_message.Message):
 
     @_builtins.property
     def sealed(self) -> _statement_pb2.SealedRecord:
-        """A finished envelope with its body: the node verifies it and adds its own signature over the same bytes."""
+        """A finished envelope with its body: the node verifies it and adds its own signature over the same bytes. A call
+        that says the same under the same key is the same call, also when it was sealed again.
+        """
 
     @_builtins.property
     def addressees(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -131,9 +133,9 @@ class SubmittedRecord(_message.Message):
     result: Global___SubmitResult.ValueType
     """What became of it."""
     record_id: _builtins.str
-    """Record id; empty when refused or quarantined."""
+    """Record id; empty when refused or quarantined. Beside the problem NATURAL_KEY_TAKEN: the record that states the fact."""
     revision: _builtins.int
-    """Revision."""
+    """Revision; beside NATURAL_KEY_TAKEN the newest one of that record."""
     envelope: _builtins.bytes
     """Serialized Envelope of the sealed statement: the caller's own proof that the region stated it."""
     salt: _builtins.bytes

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -12,12 +14,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
+from exchange.cli.adapter_set import adapters, find_adapter
 from exchange.cli.options import JsonOption, KindOption, ProfileOption, client, read_kind
 from exchange.cli.output import Exit, Output, finish, problem_dicts
 from exchange.cli.sending.answers import write_answer
 from exchange.cli.sending.plan import Wishes, find_files
+from exchange.cli.sending.sealing import Seal, node_of, read_signers
 from exchange.cli.sending.send import Sender
 from exchange.cli.texts import reason_text, t, word
+from exchange.rpc.profile import find_profile, load_profile
 from exchange.v1.common_pb2 import Authority
 
 if TYPE_CHECKING:
@@ -42,6 +47,16 @@ def submit(
     authority_uscc: Annotated[str, typer.Option("--authority-uscc", help=t("option.authority_uscc"))] = "",
     authority_name: Annotated[str, typer.Option("--authority-name", help=t("option.authority_name"))] = "",
     key: Annotated[str, typer.Option("--key", help=t("option.key"))] = "",
+    sign_keys: Annotated[
+        list[Path] | None, typer.Option("--sign-key", help=t("option.sign_key"), exists=True, dir_okay=False)
+    ] = None,
+    sign_certs: Annotated[
+        list[Path] | None, typer.Option("--sign-cert", help=t("option.sign_cert"), exists=True, dir_okay=False)
+    ] = None,
+    sign_for: Annotated[str, typer.Option("--sign-for", help=t("option.sign_for"))] = "",
+    tables: Annotated[
+        Path | None, typer.Option("--tables", help=t("option.sign_tables"), exists=True, file_okay=False)
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help=t("option.dry_run"))] = False,
     results: Annotated[Path | None, typer.Option("--results", help=t("option.results"), file_okay=False)] = None,
     answers: Annotated[bool, typer.Option("--answers/--no-answers", help=t("option.answers"))] = True,
@@ -66,11 +81,14 @@ def submit(
         authority=authority,
         key=key,
     )
+    if not sign_keys and (sign_certs or sign_for or tables):
+        raise typer.BadParameter(t("message.sign_options"))
+    seal = _seal(wishes, sign_keys, sign_certs or [], sign_for, tables, profile) if sign_keys else None
     if results is not None:
         results.mkdir(parents=True, exist_ok=True)
     found: list[FileResult] = []
     with client(profile) as node, _progress(out, paths) as advance:
-        sender = Sender(node, wishes, patience=patience, progress=advance)
+        sender = Sender(node, wishes, patience=patience, progress=advance, seal=seal)
         for path in paths:
             result = sender.send(path)
             if answers and not dry_run and result.rows:
@@ -80,9 +98,36 @@ def submit(
         out.value({"files": [_as_dict(result) for result in found], "total": dict(_total(found))})
     else:
         _show(out, found, dry_run=dry_run)
+        if seal is not None and any(row.result == "REFUSED" and not row.key for each in found for row in each.rows):
+            out.say(t("message.signed_here"))
     if any(result.away for result in found):
         finish(Exit.UNDECIDABLE)
     finish(Exit.DONE if all(result.clean for result in found) else Exit.FINDING)
+
+
+def _seal(
+    wishes: Wishes, keys: list[Path], certificates: list[Path], node: str, tables: Path | None, profile: Path | None
+) -> Seal:
+    """What signs here, with all that a statement names: nobody may add to it later.
+
+    Raises:
+        typer.BadParameter: An addressee or the node is not known; no such adapter.
+        ExchangeError: Keys or certificates, as ``read_signers`` says; the profile.
+    """
+    if not wishes.addressees and not wishes.local_only:
+        raise typer.BadParameter(t("message.sign_addressees"))
+    origin, _, domain = (node or node_of(load_profile(find_profile(profile, os.environ)).cert)).partition(".")
+    if not origin or not domain:
+        raise typer.BadParameter(t("message.sign_for_whom"))
+    if wishes.adapter:
+        find_adapter(wishes.adapter, tables)
+    return Seal(
+        signers=read_signers(keys, certificates, datetime.now(UTC)),
+        origin=origin,
+        federation=domain,
+        addressees=wishes.addressees,
+        adapters=adapters(tables),
+    )
 
 
 @contextmanager

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exchange.cli.calls.words import problem_of
-from exchange.cli.sending.plan import Item, Wishes, batches, document_calls, is_records, record_items
+from exchange.cli.sending.plan import (
+    BATCH_BYTES,
+    BATCH_ITEMS,
+    Item,
+    Wishes,
+    batches,
+    document_calls,
+    is_records,
+    record_items,
+)
+from exchange.cli.sending.sealing import Row, Seal, mapped_parts, mapped_rows, typed_rows
 from exchange.cli.sending.tally import FileResult, RowResult, result_name
 from exchange.cli.texts import detail_of
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.rpc.failure import CallFailed
 from exchange.v1.submission_service_pb2 import (
     BatchSubmitRecordsRequest,
+    RecordSubmission,
     SubmitDocumentRequest,
     SubmitDocumentResponse,
+    SubmitResult,
     SubmittedRecord,
 )
 
@@ -29,6 +42,13 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 10.0
 """Seconds between repetitions at most."""
 
+MAX_ROUNDS: Final = 6
+"""How often a row is signed anew because its fact is stated already, or others keep stating it: as often as a node
+tries, and then its answer stands."""
+
+_STATED: Final = {"NATURAL_KEY_TAKEN", "STATE_NOT_ENTRY"}
+"""What a node says of a new record whose fact is stated already: the state may be one that no record begins with."""
+
 
 class Sender:
     """Submits files through one connection.
@@ -38,13 +58,21 @@ class Sender:
         wishes: What holds for every file.
         patience: Seconds for which a node that is away or busy is asked again.
         progress: Called with the bytes of a file that have been answered.
+        seal: What signs here; None: the node seals.
     """
 
     def __init__(
-        self, client: Client, wishes: Wishes, *, patience: float, progress: Callable[[int], None] = lambda _size: None
+        self,
+        client: Client,
+        wishes: Wishes,
+        *,
+        patience: float,
+        progress: Callable[[int], None] = lambda _size: None,
+        seal: Seal | None = None,
     ) -> None:
         self._client = client
         self._wishes = wishes
+        self._seal = seal
         self._patience = patience
         self._progress = progress
 
@@ -52,7 +80,9 @@ class Sender:
         """Submit one file. Never raises for what is wrong with the file or the node: the result says it."""
         result = FileResult(file=str(path))
         try:
-            if is_records(path):
+            if self._seal is not None:
+                self._signed(path, result, self._seal)
+            elif is_records(path):
                 self._records(path, result)
             else:
                 self._document(path, result)
@@ -92,6 +122,41 @@ class Sender:
             number += len(batch)
             self._progress(request.ByteSize())
 
+    def _signed(self, path: Path, result: FileResult, seal: Seal) -> None:
+        """Each record signed here; a document is mapped here first."""
+        if is_records(path):
+            self._submit_signed(typed_rows(path, self._wishes), result, seal)
+            self._progress(path.stat().st_size)
+            return
+        content = path.read_bytes()
+        for reading in mapped_parts(path, content, self._wishes, seal, datetime.now(UTC)):
+            result.adapter, result.dialect = reading.adapter, reading.dialect
+            result.remarks += reading.remarks
+            self._submit_signed(mapped_rows(reading, content, self._wishes), result, seal)
+        self._progress(len(content))
+
+    def _submit_signed(self, rows: Iterable[Row | RowResult], result: FileResult, seal: Seal) -> None:
+        """Sign and submit; answers come back in the order of the rows."""
+        for batch in _signed_batches(rows, seal):
+            answered = {each.row: each for each, _ in batch if isinstance(each, RowResult)}
+            pending = [(each, made) for each, made in batch if isinstance(each, Row) and made is not None]
+            for round_ in range(MAX_ROUNDS):
+                if not pending:
+                    break
+                request = BatchSubmitRecordsRequest(
+                    submissions=[made for _, made in pending], validate_only=self._wishes.validate_only
+                )
+                answers = self._call(self._client.submissions.BatchSubmitRecords, request).submitted
+                told = list(zip((row for row, _ in pending), answers, strict=True))
+                now, pending = datetime.now(UTC), []
+                for row, answer in told:
+                    again = _again(row, answer) if round_ < MAX_ROUNDS - 1 else None
+                    if again is None:
+                        answered[row.number] = _signed_result(row, answer)
+                    else:
+                        pending.append((again, seal.submission(again, now)))
+            result.rows += [answered[number] for number in sorted(answered)]
+
     def _call(self, method: Any, request: Any) -> Any:
         deadline = time.monotonic() + self._patience
         pause = FIRST_PAUSE_S
@@ -105,6 +170,49 @@ class Sender:
                     raise
                 time.sleep(wait)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
+
+
+def _signed_batches(
+    rows: Iterable[Row | RowResult], seal: Seal
+) -> Iterator[list[tuple[Row | RowResult, RecordSubmission | None]]]:
+    """Rows in batches that one call may carry, signed; what is answered already takes no room."""
+    batch: list[tuple[Row | RowResult, RecordSubmission | None]] = []
+    size = 0
+    now = datetime.now(UTC)
+    for row in rows:
+        made = seal.submission(row, now) if isinstance(row, Row) else None
+        length = made.ByteSize() + 8 if made is not None else 0
+        if batch and (len(batch) >= BATCH_ITEMS or size + length > BATCH_BYTES):
+            yield batch
+            batch, size, now = [], 0, datetime.now(UTC)
+        batch.append((row, made))
+        size += length
+    if batch:
+        yield batch
+
+
+def _again(row: Row, answer: SubmittedRecord) -> Row | None:
+    """The row to be signed once more: as the next revision of the record that states its fact; None: it is answered."""
+    reasons = {problem.reason for problem in answer.problems}
+    if not row.by_key or answer.result != SubmitResult.SUBMIT_RESULT_REFUSED:
+        return None
+    if answer.record_id and reasons <= _STATED:
+        return row.of(answer.record_id, answer.revision + 1)
+    # Somebody else's revision came in between: the node says which one is the newest when asked anew.
+    return row.of("", 0) if row.record_id and reasons == {"REVISION_NOT_NEXT"} else None
+
+
+def _signed_result(row: Row, answer: SubmittedRecord) -> RowResult:
+    name = result_name(answer.result)
+    return RowResult(
+        row=row.number,
+        place=row.place,
+        result=name,
+        record_id="" if name == "REFUSED" else answer.record_id,
+        problems=tuple(problem_of(problem) for problem in answer.problems),
+        left_out=row.left_out,
+        key=row.key,
+    )
 
 
 def _rows(answer: SubmitDocumentResponse, request: SubmitDocumentRequest) -> Iterable[RowResult]:

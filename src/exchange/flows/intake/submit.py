@@ -35,7 +35,7 @@ from exchange.storage import log_store, submissions
 from exchange.storage.submissions import NewSubmission, SubmissionRow
 from exchange.storage.writer import WorkClass
 from exchange.v1.common_pb2 import Problem as ProblemMessage
-from exchange.v1.kind_pb2 import LANE_REGISTRY, Lane
+from exchange.v1.kind_pb2 import LANE_REGISTRY, Kind, Lane
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, SealedRecord, Statement
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitResult, SubmittedRecord
@@ -109,6 +109,7 @@ class _Item:
     natural_tag: bytes = b""
     content_tag: bytes = b""
     problems: list[Problem] = field(default_factory=list)
+    taken_by: SubmissionRow | None = None
     result: int = SubmitResult.SUBMIT_RESULT_ACCEPTED
     ready: Sealed | None = None
     new: NewSubmission | None = None
@@ -235,6 +236,9 @@ class SubmitFlow:
         candidate.salt = sealed.body.salt
         candidate.addressees = tuple(statement.addressees)
         candidate.local_only = not statement.addressees
+        # Who signs again after a crash draws another id, salt and time: the same call is the one that says the same.
+        said = kinds.content_bytes(candidate.record)
+        candidate.request = b"sealed\0%b\0%b" % (",".join(statement.addressees).encode(), said)
 
     def _run(
         self, agency: str, items: list[_Item], now: datetime, *, validate_only: bool, authorise: Authorise
@@ -326,7 +330,7 @@ class SubmitFlow:
                 continue
             origins = self._destinations(item, newest, logs)
             if item.problems:
-                answers[item.slot] = self._refused(item.problems)
+                answers[item.slot] = self._refused(item.problems, item.taken_by)
                 continue
             self._seal(item, agency, origins, now)
             if item.problems:
@@ -344,7 +348,10 @@ class SubmitFlow:
         newest: dict[bytes, SubmissionRow],
         now: datetime,
     ) -> SubmissionRow | None:
-        """1: which record and revision this is. Returns the existing record when the row says the same again."""
+        """1: which record and revision this is.
+
+        Returns the existing record when a row, or a record that the agency sealed under a new id, says the same again.
+        """
         header = item.record.header
         kind = kinds.kind_of(item.record)
         holder = natural.get(item.natural_tag) if item.natural_tag else None
@@ -361,6 +368,9 @@ class SubmitFlow:
             if previous is not None and previous.authority != header.authority.uscc:
                 item.problems.append(Problem("NOT_YOURS", "header.authority", item.given_id))
         if not by_row and holder is not None and holder.record_id != raw_id(item.given_id):
+            item.taken_by = newest[holder.record_id]
+            if item.sealed is not None and previous is None and item.taken_by.content_tag == item.content_tag:
+                return item.taken_by
             item.problems.append(Problem("NATURAL_KEY_TAKEN", "header.record_id", format_id(holder.record_id)))
         state = kinds.state_of(item.record)
         if previous is None:
@@ -373,12 +383,7 @@ class SubmitFlow:
             header.record_id = format_id(previous.record_id)
             revision = previous.revision + 1
             item.result = SubmitResult.SUBMIT_RESULT_REVISED
-            if previous.content_tag == b"":
-                item.problems.append(Problem("ERASED", "header.record_id"))
-            elif previous.kind != kind:
-                item.problems.append(Problem("KIND_CHANGED", "record"))
-            elif not lifecycles.may_follow(kind, previous.state, state):
-                item.problems.append(Problem("STATE_NOT_ALLOWED", "state"))
+            item.problems += _about_revision(previous, kind, state)
         if item.given_revision not in (0, revision):
             item.problems.append(Problem("REVISION_NOT_NEXT", "header.revision", str(revision)))
         header.revision = revision
@@ -521,14 +526,25 @@ class SubmitFlow:
         return answer
 
     @staticmethod
-    def _refused(problems: Iterable[Problem]) -> SubmittedRecord:
+    def _refused(problems: Iterable[Problem], taken_by: SubmissionRow | None = None) -> SubmittedRecord:
         return SubmittedRecord(
             result=SubmitResult.SUBMIT_RESULT_REFUSED,
+            record_id=format_id(taken_by.record_id) if taken_by else "",
+            revision=taken_by.revision if taken_by else 0,
             problems=[
                 ProblemMessage(reason=problem.reason, place=problem.place, message=problem.detail)
                 for problem in problems
             ],
         )
+
+
+def _about_revision(previous: SubmissionRow, kind: Kind.ValueType, state: int) -> list[Problem]:
+    """Why a record may not be revised to a state, if it may not."""
+    if previous.content_tag == b"":
+        return [Problem("ERASED", "header.record_id")]
+    if previous.kind != kind:
+        return [Problem("KIND_CHANGED", "record")]
+    return [] if lifecycles.may_follow(kind, previous.state, state) else [Problem("STATE_NOT_ALLOWED", "state")]
 
 
 def _first_of_each(items: Sequence[_Item]) -> tuple[list[_Item], list[_Item]]:
