@@ -25,6 +25,7 @@ from google.protobuf.message import Message
 
 from exchange.rpc.profile import load_profile
 from exchange.v1 import check_service_pb2 as checking
+from exchange.v1 import matter_pb2 as matters
 from exchange.v1 import operation_service_pb2 as operation
 from exchange.v1 import submission_service_pb2 as submission
 from exchange.v1.kind_pb2 import Kind
@@ -301,7 +302,7 @@ class Bench:
             for number in numbers:
                 request = checking.CheckSubjectRequest(
                     uscc=firm(self.order.first + number * 7),
-                    matter_kind=checking.MatterKind.MATTER_KIND_PERMIT,
+                    matter_kind=matters.MatterKind.MATTER_KIND_PERMIT,
                     matter_no=f"bench-{number}",
                     purpose="行政许可审查",
                     officer_ref="0001",

@@ -33,10 +33,11 @@ from exchange.settings.trust_folder import read_peer
 from exchange.storage.maintenance import backup, restore
 from exchange.storage.verify import verify
 from exchange.tables import read_all
-from exchange.v1.check_service_pb2 import CheckSubjectRequest, MatterKind
+from exchange.v1.check_service_pb2 import CheckSubjectRequest
 from exchange.v1.credit_result_pb2 import CreditLevel
 from exchange.v1.credit_service_pb2 import Knowledge, ListCreditResultsRequest
 from exchange.v1.kind_pb2 import Kind, Outcome
+from exchange.v1.matter_pb2 import MatterKind
 from exchange.v1.operation_service_pb2 import (
     AcknowledgeAlarmRequest,
     Alarm,

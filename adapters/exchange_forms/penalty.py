@@ -9,7 +9,8 @@ from typing import Final
 
 from exchange.domain.adapter import NativeDocument
 from exchange.v1.common_pb2 import OtherId, SubjectKind
-from exchange.v1.penalty_notice_pb2 import DishonestyClass, Measure, NoticeKind, PenaltyState, PenaltyType
+from exchange.v1.measure_pb2 import Measure
+from exchange.v1.penalty_notice_pb2 import DishonestyClass, NoticeKind, PenaltyState, PenaltyType
 from exchange_forms.privacy import ID_REMOVED, masked_name
 from exchange_forms.row import RowMapping
 from exchange_forms.subject import map_area, map_header, map_subject_kind

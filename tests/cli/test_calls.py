@@ -39,6 +39,7 @@ from exchange.v1 import (
     submission_service_pb2 as submissions,
 )
 from exchange.v1.action_pb2 import Action, ActionRequest, ActionState, DiscardQuarantineAction
+from exchange.v1.matter_pb2 import MatterKind
 from tests.cli.conftest import run
 from tests.cli.fake_node import Abort, FakeNode
 
@@ -249,7 +250,7 @@ def test_check_asks_everything_and_tells_three_answers_apart(node: FakeNode) -> 
     for word in ("no record", "not evaluated", "peer stale"):
         assert word in shown
     (asked,) = node.asked("CheckSubject")
-    assert (asked.matter_kind, asked.matter_no, asked.officer_ref) == (checks.MATTER_KIND_PERMIT, "许可-1", "007")
+    assert (asked.matter_kind, asked.matter_no, asked.officer_ref) == (MatterKind.MATTER_KIND_PERMIT, "许可-1", "007")
 
 
 def test_quarantine_retry_that_leaves_rows_is_a_finding(node: FakeNode) -> None:

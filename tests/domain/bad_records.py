@@ -3,78 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from exchange.v1.credit_result_pb2 import CreditLevel
 from exchange.v1.kind_pb2 import Condition, Outcome
 from exchange.v1.monitoring_batch_pb2 import CrcVerdict, TimeSemantics, Usability
 from exchange.v1.penalty_notice_pb2 import DishonestyClass, NoticeKind, PenaltyType
 from exchange.v1.record_pb2 import Record
-from tests.domain.records import DATA_SECOND, RECORD_ID, SOUND, make_uscc
-
-
-@dataclass(frozen=True, slots=True)
-class BadRecord:
-    """A sound record and what is done to it.
-
-    Attributes:
-        name: For people and test ids.
-        sound: Key of ``records.SOUND``.
-        mutate: Breaks one rule, in place.
-        reason: Code that must be among the problems.
-        place: Field path that must be named with it.
-    """
-
-    name: str
-    sound: str
-    mutate: Callable[[Record], object]
-    reason: str
-    place: str
-
-    def make(self) -> Record:
-        """The bad record."""
-        record = SOUND[self.sound]()
-        self.mutate(record)
-        return record
-
-
-def _set(path: str, value: object) -> Callable[[Record], None]:
-    """Assign to a field by its path; ``a.0.b`` walks into a repeated field."""
-
-    def mutate(record: Record) -> None:
-        *walk, last = path.split(".")
-        message: object = record
-        for step in walk:
-            message = message[int(step)] if step.isdigit() else getattr(message, step)  # type: ignore[index]
-        if last.isdigit():
-            message[int(last)] = value  # type: ignore[index]
-        else:
-            setattr(message, last, value)
-
-    return mutate
-
-
-def _clear(path: str) -> Callable[[Record], None]:
-    """Clear a field by its path."""
-
-    def mutate(record: Record) -> None:
-        *walk, last = path.split(".")
-        message: object = record
-        for step in walk:
-            message = message[int(step)] if step.isdigit() else getattr(message, step)  # type: ignore[index]
-        message.ClearField(last)  # type: ignore[attr-defined]
-
-    return mutate
-
-
-def _all(*mutations: Callable[[Record], object]) -> Callable[[Record], None]:
-    """Several changes that together break one rule."""
-
-    def mutate(record: Record) -> None:
-        for each in mutations:
-            each(record)
-
-    return mutate
+from tests.domain.bad_acts import BAD_ACTS, BAD_FACTS
+from tests.domain.breaking import BadRecord, bad, clear, put, together
+from tests.domain.records import DATA_SECOND, RECORD_ID, make_uscc
 
 
 def _publicity(low: str, high: str, rule: str) -> Callable[[Record], None]:
@@ -86,12 +23,6 @@ def _publicity(low: str, high: str, rule: str) -> Callable[[Record], None]:
         body.dishonesty_class = DishonestyClass.DISHONESTY_CLASS_GENERAL
 
     return mutate
-
-
-def _bad(sound: str, path: str, value: object, reason: str, name: str = "") -> BadRecord:
-    """A record in which one field has a wrong value; the field is the place."""
-    place = "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in path.split(".")).lstrip(".")
-    return BadRecord(name or f"{place} {reason}", sound, _set(path, value), reason, place)
 
 
 def _id_number() -> str:
@@ -110,7 +41,7 @@ _BATCH = "monitoring_batch"
 
 _HEADER: tuple[BadRecord, ...] = (
     BadRecord("nothing at all", "credit", lambda record: record.Clear(), "BODY_NOT_SET", ""),
-    BadRecord("no body", "credit", _clear(_CREDIT), "BODY_NOT_SET", ""),
+    BadRecord("no body", "credit", clear(_CREDIT), "BODY_NOT_SET", ""),
     BadRecord(
         "a field that no rule knows",
         "credit",
@@ -118,50 +49,50 @@ _HEADER: tuple[BadRecord, ...] = (
         "UNKNOWN_FIELD",
         "",
     ),
-    _bad("credit", "header.record_id", "7", "RECORD_ID_FORMAT"),
-    _bad(
+    bad("credit", "header.record_id", "7", "RECORD_ID_FORMAT"),
+    bad(
         "credit",
         "header.record_id",
         "019573a0-6c00-4000-8000-0000000000aa",
         "RECORD_ID_FORMAT",
         "a UUIDv4 as record id",
     ),
-    _bad("credit", "header.record_id", RECORD_ID.upper(), "RECORD_ID_FORMAT", "record id in upper case"),
-    _bad("credit", "header.revision", -1, "REVISION_INVALID"),
-    _bad("credit", "header.kind_edition", 0, "KIND_EDITION_UNKNOWN"),
-    _bad("credit", "header.kind_edition", 99, "KIND_EDITION_UNKNOWN", "kind edition from the future"),
-    _bad("credit", "header.authority.uscc", "", "FIELD_MISSING"),
-    _bad("credit", "header.authority.uscc", "11500000MB1614741W", "USCC_CHECK"),
-    _bad("credit", "header.authority.uscc", "11500000MB1614741u", "USCC_FORMAT", "authority's USCC in lower case"),
-    _bad("credit", "header.authority.name", "", "FIELD_MISSING"),
-    _bad("credit", "header.authority.name", "局" * 201, "TEXT_TOO_LONG"),
-    _bad("credit", "header.authority.name", "某局\u202e", "TEXT_CONTROL_CHARACTER", "a direction override in a name"),
-    _bad("credit", "header.area_code", "", "FIELD_MISSING"),
-    _bad("credit", "header.area_code", "500199", "AREA_UNKNOWN"),
-    _bad("credit", "header.area_code", "50", "AREA_UNKNOWN", "a prefix as area"),
-    _bad("credit", "header.catalogue_no", "目录 1", "CATALOGUE_NO_FORMAT"),
-    _bad("credit", "header.share_class", 0, "ENUM_UNSPECIFIED"),
-    _bad("credit", "header.share_class", 7, "ENUM_UNKNOWN"),
-    _bad("credit", "header.purpose", "", "PURPOSE_MISSING"),
-    _bad("credit", "header.purpose", " \u3000", "PURPOSE_MISSING", "a blank purpose"),
-    _bad("credit", "header.purpose", "核对" + ID_NUMBER, "PERSONAL_ID_PRESENT", "an id number in the purpose"),
-    _bad("credit", "header.issued.issued_on", "2025-02-29", "DATE_FORMAT", "a day that does not exist"),
-    _bad("credit", "header.issued.issued_on", "2027-01-01", "DATE_IN_FUTURE"),
-    _bad("credit", "header.issued.approver", "处长\x00", "TEXT_CONTROL_CHARACTER"),
+    bad("credit", "header.record_id", RECORD_ID.upper(), "RECORD_ID_FORMAT", "record id in upper case"),
+    bad("credit", "header.revision", -1, "REVISION_INVALID"),
+    bad("credit", "header.kind_edition", 0, "KIND_EDITION_UNKNOWN"),
+    bad("credit", "header.kind_edition", 99, "KIND_EDITION_UNKNOWN", "kind edition from the future"),
+    bad("credit", "header.authority.uscc", "", "FIELD_MISSING"),
+    bad("credit", "header.authority.uscc", "11500000MB1614741W", "USCC_CHECK"),
+    bad("credit", "header.authority.uscc", "11500000MB1614741u", "USCC_FORMAT", "authority's USCC in lower case"),
+    bad("credit", "header.authority.name", "", "FIELD_MISSING"),
+    bad("credit", "header.authority.name", "局" * 201, "TEXT_TOO_LONG"),
+    bad("credit", "header.authority.name", "某局\u202e", "TEXT_CONTROL_CHARACTER", "a direction override in a name"),
+    bad("credit", "header.area_code", "", "FIELD_MISSING"),
+    bad("credit", "header.area_code", "500199", "AREA_UNKNOWN"),
+    bad("credit", "header.area_code", "50", "AREA_UNKNOWN", "a prefix as area"),
+    bad("credit", "header.catalogue_no", "目录 1", "CATALOGUE_NO_FORMAT"),
+    bad("credit", "header.share_class", 0, "ENUM_UNSPECIFIED"),
+    bad("credit", "header.share_class", 7, "ENUM_UNKNOWN"),
+    bad("credit", "header.purpose", "", "PURPOSE_MISSING"),
+    bad("credit", "header.purpose", " \u3000", "PURPOSE_MISSING", "a blank purpose"),
+    bad("credit", "header.purpose", "核对" + ID_NUMBER, "PERSONAL_ID_PRESENT", "an id number in the purpose"),
+    bad("credit", "header.issued.issued_on", "2025-02-29", "DATE_FORMAT", "a day that does not exist"),
+    bad("credit", "header.issued.issued_on", "2027-01-01", "DATE_IN_FUTURE"),
+    bad("credit", "header.issued.approver", "处长\x00", "TEXT_CONTROL_CHARACTER"),
     BadRecord(
         "a reference without record id",
         "credit",
-        _set("header.supersedes.origin", "cq"),
+        put("header.supersedes.origin", "cq"),
         "RECORD_REF_INVALID",
         "header.supersedes",
     ),
     BadRecord(
         "superseding itself",
         "credit",
-        _all(
-            _set("header.record_id", RECORD_ID),
-            _set("header.supersedes.origin", "cq"),
-            _set("header.supersedes.record_id", RECORD_ID),
+        together(
+            put("header.record_id", RECORD_ID),
+            put("header.supersedes.origin", "cq"),
+            put("header.supersedes.record_id", RECORD_ID),
         ),
         "SUPERSEDES_ITSELF",
         "header.supersedes.record_id",
@@ -197,19 +128,19 @@ _HEADER: tuple[BadRecord, ...] = (
 )
 
 _CREDITS: tuple[BadRecord, ...] = (
-    _bad("credit", f"{_CREDIT}.subject.uscc", "", "FIELD_MISSING"),
-    _bad("credit", f"{_CREDIT}.subject.uscc", _WRONG_CHECK, "USCC_CHECK"),
-    _bad("credit", f"{_CREDIT}.subject.uscc", "123456789012345678", "USCC_ORG_CODE"),
-    _bad("credit", f"{_CREDIT}.subject.uscc", make_uscc(1, prefix="91990000").replace("9199", "9198"), "USCC_CHECK"),
-    _bad("credit", f"{_CREDIT}.subject.uscc", make_uscc(4, prefix="91980000"), "USCC_REGION"),
-    _bad("credit", f"{_CREDIT}.subject.name", "", "FIELD_MISSING"),
-    _bad("credit", f"{_CREDIT}.subject.name", "演示公司\n", "TEXT_CONTROL_CHARACTER"),
-    _bad("credit", f"{_CREDIT}.subject.kind", 0, "ENUM_UNSPECIFIED"),
-    _bad("credit", f"{_CREDIT}.subject.kind", 9, "ENUM_UNKNOWN"),
-    _bad("credit", f"{_CREDIT}.subject.kind", 3, "SUBJECT_KIND_NOT_ALLOWED"),
-    _bad("credit", f"{_CREDIT}.subject.area_code", "510199", "AREA_UNKNOWN"),
-    _bad("credit", f"{_CREDIT}.subject.permit_code", f"{_OTHER_FIRM}001P", "PERMIT_OTHER_SUBJECT"),
-    _bad("credit", f"{_CREDIT}.subject.permit_code", "91500000MX0000019C", "PERMIT_FORMAT"),
+    bad("credit", f"{_CREDIT}.subject.uscc", "", "FIELD_MISSING"),
+    bad("credit", f"{_CREDIT}.subject.uscc", _WRONG_CHECK, "USCC_CHECK"),
+    bad("credit", f"{_CREDIT}.subject.uscc", "123456789012345678", "USCC_ORG_CODE"),
+    bad("credit", f"{_CREDIT}.subject.uscc", make_uscc(1, prefix="91990000").replace("9199", "9198"), "USCC_CHECK"),
+    bad("credit", f"{_CREDIT}.subject.uscc", make_uscc(4, prefix="91980000"), "USCC_REGION"),
+    bad("credit", f"{_CREDIT}.subject.name", "", "FIELD_MISSING"),
+    bad("credit", f"{_CREDIT}.subject.name", "演示公司\n", "TEXT_CONTROL_CHARACTER"),
+    bad("credit", f"{_CREDIT}.subject.kind", 0, "ENUM_UNSPECIFIED"),
+    bad("credit", f"{_CREDIT}.subject.kind", 9, "ENUM_UNKNOWN"),
+    bad("credit", f"{_CREDIT}.subject.kind", 3, "SUBJECT_KIND_NOT_ALLOWED"),
+    bad("credit", f"{_CREDIT}.subject.area_code", "510199", "AREA_UNKNOWN"),
+    bad("credit", f"{_CREDIT}.subject.permit_code", f"{_OTHER_FIRM}001P", "PERMIT_OTHER_SUBJECT"),
+    bad("credit", f"{_CREDIT}.subject.permit_code", "91500000MX0000019C", "PERMIT_FORMAT"),
     BadRecord(
         "an older number of no register",
         "credit",
@@ -217,55 +148,55 @@ _CREDITS: tuple[BadRecord, ...] = (
         "OTHER_ID_SCHEME",
         "credit_result.subject.other_ids[0].scheme",
     ),
-    _bad("credit", f"{_CREDIT}.evaluation_year", 0, "YEAR_RANGE"),
-    _bad("credit", f"{_CREDIT}.evaluation_year", 2031, "YEAR_RANGE", "an evaluation year in the future"),
-    _bad("credit", f"{_CREDIT}.window_end", "", "FIELD_MISSING"),
-    _bad("credit", f"{_CREDIT}.window_end", "2024-1-1", "DATE_FORMAT"),
-    _bad("credit", f"{_CREDIT}.window_end", "20241231", "DATE_FORMAT", "a date without hyphens"),
-    _bad("credit", f"{_CREDIT}.window_end", "２０２４-12-31", "DATE_FORMAT", "a date in full-width digits"),
-    _bad("credit", f"{_CREDIT}.window_end", "2023-12-31", "DATES_REVERSED"),
-    _bad("credit", f"{_CREDIT}.window_start", "1900-01-01", "DATE_TOO_OLD"),
-    _bad("credit", f"{_CREDIT}.published_on", "", "FIELD_MISSING"),
-    _bad("credit", f"{_CREDIT}.published_on", "2026-03-03", "DATE_IN_FUTURE"),
-    _bad("credit", f"{_CREDIT}.publicity_until", "2025-11-01", "DATES_REVERSED"),
-    _bad("credit", f"{_CREDIT}.valid_until", "2025-11-01", "DATES_REVERSED"),
-    _bad("credit", f"{_CREDIT}.scheme_id", "", "FIELD_MISSING"),
-    _bad("credit", f"{_CREDIT}.scheme_id", "XX-1号", "SCHEME_UNKNOWN"),
-    _bad("credit", f"{_CREDIT}.scheme_edition", "1999", "SCHEME_EDITION_UNKNOWN"),
-    _bad("credit", f"{_CREDIT}.source_level_text", "", "FIELD_MISSING"),
-    _bad("credit", f"{_CREDIT}.source_level_text", "级" * 101, "TEXT_TOO_LONG"),
-    _bad("credit", f"{_CREDIT}.shared_level", 0, "ENUM_UNSPECIFIED"),
-    _bad("credit", f"{_CREDIT}.shared_level", 12, "ENUM_UNKNOWN"),
-    _bad("credit", f"{_CREDIT}.shared_level", CreditLevel.CREDIT_LEVEL_RED, "LEVEL_SCORE_MISMATCH"),
+    bad("credit", f"{_CREDIT}.evaluation_year", 0, "YEAR_RANGE"),
+    bad("credit", f"{_CREDIT}.evaluation_year", 2031, "YEAR_RANGE", "an evaluation year in the future"),
+    bad("credit", f"{_CREDIT}.window_end", "", "FIELD_MISSING"),
+    bad("credit", f"{_CREDIT}.window_end", "2024-1-1", "DATE_FORMAT"),
+    bad("credit", f"{_CREDIT}.window_end", "20241231", "DATE_FORMAT", "a date without hyphens"),
+    bad("credit", f"{_CREDIT}.window_end", "２０２４-12-31", "DATE_FORMAT", "a date in full-width digits"),
+    bad("credit", f"{_CREDIT}.window_end", "2023-12-31", "DATES_REVERSED"),
+    bad("credit", f"{_CREDIT}.window_start", "1900-01-01", "DATE_TOO_OLD"),
+    bad("credit", f"{_CREDIT}.published_on", "", "FIELD_MISSING"),
+    bad("credit", f"{_CREDIT}.published_on", "2026-03-03", "DATE_IN_FUTURE"),
+    bad("credit", f"{_CREDIT}.publicity_until", "2025-11-01", "DATES_REVERSED"),
+    bad("credit", f"{_CREDIT}.valid_until", "2025-11-01", "DATES_REVERSED"),
+    bad("credit", f"{_CREDIT}.scheme_id", "", "FIELD_MISSING"),
+    bad("credit", f"{_CREDIT}.scheme_id", "XX-1号", "SCHEME_UNKNOWN"),
+    bad("credit", f"{_CREDIT}.scheme_edition", "1999", "SCHEME_EDITION_UNKNOWN"),
+    bad("credit", f"{_CREDIT}.source_level_text", "", "FIELD_MISSING"),
+    bad("credit", f"{_CREDIT}.source_level_text", "级" * 101, "TEXT_TOO_LONG"),
+    bad("credit", f"{_CREDIT}.shared_level", 0, "ENUM_UNSPECIFIED"),
+    bad("credit", f"{_CREDIT}.shared_level", 12, "ENUM_UNKNOWN"),
+    bad("credit", f"{_CREDIT}.shared_level", CreditLevel.CREDIT_LEVEL_RED, "LEVEL_SCORE_MISMATCH"),
     BadRecord(
         "a veto that would raise the level",
         "credit",
-        _all(
+        together(
             lambda record: record.credit_result.veto_reasons.add(shared_code="NV02"),
-            _set(f"{_CREDIT}.shared_level", CreditLevel.CREDIT_LEVEL_GREEN),
+            put(f"{_CREDIT}.shared_level", CreditLevel.CREDIT_LEVEL_GREEN),
         ),
         "LEVEL_SCORE_MISMATCH",
         f"{_CREDIT}.shared_level",
     ),
-    _bad("credit", f"{_CREDIT}.score", "92分", "DECIMAL_FORMAT"),
-    _bad("credit", f"{_CREDIT}.score", "9e1", "DECIMAL_FORMAT", "a score with an exponent"),
-    _bad("credit", f"{_CREDIT}.score", "+92", "DECIMAL_FORMAT", "a score with a plus"),
-    _bad("credit", f"{_CREDIT}.score", "９２", "DECIMAL_FORMAT", "a score in full-width digits"),
-    _bad("credit", f"{_CREDIT}.score", "9" * 40, "DECIMAL_FORMAT", "a score of forty digits"),
-    _bad("credit", f"{_CREDIT}.score", "109", "SCORE_RANGE"),
-    _bad("credit", f"{_CREDIT}.score", "-1", "SCORE_RANGE", "a negative score"),
-    _bad("credit", f"{_CREDIT}.score", "92.5", "SCORE_NOT_INTEGER"),
-    _bad("credit", f"{_CREDIT}.score_max", "110", "SCORE_MAX_MISMATCH"),
-    _bad("credit", f"{_CREDIT}.bonus_score", "-2", "VALUE_NEGATIVE"),
+    bad("credit", f"{_CREDIT}.score", "92分", "DECIMAL_FORMAT"),
+    bad("credit", f"{_CREDIT}.score", "9e1", "DECIMAL_FORMAT", "a score with an exponent"),
+    bad("credit", f"{_CREDIT}.score", "+92", "DECIMAL_FORMAT", "a score with a plus"),
+    bad("credit", f"{_CREDIT}.score", "９２", "DECIMAL_FORMAT", "a score in full-width digits"),
+    bad("credit", f"{_CREDIT}.score", "9" * 40, "DECIMAL_FORMAT", "a score of forty digits"),
+    bad("credit", f"{_CREDIT}.score", "109", "SCORE_RANGE"),
+    bad("credit", f"{_CREDIT}.score", "-1", "SCORE_RANGE", "a negative score"),
+    bad("credit", f"{_CREDIT}.score", "92.5", "SCORE_NOT_INTEGER"),
+    bad("credit", f"{_CREDIT}.score_max", "110", "SCORE_MAX_MISMATCH"),
+    bad("credit", f"{_CREDIT}.bonus_score", "-2", "VALUE_NEGATIVE"),
     BadRecord(
         "parts that do not reach the score",
         "credit",
-        _all(_set(f"{_CREDIT}.base_score", "80"), _set(f"{_CREDIT}.bonus_score", "2")),
+        together(put(f"{_CREDIT}.base_score", "80"), put(f"{_CREDIT}.bonus_score", "2")),
         "SCORE_PARTS_MISMATCH",
         f"{_CREDIT}.score",
     ),
-    _bad("credit", f"{_CREDIT}.state", 0, "ENUM_UNSPECIFIED"),
-    _bad("credit", f"{_CREDIT}.state", 77, "ENUM_UNKNOWN"),
+    bad("credit", f"{_CREDIT}.state", 0, "ENUM_UNSPECIFIED"),
+    bad("credit", f"{_CREDIT}.state", 77, "ENUM_UNKNOWN"),
     BadRecord(
         "a veto of no list",
         "credit",
@@ -280,35 +211,35 @@ _CREDITS: tuple[BadRecord, ...] = (
         "VETO_UNKNOWN",
         f"{_CREDIT}.veto_reasons[0].shared_code",
     ),
-    _bad("credit", f"{_CREDIT}.legal_basis.0", "", "FIELD_MISSING", "an empty legal basis"),
-    _bad("credit", f"{_CREDIT}.objection", f"申请人身份证{ID_NUMBER}", "PERSONAL_ID_PRESENT"),
+    bad("credit", f"{_CREDIT}.legal_basis.0", "", "FIELD_MISSING", "an empty legal basis"),
+    bad("credit", f"{_CREDIT}.objection", f"申请人身份证{ID_NUMBER}", "PERSONAL_ID_PRESENT"),
 )
 
 _PENALTIES: tuple[BadRecord, ...] = (
-    _bad("penalty", f"{_PENALTY}.notice_kind", 0, "ENUM_UNSPECIFIED"),
-    _bad("penalty", f"{_PENALTY}.decision_no", "", "FIELD_MISSING"),
-    _bad("penalty", f"{_PENALTY}.decision_no", "号" * 101, "TEXT_TOO_LONG"),
-    _bad("penalty", f"{_PENALTY}.decided_on", "", "FIELD_MISSING"),
-    _bad("penalty", f"{_PENALTY}.decided_on", "2026-12-01", "DATE_IN_FUTURE"),
-    _bad("penalty", f"{_PENALTY}.violation_facts", "", "FIELD_MISSING"),
-    _bad("penalty", f"{_PENALTY}.violation_facts", f"经查，{ID_NUMBER}排放废水。", "PERSONAL_ID_PRESENT"),
-    _bad(
+    bad("penalty", f"{_PENALTY}.notice_kind", 0, "ENUM_UNSPECIFIED"),
+    bad("penalty", f"{_PENALTY}.decision_no", "", "FIELD_MISSING"),
+    bad("penalty", f"{_PENALTY}.decision_no", "号" * 101, "TEXT_TOO_LONG"),
+    bad("penalty", f"{_PENALTY}.decided_on", "", "FIELD_MISSING"),
+    bad("penalty", f"{_PENALTY}.decided_on", "2026-12-01", "DATE_IN_FUTURE"),
+    bad("penalty", f"{_PENALTY}.violation_facts", "", "FIELD_MISSING"),
+    bad("penalty", f"{_PENALTY}.violation_facts", f"经查，{ID_NUMBER}排放废水。", "PERSONAL_ID_PRESENT"),
+    bad(
         "penalty",
         f"{_PENALTY}.violation_facts",
         f"经查，{' '.join(ID_NUMBER)}。",
         "PERSONAL_ID_PRESENT",
         "a spaced id number",
     ),
-    _bad("penalty", f"{_PENALTY}.content", "罚" * 20_001, "TEXT_TOO_LONG"),
-    _bad("penalty", f"{_PENALTY}.note", "备注\x07", "TEXT_CONTROL_CHARACTER"),
+    bad("penalty", f"{_PENALTY}.content", "罚" * 20_001, "TEXT_TOO_LONG"),
+    bad("penalty", f"{_PENALTY}.note", "备注\x07", "TEXT_CONTROL_CHARACTER"),
     BadRecord(
-        "no legal basis", "penalty", _clear(f"{_PENALTY}.legal_basis"), "LEGAL_BASIS_MISSING", f"{_PENALTY}.legal_basis"
+        "no legal basis", "penalty", clear(f"{_PENALTY}.legal_basis"), "LEGAL_BASIS_MISSING", f"{_PENALTY}.legal_basis"
     ),
     BadRecord(
-        "no penalty type", "penalty", _clear(f"{_PENALTY}.penalty_types"), "FIELD_MISSING", f"{_PENALTY}.penalty_types"
+        "no penalty type", "penalty", clear(f"{_PENALTY}.penalty_types"), "FIELD_MISSING", f"{_PENALTY}.penalty_types"
     ),
-    _bad("penalty", f"{_PENALTY}.penalty_types.0", 0, "ENUM_UNSPECIFIED"),
-    _bad("penalty", f"{_PENALTY}.penalty_types.0", 55, "ENUM_UNKNOWN"),
+    bad("penalty", f"{_PENALTY}.penalty_types.0", 0, "ENUM_UNSPECIFIED"),
+    bad("penalty", f"{_PENALTY}.penalty_types.0", 55, "ENUM_UNKNOWN"),
     BadRecord(
         "a penalty type twice",
         "penalty",
@@ -316,27 +247,27 @@ _PENALTIES: tuple[BadRecord, ...] = (
         "DUPLICATE_ITEM",
         f"{_PENALTY}.penalty_types",
     ),
-    _bad("penalty", f"{_PENALTY}.fine_cny", "2万元", "DECIMAL_FORMAT"),
-    _bad("penalty", f"{_PENALTY}.fine_cny", "20,000", "DECIMAL_FORMAT", "a fine with a comma"),
-    _bad("penalty", f"{_PENALTY}.fine_cny", "-20000", "VALUE_NEGATIVE"),
-    _bad("penalty", f"{_PENALTY}.fine_cny", "1" * 16, "DECIMAL_FORMAT", "a fine of sixteen digits"),
-    _bad("penalty", f"{_PENALTY}.confiscation_cny", "NaN", "DECIMAL_FORMAT"),
-    _bad("penalty", f"{_PENALTY}.publicity_until", "2025-09-02", "PUBLICITY_BEFORE_DECISION"),
-    _bad("penalty", f"{_PENALTY}.effective_until", "2020-01-01", "PUBLICITY_BEFORE_DECISION"),
-    _bad("penalty", f"{_PENALTY}.dishonesty_class", 0, "ENUM_UNSPECIFIED"),
+    bad("penalty", f"{_PENALTY}.fine_cny", "2万元", "DECIMAL_FORMAT"),
+    bad("penalty", f"{_PENALTY}.fine_cny", "20,000", "DECIMAL_FORMAT", "a fine with a comma"),
+    bad("penalty", f"{_PENALTY}.fine_cny", "-20000", "VALUE_NEGATIVE"),
+    bad("penalty", f"{_PENALTY}.fine_cny", "1" * 16, "DECIMAL_FORMAT", "a fine of sixteen digits"),
+    bad("penalty", f"{_PENALTY}.confiscation_cny", "NaN", "DECIMAL_FORMAT"),
+    bad("penalty", f"{_PENALTY}.publicity_until", "2025-09-02", "PUBLICITY_BEFORE_DECISION"),
+    bad("penalty", f"{_PENALTY}.effective_until", "2020-01-01", "PUBLICITY_BEFORE_DECISION"),
+    bad("penalty", f"{_PENALTY}.dishonesty_class", 0, "ENUM_UNSPECIFIED"),
     BadRecord(
         "publicity computed without a class",
         "penalty",
-        _all(_set(f"{_PENALTY}.publicity_min_until", "2025-12-03"), _set(f"{_PENALTY}.repair_rule", "第36号令")),
+        together(put(f"{_PENALTY}.publicity_min_until", "2025-12-03"), put(f"{_PENALTY}.repair_rule", "第36号令")),
         "PUBLICITY_COMPUTED",
         f"{_PENALTY}.publicity_min_until",
     ),
     BadRecord(
         "publicity computed by no rule",
         "penalty",
-        _all(
-            _set(f"{_PENALTY}.publicity_min_until", "2025-12-03"),
-            _set(f"{_PENALTY}.dishonesty_class", DishonestyClass.DISHONESTY_CLASS_GENERAL),
+        together(
+            put(f"{_PENALTY}.publicity_min_until", "2025-12-03"),
+            put(f"{_PENALTY}.dishonesty_class", DishonestyClass.DISHONESTY_CLASS_GENERAL),
         ),
         "REPAIR_RULE_MISSING",
         f"{_PENALTY}.repair_rule",
@@ -372,28 +303,28 @@ _PENALTIES: tuple[BadRecord, ...] = (
     BadRecord(
         "a shortest publicity where the rule has none",
         "penalty",
-        _all(
+        together(
             _publicity("2025-09-04", "2025-12-03", "国办发〔2025〕22号"),
-            _set(f"{_PENALTY}.dishonesty_class", DishonestyClass.DISHONESTY_CLASS_MINOR),
+            put(f"{_PENALTY}.dishonesty_class", DishonestyClass.DISHONESTY_CLASS_MINOR),
         ),
         "PUBLICITY_NOT_BY_RULE",
         f"{_PENALTY}.publicity_min_until",
     ),
-    _bad("penalty", f"{_PENALTY}.state", 0, "ENUM_UNSPECIFIED"),
+    bad("penalty", f"{_PENALTY}.state", 0, "ENUM_UNSPECIFIED"),
     BadRecord(
         "a natural person with a USCC",
         "penalty",
-        _all(_set(f"{_PENALTY}.subject.kind", 3), _set(f"{_PENALTY}.subject.name", "张**")),
+        together(put(f"{_PENALTY}.subject.kind", 3), put(f"{_PENALTY}.subject.name", "张**")),
         "PERSON_WITH_USCC",
         f"{_PENALTY}.subject.uscc",
     ),
     BadRecord(
         "a natural person's whole name",
         "penalty",
-        _all(
-            _set(f"{_PENALTY}.subject.kind", 3),
-            _set(f"{_PENALTY}.subject.uscc", ""),
-            _set(f"{_PENALTY}.subject.name", "张某甲乙"),
+        together(
+            put(f"{_PENALTY}.subject.kind", 3),
+            put(f"{_PENALTY}.subject.uscc", ""),
+            put(f"{_PENALTY}.subject.name", "张某甲乙"),
         ),
         "NAME_NOT_MASKED",
         f"{_PENALTY}.subject.name",
@@ -412,28 +343,28 @@ _PENALTIES: tuple[BadRecord, ...] = (
         "TOO_MANY_ITEMS",
         f"{_PENALTY}.orders",
     ),
-    _bad("penalty", f"{_PENALTY}.source_unit.uscc", "X", "USCC_FORMAT"),
+    bad("penalty", f"{_PENALTY}.source_unit.uscc", "X", "USCC_FORMAT"),
     BadRecord(
         "a serious listing without measures",
         "penalty",
-        _set(f"{_PENALTY}.notice_kind", NoticeKind.NOTICE_KIND_SERIOUS_LIST),
+        put(f"{_PENALTY}.notice_kind", NoticeKind.NOTICE_KIND_SERIOUS_LIST),
         "MEASURES_MISSING",
         f"{_PENALTY}.measures",
     ),
-    _bad("joint_measure", f"{_PENALTY}.measures.0.code", "B9", "MEASURE_UNKNOWN"),
-    _bad("joint_measure", f"{_PENALTY}.measures.0.edition", "1999", "MEASURE_CATALOGUE_UNKNOWN"),
-    _bad("joint_measure", f"{_PENALTY}.measures.0.addressee", "所有人", "MEASURE_ADDRESSEE"),
+    bad("joint_measure", f"{_PENALTY}.measures.0.code", "B9", "MEASURE_UNKNOWN"),
+    bad("joint_measure", f"{_PENALTY}.measures.0.edition", "1999", "MEASURE_CATALOGUE_UNKNOWN"),
+    bad("joint_measure", f"{_PENALTY}.measures.0.addressee", "所有人", "MEASURE_ADDRESSEE"),
     BadRecord(
         "an ordered measure of class C",
         "joint_measure",
-        _clear(f"{_PENALTY}.measures.1.recommendation"),
+        clear(f"{_PENALTY}.measures.1.recommendation"),
         "MEASURE_NOT_RECOMMENDED",
         f"{_PENALTY}.measures[1].recommendation",
     ),
     BadRecord(
         "an ordered measure without legal basis",
         "joint_measure",
-        _clear(f"{_PENALTY}.measures.0.legal_basis"),
+        clear(f"{_PENALTY}.measures.0.legal_basis"),
         "LEGAL_BASIS_MISSING",
         f"{_PENALTY}.measures[0].legal_basis",
     ),
@@ -441,33 +372,33 @@ _PENALTIES: tuple[BadRecord, ...] = (
 
 _POINT = f"{_BATCH}.series.0.points.0"
 _BATCHES: tuple[BadRecord, ...] = (
-    _bad("monitoring", f"{_BATCH}.station.station_id", "", "STATION_ID_FORMAT"),
-    _bad("monitoring", f"{_BATCH}.station.station_id", "站 1", "STATION_ID_FORMAT"),
-    _bad("monitoring", f"{_BATCH}.station.uscc", _WRONG_CHECK, "USCC_CHECK"),
-    _bad("monitoring", f"{_BATCH}.station.permit_code", f"{_OTHER_FIRM}001P", "PERMIT_OTHER_SUBJECT"),
-    _bad("monitoring", f"{_BATCH}.station.permit_code", f"{make_uscc(1)}0A1P", "PERMIT_FORMAT"),
-    _bad("monitoring", f"{_BATCH}.station.outlet_code", "DX01", "OUTLET_FORMAT"),
-    _bad("monitoring", f"{_BATCH}.station.area_code", "000000", "AREA_UNKNOWN"),
-    _bad("monitoring", f"{_BATCH}.medium_code", "", "FIELD_MISSING"),
-    _bad("monitoring", f"{_BATCH}.medium_code", "99", "MEDIUM_UNKNOWN"),
-    _bad("monitoring", f"{_BATCH}.interval", 0, "ENUM_UNSPECIFIED"),
-    _bad("monitoring", f"{_BATCH}.interval", 42, "ENUM_UNKNOWN"),
-    _bad("monitoring", f"{_BATCH}.time_semantics", 0, "ENUM_UNSPECIFIED"),
-    _bad(
+    bad("monitoring", f"{_BATCH}.station.station_id", "", "STATION_ID_FORMAT"),
+    bad("monitoring", f"{_BATCH}.station.station_id", "站 1", "STATION_ID_FORMAT"),
+    bad("monitoring", f"{_BATCH}.station.uscc", _WRONG_CHECK, "USCC_CHECK"),
+    bad("monitoring", f"{_BATCH}.station.permit_code", f"{_OTHER_FIRM}001P", "PERMIT_OTHER_SUBJECT"),
+    bad("monitoring", f"{_BATCH}.station.permit_code", f"{make_uscc(1)}0A1P", "PERMIT_FORMAT"),
+    bad("monitoring", f"{_BATCH}.station.outlet_code", "DX01", "OUTLET_FORMAT"),
+    bad("monitoring", f"{_BATCH}.station.area_code", "000000", "AREA_UNKNOWN"),
+    bad("monitoring", f"{_BATCH}.medium_code", "", "FIELD_MISSING"),
+    bad("monitoring", f"{_BATCH}.medium_code", "99", "MEDIUM_UNKNOWN"),
+    bad("monitoring", f"{_BATCH}.interval", 0, "ENUM_UNSPECIFIED"),
+    bad("monitoring", f"{_BATCH}.interval", 42, "ENUM_UNKNOWN"),
+    bad("monitoring", f"{_BATCH}.time_semantics", 0, "ENUM_UNSPECIFIED"),
+    bad(
         "monitoring",
         f"{_BATCH}.time_semantics",
         TimeSemantics.TIME_SEMANTICS_SAMPLE_TIME,
         "TIME_SEMANTICS_MISMATCH",
     ),
-    _bad("monitoring", f"{_BATCH}.protocol_edition", 0, "ENUM_UNSPECIFIED", "a verdict without an edition"),
-    _bad("monitoring", f"{_BATCH}.crc_verdict", 0, "ENUM_UNSPECIFIED", "frames without a verdict"),
-    _bad("monitoring", f"{_BATCH}.crc_verdict", CrcVerdict.CRC_VERDICT_BAD, "CRC_BAD"),
-    _bad("monitoring", f"{_BATCH}.lab_cma_no", "12345", "CMA_FORMAT"),
-    _bad("monitoring", f"{_BATCH}.lab_cma_no", "249901060345", "CMA_ISSUER"),
-    _bad("monitoring", f"{_BATCH}.lab_uscc", "91", "USCC_FORMAT"),
-    BadRecord("no series", "monitoring", _clear(f"{_BATCH}.series"), "SERIES_MISSING", f"{_BATCH}.series"),
+    bad("monitoring", f"{_BATCH}.protocol_edition", 0, "ENUM_UNSPECIFIED", "a verdict without an edition"),
+    bad("monitoring", f"{_BATCH}.crc_verdict", 0, "ENUM_UNSPECIFIED", "frames without a verdict"),
+    bad("monitoring", f"{_BATCH}.crc_verdict", CrcVerdict.CRC_VERDICT_BAD, "CRC_BAD"),
+    bad("monitoring", f"{_BATCH}.lab_cma_no", "12345", "CMA_FORMAT"),
+    bad("monitoring", f"{_BATCH}.lab_cma_no", "249901060345", "CMA_ISSUER"),
+    bad("monitoring", f"{_BATCH}.lab_uscc", "91", "USCC_FORMAT"),
+    BadRecord("no series", "monitoring", clear(f"{_BATCH}.series"), "SERIES_MISSING", f"{_BATCH}.series"),
     BadRecord(
-        "no points", "monitoring", _clear(f"{_BATCH}.series.0.points"), "SERIES_MISSING", f"{_BATCH}.series[0].points"
+        "no points", "monitoring", clear(f"{_BATCH}.series.0.points"), "SERIES_MISSING", f"{_BATCH}.series[0].points"
     ),
     BadRecord(
         "too many series",
@@ -486,44 +417,44 @@ _BATCHES: tuple[BadRecord, ...] = (
     BadRecord(
         "a series twice",
         "monitoring",
-        _set(f"{_BATCH}.series.1.factor_code", "w01018"),
+        put(f"{_BATCH}.series.1.factor_code", "w01018"),
         "DUPLICATE_ITEM",
         f"{_BATCH}.series[1]",
     ),
-    _bad("monitoring", f"{_BATCH}.series.0.factor_code", "w99999", "FACTOR_UNMAPPED"),
-    _bad("monitoring", f"{_BATCH}.series.0.factor_code", "W01018", "FACTOR_UNMAPPED", "a factor in upper case"),
-    _bad("monitoring", f"{_BATCH}.series.0.factor_code", "011", "FACTOR_UNMAPPED", "an old code as factor"),
-    _bad("monitoring", f"{_BATCH}.series.0.value_kind", 0, "ENUM_UNSPECIFIED"),
-    _bad("monitoring", f"{_BATCH}.series.0.unit", "", "UNIT_UNKNOWN"),
-    _bad("monitoring", f"{_BATCH}.series.0.unit", "毫克/升", "UNIT_UNKNOWN", "a unit that is no UCUM code"),
-    _bad("monitoring", f"{_BATCH}.series.0.unit", "ug/L", "UNIT_NOT_STANDARD"),
-    _bad("monitoring", f"{_BATCH}.series.0.unit_source", 0, "ENUM_UNSPECIFIED"),
-    _bad("monitoring", f"{_POINT}.value", "", "VALUE_NOT_DECIMAL"),
-    _bad("monitoring", f"{_POINT}.value", "1.5e3", "VALUE_NOT_DECIMAL", "a value with an exponent"),
-    _bad("monitoring", f"{_POINT}.value", "NaN", "VALUE_NOT_DECIMAL", "not a number"),
-    _bad("monitoring", f"{_POINT}.value", "0.01L", "VALUE_NOT_DECIMAL", "a value below detection written as text"),
-    _bad("monitoring", f"{_POINT}.value", "1" * 65, "VALUE_NOT_DECIMAL", "a value of 65 digits"),
-    _bad("monitoring", f"{_POINT}.value", "1.5\n", "VALUE_NOT_DECIMAL", "a value with a line break"),
-    _bad("monitoring", f"{_POINT}.detection_limit", "<1", "VALUE_NOT_DECIMAL"),
-    _bad("monitoring", f"{_POINT}.usability", 0, "ENUM_UNSPECIFIED"),
-    _bad("monitoring", f"{_POINT}.usability", Usability.USABILITY_MANUAL, "FLAG_USABILITY_MISMATCH"),
+    bad("monitoring", f"{_BATCH}.series.0.factor_code", "w99999", "FACTOR_UNMAPPED"),
+    bad("monitoring", f"{_BATCH}.series.0.factor_code", "W01018", "FACTOR_UNMAPPED", "a factor in upper case"),
+    bad("monitoring", f"{_BATCH}.series.0.factor_code", "011", "FACTOR_UNMAPPED", "an old code as factor"),
+    bad("monitoring", f"{_BATCH}.series.0.value_kind", 0, "ENUM_UNSPECIFIED"),
+    bad("monitoring", f"{_BATCH}.series.0.unit", "", "UNIT_UNKNOWN"),
+    bad("monitoring", f"{_BATCH}.series.0.unit", "毫克/升", "UNIT_UNKNOWN", "a unit that is no UCUM code"),
+    bad("monitoring", f"{_BATCH}.series.0.unit", "ug/L", "UNIT_NOT_STANDARD"),
+    bad("monitoring", f"{_BATCH}.series.0.unit_source", 0, "ENUM_UNSPECIFIED"),
+    bad("monitoring", f"{_POINT}.value", "", "VALUE_NOT_DECIMAL"),
+    bad("monitoring", f"{_POINT}.value", "1.5e3", "VALUE_NOT_DECIMAL", "a value with an exponent"),
+    bad("monitoring", f"{_POINT}.value", "NaN", "VALUE_NOT_DECIMAL", "not a number"),
+    bad("monitoring", f"{_POINT}.value", "0.01L", "VALUE_NOT_DECIMAL", "a value below detection written as text"),
+    bad("monitoring", f"{_POINT}.value", "1" * 65, "VALUE_NOT_DECIMAL", "a value of 65 digits"),
+    bad("monitoring", f"{_POINT}.value", "1.5\n", "VALUE_NOT_DECIMAL", "a value with a line break"),
+    bad("monitoring", f"{_POINT}.detection_limit", "<1", "VALUE_NOT_DECIMAL"),
+    bad("monitoring", f"{_POINT}.usability", 0, "ENUM_UNSPECIFIED"),
+    bad("monitoring", f"{_POINT}.usability", Usability.USABILITY_MANUAL, "FLAG_USABILITY_MISMATCH"),
     BadRecord(
         "a missing flag passed off as N",
         "monitoring",
-        _set(f"{_POINT}.source_flag", ""),
+        put(f"{_POINT}.source_flag", ""),
         "FLAG_USABILITY_MISMATCH",
         f"{_BATCH}.series[0].points[0].usability",
     ),
     BadRecord(
         "no data time",
         "monitoring",
-        _clear(f"{_POINT}.data_time"),
+        clear(f"{_POINT}.data_time"),
         "TIME_MISSING",
         f"{_BATCH}.series[0].points[0].data_time",
     ),
     *(
         BadRecord(
-            name, "monitoring", _set(f"{_BATCH}.series.0.points.{index}.data_time.seconds", seconds), reason, place
+            name, "monitoring", put(f"{_BATCH}.series.0.points.{index}.data_time.seconds", seconds), reason, place
         )
         for name, index, seconds, reason, place in (
             ("data of 1989", 0, 600_000_000, "TIME_RANGE", f"{_BATCH}.series[0].points[0].data_time"),
@@ -541,27 +472,27 @@ _BATCHES: tuple[BadRecord, ...] = (
     BadRecord(
         "a sample of 1989",
         "monitoring",
-        _set(f"{_POINT}.sample_time.seconds", 600_000_000),
+        put(f"{_POINT}.sample_time.seconds", 600_000_000),
         "TIME_RANGE",
         f"{_BATCH}.series[0].points[0].sample_time",
     ),
 )
 
 _ACTS: tuple[BadRecord, ...] = (
-    _bad("erasure", "header.area_code", "", "FIELD_MISSING", "an erasure without area"),
-    BadRecord("an erasure of nothing", "erasure", _clear("erasure.record"), "RECORD_REF_INVALID", "erasure.record"),
-    _bad("erasure", "erasure.legal_ground", "", "FIELD_MISSING"),
-    _bad("erasure", "erasure.ground_code", "", "FIELD_MISSING"),
-    _bad("erasure", "erasure.ground_code", "BECAUSE", "ERASURE_GROUND_UNKNOWN"),
-    _bad("erasure", "erasure.ordered_by", "", "FIELD_MISSING"),
-    _bad("erasure", "erasure.ordered_on", "2099-01-01", "DATE_IN_FUTURE"),
-    BadRecord("an answer to nothing", "answer", _clear("answer.record"), "RECORD_REF_INVALID", "answer.record"),
-    _bad("answer", "answer.verb", 0, "ENUM_UNSPECIFIED"),
-    _bad("answer", "answer.effect", "", "FIELD_MISSING"),
-    _bad("answer", "answer.effect", "key accepted", "ANSWER_EFFECT_FORMAT"),
-    _bad("answer", "answer.answered_by", "", "FIELD_MISSING"),
-    BadRecord("an answer at no time", "answer", _clear("answer.answered_at"), "TIME_MISSING", "answer.answered_at"),
-    BadRecord("a refusal without reasons", "answer", _set("answer.verb", 3), "REASONS_MISSING", "answer.reasons"),
+    bad("erasure", "header.area_code", "", "FIELD_MISSING", "an erasure without area"),
+    BadRecord("an erasure of nothing", "erasure", clear("erasure.record"), "RECORD_REF_INVALID", "erasure.record"),
+    bad("erasure", "erasure.legal_ground", "", "FIELD_MISSING"),
+    bad("erasure", "erasure.ground_code", "", "FIELD_MISSING"),
+    bad("erasure", "erasure.ground_code", "BECAUSE", "ERASURE_GROUND_UNKNOWN"),
+    bad("erasure", "erasure.ordered_by", "", "FIELD_MISSING"),
+    bad("erasure", "erasure.ordered_on", "2099-01-01", "DATE_IN_FUTURE"),
+    BadRecord("an answer to nothing", "answer", clear("answer.record"), "RECORD_REF_INVALID", "answer.record"),
+    bad("answer", "answer.verb", 0, "ENUM_UNSPECIFIED"),
+    bad("answer", "answer.effect", "", "FIELD_MISSING"),
+    bad("answer", "answer.effect", "key accepted", "ANSWER_EFFECT_FORMAT"),
+    bad("answer", "answer.answered_by", "", "FIELD_MISSING"),
+    BadRecord("an answer at no time", "answer", clear("answer.answered_at"), "TIME_MISSING", "answer.answered_at"),
+    BadRecord("a refusal without reasons", "answer", put("answer.verb", 3), "REASONS_MISSING", "answer.reasons"),
     BadRecord(
         "a reason that is no code",
         "answer",
@@ -571,55 +502,63 @@ _ACTS: tuple[BadRecord, ...] = (
     ),
 )
 
-BAD_SUBMISSIONS: tuple[BadRecord, ...] = (*_HEADER, *_CREDITS, *_PENALTIES, *_BATCHES, *_ACTS)
+BAD_SUBMISSIONS: tuple[BadRecord, ...] = (
+    *_HEADER,
+    *_CREDITS,
+    *_PENALTIES,
+    *_BATCHES,
+    *BAD_FACTS,
+    *BAD_ACTS,
+    *_ACTS,
+)
 """Bad records of the kinds that agencies may submit."""
 
 _ITEM = "recognition.items.0"
 BAD_NODE_RECORDS: tuple[BadRecord, ...] = (
-    _bad("recognition", "recognition.answered_log", "cq", "LOG_ORIGIN_FORMAT"),
-    _bad("recognition", "recognition.end", -1, "RANGE_INVALID"),
+    bad("recognition", "recognition.answered_log", "cq", "LOG_ORIGIN_FORMAT"),
+    bad("recognition", "recognition.end", -1, "RANGE_INVALID"),
     BadRecord(
         "a range without default and items",
         "recognition",
-        _all(_set("recognition.default_outcome", 0), _clear("recognition.items")),
+        together(put("recognition.default_outcome", 0), clear("recognition.items")),
         "ENUM_UNSPECIFIED",
         "recognition.default_outcome",
     ),
     BadRecord(
         "a negative default without reasons",
         "recognition",
-        _set("recognition.default_outcome", Outcome.OUTCOME_NOT_RECOGNISED),
+        put("recognition.default_outcome", Outcome.OUTCOME_NOT_RECOGNISED),
         "REASONS_MISSING",
         "recognition.default_reasons",
     ),
     BadRecord(
         "nothing decided",
         "recognition",
-        _all(_set("recognition.end", 0), _clear("recognition.items")),
+        together(put("recognition.end", 0), clear("recognition.items")),
         "FIELD_MISSING",
         "recognition.items",
     ),
-    _bad("recognition", "recognition.cause", 0, "ENUM_UNSPECIFIED"),
-    _bad("recognition", "recognition.rule_edition", "", "FIELD_MISSING"),
-    _bad("recognition", "recognition.rule_digest", "AB" * 32, "RULE_DIGEST_FORMAT"),
+    bad("recognition", "recognition.cause", 0, "ENUM_UNSPECIFIED"),
+    bad("recognition", "recognition.rule_edition", "", "FIELD_MISSING"),
+    bad("recognition", "recognition.rule_digest", "AB" * 32, "RULE_DIGEST_FORMAT"),
     BadRecord(
-        "decided at no time", "recognition", _clear("recognition.decided_at"), "TIME_MISSING", "recognition.decided_at"
+        "decided at no time", "recognition", clear("recognition.decided_at"), "TIME_MISSING", "recognition.decided_at"
     ),
-    _bad("recognition", f"{_ITEM}.index", -1, "RANGE_INVALID"),
-    _bad("recognition", f"{_ITEM}.record_id", "x", "RECORD_ID_FORMAT"),
-    _bad("recognition", f"{_ITEM}.revision", 0, "REVISION_INVALID"),
+    bad("recognition", f"{_ITEM}.index", -1, "RANGE_INVALID"),
+    bad("recognition", f"{_ITEM}.record_id", "x", "RECORD_ID_FORMAT"),
+    bad("recognition", f"{_ITEM}.revision", 0, "REVISION_INVALID"),
     BadRecord(
         "a condition missing",
         "recognition",
-        _clear(f"{_ITEM}.conditions"),
+        clear(f"{_ITEM}.conditions"),
         "CONDITIONS_MISSING",
         "recognition.items[0].conditions",
     ),
-    _bad("recognition", f"{_ITEM}.conditions.0", 99, "ENUM_UNKNOWN"),
+    bad("recognition", f"{_ITEM}.conditions.0", 99, "ENUM_UNKNOWN"),
     BadRecord(
         "conditions on FULL",
         "recognition",
-        _set(f"{_ITEM}.outcome", Outcome.OUTCOME_FULL),
+        put(f"{_ITEM}.outcome", Outcome.OUTCOME_FULL),
         "CONDITIONS_NOT_ALLOWED",
         "recognition.items[0].conditions",
     ),
@@ -633,54 +572,54 @@ BAD_NODE_RECORDS: tuple[BadRecord, ...] = (
     BadRecord(
         "deferred for nothing",
         "recognition",
-        _all(_set(f"{_ITEM}.outcome", Outcome.OUTCOME_DEFERRED), _clear(f"{_ITEM}.conditions")),
+        together(put(f"{_ITEM}.outcome", Outcome.OUTCOME_DEFERRED), clear(f"{_ITEM}.conditions")),
         "WAITS_FOR_MISSING",
         "recognition.items[0].waits_for",
     ),
     BadRecord(
         "a firm's code among the facts",
         "recognition",
-        _set(f"{_ITEM}.facts.0.value", make_uscc(1)),
+        put(f"{_ITEM}.facts.0.value", make_uscc(1)),
         "FACT_NOT_ALLOWED",
         "recognition.items[0].facts[0]",
     ),
     BadRecord(
         "a name among the facts",
         "recognition",
-        _set(f"{_ITEM}.facts.0.value", "演示公司"),
+        put(f"{_ITEM}.facts.0.value", "演示公司"),
         "FACT_NOT_ALLOWED",
         "recognition.items[0].facts[0]",
     ),
     BadRecord(
         "a rule id with a blank",
         "recognition",
-        _set(f"{_ITEM}.rules.0", "rule one"),
+        put(f"{_ITEM}.rules.0", "rule one"),
         "REASON_CODE_FORMAT",
         "recognition.items[0].rules",
     ),
-    BadRecord("no keys", "key_announcement", _clear("key_announcement.keys"), "FIELD_MISSING", "key_announcement.keys"),
-    _bad("key_announcement", "key_announcement.keys.0.use", 0, "ENUM_UNSPECIFIED"),
-    _bad("key_announcement", "key_announcement.keys.0.state", 0, "ENUM_UNSPECIFIED"),
-    _bad("key_announcement", "key_announcement.keys.0.key_id", "abc", "KEY_INVALID"),
+    BadRecord("no keys", "key_announcement", clear("key_announcement.keys"), "FIELD_MISSING", "key_announcement.keys"),
+    bad("key_announcement", "key_announcement.keys.0.use", 0, "ENUM_UNSPECIFIED"),
+    bad("key_announcement", "key_announcement.keys.0.state", 0, "ENUM_UNSPECIFIED"),
+    bad("key_announcement", "key_announcement.keys.0.key_id", "abc", "KEY_INVALID"),
     BadRecord(
         "a signing key without certificate",
         "key_announcement",
-        _clear("key_announcement.keys.0.chain"),
+        clear("key_announcement.keys.0.chain"),
         "KEY_INVALID",
         "key_announcement.keys[0].chain",
     ),
-    _bad("key_announcement", "key_announcement.keys.1.vkey", "", "KEY_INVALID"),
+    bad("key_announcement", "key_announcement.keys.1.vkey", "", "KEY_INVALID"),
     BadRecord(
         "a key from no time",
         "key_announcement",
-        _clear("key_announcement.keys.0.valid_from"),
+        clear("key_announcement.keys.0.valid_from"),
         "TIME_MISSING",
         "key_announcement.keys[0].valid_from",
     ),
     BadRecord(
         "a key that ends before it begins",
         "key_announcement",
-        _set("key_announcement.keys.0.valid_until.seconds", 1),
+        put("key_announcement.keys.0.valid_until.seconds", 1),
         "DATES_REVERSED",
         "key_announcement.keys[0].valid_until",
     ),
@@ -694,7 +633,7 @@ BAD_NODE_RECORDS: tuple[BadRecord, ...] = (
     BadRecord(
         "going on from nothing",
         "key_announcement",
-        _set("key_announcement.continues.reason", "WHY_NOT"),
+        put("key_announcement.continues.reason", "WHY_NOT"),
         "CONTINUES_INVALID",
         "key_announcement.continues",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 
 import pytest
 from hypothesis import example, given
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from exchange.domain import kinds
 from exchange.domain.competence import in_competence
+from exchange.domain.record_index import index_of
 from exchange.v1.common_pb2 import SubjectKind
 from exchange.v1.kind_pb2 import ErasureClass, Kind, Lane
+from exchange.v1.list_entry_pb2 import ListExitReason, ListState
 from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
 from exchange.v1.record_pb2 import Record
 from tests.domain.records import AUTHORITY, FIRM, OTHER_RECORD_ID, RECORD_ID, SOUND, make_uscc
@@ -28,7 +31,7 @@ def test_every_kind_of_the_schema_has_a_line() -> None:
         line = kinds.spec(kind)
         assert f"KIND_{line.field.upper()}" == Kind.Name(kind)
         assert {kinds.kind_by_name(name) for name in (line.name, line.field, line.field.replace("_", "-"))} == {kind}
-    assert kinds.kind_by_name("ListEntry") is None
+    assert kinds.kind_by_name("RiverResponsePlan") is None
 
 
 def test_the_table_of_answers_has_no_cycles() -> None:
@@ -53,7 +56,14 @@ def test_answers_travel_in_the_lane_of_what_they_answer(kind: Kind.ValueType, la
 
 
 @pytest.mark.parametrize(
-    "kind", [Kind.KIND_RECOGNITION, Kind.KIND_ERASURE, Kind.KIND_ANSWER, Kind.KIND_KEY_ANNOUNCEMENT]
+    "kind",
+    [
+        Kind.KIND_RECOGNITION,
+        Kind.KIND_ERASURE,
+        Kind.KIND_ANSWER,
+        Kind.KIND_KEY_ANNOUNCEMENT,
+        Kind.KIND_CORRECTION_REQUEST,
+    ],
 )
 def test_an_answer_without_a_lane_is_an_error(kind: Kind.ValueType) -> None:
     """Nobody guesses the lane of an answer."""
@@ -121,6 +131,70 @@ def test_a_credit_key_holds_firm_permit_year_and_authority(path: str, value: obj
     other = SOUND["credit"]()
     other.header.authority.uscc = make_uscc(5)
     assert kinds.natural_key(other) != kinds.natural_key(base)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("list_entry", f"LIST|演示危险废物跨省市转移白名单|{FIRM}|2026-01-15"),
+        ("lab", f"LAB|222212050001|{FIRM}"),
+        ("feedback", f"FEEDBACK|cq|{OTHER_RECORD_ID}|资金〔2026〕8号"),
+        ("repair", f"REPAIR|cq|{OTHER_RECORD_ID}|演环修〔2026〕2号"),
+        ("revocation", f"REVOCATION|cq|{OTHER_RECORD_ID}|演府复〔2026〕4号"),
+        ("correction", None),
+        ("referral", "CASE|演环案移〔2026〕5号"),
+        ("inspection", "TASK|演联检〔2026〕1号"),
+        ("alert", "ALERT|CQ-20260301-001|1"),
+        ("equivalence", "EQUIVALENCE|cq|DB50/000-2020|1||w01018|sc|DB51/000-2016|1||w01018|2026-1"),
+    ],
+)
+def test_natural_keys_are_those_of_the_contract(name: str, key: str | None) -> None:
+    """What makes each kind unique, and in the words of one kind only."""
+    assert kinds.natural_key(SOUND[name]()) == key
+
+
+def test_a_document_number_is_one_key_in_every_spelling() -> None:
+    """Brackets and width of a case, task or repair number make no other fact."""
+    for name, path, written in (
+        ("referral", "case_referral.case_no", "演环案移[2026]5号"),
+        ("inspection", "inspection_task.task_no", "演联检【２０２６】1 号"),
+        ("repair", "header.issued.document_no", "演环修（2026）2号"),
+    ):
+        record = SOUND[name]()
+        message, _, field = path.rpartition(".")
+        setattr(attrgetter(message)(record), field, written)
+        assert kinds.natural_key(record) == kinds.natural_key(SOUND[name]())
+
+
+def test_what_a_record_is_about() -> None:
+    """Each kind that speaks of another record names it, and the others name none."""
+    named = {name: kinds.about(make()) for name, make in SOUND.items()}
+    assert {name for name, ref in named.items() if ref is not None} == {
+        "feedback",
+        "repair",
+        "revocation",
+        "correction",
+        "erasure",
+        "answer",
+    }
+    assert all(ref.record_id == OTHER_RECORD_ID for ref in named.values() if ref is not None)
+    entry = SOUND["list_entry"]()
+    entry.list_entry.derived_from.record_id = RECORD_ID
+    assert kinds.about(entry) == entry.list_entry.derived_from
+
+
+@pytest.mark.parametrize(
+    ("reason", "ended"),
+    [("EXPIRED", ""), ("REPAIRED", "REPAIRED"), ("REVOKED", "REVOKED"), ("ERROR", "WITHDRAWN")],
+)
+def test_how_an_entry_leaves_its_list_says_what_is_shown_of_it(reason: str, ended: str) -> None:
+    """An entry whose time ended stays to be seen; what was repaired, revoked or wrong is a tombstone from that day."""
+    record = SOUND["list_entry"]()
+    record.list_entry.state = ListState.LIST_STATE_EXITED
+    record.list_entry.exit.reason = ListExitReason.Value(f"LIST_EXIT_REASON_{reason}")
+    record.list_entry.exit.exited_on = "2026-02-28"
+    index = index_of(record)
+    assert (index.ended, index.ended_on) == (ended, "2026-02-28" if ended else "")
 
 
 @given(st.permutations(range(4)))
@@ -196,6 +270,17 @@ def test_what_is_read_off_each_kind() -> None:
         "penalty": (FIRM, "500107", 1, "2025-09-03"),
         "joint_measure": (FIRM, "500107", 1, "2025-09-03"),
         "monitoring": (FIRM, "500107", 0, "2026-01-01"),
+        "not_evaluated": (FIRM, "500107", 4, "2025-11-20"),
+        "list_entry": (FIRM, "500107", 1, "2026-01-15"),
+        "lab": (FIRM, "500107", 1, "2024-02-01"),
+        "feedback": (FIRM, "500107", 0, "2026-02-20"),
+        "repair": (FIRM, "500107", 0, "2026-02-25"),
+        "revocation": (FIRM, "500107", 0, "2026-02-26"),
+        "correction": ("", "500107", 1, "2026-03-01"),
+        "referral": (FIRM, "500107", 1, "2026-02-27"),
+        "inspection": ("", "500107", 1, "2026-03-10"),
+        "alert": ("", "500107", 1, "2026-01-01"),
+        "equivalence": ("", "500107", 0, "2026-01-01"),
         "erasure": ("", "500107", 0, "2026-02-01"),
         "answer": ("", "500107", 0, "2026-01-01"),
         "recognition": ("", "", 0, "2026-01-01"),
@@ -229,6 +314,15 @@ def test_persons_make_a_body_personal(change: object, personal: bool) -> None:
     change(record.penalty_notice.subject)
     expected = ErasureClass.ERASURE_CLASS_PERSONAL if personal else ErasureClass.ERASURE_CLASS_ORGANISATION
     assert kinds.erasure_class_of(record) == expected
+
+
+def test_a_sole_trader_among_many_makes_a_body_personal() -> None:
+    """One sole trader among the firms of a task is enough, and a correction always may quote a person."""
+    record = SOUND["inspection"]()
+    assert kinds.erasure_class_of(record) == ErasureClass.ERASURE_CLASS_ORGANISATION
+    record.inspection_task.targets.add().subject.kind = SubjectKind.SUBJECT_KIND_SOLE_TRADER
+    assert kinds.erasure_class_of(record) == ErasureClass.ERASURE_CLASS_PERSONAL
+    assert kinds.erasure_class_of(SOUND["correction"]()) == ErasureClass.ERASURE_CLASS_PERSONAL
 
 
 def test_a_responsible_person_makes_a_body_personal() -> None:

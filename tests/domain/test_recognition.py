@@ -343,9 +343,9 @@ _ONE_RULE = '[[rule]]\nid = "X-1"\nkind = "CreditResult"\nwhen = [{ test = "alwa
         (RULES.replace('condition = "INCENTIVES_EXCLUDED"', 'condition = "ANYTHING"'), "rules.rule[8].condition"),
         (RULES.replace('condition = "INCENTIVES_EXCLUDED"', ""), "rules.rule[8].condition"),
         (RULES.replace('RED = "60"', 'BLACK = "60"'), "rules.rule[7].when[1].explained.BLACK"),
-        (RULES + _ONE_RULE, "rules.rule[19].outcome"),
-        (RULES + _ONE_RULE + 'outcome = "FULL"\nreason = "WHY"\n', "rules.rule[19].reason"),
-        (RULES + _ONE_RULE + 'outcome = "FULL"\nscope = "part"\nwhen2 = 1\n', "rules.rule[19].when2"),
+        (RULES + _ONE_RULE, "rules.rule[28].outcome"),
+        (RULES + _ONE_RULE + 'outcome = "FULL"\nreason = "WHY"\n', "rules.rule[28].reason"),
+        (RULES + _ONE_RULE + 'outcome = "FULL"\nscope = "part"\nwhen2 = 1\n', "rules.rule[28].when2"),
         (
             RULES.replace("approvals = []", 'approvals = [{ node = "cq", document_no = "x" }]'),
             "rules.approvals[0].approved_on",

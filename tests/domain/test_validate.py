@@ -15,7 +15,8 @@ from exchange.v1.kind_pb2 import Outcome
 from exchange.v1.monitoring_batch_pb2 import Usability
 from exchange.v1.penalty_notice_pb2 import PenaltyType
 from exchange.v1.record_pb2 import Record
-from tests.domain.bad_records import BAD_NODE_RECORDS, BAD_SUBMISSIONS, ID_NUMBER, BadRecord
+from tests.domain.bad_records import BAD_NODE_RECORDS, BAD_SUBMISSIONS, ID_NUMBER
+from tests.domain.breaking import BadRecord
 from tests.domain.records import OTHER_RECORD_ID, RECORD_ID, SOUND, TODAY
 
 ALL_BAD = (*BAD_SUBMISSIONS, *BAD_NODE_RECORDS)

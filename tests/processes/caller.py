@@ -21,7 +21,8 @@ import grpc
 
 from exchange.rpc.client import Client, failure_of
 from exchange.rpc.profile import Profile, load_profile
-from exchange.v1.check_service_pb2 import CheckSubjectRequest, MatterKind
+from exchange.v1.check_service_pb2 import CheckSubjectRequest
+from exchange.v1.matter_pb2 import MatterKind
 from exchange.v1.record_pb2 import Record
 from exchange.v1.submission_service_pb2 import (
     ListSubmissionsRequest,

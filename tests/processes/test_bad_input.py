@@ -21,8 +21,9 @@ from exchange.rpc.failure import CallFailed
 from exchange.rpc.limits import MIB, CallLimits
 from exchange.rpc.profile import Profile
 from exchange.storage import log_store, schema
-from exchange.v1.check_service_pb2 import CheckSubjectRequest, MatterKind
+from exchange.v1.check_service_pb2 import CheckSubjectRequest
 from exchange.v1.kind_pb2 import Kind
+from exchange.v1.matter_pb2 import MatterKind
 from exchange.v1.record_pb2 import Record
 from exchange.v1.submission_service_pb2 import (
     BatchSubmitRecordsRequest,
@@ -30,7 +31,8 @@ from exchange.v1.submission_service_pb2 import (
     SubmitDocumentRequest,
     SubmitRecordRequest,
 )
-from tests.domain.bad_records import BAD_SUBMISSIONS, BadRecord
+from tests.domain.bad_records import BAD_SUBMISSIONS
+from tests.domain.breaking import BadRecord
 from tests.domain.records import FIRM, make_uscc
 from tests.processes.laws import opened, url_of, wait_at_rest
 from tests.rigs.pair import DOMAIN, Pair, running_pair

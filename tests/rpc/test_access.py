@@ -19,6 +19,7 @@ from exchange.v1 import (
     audit_service_pb2,
     check_service_pb2,
     credit_service_pb2,
+    matter_pb2,
     monitoring_service_pb2,
     operation_service_pb2,
     penalty_service_pb2,
@@ -271,7 +272,7 @@ def test_an_agency_without_grants_may_do_nothing(doors: dict[str, AgencyDoor]) -
     assert (failure.value.status, failure.value.reason) == ("PERMISSION_DENIED", "NO_GRANT")
     check = check_service_pb2.CheckSubjectRequest(
         uscc=make_uscc(31),
-        matter_kind=check_service_pb2.MATTER_KIND_PERMIT,
+        matter_kind=matter_pb2.MATTER_KIND_PERMIT,
         matter_no="1",
         purpose="许可",
         officer_ref="7",

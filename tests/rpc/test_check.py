@@ -14,6 +14,7 @@ from exchange.v1 import check_service_pb2 as pb
 from exchange.v1.credit_service_pb2 import Knowledge
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.kind_pb2 import Outcome
+from exchange.v1.matter_pb2 import MatterKind
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
 from exchange.v1.security_service_pb2 import Agency, Verb
@@ -25,7 +26,7 @@ def question(uscc: str, /, **changes: object) -> pb.CheckSubjectRequest:
     """A sound question."""
     request = pb.CheckSubjectRequest(
         uscc=uscc,
-        matter_kind=pb.MATTER_KIND_PERMIT,
+        matter_kind=MatterKind.MATTER_KIND_PERMIT,
         matter_no="渝环准〔2026〕12号",
         purpose="排污许可证延续审查",
         officer_ref="A-1072",

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Final
 
+from exchange.domain.kinds import state_of
 from exchange.domain.table_file import Row
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditResult, CreditState
 from exchange.v1.kind_pb2 import Kind
+from exchange.v1.lab_qualification_pb2 import LabState
+from exchange.v1.list_entry_pb2 import ListKind, ListState
+from exchange.v1.measure_pb2 import Measure
 from exchange.v1.monitoring_batch_pb2 import CrcVerdict, Usability
 from exchange.v1.penalty_notice_pb2 import NoticeKind
 from exchange.v1.record_pb2 import Record
+
+_USUAL_CMA = re.compile(r"[0-9]{12}")
 
 PART_TESTS: Final = frozenset({"always", "usability_in"})
 """Tests that can be asked of one value of a batch."""
@@ -92,9 +99,14 @@ def _always(_row: Row) -> Test:
     return lambda _question: True
 
 
-def _state_in(row: Row) -> Test:
-    states = _values(row, CreditState.items(), "CREDIT_STATE_")
-    return lambda question: question.record.credit_result.state in states
+def _state_in(numbers: Sequence[tuple[str, int]], prefix: str) -> Callable[[Row], Test]:
+    """The test for the states of one kind."""
+
+    def read(row: Row) -> Test:
+        states = _values(row, numbers, prefix)
+        return lambda question: state_of(question.record) in states
+
+    return read
 
 
 def _level_in(row: Row) -> Test:
@@ -161,12 +173,42 @@ def _notice_kind_in(row: Row) -> Test:
     return lambda question: question.record.penalty_notice.notice_kind in kinds
 
 
+def measures_of(record: Record) -> Sequence[Measure]:
+    """What a notice or a list entry asks to be done."""
+    return record.list_entry.measures if record.HasField("list_entry") else record.penalty_notice.measures
+
+
 def _measures_outside(row: Row) -> Test:
     """Some measure is of no listed edition of a catalogue; each is written catalogue/edition."""
     editions = frozenset(row.texts("catalogues"))
     return lambda question: any(
-        f"{measure.catalogue}/{measure.edition}" not in editions for measure in question.record.penalty_notice.measures
+        f"{measure.catalogue}/{measure.edition}" not in editions for measure in measures_of(question.record)
     )
+
+
+def _list_in(row: Row) -> Test:
+    kinds = _values(row, ListKind.items(), "LIST_KIND_")
+    return lambda question: question.record.list_entry.list_kind in kinds
+
+
+def last_valid_day(record: Record) -> str:
+    """Last day on which an entry or a certificate is valid; empty while it is without end."""
+    if record.HasField("lab_qualification"):
+        return record.lab_qualification.valid_until
+    return record.list_entry.valid_until
+
+
+def _validity_ended(_row: Row) -> Test:
+    def ended(question: Question) -> bool:
+        last = last_valid_day(question.record)
+        return bool(last) and question.decided_on.isoformat() > last
+
+    return ended
+
+
+def _cma_unusual(_row: Row) -> Test:
+    """The number is not of the form of 12 digits that certificates had until the forms changed."""
+    return lambda question: not _USUAL_CMA.fullmatch(question.record.lab_qualification.cma_no)
 
 
 def _crc_in(row: Row) -> Test:
@@ -182,7 +224,7 @@ def _usability_in(row: Row) -> Test:
 _VOCABULARY: Final[Mapping[int, Mapping[str, Callable[[Row], Test]]]] = {
     Kind.KIND_CREDIT_RESULT: {
         "always": _always,
-        "state_in": _state_in,
+        "state_in": _state_in(CreditState.items(), "CREDIT_STATE_"),
         "level_in": _level_in,
         "objection_stated": _objection_stated,
         "window_older_than": _window_older_than,
@@ -194,6 +236,19 @@ _VOCABULARY: Final[Mapping[int, Mapping[str, Callable[[Row], Test]]]] = {
         "always": _always,
         "notice_kind_in": _notice_kind_in,
         "measures_outside": _measures_outside,
+    },
+    Kind.KIND_LIST_ENTRY: {
+        "always": _always,
+        "state_in": _state_in(ListState.items(), "LIST_STATE_"),
+        "list_in": _list_in,
+        "validity_ended": _validity_ended,
+        "measures_outside": _measures_outside,
+    },
+    Kind.KIND_LAB_QUALIFICATION: {
+        "always": _always,
+        "state_in": _state_in(LabState.items(), "LAB_STATE_"),
+        "validity_ended": _validity_ended,
+        "cma_unusual": _cma_unusual,
     },
     Kind.KIND_MONITORING_BATCH: {"always": _always, "crc_in": _crc_in, "usability_in": _usability_in},
 }

@@ -19,6 +19,8 @@ from exchange.domain.rules import Approval, Rule, read_approvals, read_receivers
 from exchange.domain.table_file import open_table
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
 from exchange.v1.kind_pb2 import KIND_MONITORING_BATCH, KIND_RECOGNITION, KIND_UNSPECIFIED, Condition, Kind, Outcome
+from exchange.v1.lab_qualification_pb2 import LabState
+from exchange.v1.list_entry_pb2 import ListKind, ListState
 from exchange.v1.monitoring_batch_pb2 import CrcVerdict, MonitoringBatch
 from exchange.v1.penalty_notice_pb2 import NoticeKind, PenaltyState
 from exchange.v1.record_pb2 import Record
@@ -313,6 +315,18 @@ def _facts(record: Record, context: DecisionContext) -> Iterator[tuple[str, str]
         yield "STATE", PenaltyState.Name(penalty.state).removeprefix("PENALTY_STATE_")
         for measure in penalty.measures[:_FACT_LISTS]:
             yield "MEASURE", f"{measure.edition}:{measure.code}"
+    elif body == "list_entry":
+        entry = record.list_entry
+        yield "LIST_KIND", ListKind.Name(entry.list_kind).removeprefix("LIST_KIND_")
+        yield "STATE", ListState.Name(entry.state).removeprefix("LIST_STATE_")
+        if entry.valid_until:
+            yield "VALID_UNTIL", entry.valid_until
+        for measure in entry.measures[:_FACT_LISTS]:
+            yield "MEASURE", f"{measure.edition}:{measure.code}"
+    elif body == "lab_qualification":
+        lab = record.lab_qualification
+        yield "STATE", LabState.Name(lab.state).removeprefix("LAB_STATE_")
+        yield "VALID_UNTIL", lab.valid_until
     elif body == "monitoring_batch":
         batch = record.monitoring_batch
         yield "CRC_VERDICT", CrcVerdict.Name(batch.crc_verdict).removeprefix("CRC_VERDICT_")

@@ -6,33 +6,25 @@ import re
 from dataclasses import dataclass
 
 from exchange.domain import kinds
-from exchange.v1.credit_result_pb2 import CreditState
 from exchange.v1.kind_pb2 import Kind
-from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
-_CREDIT_ENDS = {
-    CreditState.CREDIT_STATE_REPAIRED: "REPAIRED",
-    CreditState.CREDIT_STATE_WITHDRAWN: "WITHDRAWN",
-}
-_PENALTY_ENDS = {
-    PenaltyState.PENALTY_STATE_REPAIRED: "REPAIRED",
-    PenaltyState.PENALTY_STATE_REVOKED: "REVOKED",
-}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordIndex:
     """What queries filter on.
 
     Attributes:
-        level: Shared credit level, or kind of notice; 0 for other kinds.
+        level: Shared credit level, kind of notice, kind of list: see ``KindSpec.level``; 0 for other kinds.
         state: State in the record's life cycle; 0 for kinds without one.
         year: Evaluation year; 0 for other kinds.
         sort_on: The record's own date.
         ended: ``REPAIRED``, ``REVOKED`` or ``WITHDRAWN`` when a tombstone takes the record's place; else empty.
         ended_on: Date of that act.
+        about_origin: Origin of the record that it is about; empty without one.
+        about: Id of that record; None without one.
     """
 
     subject: str
@@ -43,32 +35,34 @@ class RecordIndex:
     sort_on: str
     ended: str
     ended_on: str
-
-
-def ended_by(kind: int, state: int) -> str:
-    """What a record of that kind ended by, by its own state; empty while it goes on."""
-    ends: dict[int, str] = {}
-    if kind == Kind.KIND_CREDIT_RESULT:
-        ends = {int(each): name for each, name in _CREDIT_ENDS.items()}
-    elif kind == Kind.KIND_PENALTY_NOTICE:
-        ends = {int(each): name for each, name in _PENALTY_ENDS.items()}
-    return ends.get(state, "")
+    about_origin: str
+    about: bytes | None
 
 
 def index_of(record: Record) -> RecordIndex:
-    """What a register keeps of a record."""
-    level = year = 0
-    state = kinds.state_of(record)
-    ended = ""
-    if record.HasField("credit_result"):
-        level, year = record.credit_result.shared_level, record.credit_result.evaluation_year
-        ended = _CREDIT_ENDS.get(record.credit_result.state, "")
-    elif record.HasField("penalty_notice"):
-        level = record.penalty_notice.notice_kind
-        ended = _PENALTY_ENDS.get(record.penalty_notice.state, "")
-    sort_on = kinds.sort_date(record)
-    ended_on = (record.header.issued.issued_on or sort_on) if ended else ""
-    return RecordIndex(kinds.subject_uscc(record), kinds.area_of(record), level, state, year, sort_on, ended, ended_on)
+    """What a register keeps of a record.
+
+    Raises:
+        ValueError: This edition does not know its kind.
+    """
+    line = kinds.spec_of(record)
+    if line is None:
+        raise ValueError("a record of no kind is in no register")
+    ended = line.ended(record)
+    sort_on = line.sort_date(record)
+    about = line.about(record)
+    return RecordIndex(
+        subject=kinds.subject_uscc(record),
+        area=kinds.area_of(record),
+        level=line.level(record),
+        state=line.state(record),
+        year=line.year(record),
+        sort_on=sort_on,
+        ended=ended,
+        ended_on=(line.ended_on(record) or record.header.issued.issued_on or sort_on) if ended else "",
+        about_origin=about.origin if about is not None else "",
+        about=(raw_id(about.record_id) or None) if about is not None else None,
+    )
 
 
 _RECOGNISED = frozenset(kind for kind in kinds.KINDS if kinds.spec(kind).answered_by == Kind.KIND_RECOGNITION)

@@ -6,21 +6,52 @@ record, the tables and the day alone; whether the caller may state it, and what 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import assert_never
+from typing import Any, Final
 
 from exchange.domain.kinds import kind_of
 from exchange.domain.problems import Problem
 from exchange.domain.tables import Tables
-from exchange.domain.validation.acts import check_answer, check_erasure
-from exchange.domain.validation.credit import check_credit_result
-from exchange.domain.validation.decisions import check_recognition
+from exchange.domain.validation.acts.alert import check_alert
+from exchange.domain.validation.acts.correction import check_correction_request
+from exchange.domain.validation.acts.equivalence import check_standards_equivalence
+from exchange.domain.validation.acts.feedback import check_measure_feedback
+from exchange.domain.validation.acts.inspection import check_inspection_task
+from exchange.domain.validation.acts.referral import check_case_referral
+from exchange.domain.validation.acts.repair import check_repair_notice, check_revocation_notice
+from exchange.domain.validation.facts.credit import check_credit_result
+from exchange.domain.validation.facts.labs import check_lab_qualification
+from exchange.domain.validation.facts.lists import check_list_entry
+from exchange.domain.validation.facts.monitoring import check_monitoring_batch
+from exchange.domain.validation.facts.penalty import check_penalty_notice
 from exchange.domain.validation.findings import Findings
 from exchange.domain.validation.header import check_header
-from exchange.domain.validation.keys import check_key_announcement
-from exchange.domain.validation.monitoring import check_monitoring_batch
-from exchange.domain.validation.penalty import check_penalty_notice
+from exchange.domain.validation.mechanism.answers import check_answer, check_erasure
+from exchange.domain.validation.mechanism.decisions import check_recognition
+from exchange.domain.validation.mechanism.keys import check_key_announcement
 from exchange.v1.record_pb2 import Record
+
+_CHECKS: Final[Mapping[str, Callable[[Findings, Any], None]]] = {
+    "credit_result": check_credit_result,
+    "monitoring_batch": check_monitoring_batch,
+    "penalty_notice": check_penalty_notice,
+    "list_entry": check_list_entry,
+    "lab_qualification": check_lab_qualification,
+    "measure_feedback": check_measure_feedback,
+    "repair_notice": check_repair_notice,
+    "revocation_notice": check_revocation_notice,
+    "correction_request": check_correction_request,
+    "case_referral": check_case_referral,
+    "inspection_task": check_inspection_task,
+    "alert": check_alert,
+    "standards_equivalence": check_standards_equivalence,
+    "recognition": check_recognition,
+    "erasure": check_erasure,
+    "answer": check_answer,
+    "key_announcement": check_key_announcement,
+}
+"""What is checked of each alternative of the body."""
 
 
 def validate(record: Record, tables: Tables, *, today: date) -> tuple[Problem, ...]:
@@ -40,25 +71,10 @@ def validate(record: Record, tables: Tables, *, today: date) -> tuple[Problem, .
         found.add("UNKNOWN_FIELD", "")
     check_header(found, record.header, kind_of(record))
     body = record.WhichOneof("body")
-    match body:
-        case "credit_result":
-            check_credit_result(found, record.credit_result)
-        case "monitoring_batch":
-            check_monitoring_batch(found, record.monitoring_batch)
-        case "penalty_notice":
-            check_penalty_notice(found, record.penalty_notice)
-        case "recognition":
-            check_recognition(found, record.recognition)
-        case "erasure":
-            check_erasure(found, record.erasure)
-        case "answer":
-            check_answer(found, record.answer)
-        case "key_announcement":
-            check_key_announcement(found, record.key_announcement)
-        case None:
-            found.add("BODY_NOT_SET", "")
-        case _:
-            assert_never(body)
+    if body is None:
+        found.add("BODY_NOT_SET", "")
+    else:
+        _CHECKS[body](found, getattr(record, body))
     return tuple(found.problems)
 
 

@@ -32,10 +32,11 @@ from exchange.storage import journal
 from exchange.storage.queries import checks, records
 from exchange.storage.queries.records import RecordRow
 from exchange.storage.writer import WorkClass
-from exchange.v1.check_service_pb2 import CheckSubjectRequest, CheckSubjectResponse, MatterKind
+from exchange.v1.check_service_pb2 import CheckSubjectRequest, CheckSubjectResponse
 from exchange.v1.freshness_pb2 import Freshness
 from exchange.v1.journal_pb2 import CheckTraced, JournalEntry
 from exchange.v1.kind_pb2 import Kind, Lane
+from exchange.v1.matter_pb2 import MatterKind
 from exchange.v1.record_service_pb2 import RecordView
 from exchange.v1.security_service_pb2 import Verb
 

@@ -265,6 +265,9 @@ records = Table(
     Column("natural_key", Text, nullable=False),
     # Record of the same origin that this one replaces, while it has effect; null where there is none.
     Column("supersedes", LargeBinary),
+    # The record that this one is about; null where there is none.
+    Column("about_origin", Text, nullable=False),
+    Column("about", LargeBinary),
     Column("subject", Text, nullable=False),
     Column("area", Text, nullable=False),
     Column("authority", Text, nullable=False),
@@ -279,7 +282,9 @@ records = Table(
     Column("decision", Text, nullable=False),
     # Revision that is shown: false once a higher one has taken effect.
     Column("newest", Boolean, nullable=False),
-    # Empty, or REPAIRED, REVOKED, WITHDRAWN, ERASED.
+    # What the record ended by, by its own words: empty, or REPAIRED, REVOKED, WITHDRAWN.
+    Column("own_end", Text, nullable=False),
+    # What stands in its place, by its own end or another record's: empty, or REPAIRED, REVOKED, WITHDRAWN, ERASED.
     Column("tombstone", Text, nullable=False),
     Column("tombstone_on", Text, nullable=False),
 )
@@ -293,6 +298,12 @@ Index(
     records.c.supersedes,
     sqlite_where=records.c.supersedes.is_not(None),
     postgresql_where=records.c.supersedes.is_not(None),
+)
+Index(
+    "reg_records_about",
+    records.c.about,
+    sqlite_where=records.c.about.is_not(None),
+    postgresql_where=records.c.about.is_not(None),
 )
 
 decisions = Table(

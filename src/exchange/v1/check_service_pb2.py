@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from exchange.v1 import credit_service_pb2 as exchange_dot_v1_dot_credit__service__pb2
 from exchange.v1 import freshness_pb2 as exchange_dot_v1_dot_freshness__pb2
+from exchange.v1 import matter_pb2 as exchange_dot_v1_dot_matter__pb2
 from exchange.v1 import record_service_pb2 as exchange_dot_v1_dot_record__service__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65xchange/v1/check_service.proto\x12\x0b\x65xchange.v1\x1a exchange/v1/credit_service.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a exchange/v1/record_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x01\n\x13\x43heckSubjectRequest\x12\x0c\n\x04uscc\x18\x01 \x01(\t\x12,\n\x0bmatter_kind\x18\x02 \x01(\x0e\x32\x17.exchange.v1.MatterKind\x12\x11\n\tmatter_no\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x13\n\x0bofficer_ref\x18\x05 \x01(\t\x12\x11\n\tarea_code\x18\x06 \x01(\t\"\xe3\x02\n\x14\x43heckSubjectResponse\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\x12/\n\x0b\x61nswered_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x06\x63redit\x18\x03 \x03(\x0b\x32\x1d.exchange.v1.RegionalStanding\x12(\n\x07notices\x18\x04 \x03(\x0b\x32\x17.exchange.v1.RecordView\x12\x30\n\x10notice_knowledge\x18\x05 \x01(\x0e\x32\x16.exchange.v1.Knowledge\x12)\n\tfreshness\x18\x06 \x03(\x0b\x32\x16.exchange.v1.Freshness\x12\x15\n\rjournal_index\x18\x07 \x01(\x03\x12\x0f\n\x07journal\x18\x08 \x01(\t\x12\x15\n\rquestion_salt\x18\t \x01(\x0c\x12\x13\n\x0b\x61nswer_salt\x18\n \x01(\x0c*\xc6\x01\n\nMatterKind\x12\x1b\n\x17MATTER_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12MATTER_KIND_PERMIT\x10\x01\x12\x17\n\x13MATTER_KIND_PENALTY\x10\x02\x12 \n\x1cMATTER_KIND_COERCIVE_MEASURE\x10\x03\x12\x1a\n\x16MATTER_KIND_INSPECTION\x10\x04\x12\x15\n\x11MATTER_KIND_FUNDS\x10\x05\x12\x15\n\x11MATTER_KIND_AWARD\x10\x06\x32\x63\n\x0c\x43heckService\x12S\n\x0c\x43heckSubject\x12 .exchange.v1.CheckSubjectRequest\x1a!.exchange.v1.CheckSubjectResponseB&\n\x0f\x63om.exchange.v1B\x11\x43heckServiceProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65xchange/v1/check_service.proto\x12\x0b\x65xchange.v1\x1a exchange/v1/credit_service.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x18\x65xchange/v1/matter.proto\x1a exchange/v1/record_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x01\n\x13\x43heckSubjectRequest\x12\x0c\n\x04uscc\x18\x01 \x01(\t\x12,\n\x0bmatter_kind\x18\x02 \x01(\x0e\x32\x17.exchange.v1.MatterKind\x12\x11\n\tmatter_no\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x13\n\x0bofficer_ref\x18\x05 \x01(\t\x12\x11\n\tarea_code\x18\x06 \x01(\t\"\xe3\x02\n\x14\x43heckSubjectResponse\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\x12/\n\x0b\x61nswered_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x06\x63redit\x18\x03 \x03(\x0b\x32\x1d.exchange.v1.RegionalStanding\x12(\n\x07notices\x18\x04 \x03(\x0b\x32\x17.exchange.v1.RecordView\x12\x30\n\x10notice_knowledge\x18\x05 \x01(\x0e\x32\x16.exchange.v1.Knowledge\x12)\n\tfreshness\x18\x06 \x03(\x0b\x32\x16.exchange.v1.Freshness\x12\x15\n\rjournal_index\x18\x07 \x01(\x03\x12\x0f\n\x07journal\x18\x08 \x01(\t\x12\x15\n\rquestion_salt\x18\t \x01(\x0c\x12\x13\n\x0b\x61nswer_salt\x18\n \x01(\x0c\x32\x63\n\x0c\x43heckService\x12S\n\x0c\x43heckSubject\x12 .exchange.v1.CheckSubjectRequest\x1a!.exchange.v1.CheckSubjectResponseB&\n\x0f\x63om.exchange.v1B\x11\x43heckServiceProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,12 +37,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.check_service_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\021CheckServiceProtoP\001'
-  _globals['_MATTERKIND']._serialized_start=697
-  _globals['_MATTERKIND']._serialized_end=895
-  _globals['_CHECKSUBJECTREQUEST']._serialized_start=179
-  _globals['_CHECKSUBJECTREQUEST']._serialized_end=336
-  _globals['_CHECKSUBJECTRESPONSE']._serialized_start=339
-  _globals['_CHECKSUBJECTRESPONSE']._serialized_end=694
-  _globals['_CHECKSERVICE']._serialized_start=897
-  _globals['_CHECKSERVICE']._serialized_end=996
+  _globals['_CHECKSUBJECTREQUEST']._serialized_start=205
+  _globals['_CHECKSUBJECTREQUEST']._serialized_end=362
+  _globals['_CHECKSUBJECTRESPONSE']._serialized_start=365
+  _globals['_CHECKSUBJECTRESPONSE']._serialized_end=720
+  _globals['_CHECKSERVICE']._serialized_start=722
+  _globals['_CHECKSERVICE']._serialized_end=821
 # @@protoc_insertion_point(module_scope)

@@ -6,12 +6,12 @@ isort:skip_file
 from collections import abc as _abc
 from exchange.v1 import credit_service_pb2 as _credit_service_pb2
 from exchange.v1 import freshness_pb2 as _freshness_pb2
+from exchange.v1 import matter_pb2 as _matter_pb2
 from exchange.v1 import record_service_pb2 as _record_service_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -22,46 +22,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _MatterKind:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _MatterKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MatterKind.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    MATTER_KIND_UNSPECIFIED: _MatterKind.ValueType  # 0
-    """Never valid."""
-    MATTER_KIND_PERMIT: _MatterKind.ValueType  # 1
-    """行政许可."""
-    MATTER_KIND_PENALTY: _MatterKind.ValueType  # 2
-    """行政处罚."""
-    MATTER_KIND_COERCIVE_MEASURE: _MatterKind.ValueType  # 3
-    """行政强制."""
-    MATTER_KIND_INSPECTION: _MatterKind.ValueType  # 4
-    """监督检查."""
-    MATTER_KIND_FUNDS: _MatterKind.ValueType  # 5
-    """资金."""
-    MATTER_KIND_AWARD: _MatterKind.ValueType  # 6
-    """评优."""
-
-class MatterKind(_MatterKind, metaclass=_MatterKindEnumTypeWrapper):
-    """What kind of matter is being handled (§38)."""
-
-MATTER_KIND_UNSPECIFIED: MatterKind.ValueType  # 0
-"""Never valid."""
-MATTER_KIND_PERMIT: MatterKind.ValueType  # 1
-"""行政许可."""
-MATTER_KIND_PENALTY: MatterKind.ValueType  # 2
-"""行政处罚."""
-MATTER_KIND_COERCIVE_MEASURE: MatterKind.ValueType  # 3
-"""行政强制."""
-MATTER_KIND_INSPECTION: MatterKind.ValueType  # 4
-"""监督检查."""
-MATTER_KIND_FUNDS: MatterKind.ValueType  # 5
-"""资金."""
-MATTER_KIND_AWARD: MatterKind.ValueType  # 6
-"""评优."""
-Global___MatterKind: _TypeAlias = MatterKind  # noqa: Y015
 
 @_typing.final
 class CheckSubjectRequest(_message.Message):
@@ -77,7 +37,7 @@ class CheckSubjectRequest(_message.Message):
     AREA_CODE_FIELD_NUMBER: _builtins.int
     uscc: _builtins.str
     """USCC of the subject."""
-    matter_kind: Global___MatterKind.ValueType
+    matter_kind: _matter_pb2.MatterKind.ValueType
     """Matter kind."""
     matter_no: _builtins.str
     """Number of the matter; mandatory."""
@@ -91,7 +51,7 @@ class CheckSubjectRequest(_message.Message):
         self,
         *,
         uscc: _builtins.str = ...,
-        matter_kind: Global___MatterKind.ValueType = ...,
+        matter_kind: _matter_pb2.MatterKind.ValueType = ...,
         matter_no: _builtins.str = ...,
         purpose: _builtins.str = ...,
         officer_ref: _builtins.str = ...,

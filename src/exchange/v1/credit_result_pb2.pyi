@@ -36,6 +36,8 @@ class _CreditLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CreditLev
     """环保警示 (黄牌)."""
     CREDIT_LEVEL_RED: _CreditLevel.ValueType  # 4
     """环保不良 (红牌)."""
+    CREDIT_LEVEL_NOT_EVALUATED: _CreditLevel.ValueType  # 5
+    """未参评: the authority states that it did not evaluate the firm in this round, and why. No rank among the others."""
 
 class CreditLevel(_CreditLevel, metaclass=_CreditLevelEnumTypeWrapper):
     """Level in the shared schema, by 环发〔2013〕150号."""
@@ -50,7 +52,49 @@ CREDIT_LEVEL_YELLOW: CreditLevel.ValueType  # 3
 """环保警示 (黄牌)."""
 CREDIT_LEVEL_RED: CreditLevel.ValueType  # 4
 """环保不良 (红牌)."""
+CREDIT_LEVEL_NOT_EVALUATED: CreditLevel.ValueType  # 5
+"""未参评: the authority states that it did not evaluate the firm in this round, and why. No rank among the others."""
 Global___CreditLevel: _TypeAlias = CreditLevel  # noqa: Y015
+
+class _NotEvaluatedReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NotEvaluatedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NotEvaluatedReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NOT_EVALUATED_REASON_UNSPECIFIED: _NotEvaluatedReason.ValueType  # 0
+    """Never valid where the level is NOT_EVALUATED; the only value elsewhere."""
+    NOT_EVALUATED_REASON_OUT_OF_SCHEME: _NotEvaluatedReason.ValueType  # 1
+    """Not among the kinds of firm that the scheme evaluates."""
+    NOT_EVALUATED_REASON_NEWLY_ESTABLISHED: _NotEvaluatedReason.ValueType  # 2
+    """It began within the window."""
+    NOT_EVALUATED_REASON_NOT_OPERATING: _NotEvaluatedReason.ValueType  # 3
+    """It stood still or closed within the window."""
+    NOT_EVALUATED_REASON_NO_MATERIAL: _NotEvaluatedReason.ValueType  # 4
+    """It gave no material, or too little."""
+    NOT_EVALUATED_REASON_CASE_PENDING: _NotEvaluatedReason.ValueType  # 5
+    """A case is open whose end the evaluation waits for."""
+    NOT_EVALUATED_REASON_OTHER: _NotEvaluatedReason.ValueType  # 6
+    """Another reason: the source's words say which."""
+
+class NotEvaluatedReason(_NotEvaluatedReason, metaclass=_NotEvaluatedReasonEnumTypeWrapper):
+    """Why a firm was not evaluated."""
+
+NOT_EVALUATED_REASON_UNSPECIFIED: NotEvaluatedReason.ValueType  # 0
+"""Never valid where the level is NOT_EVALUATED; the only value elsewhere."""
+NOT_EVALUATED_REASON_OUT_OF_SCHEME: NotEvaluatedReason.ValueType  # 1
+"""Not among the kinds of firm that the scheme evaluates."""
+NOT_EVALUATED_REASON_NEWLY_ESTABLISHED: NotEvaluatedReason.ValueType  # 2
+"""It began within the window."""
+NOT_EVALUATED_REASON_NOT_OPERATING: NotEvaluatedReason.ValueType  # 3
+"""It stood still or closed within the window."""
+NOT_EVALUATED_REASON_NO_MATERIAL: NotEvaluatedReason.ValueType  # 4
+"""It gave no material, or too little."""
+NOT_EVALUATED_REASON_CASE_PENDING: NotEvaluatedReason.ValueType  # 5
+"""A case is open whose end the evaluation waits for."""
+NOT_EVALUATED_REASON_OTHER: NotEvaluatedReason.ValueType  # 6
+"""Another reason: the source's words say which."""
+Global___NotEvaluatedReason: _TypeAlias = NotEvaluatedReason  # noqa: Y015
 
 class _CreditState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -150,6 +194,8 @@ class CreditResult(_message.Message):
     SELF_DECLARED_FIELD_NUMBER: _builtins.int
     LEGAL_BASIS_FIELD_NUMBER: _builtins.int
     OBJECTION_FIELD_NUMBER: _builtins.int
+    NOT_EVALUATED_REASON_FIELD_NUMBER: _builtins.int
+    SOURCE_NOT_EVALUATED_TEXT_FIELD_NUMBER: _builtins.int
     evaluation_year: _builtins.int
     """Year that was evaluated, as in 2024."""
     window_start: _builtins.str
@@ -188,6 +234,10 @@ class CreditResult(_message.Message):
     """True when the firm declared the indicators itself."""
     objection: _builtins.str
     """Objection that is open, in the source's words; empty otherwise."""
+    not_evaluated_reason: Global___NotEvaluatedReason.ValueType
+    """Why it was not evaluated; UNSPECIFIED for every other level."""
+    source_not_evaluated_text: _builtins.str
+    """The same exactly as the source wrote it; empty for every other level."""
     @_builtins.property
     def subject(self) -> _common_pb2.Subject:
         """The evaluated firm or unit."""
@@ -225,10 +275,12 @@ class CreditResult(_message.Message):
         self_declared: _builtins.bool = ...,
         legal_basis: _abc.Iterable[_builtins.str] | None = ...,
         objection: _builtins.str = ...,
+        not_evaluated_reason: Global___NotEvaluatedReason.ValueType = ...,
+        source_not_evaluated_text: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_score", b"base_score", "bonus_score", b"bonus_score", "evaluation_year", b"evaluation_year", "legal_basis", b"legal_basis", "objection", b"objection", "publicity_until", b"publicity_until", "published_on", b"published_on", "scheme_edition", b"scheme_edition", "scheme_id", b"scheme_id", "score", b"score", "score_kind", b"score_kind", "score_max", b"score_max", "self_declared", b"self_declared", "shared_level", b"shared_level", "source_colour", b"source_colour", "source_level_text", b"source_level_text", "state", b"state", "subject", b"subject", "valid_until", b"valid_until", "veto_reasons", b"veto_reasons", "window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_score", b"base_score", "bonus_score", b"bonus_score", "evaluation_year", b"evaluation_year", "legal_basis", b"legal_basis", "not_evaluated_reason", b"not_evaluated_reason", "objection", b"objection", "publicity_until", b"publicity_until", "published_on", b"published_on", "scheme_edition", b"scheme_edition", "scheme_id", b"scheme_id", "score", b"score", "score_kind", b"score_kind", "score_max", b"score_max", "self_declared", b"self_declared", "shared_level", b"shared_level", "source_colour", b"source_colour", "source_level_text", b"source_level_text", "source_not_evaluated_text", b"source_not_evaluated_text", "state", b"state", "subject", b"subject", "valid_until", b"valid_until", "veto_reasons", b"veto_reasons", "window_end", b"window_end", "window_start", b"window_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

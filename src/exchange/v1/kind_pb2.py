@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x65xchange/v1/kind.proto\x12\x0b\x65xchange.v1*\xbc\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12KIND_CREDIT_RESULT\x10\x01\x12\x19\n\x15KIND_MONITORING_BATCH\x10\x02\x12\x17\n\x13KIND_PENALTY_NOTICE\x10\x03\x12\x14\n\x10KIND_RECOGNITION\x10\x04\x12\x10\n\x0cKIND_ERASURE\x10\x05\x12\x0f\n\x0bKIND_ANSWER\x10\x06\x12\x19\n\x15KIND_KEY_ANNOUNCEMENT\x10\x07*T\n\x04Lane\x12\x14\n\x10LANE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bLANE_URGENT\x10\x01\x12\x11\n\rLANE_REGISTRY\x10\x02\x12\x12\n\x0eLANE_TELEMETRY\x10\x03*\x7f\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTCOME_FULL\x10\x01\x12\x17\n\x13OUTCOME_CONDITIONAL\x10\x02\x12\x1a\n\x16OUTCOME_NOT_RECOGNISED\x10\x03\x12\x14\n\x10OUTCOME_DEFERRED\x10\x04*\xe6\x01\n\tCondition\x12\x19\n\x15\x43ONDITION_UNSPECIFIED\x10\x00\x12!\n\x1d\x43ONDITION_INCENTIVES_EXCLUDED\x10\x01\x12\x1a\n\x16\x43ONDITION_DISPLAY_ONLY\x10\x02\x12\'\n#CONDITION_RECEIVER_DECIDES_MEASURES\x10\x03\x12\x1a\n\x16\x43ONDITION_MANUAL_VALUE\x10\x04\x12\x19\n\x15\x43ONDITION_LOWER_BOUND\x10\x05\x12\x1f\n\x1b\x43ONDITION_RULE_NOT_APPROVED\x10\x06*\xa5\x01\n\x0c\x45rasureClass\x12\x1d\n\x19\x45RASURE_CLASS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45RASURE_CLASS_PERMANENT\x10\x01\x12\x1e\n\x1a\x45RASURE_CLASS_ORGANISATION\x10\x02\x12\x1a\n\x16\x45RASURE_CLASS_PERSONAL\x10\x03\x12\x1d\n\x19\x45RASURE_CLASS_MEASUREMENT\x10\x04\x42\x1e\n\x0f\x63om.exchange.v1B\tKindProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x65xchange/v1/kind.proto\x12\x0b\x65xchange.v1*\xbb\x03\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12KIND_CREDIT_RESULT\x10\x01\x12\x19\n\x15KIND_MONITORING_BATCH\x10\x02\x12\x17\n\x13KIND_PENALTY_NOTICE\x10\x03\x12\x14\n\x10KIND_RECOGNITION\x10\x04\x12\x10\n\x0cKIND_ERASURE\x10\x05\x12\x0f\n\x0bKIND_ANSWER\x10\x06\x12\x19\n\x15KIND_KEY_ANNOUNCEMENT\x10\x07\x12\x13\n\x0fKIND_LIST_ENTRY\x10\x08\x12\x1a\n\x16KIND_LAB_QUALIFICATION\x10\t\x12\x19\n\x15KIND_MEASURE_FEEDBACK\x10\n\x12\x16\n\x12KIND_REPAIR_NOTICE\x10\x0b\x12\x1a\n\x16KIND_REVOCATION_NOTICE\x10\x0c\x12\x1b\n\x17KIND_CORRECTION_REQUEST\x10\r\x12\x16\n\x12KIND_CASE_REFERRAL\x10\x0e\x12\x18\n\x14KIND_INSPECTION_TASK\x10\x0f\x12\x0e\n\nKIND_ALERT\x10\x10\x12\x1e\n\x1aKIND_STANDARDS_EQUIVALENCE\x10\x11*T\n\x04Lane\x12\x14\n\x10LANE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bLANE_URGENT\x10\x01\x12\x11\n\rLANE_REGISTRY\x10\x02\x12\x12\n\x0eLANE_TELEMETRY\x10\x03*\x7f\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTCOME_FULL\x10\x01\x12\x17\n\x13OUTCOME_CONDITIONAL\x10\x02\x12\x1a\n\x16OUTCOME_NOT_RECOGNISED\x10\x03\x12\x14\n\x10OUTCOME_DEFERRED\x10\x04*\xe6\x01\n\tCondition\x12\x19\n\x15\x43ONDITION_UNSPECIFIED\x10\x00\x12!\n\x1d\x43ONDITION_INCENTIVES_EXCLUDED\x10\x01\x12\x1a\n\x16\x43ONDITION_DISPLAY_ONLY\x10\x02\x12\'\n#CONDITION_RECEIVER_DECIDES_MEASURES\x10\x03\x12\x1a\n\x16\x43ONDITION_MANUAL_VALUE\x10\x04\x12\x19\n\x15\x43ONDITION_LOWER_BOUND\x10\x05\x12\x1f\n\x1b\x43ONDITION_RULE_NOT_APPROVED\x10\x06*\xa5\x01\n\x0c\x45rasureClass\x12\x1d\n\x19\x45RASURE_CLASS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45RASURE_CLASS_PERMANENT\x10\x01\x12\x1e\n\x1a\x45RASURE_CLASS_ORGANISATION\x10\x02\x12\x1a\n\x16\x45RASURE_CLASS_PERSONAL\x10\x03\x12\x1d\n\x19\x45RASURE_CLASS_MEASUREMENT\x10\x04\x42\x1e\n\x0f\x63om.exchange.v1B\tKindProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,13 +33,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\tKindProtoP\001'
   _globals['_KIND']._serialized_start=40
-  _globals['_KIND']._serialized_end=228
-  _globals['_LANE']._serialized_start=230
-  _globals['_LANE']._serialized_end=314
-  _globals['_OUTCOME']._serialized_start=316
-  _globals['_OUTCOME']._serialized_end=443
-  _globals['_CONDITION']._serialized_start=446
-  _globals['_CONDITION']._serialized_end=676
-  _globals['_ERASURECLASS']._serialized_start=679
-  _globals['_ERASURECLASS']._serialized_end=844
+  _globals['_KIND']._serialized_end=483
+  _globals['_LANE']._serialized_start=485
+  _globals['_LANE']._serialized_end=569
+  _globals['_OUTCOME']._serialized_start=571
+  _globals['_OUTCOME']._serialized_end=698
+  _globals['_CONDITION']._serialized_start=701
+  _globals['_CONDITION']._serialized_end=931
+  _globals['_ERASURECLASS']._serialized_start=934
+  _globals['_ERASURECLASS']._serialized_end=1099
 # @@protoc_insertion_point(module_scope)

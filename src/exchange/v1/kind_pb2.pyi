@@ -38,6 +38,26 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """答复."""
     KIND_KEY_ANNOUNCEMENT: _Kind.ValueType  # 7
     """密钥公告."""
+    KIND_LIST_ENTRY: _Kind.ValueType  # 8
+    """红黑白名单."""
+    KIND_LAB_QUALIFICATION: _Kind.ValueType  # 9
+    """监测机构资质."""
+    KIND_MEASURE_FEEDBACK: _Kind.ValueType  # 10
+    """措施反馈."""
+    KIND_REPAIR_NOTICE: _Kind.ValueType  # 11
+    """修复."""
+    KIND_REVOCATION_NOTICE: _Kind.ValueType  # 12
+    """撤销."""
+    KIND_CORRECTION_REQUEST: _Kind.ValueType  # 13
+    """校核纠错."""
+    KIND_CASE_REFERRAL: _Kind.ValueType  # 14
+    """案件移送."""
+    KIND_INSPECTION_TASK: _Kind.ValueType  # 15
+    """联合检查."""
+    KIND_ALERT: _Kind.ValueType  # 16
+    """突发事件预警."""
+    KIND_STANDARDS_EQUIVALENCE: _Kind.ValueType  # 17
+    """标准对应."""
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """What a record is. One value for each alternative of Record.body."""
@@ -58,6 +78,26 @@ KIND_ANSWER: Kind.ValueType  # 6
 """答复."""
 KIND_KEY_ANNOUNCEMENT: Kind.ValueType  # 7
 """密钥公告."""
+KIND_LIST_ENTRY: Kind.ValueType  # 8
+"""红黑白名单."""
+KIND_LAB_QUALIFICATION: Kind.ValueType  # 9
+"""监测机构资质."""
+KIND_MEASURE_FEEDBACK: Kind.ValueType  # 10
+"""措施反馈."""
+KIND_REPAIR_NOTICE: Kind.ValueType  # 11
+"""修复."""
+KIND_REVOCATION_NOTICE: Kind.ValueType  # 12
+"""撤销."""
+KIND_CORRECTION_REQUEST: Kind.ValueType  # 13
+"""校核纠错."""
+KIND_CASE_REFERRAL: Kind.ValueType  # 14
+"""案件移送."""
+KIND_INSPECTION_TASK: Kind.ValueType  # 15
+"""联合检查."""
+KIND_ALERT: Kind.ValueType  # 16
+"""突发事件预警."""
+KIND_STANDARDS_EQUIVALENCE: Kind.ValueType  # 17
+"""标准对应."""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 class _Lane:

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from exchange.v1 import common_pb2 as exchange_dot_v1_dot_common__pb2
+from exchange.v1 import measure_pb2 as exchange_dot_v1_dot_measure__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n exchange/v1/penalty_notice.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\"{\n\x07Measure\x12\x11\n\tcatalogue\x18\x01 \x01(\t\x12\x0f\n\x07\x65\x64ition\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x11\n\taddressee\x18\x04 \x01(\t\x12\x16\n\x0erecommendation\x18\x05 \x01(\x08\x12\x13\n\x0blegal_basis\x18\x06 \x03(\t\"6\n\x11ResponsiblePerson\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x13\n\x0bname_masked\x18\x02 \x01(\t\"\x8b\x06\n\rPenaltyNotice\x12,\n\x0bnotice_kind\x18\x01 \x01(\x0e\x32\x17.exchange.v1.NoticeKind\x12%\n\x07subject\x18\x02 \x01(\x0b\x32\x14.exchange.v1.Subject\x12;\n\x13responsible_persons\x18\x03 \x03(\x0b\x32\x1e.exchange.v1.ResponsiblePerson\x12\x13\n\x0b\x64\x65\x63ision_no\x18\x04 \x01(\t\x12\x12\n\ndecided_on\x18\x05 \x01(\t\x12\x16\n\x0eviolation_type\x18\x06 \x01(\t\x12\x17\n\x0fviolation_facts\x18\x07 \x01(\t\x12\x13\n\x0blegal_basis\x18\x08 \x03(\t\x12/\n\rpenalty_types\x18\t \x03(\x0e\x32\x18.exchange.v1.PenaltyType\x12\x1c\n\x14source_penalty_types\x18\n \x01(\t\x12\x0f\n\x07\x63ontent\x18\x0b \x01(\t\x12\x10\n\x08\x66ine_cny\x18\x0c \x01(\t\x12\x18\n\x10\x63onfiscation_cny\x18\r \x01(\t\x12\x17\n\x0frevoked_licence\x18\x0e \x01(\t\x12\x0e\n\x06orders\x18\x0f \x03(\t\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_until\x18\x10 \x01(\t\x12\x17\n\x0fpublicity_until\x18\x11 \x01(\t\x12\x1b\n\x13publicity_min_until\x18\x12 \x01(\t\x12\x1b\n\x13publicity_max_until\x18\x13 \x01(\t\x12\x36\n\x10\x64ishonesty_class\x18\x14 \x01(\x0e\x32\x1c.exchange.v1.DishonestyClass\x12\x13\n\x0brepair_rule\x18\x15 \x01(\t\x12&\n\x08measures\x18\x16 \x03(\x0b\x32\x14.exchange.v1.Measure\x12(\n\x05state\x18\x17 \x01(\x0e\x32\x19.exchange.v1.PenaltyState\x12+\n\x0bsource_unit\x18\x18 \x01(\x0b\x32\x16.exchange.v1.Authority\x12\x0c\n\x04note\x18\x19 \x01(\t*\x7f\n\nNoticeKind\x12\x1b\n\x17NOTICE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13NOTICE_KIND_PENALTY\x10\x01\x12\x1c\n\x18NOTICE_KIND_SERIOUS_LIST\x10\x02\x12\x1d\n\x19NOTICE_KIND_JOINT_MEASURE\x10\x03*\xe9\x03\n\x0bPenaltyType\x12\x1c\n\x18PENALTY_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14PENALTY_TYPE_WARNING\x10\x01\x12\x1a\n\x16PENALTY_TYPE_CRITICISM\x10\x02\x12\x15\n\x11PENALTY_TYPE_FINE\x10\x03\x12!\n\x1dPENALTY_TYPE_CONFISCATE_GAINS\x10\x04\x12$\n PENALTY_TYPE_CONFISCATE_PROPERTY\x10\x05\x12 \n\x1cPENALTY_TYPE_SUSPEND_LICENCE\x10\x06\x12$\n PENALTY_TYPE_LOWER_QUALIFICATION\x10\x07\x12\x1f\n\x1bPENALTY_TYPE_REVOKE_LICENCE\x10\x08\x12\"\n\x1ePENALTY_TYPE_RESTRICT_ACTIVITY\x10\t\x12 \n\x1cPENALTY_TYPE_STOP_PRODUCTION\x10\n\x12\x16\n\x12PENALTY_TYPE_CLOSE\x10\x0b\x12$\n PENALTY_TYPE_RESTRICT_OCCUPATION\x10\x0c\x12\x1a\n\x16PENALTY_TYPE_DETENTION\x10\r\x12\x1d\n\x19PENALTY_TYPE_OTHER_BY_LAW\x10\x0e*\xac\x01\n\x0f\x44ishonestyClass\x12 \n\x1c\x44ISHONESTY_CLASS_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x44ISHONESTY_CLASS_NOT_STATED\x10\x01\x12\x1a\n\x16\x44ISHONESTY_CLASS_MINOR\x10\x02\x12\x1c\n\x18\x44ISHONESTY_CLASS_GENERAL\x10\x03\x12\x1c\n\x18\x44ISHONESTY_CLASS_SERIOUS\x10\x04*\x9b\x01\n\x0cPenaltyState\x12\x1d\n\x19PENALTY_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14PENALTY_STATE_ISSUED\x10\x01\x12\x1b\n\x17PENALTY_STATE_RECTIFIED\x10\x02\x12\x1a\n\x16PENALTY_STATE_REPAIRED\x10\x03\x12\x19\n\x15PENALTY_STATE_REVOKED\x10\x04\x42\'\n\x0f\x63om.exchange.v1B\x12PenaltyNoticeProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n exchange/v1/penalty_notice.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x19\x65xchange/v1/measure.proto\"6\n\x11ResponsiblePerson\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x13\n\x0bname_masked\x18\x02 \x01(\t\"\x8b\x06\n\rPenaltyNotice\x12,\n\x0bnotice_kind\x18\x01 \x01(\x0e\x32\x17.exchange.v1.NoticeKind\x12%\n\x07subject\x18\x02 \x01(\x0b\x32\x14.exchange.v1.Subject\x12;\n\x13responsible_persons\x18\x03 \x03(\x0b\x32\x1e.exchange.v1.ResponsiblePerson\x12\x13\n\x0b\x64\x65\x63ision_no\x18\x04 \x01(\t\x12\x12\n\ndecided_on\x18\x05 \x01(\t\x12\x16\n\x0eviolation_type\x18\x06 \x01(\t\x12\x17\n\x0fviolation_facts\x18\x07 \x01(\t\x12\x13\n\x0blegal_basis\x18\x08 \x03(\t\x12/\n\rpenalty_types\x18\t \x03(\x0e\x32\x18.exchange.v1.PenaltyType\x12\x1c\n\x14source_penalty_types\x18\n \x01(\t\x12\x0f\n\x07\x63ontent\x18\x0b \x01(\t\x12\x10\n\x08\x66ine_cny\x18\x0c \x01(\t\x12\x18\n\x10\x63onfiscation_cny\x18\r \x01(\t\x12\x17\n\x0frevoked_licence\x18\x0e \x01(\t\x12\x0e\n\x06orders\x18\x0f \x03(\t\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_until\x18\x10 \x01(\t\x12\x17\n\x0fpublicity_until\x18\x11 \x01(\t\x12\x1b\n\x13publicity_min_until\x18\x12 \x01(\t\x12\x1b\n\x13publicity_max_until\x18\x13 \x01(\t\x12\x36\n\x10\x64ishonesty_class\x18\x14 \x01(\x0e\x32\x1c.exchange.v1.DishonestyClass\x12\x13\n\x0brepair_rule\x18\x15 \x01(\t\x12&\n\x08measures\x18\x16 \x03(\x0b\x32\x14.exchange.v1.Measure\x12(\n\x05state\x18\x17 \x01(\x0e\x32\x19.exchange.v1.PenaltyState\x12+\n\x0bsource_unit\x18\x18 \x01(\x0b\x32\x16.exchange.v1.Authority\x12\x0c\n\x04note\x18\x19 \x01(\t*\x7f\n\nNoticeKind\x12\x1b\n\x17NOTICE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13NOTICE_KIND_PENALTY\x10\x01\x12\x1c\n\x18NOTICE_KIND_SERIOUS_LIST\x10\x02\x12\x1d\n\x19NOTICE_KIND_JOINT_MEASURE\x10\x03*\xe9\x03\n\x0bPenaltyType\x12\x1c\n\x18PENALTY_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14PENALTY_TYPE_WARNING\x10\x01\x12\x1a\n\x16PENALTY_TYPE_CRITICISM\x10\x02\x12\x15\n\x11PENALTY_TYPE_FINE\x10\x03\x12!\n\x1dPENALTY_TYPE_CONFISCATE_GAINS\x10\x04\x12$\n PENALTY_TYPE_CONFISCATE_PROPERTY\x10\x05\x12 \n\x1cPENALTY_TYPE_SUSPEND_LICENCE\x10\x06\x12$\n PENALTY_TYPE_LOWER_QUALIFICATION\x10\x07\x12\x1f\n\x1bPENALTY_TYPE_REVOKE_LICENCE\x10\x08\x12\"\n\x1ePENALTY_TYPE_RESTRICT_ACTIVITY\x10\t\x12 \n\x1cPENALTY_TYPE_STOP_PRODUCTION\x10\n\x12\x16\n\x12PENALTY_TYPE_CLOSE\x10\x0b\x12$\n PENALTY_TYPE_RESTRICT_OCCUPATION\x10\x0c\x12\x1a\n\x16PENALTY_TYPE_DETENTION\x10\r\x12\x1d\n\x19PENALTY_TYPE_OTHER_BY_LAW\x10\x0e*\xac\x01\n\x0f\x44ishonestyClass\x12 \n\x1c\x44ISHONESTY_CLASS_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x44ISHONESTY_CLASS_NOT_STATED\x10\x01\x12\x1a\n\x16\x44ISHONESTY_CLASS_MINOR\x10\x02\x12\x1c\n\x18\x44ISHONESTY_CLASS_GENERAL\x10\x03\x12\x1c\n\x18\x44ISHONESTY_CLASS_SERIOUS\x10\x04*\x9b\x01\n\x0cPenaltyState\x12\x1d\n\x19PENALTY_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14PENALTY_STATE_ISSUED\x10\x01\x12\x1b\n\x17PENALTY_STATE_RECTIFIED\x10\x02\x12\x1a\n\x16PENALTY_STATE_REPAIRED\x10\x03\x12\x19\n\x15PENALTY_STATE_REVOKED\x10\x04\x42\'\n\x0f\x63om.exchange.v1B\x12PenaltyNoticeProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,18 +34,16 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.penalty_notice_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\022PenaltyNoticeProtoP\001'
-  _globals['_NOTICEKIND']._serialized_start=1038
-  _globals['_NOTICEKIND']._serialized_end=1165
-  _globals['_PENALTYTYPE']._serialized_start=1168
-  _globals['_PENALTYTYPE']._serialized_end=1657
-  _globals['_DISHONESTYCLASS']._serialized_start=1660
-  _globals['_DISHONESTYCLASS']._serialized_end=1832
-  _globals['_PENALTYSTATE']._serialized_start=1835
-  _globals['_PENALTYSTATE']._serialized_end=1990
-  _globals['_MEASURE']._serialized_start=75
-  _globals['_MEASURE']._serialized_end=198
-  _globals['_RESPONSIBLEPERSON']._serialized_start=200
-  _globals['_RESPONSIBLEPERSON']._serialized_end=254
-  _globals['_PENALTYNOTICE']._serialized_start=257
-  _globals['_PENALTYNOTICE']._serialized_end=1036
+  _globals['_NOTICEKIND']._serialized_start=940
+  _globals['_NOTICEKIND']._serialized_end=1067
+  _globals['_PENALTYTYPE']._serialized_start=1070
+  _globals['_PENALTYTYPE']._serialized_end=1559
+  _globals['_DISHONESTYCLASS']._serialized_start=1562
+  _globals['_DISHONESTYCLASS']._serialized_end=1734
+  _globals['_PENALTYSTATE']._serialized_start=1737
+  _globals['_PENALTYSTATE']._serialized_end=1892
+  _globals['_RESPONSIBLEPERSON']._serialized_start=102
+  _globals['_RESPONSIBLEPERSON']._serialized_end=156
+  _globals['_PENALTYNOTICE']._serialized_start=159
+  _globals['_PENALTYNOTICE']._serialized_end=938
 # @@protoc_insertion_point(module_scope)

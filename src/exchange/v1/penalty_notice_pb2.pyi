@@ -5,6 +5,7 @@ Administrative penalties, serious-violator listings and joint measures."""
 
 from collections import abc as _abc
 from exchange.v1 import common_pb2 as _common_pb2
+from exchange.v1 import measure_pb2 as _measure_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -185,50 +186,6 @@ PENALTY_STATE_REVOKED: PenaltyState.ValueType  # 4
 Global___PenaltyState: _TypeAlias = PenaltyState  # noqa: Y015
 
 @_typing.final
-class Measure(_message.Message):
-    """A measure from a named catalogue (失信惩戒措施)."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    CATALOGUE_FIELD_NUMBER: _builtins.int
-    EDITION_FIELD_NUMBER: _builtins.int
-    CODE_FIELD_NUMBER: _builtins.int
-    ADDRESSEE_FIELD_NUMBER: _builtins.int
-    RECOMMENDATION_FIELD_NUMBER: _builtins.int
-    LEGAL_BASIS_FIELD_NUMBER: _builtins.int
-    catalogue: _builtins.str
-    """Catalogue, as in 全国失信惩戒措施基础清单."""
-    edition: _builtins.str
-    """Edition of the catalogue, as in 2024."""
-    code: _builtins.str
-    """Code within it, as in B1."""
-    addressee: _builtins.str
-    """Who is to act: GOVERNMENT or MARKET."""
-    recommendation: _builtins.bool
-    """True for class C measures: recommended, never ordered."""
-    @_builtins.property
-    def legal_basis(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Legal basis of this measure."""
-
-    def __init__(
-        self,
-        *,
-        catalogue: _builtins.str = ...,
-        edition: _builtins.str = ...,
-        code: _builtins.str = ...,
-        addressee: _builtins.str = ...,
-        recommendation: _builtins.bool = ...,
-        legal_basis: _abc.Iterable[_builtins.str] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addressee", b"addressee", "catalogue", b"catalogue", "code", b"code", "edition", b"edition", "legal_basis", b"legal_basis", "recommendation", b"recommendation"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Measure: _TypeAlias = Measure  # noqa: Y015
-
-@_typing.final
 class ResponsiblePerson(_message.Message):
     """A person who is responsible beside the unit; never a number, never a full name."""
 
@@ -342,7 +299,7 @@ class PenaltyNotice(_message.Message):
         """责令改正 and the like: orders, which are no penalties."""
 
     @_builtins.property
-    def measures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Measure]:
+    def measures(self) -> _containers.RepeatedCompositeFieldContainer[_measure_pb2.Measure]:
         """Measures; mandatory for SERIOUS_LIST and JOINT_MEASURE."""
 
     @_builtins.property
@@ -373,7 +330,7 @@ class PenaltyNotice(_message.Message):
         publicity_max_until: _builtins.str = ...,
         dishonesty_class: Global___DishonestyClass.ValueType = ...,
         repair_rule: _builtins.str = ...,
-        measures: _abc.Iterable[Global___Measure] | None = ...,
+        measures: _abc.Iterable[_measure_pb2.Measure] | None = ...,
         state: Global___PenaltyState.ValueType = ...,
         source_unit: _common_pb2.Authority | None = ...,
         note: _builtins.str = ...,

@@ -22,18 +22,28 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from exchange.v1 import alert_pb2 as exchange_dot_v1_dot_alert__pb2
 from exchange.v1 import answer_pb2 as exchange_dot_v1_dot_answer__pb2
+from exchange.v1 import case_referral_pb2 as exchange_dot_v1_dot_case__referral__pb2
 from exchange.v1 import common_pb2 as exchange_dot_v1_dot_common__pb2
+from exchange.v1 import correction_request_pb2 as exchange_dot_v1_dot_correction__request__pb2
 from exchange.v1 import credit_result_pb2 as exchange_dot_v1_dot_credit__result__pb2
 from exchange.v1 import erasure_pb2 as exchange_dot_v1_dot_erasure__pb2
+from exchange.v1 import inspection_task_pb2 as exchange_dot_v1_dot_inspection__task__pb2
 from exchange.v1 import key_announcement_pb2 as exchange_dot_v1_dot_key__announcement__pb2
 from exchange.v1 import kind_pb2 as exchange_dot_v1_dot_kind__pb2
+from exchange.v1 import lab_qualification_pb2 as exchange_dot_v1_dot_lab__qualification__pb2
+from exchange.v1 import list_entry_pb2 as exchange_dot_v1_dot_list__entry__pb2
+from exchange.v1 import measure_feedback_pb2 as exchange_dot_v1_dot_measure__feedback__pb2
 from exchange.v1 import monitoring_batch_pb2 as exchange_dot_v1_dot_monitoring__batch__pb2
 from exchange.v1 import penalty_notice_pb2 as exchange_dot_v1_dot_penalty__notice__pb2
 from exchange.v1 import recognition_pb2 as exchange_dot_v1_dot_recognition__pb2
+from exchange.v1 import repair_notice_pb2 as exchange_dot_v1_dot_repair__notice__pb2
+from exchange.v1 import revocation_notice_pb2 as exchange_dot_v1_dot_revocation__notice__pb2
+from exchange.v1 import standards_equivalence_pb2 as exchange_dot_v1_dot_standards__equivalence__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xchange/v1/record.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/answer.proto\x1a\x18\x65xchange/v1/common.proto\x1a\x1f\x65xchange/v1/credit_result.proto\x1a\x19\x65xchange/v1/erasure.proto\x1a\"exchange/v1/key_announcement.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\"exchange/v1/monitoring_batch.proto\x1a exchange/v1/penalty_notice.proto\x1a\x1d\x65xchange/v1/recognition.proto\"\xb9\x03\n\x0cRecordHeader\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x14\n\x0ckind_edition\x18\x03 \x01(\x05\x12)\n\tauthority\x18\x04 \x01(\x0b\x32\x16.exchange.v1.Authority\x12+\n\x06issued\x18\x05 \x01(\x0b\x32\x1b.exchange.v1.IssuedDocument\x12\x11\n\tarea_code\x18\x06 \x01(\t\x12\x14\n\x0c\x63\x61talogue_no\x18\x07 \x01(\t\x12,\n\x0bshare_class\x18\x08 \x01(\x0e\x32\x17.exchange.v1.ShareClass\x12\x0f\n\x07purpose\x18\t \x01(\t\x12*\n\nsupersedes\x18\n \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\'\n\x07\x61nswers\x18\x0b \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12+\n\nprovenance\x18\x0c \x01(\x0b\x32\x17.exchange.v1.Provenance\x12,\n\x0b\x61ttachments\x18\r \x03(\x0b\x32\x17.exchange.v1.Attachment\"\x9a\x03\n\x06Record\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x19.exchange.v1.RecordHeader\x12\x32\n\rcredit_result\x18\n \x01(\x0b\x32\x19.exchange.v1.CreditResultH\x00\x12\x38\n\x10monitoring_batch\x18\x0b \x01(\x0b\x32\x1c.exchange.v1.MonitoringBatchH\x00\x12\x34\n\x0epenalty_notice\x18\x0c \x01(\x0b\x32\x1a.exchange.v1.PenaltyNoticeH\x00\x12/\n\x0brecognition\x18\r \x01(\x0b\x32\x18.exchange.v1.RecognitionH\x00\x12\'\n\x07\x65rasure\x18\x0e \x01(\x0b\x32\x14.exchange.v1.ErasureH\x00\x12%\n\x06\x61nswer\x18\x0f \x01(\x0b\x32\x13.exchange.v1.AnswerH\x00\x12\x38\n\x10key_announcement\x18\x10 \x01(\x0b\x32\x1c.exchange.v1.KeyAnnouncementH\x00\x42\x06\n\x04\x62ody\"s\n\tTombstone\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05since\x18\x04 \x01(\t*e\n\nShareClass\x12\x1b\n\x17SHARE_CLASS_UNSPECIFIED\x10\x00\x12\x1d\n\x19SHARE_CLASS_UNCONDITIONAL\x10\x01\x12\x1b\n\x17SHARE_CLASS_CONDITIONAL\x10\x02\x42 \n\x0f\x63om.exchange.v1B\x0bRecordProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xchange/v1/record.proto\x12\x0b\x65xchange.v1\x1a\x17\x65xchange/v1/alert.proto\x1a\x18\x65xchange/v1/answer.proto\x1a\x1f\x65xchange/v1/case_referral.proto\x1a\x18\x65xchange/v1/common.proto\x1a$exchange/v1/correction_request.proto\x1a\x1f\x65xchange/v1/credit_result.proto\x1a\x19\x65xchange/v1/erasure.proto\x1a!exchange/v1/inspection_task.proto\x1a\"exchange/v1/key_announcement.proto\x1a\x16\x65xchange/v1/kind.proto\x1a#exchange/v1/lab_qualification.proto\x1a\x1c\x65xchange/v1/list_entry.proto\x1a\"exchange/v1/measure_feedback.proto\x1a\"exchange/v1/monitoring_batch.proto\x1a exchange/v1/penalty_notice.proto\x1a\x1d\x65xchange/v1/recognition.proto\x1a\x1f\x65xchange/v1/repair_notice.proto\x1a#exchange/v1/revocation_notice.proto\x1a\'exchange/v1/standards_equivalence.proto\"\xb9\x03\n\x0cRecordHeader\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x14\n\x0ckind_edition\x18\x03 \x01(\x05\x12)\n\tauthority\x18\x04 \x01(\x0b\x32\x16.exchange.v1.Authority\x12+\n\x06issued\x18\x05 \x01(\x0b\x32\x1b.exchange.v1.IssuedDocument\x12\x11\n\tarea_code\x18\x06 \x01(\t\x12\x14\n\x0c\x63\x61talogue_no\x18\x07 \x01(\t\x12,\n\x0bshare_class\x18\x08 \x01(\x0e\x32\x17.exchange.v1.ShareClass\x12\x0f\n\x07purpose\x18\t \x01(\t\x12*\n\nsupersedes\x18\n \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\'\n\x07\x61nswers\x18\x0b \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12+\n\nprovenance\x18\x0c \x01(\x0b\x32\x17.exchange.v1.Provenance\x12,\n\x0b\x61ttachments\x18\r \x03(\x0b\x32\x17.exchange.v1.Attachment\"\xc1\x07\n\x06Record\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x19.exchange.v1.RecordHeader\x12\x32\n\rcredit_result\x18\n \x01(\x0b\x32\x19.exchange.v1.CreditResultH\x00\x12\x38\n\x10monitoring_batch\x18\x0b \x01(\x0b\x32\x1c.exchange.v1.MonitoringBatchH\x00\x12\x34\n\x0epenalty_notice\x18\x0c \x01(\x0b\x32\x1a.exchange.v1.PenaltyNoticeH\x00\x12/\n\x0brecognition\x18\r \x01(\x0b\x32\x18.exchange.v1.RecognitionH\x00\x12\'\n\x07\x65rasure\x18\x0e \x01(\x0b\x32\x14.exchange.v1.ErasureH\x00\x12%\n\x06\x61nswer\x18\x0f \x01(\x0b\x32\x13.exchange.v1.AnswerH\x00\x12\x38\n\x10key_announcement\x18\x10 \x01(\x0b\x32\x1c.exchange.v1.KeyAnnouncementH\x00\x12,\n\nlist_entry\x18\x11 \x01(\x0b\x32\x16.exchange.v1.ListEntryH\x00\x12:\n\x11lab_qualification\x18\x12 \x01(\x0b\x32\x1d.exchange.v1.LabQualificationH\x00\x12\x38\n\x10measure_feedback\x18\x13 \x01(\x0b\x32\x1c.exchange.v1.MeasureFeedbackH\x00\x12\x32\n\rrepair_notice\x18\x14 \x01(\x0b\x32\x19.exchange.v1.RepairNoticeH\x00\x12:\n\x11revocation_notice\x18\x15 \x01(\x0b\x32\x1d.exchange.v1.RevocationNoticeH\x00\x12<\n\x12\x63orrection_request\x18\x16 \x01(\x0b\x32\x1e.exchange.v1.CorrectionRequestH\x00\x12\x32\n\rcase_referral\x18\x17 \x01(\x0b\x32\x19.exchange.v1.CaseReferralH\x00\x12\x36\n\x0finspection_task\x18\x18 \x01(\x0b\x32\x1b.exchange.v1.InspectionTaskH\x00\x12#\n\x05\x61lert\x18\x19 \x01(\x0b\x32\x12.exchange.v1.AlertH\x00\x12\x42\n\x15standards_equivalence\x18\x1a \x01(\x0b\x32!.exchange.v1.StandardsEquivalenceH\x00\x42\x06\n\x04\x62ody\"s\n\tTombstone\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05since\x18\x04 \x01(\t*e\n\nShareClass\x12\x1b\n\x17SHARE_CLASS_UNSPECIFIED\x10\x00\x12\x1d\n\x19SHARE_CLASS_UNCONDITIONAL\x10\x01\x12\x1b\n\x17SHARE_CLASS_CONDITIONAL\x10\x02\x42 \n\x0f\x63om.exchange.v1B\x0bRecordProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,12 +51,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.record_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\013RecordProtoP\001'
-  _globals['_SHARECLASS']._serialized_start=1288
-  _globals['_SHARECLASS']._serialized_end=1389
-  _globals['_RECORDHEADER']._serialized_start=315
-  _globals['_RECORDHEADER']._serialized_end=756
-  _globals['_RECORD']._serialized_start=759
-  _globals['_RECORD']._serialized_end=1169
-  _globals['_TOMBSTONE']._serialized_start=1171
-  _globals['_TOMBSTONE']._serialized_end=1286
+  _globals['_SHARECLASS']._serialized_start=2184
+  _globals['_SHARECLASS']._serialized_end=2285
+  _globals['_RECORDHEADER']._serialized_start=660
+  _globals['_RECORDHEADER']._serialized_end=1101
+  _globals['_RECORD']._serialized_start=1104
+  _globals['_RECORD']._serialized_end=2065
+  _globals['_TOMBSTONE']._serialized_start=2067
+  _globals['_TOMBSTONE']._serialized_end=2182
 # @@protoc_insertion_point(module_scope)

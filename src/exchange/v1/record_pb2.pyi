@@ -4,15 +4,25 @@ isort:skip_file
 The record: one fact in the shared schema."""
 
 from collections import abc as _abc
+from exchange.v1 import alert_pb2 as _alert_pb2
 from exchange.v1 import answer_pb2 as _answer_pb2
+from exchange.v1 import case_referral_pb2 as _case_referral_pb2
 from exchange.v1 import common_pb2 as _common_pb2
+from exchange.v1 import correction_request_pb2 as _correction_request_pb2
 from exchange.v1 import credit_result_pb2 as _credit_result_pb2
 from exchange.v1 import erasure_pb2 as _erasure_pb2
+from exchange.v1 import inspection_task_pb2 as _inspection_task_pb2
 from exchange.v1 import key_announcement_pb2 as _key_announcement_pb2
 from exchange.v1 import kind_pb2 as _kind_pb2
+from exchange.v1 import lab_qualification_pb2 as _lab_qualification_pb2
+from exchange.v1 import list_entry_pb2 as _list_entry_pb2
+from exchange.v1 import measure_feedback_pb2 as _measure_feedback_pb2
 from exchange.v1 import monitoring_batch_pb2 as _monitoring_batch_pb2
 from exchange.v1 import penalty_notice_pb2 as _penalty_notice_pb2
 from exchange.v1 import recognition_pb2 as _recognition_pb2
+from exchange.v1 import repair_notice_pb2 as _repair_notice_pb2
+from exchange.v1 import revocation_notice_pb2 as _revocation_notice_pb2
+from exchange.v1 import standards_equivalence_pb2 as _standards_equivalence_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -148,6 +158,16 @@ class Record(_message.Message):
     ERASURE_FIELD_NUMBER: _builtins.int
     ANSWER_FIELD_NUMBER: _builtins.int
     KEY_ANNOUNCEMENT_FIELD_NUMBER: _builtins.int
+    LIST_ENTRY_FIELD_NUMBER: _builtins.int
+    LAB_QUALIFICATION_FIELD_NUMBER: _builtins.int
+    MEASURE_FEEDBACK_FIELD_NUMBER: _builtins.int
+    REPAIR_NOTICE_FIELD_NUMBER: _builtins.int
+    REVOCATION_NOTICE_FIELD_NUMBER: _builtins.int
+    CORRECTION_REQUEST_FIELD_NUMBER: _builtins.int
+    CASE_REFERRAL_FIELD_NUMBER: _builtins.int
+    INSPECTION_TASK_FIELD_NUMBER: _builtins.int
+    ALERT_FIELD_NUMBER: _builtins.int
+    STANDARDS_EQUIVALENCE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def header(self) -> Global___RecordHeader:
         """What every record carries."""
@@ -180,6 +200,46 @@ class Record(_message.Message):
     def key_announcement(self) -> _key_announcement_pb2.KeyAnnouncement:
         """密钥公告."""
 
+    @_builtins.property
+    def list_entry(self) -> _list_entry_pb2.ListEntry:
+        """红黑白名单."""
+
+    @_builtins.property
+    def lab_qualification(self) -> _lab_qualification_pb2.LabQualification:
+        """监测机构资质."""
+
+    @_builtins.property
+    def measure_feedback(self) -> _measure_feedback_pb2.MeasureFeedback:
+        """措施反馈."""
+
+    @_builtins.property
+    def repair_notice(self) -> _repair_notice_pb2.RepairNotice:
+        """修复."""
+
+    @_builtins.property
+    def revocation_notice(self) -> _revocation_notice_pb2.RevocationNotice:
+        """撤销."""
+
+    @_builtins.property
+    def correction_request(self) -> _correction_request_pb2.CorrectionRequest:
+        """校核纠错."""
+
+    @_builtins.property
+    def case_referral(self) -> _case_referral_pb2.CaseReferral:
+        """案件移送."""
+
+    @_builtins.property
+    def inspection_task(self) -> _inspection_task_pb2.InspectionTask:
+        """联合检查."""
+
+    @_builtins.property
+    def alert(self) -> _alert_pb2.Alert:
+        """突发事件预警."""
+
+    @_builtins.property
+    def standards_equivalence(self) -> _standards_equivalence_pb2.StandardsEquivalence:
+        """标准对应."""
+
     def __init__(
         self,
         *,
@@ -191,12 +251,22 @@ class Record(_message.Message):
         erasure: _erasure_pb2.Erasure | None = ...,
         answer: _answer_pb2.Answer | None = ...,
         key_announcement: _key_announcement_pb2.KeyAnnouncement | None = ...,
+        list_entry: _list_entry_pb2.ListEntry | None = ...,
+        lab_qualification: _lab_qualification_pb2.LabQualification | None = ...,
+        measure_feedback: _measure_feedback_pb2.MeasureFeedback | None = ...,
+        repair_notice: _repair_notice_pb2.RepairNotice | None = ...,
+        revocation_notice: _revocation_notice_pb2.RevocationNotice | None = ...,
+        correction_request: _correction_request_pb2.CorrectionRequest | None = ...,
+        case_referral: _case_referral_pb2.CaseReferral | None = ...,
+        inspection_task: _inspection_task_pb2.InspectionTask | None = ...,
+        alert: _alert_pb2.Alert | None = ...,
+        standards_equivalence: _standards_equivalence_pb2.StandardsEquivalence | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "body", b"body", "credit_result", b"credit_result", "erasure", b"erasure", "header", b"header", "key_announcement", b"key_announcement", "monitoring_batch", b"monitoring_batch", "penalty_notice", b"penalty_notice", "recognition", b"recognition"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "answer", b"answer", "body", b"body", "case_referral", b"case_referral", "correction_request", b"correction_request", "credit_result", b"credit_result", "erasure", b"erasure", "header", b"header", "inspection_task", b"inspection_task", "key_announcement", b"key_announcement", "lab_qualification", b"lab_qualification", "list_entry", b"list_entry", "measure_feedback", b"measure_feedback", "monitoring_batch", b"monitoring_batch", "penalty_notice", b"penalty_notice", "recognition", b"recognition", "repair_notice", b"repair_notice", "revocation_notice", b"revocation_notice", "standards_equivalence", b"standards_equivalence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "body", b"body", "credit_result", b"credit_result", "erasure", b"erasure", "header", b"header", "key_announcement", b"key_announcement", "monitoring_batch", b"monitoring_batch", "penalty_notice", b"penalty_notice", "recognition", b"recognition"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "answer", b"answer", "body", b"body", "case_referral", b"case_referral", "correction_request", b"correction_request", "credit_result", b"credit_result", "erasure", b"erasure", "header", b"header", "inspection_task", b"inspection_task", "key_announcement", b"key_announcement", "lab_qualification", b"lab_qualification", "list_entry", b"list_entry", "measure_feedback", b"measure_feedback", "monitoring_batch", b"monitoring_batch", "penalty_notice", b"penalty_notice", "recognition", b"recognition", "repair_notice", b"repair_notice", "revocation_notice", b"revocation_notice", "standards_equivalence", b"standards_equivalence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["credit_result", "monitoring_batch", "penalty_notice", "recognition", "erasure", "answer", "key_announcement"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["credit_result", "monitoring_batch", "penalty_notice", "recognition", "erasure", "answer", "key_announcement", "list_entry", "lab_qualification", "measure_feedback", "repair_notice", "revocation_notice", "correction_request", "case_referral", "inspection_task", "alert", "standards_equivalence"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

@@ -216,6 +216,7 @@ class ListRecordsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     INCLUDE_REPLACED_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
     kind: _kind_pb2.Kind.ValueType
     """Only this kind; UNSPECIFIED means all."""
     origin: _builtins.str
@@ -232,6 +233,12 @@ class ListRecordsRequest(_message.Message):
     """From an earlier answer; empty for the first page."""
     include_replaced: _builtins.bool
     """True: also revisions that were replaced."""
+    @_builtins.property
+    def about(self) -> _common_pb2.RecordRef:
+        """Only records about this one: its answers, feedback, repairs, revocations, corrections. Its revision is not looked
+        at; origin empty means this node; absent means all.
+        """
+
     def __init__(
         self,
         *,
@@ -243,10 +250,11 @@ class ListRecordsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         include_replaced: _builtins.bool = ...,
+        about: _common_pb2.RecordRef | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["about", b"about"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "include_replaced", b"include_replaced", "kind", b"kind", "origin", b"origin", "outcome", b"outcome", "page_size", b"page_size", "page_token", b"page_token", "uscc", b"uscc"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "area", b"area", "include_replaced", b"include_replaced", "kind", b"kind", "origin", b"origin", "outcome", b"outcome", "page_size", b"page_size", "page_token", b"page_token", "uscc", b"uscc"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

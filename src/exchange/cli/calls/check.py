@@ -11,9 +11,10 @@ from exchange.cli.calls.records import RECORD_HEADINGS, view_cells
 from exchange.cli.options import JsonOption, ProfileOption, client, read_choice
 from exchange.cli.output import Output, as_dict, moment
 from exchange.cli.texts import t, word
-from exchange.v1.check_service_pb2 import CheckSubjectRequest, MatterKind
+from exchange.v1.check_service_pb2 import CheckSubjectRequest
 from exchange.v1.credit_result_pb2 import CreditLevel
 from exchange.v1.credit_service_pb2 import Knowledge
+from exchange.v1.matter_pb2 import MatterKind
 
 
 def check(

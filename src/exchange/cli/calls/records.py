@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,7 @@ from exchange.cli.output import Exit, Output, Undecidable, as_dict, finish, mome
 from exchange.cli.texts import t
 from exchange.domain import kinds
 from exchange.v1.action_pb2 import EraseRecordAction
+from exchange.v1.answer_pb2 import AnswerVerb
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import Kind, Outcome
 from exchange.v1.record_pb2 import Record
@@ -61,6 +63,8 @@ def list_records(
     uscc: UsccOption = "",
     area: AreaOption = "",
     outcome: Annotated[str, typer.Option("--outcome", help=t("option.outcome"))] = "",
+    about: Annotated[str, typer.Option("--about", help=t("option.about"))] = "",
+    about_origin: Annotated[str, typer.Option("--about-origin", help=t("option.about_origin"))] = "",
     replaced: Annotated[bool, typer.Option("--replaced", help=t("option.replaced"))] = False,
     limit: LimitOption = DEFAULT_LIMIT,
     as_json: JsonOption = False,
@@ -69,6 +73,8 @@ def list_records(
     out = Output(as_json)
     request = ListRecordsRequest(kind=read_kind(kind), origin=origin, uscc=uscc, area=area, include_replaced=replaced)
     request.outcome = Outcome.ValueType(read_choice(outcome, dict(Outcome.items()), "OUTCOME_"))
+    if about:
+        request.about.CopyFrom(RecordRef(origin=about_origin, record_id=about))
     with client(profile) as node:
         rows = list(walk(node, node.records.ListRecords, request, "records", limit))
     show(out, "records", rows, RECORD_HEADINGS, view_cells)
@@ -238,16 +244,48 @@ def view_cells(view: RecordView) -> tuple[object, ...]:
 
 def _gist(kind: Kind.ValueType, record: Record) -> str:
     """What the record says, in one cell."""
-    if kind == Kind.KIND_CREDIT_RESULT:
-        result = record.credit_result
-        return " ".join(filter(None, (str(result.evaluation_year), result.source_level_text, result.score)))
-    if kind == Kind.KIND_PENALTY_NOTICE:
-        return record.penalty_notice.decision_no
     if kind == Kind.KIND_MONITORING_BATCH:
         batch = record.monitoring_batch
         points = sum(len(series.points) for series in batch.series)
         return t("message.batch_gist", station=batch.station.station_id, factors=len(batch.series), points=points)
-    return ""
+    told = _GISTS.get(kind)
+    return " ".join(filter(None, told(record))) if told is not None else ""
+
+
+_GISTS: dict[int, Callable[[Record], tuple[str, ...]]] = {
+    Kind.KIND_CREDIT_RESULT: lambda record: (
+        str(record.credit_result.evaluation_year),
+        record.credit_result.source_level_text,
+        record.credit_result.score,
+    ),
+    Kind.KIND_PENALTY_NOTICE: lambda record: (record.penalty_notice.decision_no,),
+    Kind.KIND_LIST_ENTRY: lambda record: (record.list_entry.list_id, record.list_entry.list_edition),
+    Kind.KIND_LAB_QUALIFICATION: lambda record: (record.lab_qualification.cma_no, record.lab_qualification.valid_until),
+    Kind.KIND_MEASURE_FEEDBACK: lambda record: (
+        record.measure_feedback.matter_no,
+        *(result.code for result in record.measure_feedback.results),
+    ),
+    Kind.KIND_REPAIR_NOTICE: lambda record: (record.header.issued.document_no, record.repair_notice.due_by),
+    Kind.KIND_REVOCATION_NOTICE: lambda record: (record.header.issued.document_no, record.revocation_notice.due_by),
+    Kind.KIND_CORRECTION_REQUEST: lambda record: tuple(item.field for item in record.correction_request.items),
+    Kind.KIND_CASE_REFERRAL: lambda record: (record.case_referral.case_no,),
+    Kind.KIND_INSPECTION_TASK: lambda record: (record.inspection_task.task_no, record.inspection_task.topic),
+    Kind.KIND_ALERT: lambda record: (
+        record.alert.event_id,
+        f"#{record.alert.sequence}",
+        t("message.exercise") if record.alert.is_exercise else "",
+        record.alert.location.place,
+    ),
+    Kind.KIND_STANDARDS_EQUIVALENCE: lambda record: (
+        record.standards_equivalence.left.standard_no,
+        record.standards_equivalence.right.standard_no,
+    ),
+    Kind.KIND_ANSWER: lambda record: (
+        AnswerVerb.Name(record.answer.verb).removeprefix("ANSWER_VERB_"),
+        record.answer.effect,
+        record.answer.answered_by,
+    ),
+}
 
 
 def _fields(record: Record) -> list[tuple[str, object]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from datetime import date
+from decimal import Decimal
 from functools import lru_cache
 from typing import Protocol
 
@@ -24,6 +25,7 @@ _NODE = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 _LOG = re.compile(r"[a-z0-9][a-z0-9.-]{0,251}(?:/[a-z0-9][a-z0-9._-]{0,63}){1,6}/[1-9][0-9]{0,8}")
 _CODE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 _CODE_CHARACTERS = 64
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,12})?")
 _SALT_BYTES = range(16, 33)
 _DIGEST_BYTES = 32
 
@@ -162,6 +164,29 @@ class Findings:
         """Two dates in order, where both are there; the later one stands at ``place``."""
         if first and last and first > last:
             self.add(reason, place, f"{first} > {last}")
+
+    def number(self, value: str, place: str, *, required: bool = False, signed: bool = False) -> Decimal | None:
+        """A decimal number written plainly; None when it is empty or not one."""
+        if not value:
+            if required:
+                self.add("FIELD_MISSING", place)
+            return None
+        if not _DECIMAL.fullmatch(value):
+            self.add("DECIMAL_FORMAT", place)
+            return None
+        if value.startswith("-") and not signed:
+            self.add("VALUE_NEGATIVE", place)
+            return None
+        return Decimal(value)
+
+    def count(self, items: Sized, place: str, limit: int, *, required: bool = False) -> bool:
+        """A list of at most ``limit`` items; False when it is too long to be looked at."""
+        if required and not items:
+            self.add("FIELD_MISSING", place)
+        if len(items) > limit:
+            self.add("TOO_MANY_ITEMS", place, f"{len(items)} > {limit}")
+            return False
+        return True
 
     def choice(self, value: int, allowed: frozenset[int], place: str) -> bool:
         """A number of an enum; True when it is one."""

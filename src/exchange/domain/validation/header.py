@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from exchange.domain.kinds import KIND_EDITION
+from exchange.domain.kinds import KIND_EDITION, KINDS, spec
 from exchange.domain.personal import contains_resident_id
 from exchange.domain.validation.findings import Findings, is_record_id, numbers
 from exchange.domain.validation.limits import (
@@ -22,13 +22,10 @@ from exchange.v1.record_pb2 import RecordHeader, ShareClass
 
 _SHARE_CLASSES = numbers(ShareClass)
 _CATALOGUE_NO = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/\-]{0,63}")
+_LEGAL_ACTS = frozenset({Kind.KIND_REPAIR_NOTICE, Kind.KIND_REVOCATION_NOTICE})
+"""Kinds that are nothing but a legal act: they need its number and date."""
+
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+\-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+\-]{0,63}")
-
-_FACTS = frozenset({Kind.KIND_CREDIT_RESULT, Kind.KIND_MONITORING_BATCH, Kind.KIND_PENALTY_NOTICE})
-"""Kinds that share data under 条例 809号: they need purpose and share class."""
-
-_STATED = _FACTS | {Kind.KIND_ERASURE}
-"""Kinds that an authority states: they need the authority and its area. Nodes make the others themselves."""
 
 
 def check_header(found: Findings, header: RecordHeader, kind: Kind.ValueType) -> None:
@@ -39,10 +36,13 @@ def check_header(found: Findings, header: RecordHeader, kind: Kind.ValueType) ->
         found.add("REVISION_INVALID", "header.revision", str(header.revision))
     if header.kind_edition != KIND_EDITION:
         found.add("KIND_EDITION_UNKNOWN", "header.kind_edition", str(header.kind_edition))
-    _check_authority(found, header, needed=kind in _STATED)
-    _check_sharing(found, header, needed=kind in _FACTS)
-    if header.HasField("issued"):
-        _check_issued(found, header)
+    fact = kind in KINDS and spec(kind).fact
+    # An authority states facts, and orders what is destroyed; nodes make the others themselves.
+    _check_authority(found, header, needed=fact or kind == Kind.KIND_ERASURE)
+    # 条例 809号: what is shared needs a share class and a purpose.
+    _check_sharing(found, header, needed=fact)
+    if header.HasField("issued") or kind in _LEGAL_ACTS:
+        _check_issued(found, header, needed=kind in _LEGAL_ACTS)
     if header.HasField("supersedes"):
         found.reference(header.supersedes, "header.supersedes")
         if header.record_id and header.supersedes.record_id == header.record_id:
@@ -80,11 +80,11 @@ def _check_sharing(found: Findings, header: RecordHeader, *, needed: bool) -> No
         found.text(purpose, "header.purpose", PURPOSE_CHARACTERS)
 
 
-def _check_issued(found: Findings, header: RecordHeader) -> None:
+def _check_issued(found: Findings, header: RecordHeader, *, needed: bool) -> None:
     issued = header.issued
-    found.text(issued.document_no, "header.issued.document_no", SHORT_CHARACTERS)
+    found.text(issued.document_no, "header.issued.document_no", SHORT_CHARACTERS, required=needed)
     found.text(issued.approver, "header.issued.approver", SHORT_CHARACTERS)
-    found.day(issued.issued_on, "header.issued.issued_on")
+    found.day(issued.issued_on, "header.issued.issued_on", required=needed)
 
 
 def _check_provenance(found: Findings, provenance: Provenance) -> None:

@@ -28,6 +28,15 @@ LEGAL_BASES: Final = 50
 ITEMS: Final = 50
 """Vetoes, measures, persons, orders, older registration numbers of one record."""
 
+SCOPE_LINES: Final = 4_000
+"""Lines of one laboratory's scope: ten times a large certificate, and at 150 bytes each below the 1 MiB of a body."""
+
+TARGETS: Final = 1_000
+"""Firms of one inspection task: as many as are checked in one call."""
+
+READINGS: Final = 200
+"""Readings, pollutants or sensitive points of one report of an emergency."""
+
 ATTACHMENTS: Final = 20
 """Attachments of one record."""
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exchange.domain.record_index import ended_by, index_of, raw_id
+from exchange.domain.record_index import index_of, raw_id
 from exchange.flows.apply.entry import ReadEntry, payload_of
 from exchange.flows.apply.judge import references
 from exchange.flows.apply.ruling import Decided, Ruling, read_decision
@@ -281,6 +281,8 @@ def bare_row(
         "mirrored_at": mirrored_at,
         "natural_key": "",
         "supersedes": None,
+        "about_origin": "",
+        "about": None,
         "subject": "",
         "area": "",
         "authority": "",
@@ -292,6 +294,7 @@ def bare_row(
         "decision_revision": revision,
         "decision": ruling.as_json(edition),
         "newest": ruling.takes_effect,
+        "own_end": "",
         "tombstone": "",
         "tombstone_on": "",
     }
@@ -308,6 +311,8 @@ def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]
         row["natural_key"] = entry.natural_key
         if record.header.HasField("supersedes"):
             row["supersedes"] = raw_id(record.header.supersedes.record_id) or None
+        row["about_origin"] = index.about_origin
+        row["about"] = index.about
         row["subject"] = index.subject
         row["area"] = index.area
         row["authority"] = record.header.authority.uscc
@@ -315,6 +320,7 @@ def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]
         row["state"] = index.state
         row["year"] = index.year
         row["sort_on"] = index.sort_on
+        row["own_end"] = index.ended
         row["tombstone"] = index.ended
         row["tombstone_on"] = index.ended_on if row["tombstone"] else ""
     revisions = list(overlay.revisions(row["origin"], entry.record_id))
@@ -398,8 +404,7 @@ def withdraw(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any], ol
             continue
         changed = {**other, "newest": shown}
         shown = False
-        own = ended_by(other["kind"], other["state"])
-        if old["tombstone"] and not own and not any(each["tombstone"] for each in newer):
+        if old["tombstone"] and not other["own_end"] and not any(each["tombstone"] for each in newer):
             changed |= {"tombstone": "", "tombstone_on": ""}
         if changed != other:
             overlay.put_record(changed, salt=b"", place=entry.place, follows=True)
@@ -435,6 +440,8 @@ def apply_erasure(overlay: RegisterOverlay, entry: ReadEntry, origin: str, *, mi
         row = old | {
             "natural_key": "",
             "supersedes": None,
+            "about_origin": "",
+            "about": None,
             "subject": "",
             "area": "",
             "authority": "",
@@ -446,6 +453,7 @@ def apply_erasure(overlay: RegisterOverlay, entry: ReadEntry, origin: str, *, mi
             "decision_revision": old["decision_revision"] + 1 if mirrored else 0,
             "decision": ERASED.as_json(""),
             "newest": not shown,
+            "own_end": "",
             "tombstone": "ERASED",
             "tombstone_on": erasure.ordered_on,
         }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from exchange.domain import kinds
+from exchange.domain.record_index import is_recognised_kind
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.ruling import UNANSWERED, Ruling, rulings_in
 from exchange.v1.recognition_pb2 import DecisionCause, Recognition
@@ -131,9 +132,6 @@ def ruling_for(entry: ReadEntry, rulings: Rulings) -> Ruling | None:
     statement = entry.statement
     if statement is None or statement.kind not in kinds.KINDS:
         return default
-    spec = kinds.spec(statement.kind)
-    if spec.is_answer:
+    if kinds.spec(statement.kind).is_answer:
         return None
-    if not spec.submittable or spec.lane is None:
-        return UNANSWERED
-    return default
+    return default if is_recognised_kind(statement.kind) else UNANSWERED

@@ -32,6 +32,7 @@ from exchange.v1.record_service_pb2 import RecordView
 MAX_SUBJECT_ROWS = 1_000
 """Rows of one subject that are looked at: decades of yearly results of a hundred units."""
 
+_NOT_EVALUATED = CreditLevel.CREDIT_LEVEL_NOT_EVALUATED
 _COUNTS = (Outcome.OUTCOME_FULL, Outcome.OUTCOME_CONDITIONAL)
 
 
@@ -110,15 +111,21 @@ def regional_standings(
         chosen = _newest_of_each([row for row in rows if row.origin == origin])
         region = RegionalStanding(
             origin=origin,
-            knowledge=knowledge(found=bool(chosen), stale=stale.get(origin, False)),
+            knowledge=_knowledge_of(chosen, stale=stale.get(origin, False)),
             results=[shown[row.seq] for row in chosen],
         )
-        levels = [row.level for row in chosen if _counts(node, row)]
+        levels = [row.level for row in chosen if _counts(node, row) and row.level != _NOT_EVALUATED]
         if levels:
-            # The enumeration goes from the best level to the worst.
+            # The enumeration goes from the best level to the worst; NOT_EVALUATED is none of them.
             region.decisive_level = max(levels)  # type: ignore[assignment]
         regions.append(region)
     return regions
+
+
+def _knowledge_of(chosen: Sequence[RecordRow], *, stale: bool) -> Knowledge.ValueType:
+    if chosen and all(row.level == _NOT_EVALUATED for row in chosen):
+        return Knowledge.KNOWLEDGE_NOT_EVALUATED
+    return knowledge(found=bool(chosen), stale=stale)
 
 
 def knowledge(*, found: bool, stale: bool) -> Knowledge.ValueType:

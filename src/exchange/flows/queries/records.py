@@ -74,11 +74,17 @@ class RecordQueries:
             subject=request.uscc,
             area=self._reading.area_limit(request.area),
             outcome=request.outcome,
+            about=self._about(request),
             include_replaced=request.include_replaced,
         )
         fresh = self._reading.freshness.read(asked.now)
         views, token = record_page(self._reading, asked, "records", wanted, token=request.page_token, limit=limit)
         return ListRecordsResponse(records=views, next_page_token=token, freshness=fresh)
+
+    def _about(self, request: ListRecordsRequest) -> tuple[str, bytes] | None:
+        if not request.HasField("about"):
+            return None
+        return request.about.origin or self._reading.node.name, record_id_of(request.about, "about")
 
     def envelope(self, asked: Asked, request: GetEnvelopeRequest) -> GetEnvelopeResponse:
         """Envelope and body of a record, to be verified elsewhere; a tombstone instead of a body that is withheld."""
@@ -165,7 +171,7 @@ def record_page(
 
 def _looks_through(wanted: RecordFilter) -> bool:
     """Whether rows have to be looked at one by one: no index finds those of an area, an origin or an outcome."""
-    if wanted.subject:
+    if wanted.subject or wanted.about:
         return False
     filters = (wanted.origin, wanted.area, wanted.outcome, wanted.level, wanted.state, wanted.year)
     return any(filters) or any(limit is not None for limit in wanted.readable.values())

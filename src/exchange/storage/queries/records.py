@@ -30,6 +30,8 @@ class RecordRow:
     logged_at: int
     mirrored_at: int | None
     natural_key: str
+    about_origin: str
+    about: bytes | None
     subject: str
     area: str
     authority: str
@@ -41,6 +43,7 @@ class RecordRow:
     decision_revision: int
     decision: str
     newest: bool
+    own_end: str
     tombstone: str
     tombstone_on: str
     replaced: bool
@@ -66,6 +69,7 @@ class RecordFilter:
     Attributes:
         readable: Kinds that may be read, each with its areas; None means any area.
         area: Prefix of 2, 4 or 6 characters.
+        about: Origin and id of the record that they are about.
         include_replaced: Also rows whose place was taken.
     """
 
@@ -78,6 +82,7 @@ class RecordFilter:
     level: int = 0
     state: int = 0
     year: int = 0
+    about: tuple[str, bytes] | None = None
     include_replaced: bool = False
 
 
@@ -147,6 +152,9 @@ def _filtered(
             query = query.where(column == value)
     if wanted.area is not None:
         query = query.where(_in_area(wanted.area))
+    if wanted.about is not None:
+        origin, record_id = wanted.about
+        query = query.where(_T.about == record_id, _T.about_origin == origin)
     if not wanted.include_replaced:
         query = query.where(~_REPLACED)
     return query

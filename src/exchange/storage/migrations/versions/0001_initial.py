@@ -226,6 +226,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
         sa.Column("mirrored_at", sa.BigInteger(), nullable=True),
         sa.Column("natural_key", sa.Text(), nullable=False),
         sa.Column("supersedes", sa.LargeBinary(), nullable=True),
+        sa.Column("about_origin", sa.Text(), nullable=False),
+        sa.Column("about", sa.LargeBinary(), nullable=True),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("area", sa.Text(), nullable=False),
         sa.Column("authority", sa.Text(), nullable=False),
@@ -237,11 +239,19 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
         sa.Column("decision_revision", sa.Integer(), nullable=False),
         sa.Column("decision", sa.Text(), nullable=False),
         sa.Column("newest", sa.Boolean(), nullable=False),
+        sa.Column("own_end", sa.Text(), nullable=False),
         sa.Column("tombstone", sa.Text(), nullable=False),
         sa.Column("tombstone_on", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
     )
     with op.batch_alter_table("reg_records", schema=None) as batch_op:
+        batch_op.create_index(
+            "reg_records_about",
+            ["about"],
+            unique=False,
+            sqlite_where=sa.text("about IS NOT NULL"),
+            postgresql_where=sa.text("about IS NOT NULL"),
+        )
         batch_op.create_index("reg_records_id", ["record_id", "origin", "revision"], unique=True)
         batch_op.create_index("reg_records_kind", ["kind", "seq"], unique=False)
         batch_op.create_index("reg_records_natural", ["natural_key"], unique=False)

@@ -18,11 +18,13 @@ from exchange.domain.validation.limits import (
     SHORT_CHARACTERS,
 )
 from exchange.domain.validation.subject import check_subject
-from exchange.v1.credit_result_pb2 import CreditLevel, CreditResult, CreditState
+from exchange.v1.credit_result_pb2 import CreditLevel, CreditResult, CreditState, NotEvaluatedReason
 
 _SCORE = re.compile(r"-?(?:0|[1-9][0-9]{0,5})(?:\.[0-9]{1,6})?")
 _LEVELS = numbers(CreditLevel)
 _STATES = numbers(CreditState)
+_NOT_EVALUATED = CreditLevel.CREDIT_LEVEL_NOT_EVALUATED
+_NOT_EVALUATED_REASONS = numbers(NotEvaluatedReason)
 _UNPUBLISHED = CreditState.CREDIT_STATE_PRELIMINARY
 _P = "credit_result."
 
@@ -37,8 +39,24 @@ def check_credit_result(found: Findings, body: CreditResult) -> None:
     _check_texts(found, body)
     _check_dates(found, body)
     scheme = _scheme(found, body)
+    if body.shared_level == _NOT_EVALUATED:
+        _check_not_evaluated(found, body)
+        return
+    if body.not_evaluated_reason or body.source_not_evaluated_text:
+        found.add("FIELD_NOT_ALLOWED", _P + "not_evaluated_reason")
     vetoed = _check_vetoes(found, body, scheme) if body.veto_reasons else False
     _check_scores(found, body, scheme, vetoed=vetoed)
+
+
+def _check_not_evaluated(found: Findings, body: CreditResult) -> None:
+    """What says that nobody was evaluated says why, and nothing that an evaluation would have found."""
+    found.choice(body.not_evaluated_reason, _NOT_EVALUATED_REASONS, _P + "not_evaluated_reason")
+    place = _P + "source_not_evaluated_text"
+    other = body.not_evaluated_reason == NotEvaluatedReason.NOT_EVALUATED_REASON_OTHER
+    found.text(body.source_not_evaluated_text, place, SENTENCE_CHARACTERS, required=other)
+    for name in ("score", "score_max", "base_score", "bonus_score", "veto_reasons"):
+        if getattr(body, name):
+            found.add("FIELD_NOT_ALLOWED", _P + name)
 
 
 def _check_texts(found: Findings, body: CreditResult) -> None:

@@ -17,10 +17,10 @@ from exchange.domain.validation.limits import (
     SHORT_CHARACTERS,
     TEXT_CHARACTERS,
 )
+from exchange.domain.validation.measures import check_measures
 from exchange.domain.validation.subject import check_subject
 from exchange.v1.penalty_notice_pb2 import (
     DishonestyClass,
-    Measure,
     NoticeKind,
     PenaltyNotice,
     PenaltyState,
@@ -35,8 +35,6 @@ _TYPES = numbers(PenaltyType)
 _CLASSES = numbers(DishonestyClass)
 _PENALTY = NoticeKind.NOTICE_KIND_PENALTY
 _P = "penalty_notice."
-MEASURE_ADDRESSEES: Final = frozenset({"GOVERNMENT", "MARKET"})
-"""Who is to act on a measure."""
 
 # Field, characters, required, line breaks allowed.
 _TEXTS: Final = (
@@ -70,7 +68,7 @@ def check_penalty_notice(found: Findings, body: PenaltyNotice) -> None:
     _check_dates(found, body)
     measures = body.measures
     if measures:
-        _check_measures(found, list(measures))
+        check_measures(found, measures, _P + "measures")
     elif not penalty and body.notice_kind in _KINDS:
         found.add("MEASURES_MISSING", _P + "measures")
     _check_lists(found, body)
@@ -137,27 +135,6 @@ def _check_publicity(found: Findings, body: PenaltyNotice) -> None:
     ):
         if stated and is_date(stated) and (right is None or stated != right.isoformat()):
             found.add("PUBLICITY_NOT_BY_RULE", _P + name, f"{stated} ≠ {right or '-'}")
-
-
-def _check_measures(found: Findings, measures: list[Measure]) -> None:
-    if len(measures) > ITEMS:
-        found.add("TOO_MANY_ITEMS", _P + "measures", f"{len(measures)} > {ITEMS}")
-        return
-    for number, measure in enumerate(measures):
-        place = f"penalty_notice.measures[{number}]"
-        table = found.tables.measures
-        known = table.find(measure.catalogue, measure.edition, measure.code)
-        if (measure.catalogue, measure.edition) not in table.editions:
-            found.add("MEASURE_CATALOGUE_UNKNOWN", f"{place}.edition")
-        elif known is None:
-            found.add("MEASURE_UNKNOWN", f"{place}.code")
-        if measure.addressee not in MEASURE_ADDRESSEES:
-            found.add("MEASURE_ADDRESSEE", f"{place}.addressee")
-        if known is not None and known.measure_class == "C" and not measure.recommendation:
-            found.add("MEASURE_NOT_RECOMMENDED", f"{place}.recommendation")
-        if known is not None and known.measure_class != "C" and not measure.legal_basis:
-            found.add("LEGAL_BASIS_MISSING", f"{place}.legal_basis")
-        found.legal_bases(measure.legal_basis, f"{place}.legal_basis", LEGAL_BASES)
 
 
 def _check_lists(found: Findings, body: PenaltyNotice) -> None:

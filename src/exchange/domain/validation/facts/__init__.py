@@ -1,0 +1,1 @@
+"""Facts that the receiving region decides about."""

@@ -1,0 +1,1 @@
+"""What the mechanism itself needs."""
