@@ -45,6 +45,7 @@ CONTRACT = {
     "db": ["migrate", "backup", "restore", "verify"],
     "adapters": ["list", "test", "convert", "template"],
     "hj212": ["decode"],
+    "catalogue": ["list", "export"],
 }
 TOP = ["init", "run", "status", "doctor", "submit", "check", "watch", "verify", "inspect", "explain"]
 

@@ -7,6 +7,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import openpyxl
 import pytest
 from typer.testing import CliRunner
 
@@ -69,6 +70,29 @@ def test_explain_shows_how_dates_are_computed(tmp_path: Path) -> None:
     assert added.json["due_by"] == "2027-01-05"
     assert run("explain").status == 2
     assert run("explain", "--decided-on", "2025-11-30", "--class", "WORST").status == 2
+
+
+def test_the_sharing_catalogue_is_listed_and_exported(tmp_path: Path) -> None:
+    """As shipped, or a region's own in its place; the workbook has its rows and the items of each kind."""
+    rows = run("catalogue", "list", "--json").json["entries"]
+    credit = next(row for row in rows if row["kind"] == "CreditResult")
+    assert (credit["catalogue_no"], credit["share_class"], credit["frequency"]) == (
+        "ENV-CREDIT-RESULT",
+        "CONDITIONAL",
+        "YEARLY",
+    )
+    book = tmp_path / "catalogue.xlsx"
+    assert run("--lang", "en", "catalogue", "export", book).status == 0
+    sheets = openpyxl.load_workbook(book)
+    catalogue = [[cell.value for cell in row] for row in sheets["共享目录"].rows]
+    assert len(catalogue) == len(rows) + 2
+    assert catalogue[2][0] == "ENV-CREDIT-RESULT"
+    assert catalogue[2][4] == "有条件共享"
+    items = [[cell.value for cell in row] for row in sheets["信息项"].rows]
+    assert ["ENV-CREDIT-RESULT", credit["title"], "evaluation_year", "数值型", "否"] in items
+    (tmp_path / "sharing_catalogue.toml").write_text('edition = "9"\nsource = "演示"\nstatus = "演示"\n', "utf-8")
+    own = run("catalogue", "list", "--tables", tmp_path, "--json").json
+    assert (own["edition"], own["entries"]) == ("9", [])
 
 
 def test_hj212_decode_prints_a_line_for_each_packet(tmp_path: Path) -> None:

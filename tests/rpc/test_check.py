@@ -92,6 +92,7 @@ def test_an_answer_brings_both_regions_and_its_trace(doors: dict[str, AgencyDoor
         ({"matter_kind": 99}, "ENUM_UNKNOWN"),
         ({"purpose": ""}, "PURPOSE_MISSING"),
         ({"purpose": "x" * 201}, "TEXT_TOO_LONG"),
+        ({"purpose": "商业推广"}, "PURPOSE_OUT_OF_SCOPE"),
         ({"matter_no": "a\nb"}, "TEXT_CONTROL_CHARACTER"),
         ({"officer_ref": ""}, "OFFICER_MISSING"),
         ({"officer_ref": "张三"}, "OFFICER_REF_FORMAT"),

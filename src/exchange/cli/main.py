@@ -69,6 +69,7 @@ COMMANDS: Final = {
     "pki": _Place(package="offline", is_noun=True),
     "adapters": _Place(package="offline", is_noun=True),
     "hj212": _Place(package="offline", is_noun=True),
+    "catalogue": _Place(package="offline", is_noun=True),
 }
 """Every command in the order of ``--help``."""
 

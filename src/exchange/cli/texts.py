@@ -63,10 +63,16 @@ def t(key: str, **values: object) -> str:
     return text.format(**values) if values else text
 
 
-def word(group: str, name: str) -> str:
-    """The text for a name of a closed list (a state, an outcome); the name itself where the table does not know it."""
+def word(group: str, name: str, lang: str = "") -> str:
+    """The text for a name of a closed list (a state, an outcome); the name itself where the table does not know it.
+
+    Args:
+        group: The list.
+        name: The name in it.
+        lang: ``zh`` or ``en`` for a document whose language is fixed; empty: the language of this run.
+    """
     entry = _texts().get(group, {}).get(name)
-    return entry[language()] if entry else name
+    return entry[lang or language()] if entry else name
 
 
 def reason_text(code: str) -> ReasonText:

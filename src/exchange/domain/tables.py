@@ -17,6 +17,7 @@ from exchange.domain.problems import Problem
 from exchange.domain.publicity import PublicityRules, load_publicity
 from exchange.domain.reasons import Reasons, load_reasons
 from exchange.domain.schemes import Schemes, load_schemes
+from exchange.domain.sharing import SharingCatalogue, load_sharing
 from exchange.domain.table_file import Row, TableError, open_table
 
 __all__ = ["FILES", "TableError", "Tables", "digest_of", "load"]
@@ -31,10 +32,12 @@ FILES = (
     "measures.toml",
     "accepted_codes.toml",
     "publicity.toml",
+    "sharing_catalogue.toml",
 )
 """Files that :func:`load` reads, beside a calendar for each year; others in the mapping belong to somebody else."""
 
 _OVERLAY = "accepted_codes.toml"
+_SHARING = "sharing_catalogue.toml"
 _CALENDAR = re.compile(r"(?:calendars/)?(calendar_[0-9]{4}\.toml)")
 
 
@@ -55,6 +58,7 @@ class Tables:
     accepted_codes: AcceptedCodes
     publicity: PublicityRules
     calendars: Calendars
+    sharing: SharingCatalogue
     digest: str
 
 
@@ -64,7 +68,8 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
     Args:
         files: Table files by name; all of :data:`FILES`, and ``calendars/calendar_YEAR.toml`` for each known year.
         overlays: The administrator's additions by name. Read here are ``accepted_codes.toml``, which adds exceptions,
-            each with its evidence, and ``calendar_YEAR.toml``, which adds a year or replaces it.
+            each with its evidence, ``calendar_YEAR.toml``, which adds a year or replaces it, and
+            ``sharing_catalogue.toml``, which replaces the shipped one.
 
     Raises:
         TableError: A file is missing or ill-formed; names file and place.
@@ -78,6 +83,9 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
     if overlays and _OVERLAY in overlays:
         overlay = open_table(f"overlay/{_OVERLAY}", overlays[_OVERLAY])
         read[f"overlay/{_OVERLAY}"] = overlays[_OVERLAY]
+    if overlays and _SHARING in overlays:
+        rows[_SHARING] = open_table(f"overlay/{_SHARING}", overlays[_SHARING])
+        read[f"overlay/{_SHARING}"] = overlays[_SHARING]
     years = {name: files[name] for name in files if _CALENDAR.fullmatch(name)}
     for name, content in (overlays or {}).items():
         if _CALENDAR.fullmatch(name):
@@ -94,6 +102,7 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
         accepted_codes=load_accepted_codes(rows["accepted_codes.toml"], overlay),
         publicity=load_publicity(rows["publicity.toml"]),
         calendars=load_calendars(open_table(name, content) for name, content in sorted(years.items())),
+        sharing=load_sharing(rows[_SHARING]),
         digest=digest_of(read),
     )
 

@@ -149,7 +149,11 @@ class CheckFlow:
             except Refused as refused:
                 problems += refused.problems
         problems += _text(request.matter_no, "matter_no", MAX_MATTER_NO, "MATTER_MISSING")
-        problems += _text(request.purpose, "purpose", MAX_PURPOSE, "PURPOSE_MISSING")
+        purpose = _text(request.purpose, "purpose", MAX_PURPOSE, "PURPOSE_MISSING")
+        if not purpose:
+            outside = self._reading.node.tables.sharing.use_problem(_KINDS, request.purpose, "purpose")
+            purpose = [outside] if outside is not None else []
+        problems += purpose
         if not request.officer_ref:
             problems.append(Problem("OFFICER_MISSING", "officer_ref"))
         elif not _OFFICER_REF.fullmatch(request.officer_ref):

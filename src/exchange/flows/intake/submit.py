@@ -277,6 +277,7 @@ class SubmitFlow:
         if record.header.kind_edition == 0 and item.sealed is None:
             record.header.kind_edition = kinds.KIND_EDITION
         item.problems += validate(record, node.tables, today=today)  # type: ignore[arg-type]
+        item.problems += node.tables.sharing.problems(record)
         if item.given_id and not raw_id(item.given_id):
             item.problems.append(Problem("RECORD_ID_FORMAT", "header.record_id"))
         if item.given_revision < 0:
