@@ -78,8 +78,10 @@ def now() -> datetime:
 def certificate(name: str, view: RotationView) -> bytes:
     """What the region's authority issues for a request."""
     identity = Identity(node=name, domain=FEDERATION, role=Role.NODE, name=name)
+    ring = keyring(name)
+    authority = ring.sm2[0] if view.rotation.key == "signing-sm2" else ring.root
     issued = pki.issue_signing(
-        profile(), keyring(name).root, identity=identity, organisation="演示", now=now(), request=view.request
+        profile(), authority, identity=identity, organisation="演示", now=now(), request=view.request
     )
     return issued.chain
 
@@ -125,7 +127,7 @@ def until_active(world: World, key: str, between: Callable[[], None] = lambda: N
     """Take a rotation from its first step into the overlap."""
     view = flow(world).start(key, b"", "yearly", OFFICER, now())
     between()
-    if key == "signing":
+    if key.startswith("signing"):
         assert view.rotation.state == RotationState.ROTATION_STATE_REQUESTED
         view = advance(world, view, material=certificate("cq", view))
         between()
@@ -133,7 +135,7 @@ def until_active(world: World, key: str, between: Callable[[], None] = lambda: N
     view = advance(world, view)
     between()
     assert view.rotation.state == RotationState.ROTATION_STATE_ANNOUNCED
-    if key != "signing":
+    if not key.startswith("signing"):
         confirm(world, key, view.rotation.number)
     view = advance(world, view)
     between()
