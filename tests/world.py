@@ -31,6 +31,7 @@ from exchange.crypto.keys import (
     MlDsaKey,
     derive_log_key,
     derive_submission_key,
+    encode_ml_dsa,
     encode_private,
     encode_seed,
     generate_ed25519,
@@ -47,6 +48,7 @@ from exchange.flows.link.mirror import NotYourLogError
 from exchange.flows.link.peer_port import PeerAwayError, PeerRefusedError
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.flows.rotation.ed25519_keys import CosignerDriver, LogDriver
+from exchange.flows.rotation.second_keys import SecondCosignerDriver
 from exchange.flows.rotation.signing_files import SigningFiles
 from exchange.flows.rotation.signing_key import SigningDriver
 from exchange.storage import log_store, schema
@@ -55,6 +57,7 @@ from exchange.storage.key_folder import KeyFiles
 from exchange.storage.migrate import migrate
 from exchange.storage.writer import Writer
 from exchange.tables import read_all
+from exchange.tlog.note import KeyLine
 from exchange.tlog.origin import LogName, mirror_name, witness_name
 from exchange.v1.common_pb2 import Authority
 from exchange.v1.key_announcement_pb2 import KeyUse
@@ -107,6 +110,7 @@ class Keyring:
     mirror: Any = field(default_factory=generate_ed25519)
     witness: Any = field(default_factory=generate_ed25519)
     second: MlDsaKey | None = None
+    second_witness: MlDsaKey | None = None
     _bundles: dict[KeyKind, bytes] = field(default_factory=dict)
 
     @cached_property
@@ -167,8 +171,8 @@ class Keyring:
         return NodeKeys(
             signers=tuple(signer for _, signer in self.signing(sign)),
             log_signer=log_signer,
-            mirror=Cosigner(mirror_name(self.name, FEDERATION), self.mirror, second=self.second),
-            witness=Cosigner(witness_name(self.name, FEDERATION), self.witness),
+            mirror=Cosigner(mirror_name(self.name, FEDERATION), self.mirror, seconds=_known(self.second)),
+            witness=Cosigner(witness_name(self.name, FEDERATION), self.witness, seconds=_known(self.second_witness)),
             submission_key=derive_submission_key(self.seed),
         )
 
@@ -183,7 +187,8 @@ class Keyring:
             mirror=keys.mirror.line,
             witness=keys.witness.line,
             logs={origin: keys.log_signer(origin).line for origin in origins},
-            second_mirror_keys=keys.mirror.second_keys,
+            second_mirror=KeyLine(keys.mirror.name, keys.mirror.second_keys),
+            second_witness=KeyLine(keys.witness.name, keys.witness.second_keys),
             signing=SigningTrust.build(
                 node=self.name,
                 domain=FEDERATION,
@@ -191,6 +196,10 @@ class Keyring:
                 require=require,
             ),
         )
+
+
+def _known(key: MlDsaKey | None) -> list[MlDsaKey]:
+    return [key] if key is not None else []
 
 
 @cache
@@ -213,6 +222,10 @@ def drivers(node: Node, ring: Keyring, folder: Path, sign: Sequence[str]) -> lis
         "mirror.pem": encode_private(ring.mirror),
         "witness.pem": encode_private(ring.witness),
     }
+    if ring.second is not None:
+        first["mirror-mldsa.pem"] = encode_ml_dsa(ring.second)
+    if ring.second_witness is not None:
+        first["witness-mldsa.pem"] = encode_ml_dsa(ring.second_witness)
     folder.mkdir(exist_ok=True)
     files = {name: KeyFiles(folder / name) for name in first}
     for name, content in first.items():
@@ -225,6 +238,14 @@ def drivers(node: Node, ring: Keyring, folder: Path, sign: Sequence[str]) -> lis
         LogDriver(node, files["log.seed"]),
         CosignerDriver(node, files["mirror.pem"], KeyUse.KEY_USE_MIRROR, node.keys.mirror.name),
         CosignerDriver(node, files["witness.pem"], KeyUse.KEY_USE_WITNESS, node.keys.witness.name),
+        *(
+            SecondCosignerDriver(node, files[name], use, cosigner)
+            for name, use, cosigner in (
+                ("mirror-mldsa.pem", KeyUse.KEY_USE_MIRROR, node.keys.mirror.name),
+                ("witness-mldsa.pem", KeyUse.KEY_USE_WITNESS, node.keys.witness.name),
+            )
+            if name in files
+        ),
     ]
 
 

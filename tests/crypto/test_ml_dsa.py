@@ -25,7 +25,7 @@ from exchange.tlog.note import COSIGNATURE_ML_DSA_44, NoteSignature, SignedNote,
 
 ORIGIN, NAME, TIME = "cq.exchange.example/to/sc/registry/1", "sc.exchange.example/mirror", 1_772_000_000
 LOG = NoteSigner(ORIGIN, generate_ed25519())
-MIRROR = Cosigner(NAME, generate_ed25519(), second=generate_ml_dsa())
+MIRROR = Cosigner(NAME, generate_ed25519(), seconds=[generate_ml_dsa()])
 HEAD = Checkpoint(ORIGIN, 7, bytes(range(32)))
 COSIGNED = MIRROR.cosign(LOG.sign_checkpoint(HEAD), TIME)
 FIRST, SECOND = MIRROR.keys
@@ -110,7 +110,8 @@ def test_sixteen_lines_of_this_size_fit_a_note() -> None:
     """What signed-note asks every verifier to accept."""
     data = LOG.sign_checkpoint(HEAD)
     for number in range(7):
-        data = Cosigner(f"w{number}.example/witness", generate_ed25519(), second=generate_ml_dsa()).cosign(data, TIME)
+        cosigner = Cosigner(f"w{number}.example/witness", generate_ed25519(), seconds=[generate_ml_dsa()])
+        data = cosigner.cosign(data, TIME)
     assert len(parse_note(data)[0].signatures) == 15
 
 

@@ -136,7 +136,7 @@ def until_active(world: World, key: str, between: Callable[[], None] = lambda: N
     between()
     assert view.rotation.state == RotationState.ROTATION_STATE_ANNOUNCED
     if not key.startswith("signing"):
-        confirm(world, key, view.rotation.number)
+        confirm(world, key.partition("-")[0], view.rotation.number)
     view = advance(world, view)
     between()
     assert view.rotation.state == RotationState.ROTATION_STATE_ACTIVE

@@ -1,4 +1,4 @@
-"""Second keys, beside those that every node has: the SM2 signing key of a region."""
+"""Second keys, beside those that every node has: SM2 for envelopes, ML-DSA-44 for mirror and witness."""
 
 from __future__ import annotations
 
@@ -8,19 +8,38 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from google.protobuf.message import Message
 
 from exchange.crypto.certificates import load_der, to_pem
 from exchange.crypto.dsse import ES256, SM2, pae
+from exchange.crypto.ed25519 import verify_cosignature
+from exchange.crypto.keys import generate_ml_dsa
+from exchange.storage import log_store
+from exchange.tlog import note
+from exchange.tlog.checkpoint import parse_note
+from exchange.tlog.note import COSIGNATURE_ML_DSA_44, COSIGNATURE_V1, NoteSignature, SignedNote
+from exchange.tlog.origin import LogName
 from exchange.v1.key_announcement_pb2 import KeyState
+from exchange.v1.relay_service_pb2 import DeliverResponse
 from exchange.v1.rotation_pb2 import RotationState
 from exchange.v1.statement_pb2 import Envelope, LogEntry
 from exchange.v1.submission_pb2 import SubmissionState
 from tests import evidence
 from tests.rotation.officers import OFFICER, Load, advance, credit, flow, now, rotate, until_active
 from tests.test_walk import status_of
-from tests.world import World, lane_origin, worlds
+from tests.world import FEDERATION, World, keyring, lane_origin, worlds
 
 OPENSSL = shutil.which("openssl")
+
+
+@pytest.fixture
+def quantum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Two linked nodes: cq cosigns by ML-DSA-44 as well, as mirror and as witness."""
+    monkeypatch.setattr(keyring("cq"), "second", generate_ml_dsa())
+    monkeypatch.setattr(keyring("cq"), "second_witness", generate_ml_dsa())
+    for made in worlds(tmp_path):
+        made.start()
+        yield made
 
 
 @pytest.fixture
@@ -112,3 +131,80 @@ def test_an_aborted_rotation_of_the_second_key_returns_to_the_old_one(world: Wor
     for answer in (first, between, after):
         assert status_of(world, "cq", answer.record_id).state == SubmissionState.SUBMISSION_STATE_RECOGNISED
     evidence.assert_replays(world)
+
+
+def lines(world: World, key: str) -> tuple[list[int], int]:
+    """Types of cq's signatures under the newest head of sc that it cosigned, and the size of that head."""
+    mirror = key.startswith("mirror")
+    origin = lane_origin("sc", "cq") if mirror else str(LogName.journal("sc", FEDERATION))
+    cosigner = world.nodes["cq"].node.keys.mirror if mirror else world.nodes["cq"].node.keys.witness
+    with world.nodes["sc"].database.read() as connection:
+        log = log_store.head(connection, origin)
+        assert log is not None
+        stored = log_store.last_checkpoint(connection, log.id, cosigner.name)
+    assert stored is not None
+    signed, _ = parse_note(stored.note)
+    found = [each for each in cosigner.keys if signed.by(each)]
+    assert all(verify_cosignature(stored.note, each) for each in found)
+    return [each.alg for each in found], stored.size
+
+
+@pytest.mark.parametrize("key", ["mirror-mldsa", "witness-mldsa"])
+def test_an_ml_dsa_key_is_rotated_and_both_kinds_sign_in_the_overlap(quantum: World, key: str) -> None:
+    """Ed25519 and two ML-DSA-44 lines in the overlap, one of each behind it; the officer confirmed the new one."""
+    world = quantum
+
+    def grow(number: int, types: list[int]) -> None:
+        size = lines(world, key)[1]
+        world.submit("sc", credit(number, "sc"), f"grow-{number}")
+        world.wait(lambda: lines(world, key)[1] > size, what="a newer head")
+        world.wait(world.settled, 60)
+        assert lines(world, key)[0] == types
+
+    world.submit("sc", credit(1, "sc"), "first")
+    world.wait(world.settled, 60)
+    world.wait(lambda: lines(world, key)[1] > 0)
+    grow(2, [COSIGNATURE_V1, COSIGNATURE_ML_DSA_44])
+    view = until_active(world, key)
+    grow(3, [COSIGNATURE_V1, COSIGNATURE_ML_DSA_44, COSIGNATURE_ML_DSA_44])
+    assert advance(world, view).rotation.state == RotationState.ROTATION_STATE_RETIRED
+    grow(4, [COSIGNATURE_V1, COSIGNATURE_ML_DSA_44])
+    peer = world.nodes["sc"].node.peers.get("cq")
+    assert peer is not None
+    line = peer.second_mirror if key.startswith("mirror") else peer.second_witness
+    cosigner = world.nodes["cq"].node.keys.mirror if key.startswith("mirror") else world.nodes["cq"].node.keys.witness
+    assert (line.active, len(line.ended)) == (cosigner.second_keys, 1)
+    world.stop()
+    world.start()
+    grow(5, [COSIGNATURE_V1, COSIGNATURE_ML_DSA_44])
+    evidence.assert_sound(world)
+    evidence.assert_replays(world)
+
+
+def test_a_spoiled_line_by_the_new_ml_dsa_key_is_noticed_once_it_is_relied_on(quantum: World) -> None:
+    """Before the officer confirmed it nobody looks at the new key's line; from then on a receipt must not spoil it."""
+    world = quantum
+    spoil: list[bytes] = []
+
+    def tamper(_verb: str, _request: Message, response: Message) -> Message:
+        if spoil and isinstance(response, DeliverResponse) and response.note:
+            signed, _ = parse_note(response.note)
+            bad = [
+                NoteSignature(each.name, each.key_id, each.signature[:-1] + bytes((each.signature[-1] ^ 1,)))
+                if each.key_id == spoil[0]
+                else each
+                for each in signed.signatures
+            ]
+            response.note = note.format(SignedNote(signed.text, tuple(bad)))
+        return response
+
+    until_active(world, "mirror-mldsa")
+    new = world.nodes["cq"].node.keys.mirror.second_keys[0]
+    world.wait(world.settled, 60)
+    world.wires["sc"].after = tamper
+    spoil.append(new.key_id)
+    world.submit("sc", credit(1, "sc"), "spoiled")
+    world.wait(
+        lambda: ("LANE_STOPPED", "cq/registry") in world.nodes["sc"].bell.open, what="the spoiled line is refused"
+    )
+    assert "BAD_COSIGNATURE" in world.nodes["sc"].bell.open["LANE_STOPPED", "cq/registry"]

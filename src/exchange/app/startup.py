@@ -36,6 +36,7 @@ from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub, tell_grown
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.flows.rotation.ed25519_keys import CosignerDriver, LogDriver
+from exchange.flows.rotation.second_keys import SecondCosignerDriver
 from exchange.flows.rotation.signing_key import SigningDriver
 from exchange.settings import NodeSettings
 from exchange.settings.model import KeySource
@@ -155,8 +156,8 @@ def read_files(settings: NodeSettings, lock: KeyLock) -> Files:
         keys=NodeKeys(
             signers=read_signers(settings, lock),
             log_signer=log_signer,
-            mirror=Cosigner(mirror_name(name, domain), mirror, second=_second(settings.keys.mirror_second, lock)),
-            witness=Cosigner(witness_name(name, domain), witness, second=_second(settings.keys.witness_second, lock)),
+            mirror=Cosigner(mirror_name(name, domain), mirror, seconds=_second(settings.keys.mirror_second, lock)),
+            witness=Cosigner(witness_name(name, domain), witness, seconds=_second(settings.keys.witness_second, lock)),
             submission_key=derive_submission_key(seed),
         ),
         tls=read_tls(settings, lock),
@@ -168,8 +169,8 @@ def read_files(settings: NodeSettings, lock: KeyLock) -> Files:
     )
 
 
-def _second(source: KeySource | None, lock: KeyLock) -> MlDsaKey | None:
-    return load_ml_dsa(_opened(source, lock)) if source is not None else None
+def _second(source: KeySource | None, lock: KeyLock) -> tuple[MlDsaKey, ...]:
+    return (load_ml_dsa(_opened(source, lock)),) if source is not None else ()
 
 
 def peer_maker(settings: NodeSettings) -> Callable[[TrustSet, datetime], Peer]:
@@ -200,22 +201,23 @@ def peer_of(trust: TrustSet, now: datetime, require: Sequence[str] = (ES256,)) -
         mirror=_line(card, KeyRole.MIRROR, mirror_name(card.node, card.domain), now),
         witness=_line(card, KeyRole.WITNESS, witness_name(card.node, card.domain), now),
         logs={origin: _line(card, KeyRole.LOG, origin, now) for origin in origins},
-        second_mirror_keys=card.second_cosigners(KeyRole.MIRROR, now),
-        second_witness_keys=card.second_cosigners(KeyRole.WITNESS, now),
+        second_mirror=_line(card, KeyRole.MIRROR, mirror_name(card.node, card.domain), now, second=True),
+        second_witness=_line(card, KeyRole.WITNESS, witness_name(card.node, card.domain), now, second=True),
         signing=trust.signing_trust(require=require),
         duty_desk=card.duty_desk,
     )
 
 
-def _is_plain(key: TrustedKey, now: datetime) -> bool:
-    """Whether a key belongs to a line: the second ones, by ML-DSA-44, stand apart."""
-    return key.valid_from <= now and key.key.alg != COSIGNATURE_ML_DSA_44
+def _counts(key: TrustedKey, now: datetime, *, second: bool) -> bool:
+    """Whether a key belongs to a line: the second ones, by ML-DSA-44, are a line of their own."""
+    return key.valid_from <= now and (key.key.alg == COSIGNATURE_ML_DSA_44) == second
 
 
-def _line(card: NodeCard, role: KeyRole, name: str, now: datetime) -> KeyLine:
+def _line(card: NodeCard, role: KeyRole, name: str, now: datetime, *, second: bool = False) -> KeyLine:
     """The keys of one name: those in use, the newest first, and those that were."""
+    named = (each for each in card.keys if each.role is role and each.key.name == name)
     keys = sorted(
-        (each for each in card.keys if each.role is role and each.key.name == name and _is_plain(each, now)),
+        (each for each in named if _counts(each, now, second=second)),
         key=lambda each: each.valid_from,
         reverse=True,
     )
@@ -277,6 +279,14 @@ def key_drivers(
         LogDriver(node, KeyFiles(keys.log.path, lock)),
         CosignerDriver(node, KeyFiles(keys.mirror.path, lock), KeyUse.KEY_USE_MIRROR, node.keys.mirror.name),
         CosignerDriver(node, KeyFiles(keys.witness.path, lock), KeyUse.KEY_USE_WITNESS, node.keys.witness.name),
+        *(
+            SecondCosignerDriver(node, KeyFiles(source.path, lock), use, name)
+            for source, use, name in (
+                (keys.mirror_second, KeyUse.KEY_USE_MIRROR, node.keys.mirror.name),
+                (keys.witness_second, KeyUse.KEY_USE_WITNESS, node.keys.witness.name),
+            )
+            if source is not None
+        ),
     ]
 
 

@@ -91,7 +91,8 @@ class Cosigner:
         private: The Ed25519 key.
         older: During an overlap, the Ed25519 keys that cosign beside it.
         ended: Public keys that cosigned before, each with the unix time of its end.
-        second: ML-DSA-44, for a line of its own beside those by Ed25519; none where a node has no such key.
+        seconds: ML-DSA-44, each for a line of its own beside those by Ed25519, the newest first; two during the
+            overlap of a rotation, none where a node has no such key.
     """
 
     def __init__(
@@ -101,17 +102,21 @@ class Cosigner:
         older: Sequence[Ed25519PrivateKey] = (),
         ended: Sequence[tuple[VerifierKey, int]] = (),
         *,
-        second: MLDSA44PrivateKey | None = None,
+        seconds: Sequence[MLDSA44PrivateKey] = (),
     ) -> None:
         self._privates = (private, *older)
-        self.second = second
+        self.seconds = tuple(seconds)
         keys = tuple(_verifier(name, COSIGNATURE_V1, each) for each in self._privates)
         self.line = KeyLine(name, keys, tuple(ended))
         self.key = keys[0]
-        self.second_keys: tuple[VerifierKey, ...] = ()
-        if second is not None:
-            public = second.public_key().public_bytes_raw()
-            self.second_keys = (VerifierKey.of(name, COSIGNATURE_ML_DSA_44, public),)
+        self.second_keys = tuple(
+            VerifierKey.of(name, COSIGNATURE_ML_DSA_44, each.public_key().public_bytes_raw()) for each in self.seconds
+        )
+
+    def with_seconds(self, seconds: Sequence[MLDSA44PrivateKey]) -> Cosigner:
+        """The same Ed25519 keys beside other ML-DSA-44 keys."""
+        first, *older = self._privates
+        return Cosigner(self.name, first, older, self.line.ended, seconds=seconds)
 
     @property
     def keys(self) -> tuple[VerifierKey, ...]:
@@ -143,9 +148,10 @@ class Cosigner:
             raise LogFormatError(f"the note carries a cosignature by {self.name} already")
         message = cosignature.message(signed.text_bytes, time)
         made = [(key, private.sign(message)) for key, private in zip(self.line.active, self._privates, strict=True)]
-        if self.second is not None:
+        if self.seconds:
             subtree = cosignature.subtree_message(self.name, checkpoint, time)
-            made += [(key, self.second.sign(subtree)) for key in self.second_keys]
+            signed_twice = zip(self.second_keys, self.seconds, strict=True)
+            made += [(key, private.sign(subtree)) for key, private in signed_twice]
         lines = tuple(
             NoteSignature(self.name, key.key_id, cosignature.TimedSignature(time, signature).to_bytes())
             for key, signature in made

@@ -7,14 +7,15 @@ from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from google.protobuf.message import DecodeError
 
 from exchange.crypto import dsse
 from exchange.crypto.certificates import CertificateUnreadable, load_der, public_key_of, spki_hash
-from exchange.crypto.keys import Ed25519Key
+from exchange.crypto.keys import Ed25519Key, MlDsaKey
 from exchange.crypto.signers.verifiers import verifier_of as signing_verifier
 from exchange.tlog.errors import LogFormatError
-from exchange.tlog.note import VerifierKey
+from exchange.tlog.note import COSIGNATURE_ML_DSA_44, VerifierKey
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyUse
 from exchange.v1.statement_pb2 import Envelope
 
@@ -36,8 +37,8 @@ def possession_message(federation: str, node: str, key: AnnouncedKey) -> bytes:
     return _HEADER + b"".join(part.encode() + b"\n" for part in parts)
 
 
-def prove(private: Ed25519Key, message: bytes) -> bytes:
-    """A signature over the message by an Ed25519 key; a region's signer makes its own."""
+def prove(private: Ed25519Key | MlDsaKey, message: bytes) -> bytes:
+    """A signature over the message by an Ed25519 or ML-DSA-44 key; a region's signer makes its own."""
     return private.sign(message)
 
 
@@ -117,8 +118,9 @@ def _signing(key: AnnouncedKey) -> dsse.Verifier | None:
 
 
 def _verifies(key: VerifierKey, signature: bytes, message: bytes) -> bool:
+    kind = MLDSA44PublicKey if key.alg == COSIGNATURE_ML_DSA_44 else Ed25519PublicKey
     try:
-        Ed25519PublicKey.from_public_bytes(key.public).verify(signature, message)
+        kind.from_public_bytes(key.public).verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
     return True

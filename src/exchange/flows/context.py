@@ -18,12 +18,15 @@ from exchange.domain.tables import Tables
 from exchange.flows.events import EventHub
 from exchange.storage.database import Database
 from exchange.storage.writer import Writer
-from exchange.tlog.note import KeyLine, VerifierKey
+from exchange.tlog.note import COSIGNATURE_ML_DSA_44, KeyLine, VerifierKey
 from exchange.v1.common_pb2 import Authority
 from exchange.v1.key_announcement_pb2 import KeyUse
 
 LOCAL_TIME = timezone(timedelta(hours=8))
 """UTC+8: the legal time of native documents and of dates in decisions."""
+
+
+_NO_KEYS = KeyLine("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +37,8 @@ class Peer:
         areas: Area prefixes that it is competent for.
         mirror: Keys that cosign our outbound logs.
         witness: Keys that cosign our journal and local log.
-        second_mirror_keys: ML-DSA-44 keys of its mirror: a line in their name must verify, and may be absent.
-        second_witness_keys: The same of its witness.
+        second_mirror: ML-DSA-44 keys of its mirror: a signature in their name must verify, and may be absent.
+        second_witness: The same of its witness.
         logs: Keys of each of its logs, by origin.
         signing: Verifies its region's envelopes.
         edition: Counts changes of trust within this process: verdicts are kept by it.
@@ -48,8 +51,8 @@ class Peer:
     logs: Mapping[str, KeyLine]
     signing: SigningTrust
     duty_desk: str = ""
-    second_mirror_keys: tuple[VerifierKey, ...] = ()
-    second_witness_keys: tuple[VerifierKey, ...] = ()
+    second_mirror: KeyLine = _NO_KEYS
+    second_witness: KeyLine = _NO_KEYS
     edition: int = 0
 
     def log_keys(self, origin: str) -> tuple[VerifierKey, ...]:
@@ -87,7 +90,7 @@ class PeerBook:
         self._lock = threading.Lock()
         # In order: a chain announced again replaces its earlier announcement.
         self._chains: dict[str, dict[SigningChain, None]] = {}
-        self._lines: dict[str, dict[tuple[KeyUse.ValueType, str], KeyLine]] = {}
+        self._lines: dict[str, dict[tuple[KeyUse.ValueType, str, bool], KeyLine]] = {}
         self._revocations: dict[str, Revocations] = {}
         self._peers = dict(peers)
         self._cards = dict(peers)
@@ -115,8 +118,9 @@ class PeerBook:
                     signing=self._knowing(name, card.signing),
                     edition=before.edition + 1 if before is not None else card.edition,
                 )
-                for (use, _), line in self._lines.get(name, {}).items():
-                    peer = _with_line(peer, use, _joined(_line_of(peer, use, line.name), line))
+                for (use, _, second), line in self._lines.get(name, {}).items():
+                    held = line_of(peer, use, line.name, second=second)
+                    peer = _with_line(peer, use, _joined(held, line), second=second)
                 taken[name] = peer
             self._peers = taken
             self._cards = dict(peers)
@@ -151,28 +155,37 @@ class PeerBook:
         self.learn_line(name, KeyUse.KEY_USE_LOG, KeyLine.of(key))
 
     def learn_line(self, name: str, use: KeyUse.ValueType, line: KeyLine) -> None:
-        """Keys of one name as they follow from card, announcements and officers' decisions."""
+        """Keys of one name and kind as they follow from card, announcements and officers' decisions."""
+        second = is_second(line)
         with self._lock:
             peer = self._peers.get(name)
             if peer is None:
                 return
-            self._lines.setdefault(name, {})[use, line.name] = line
-            if line != _line_of(peer, use, line.name):
-                changed = replace(_with_line(peer, use, line), edition=peer.edition + 1)
+            self._lines.setdefault(name, {})[use, line.name, second] = line
+            if line != line_of(peer, use, line.name, second=second):
+                changed = replace(_with_line(peer, use, line, second=second), edition=peer.edition + 1)
                 self._peers = self._peers | {name: changed}
 
 
-def _line_of(peer: Peer, use: KeyUse.ValueType, name: str) -> KeyLine:
+def is_second(line: KeyLine) -> bool:
+    """Whether a line is of ML-DSA-44 keys, beside the Ed25519 keys of the same name."""
+    return any(key.alg == COSIGNATURE_ML_DSA_44 for key in line.ever)
+
+
+def line_of(peer: Peer, use: KeyUse.ValueType, name: str, *, second: bool = False) -> KeyLine:
+    """The keys of one use and name that a peer speaks by; of a name that is not the peer's, none."""
     if use == KeyUse.KEY_USE_LOG:
         return peer.logs.get(name, KeyLine(name))
-    return peer.mirror if use == KeyUse.KEY_USE_MIRROR else peer.witness
+    mirror, witness = (peer.second_mirror, peer.second_witness) if second else (peer.mirror, peer.witness)
+    line = mirror if use == KeyUse.KEY_USE_MIRROR else witness
+    return line if line.name == name else KeyLine(name)
 
 
-def _with_line(peer: Peer, use: KeyUse.ValueType, line: KeyLine) -> Peer:
+def _with_line(peer: Peer, use: KeyUse.ValueType, line: KeyLine, *, second: bool) -> Peer:
     if use == KeyUse.KEY_USE_MIRROR:
-        return replace(peer, mirror=line)
+        return replace(peer, second_mirror=line) if second else replace(peer, mirror=line)
     if use == KeyUse.KEY_USE_WITNESS:
-        return replace(peer, witness=line)
+        return replace(peer, second_witness=line) if second else replace(peer, witness=line)
     return replace(peer, logs={**peer.logs, line.name: line})
 
 

@@ -17,10 +17,10 @@ from exchange.flows.instants import instant
 from exchange.settings import NodeSettings
 from exchange.settings.trust_folder import read_own
 from exchange.storage.database import Database
-from exchange.storage.key_folder import FIRST, KeyFiles, KeyLife
+from exchange.storage.key_folder import KeyFiles, KeyLife
 from exchange.storage.log_store import heads
 from exchange.storage.migrate import require_newest, sqlite_path
-from exchange.tlog.note import VerifierKey
+from exchange.tlog.note import COSIGNATURE_ML_DSA_44, VerifierKey
 from exchange.tlog.origin import LANES, LogName, OriginUse, mirror_name, witness_name
 
 _Key = TypeVar("_Key")
@@ -66,8 +66,9 @@ def make_card(settings: NodeSettings, peer: str, addresses: Sequence[str]) -> No
             for life, key in _generations(source.path, lock, keys.load_ed25519):
                 trust(role, Cosigner(name, key).vkey, life)
             if second is not None:
-                more = keys.load_ml_dsa(lock.open(second.path.read_bytes(), str(second.path)))
-                trust(role, str(Cosigner(name, key, second=more).second_keys[0]), FIRST)
+                for life, more in _generations(second.path, lock, keys.load_ml_dsa):
+                    public = more.public_key().public_bytes_raw()
+                    trust(role, str(VerifierKey.of(name, COSIGNATURE_ML_DSA_44, public)), life)
     except OSError as error:
         raise Undecidable("FILE_MISSING", str(error.filename), error.strerror or "") from None
     return NodeCard(

@@ -479,7 +479,7 @@ class LaneSender:
         cosigner = self._peer().mirror
         checkpoint = verify_note(note, self.node.keys.log_signer(batch.log.origin).line.ever)
         time = verify_cosignature(note, cosigner)
-        if time is None or spoiled_cosignature(note, self._peer().second_mirror_keys):
+        if time is None or spoiled_cosignature(note, self._peer().second_mirror.active):
             self._unverifiable += 1
             if self._unverifiable >= UNVERIFIABLE_NOTES:
                 self._unverifiable = 0

@@ -185,7 +185,7 @@ class WitnessLoop:
             return
         checkpoint = verify_note(note, self._node.keys.log_signer(log.origin).line.ever)
         time = verify_cosignature(note, peer.witness)
-        if checkpoint is None or time is None or spoiled_cosignature(note, peer.second_witness_keys):
+        if checkpoint is None or time is None or spoiled_cosignature(note, peer.second_witness.active):
             return
         with self._node.database.read() as connection:
             now = log_store.head_by_id(connection, log.id)

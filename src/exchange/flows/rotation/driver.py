@@ -34,11 +34,25 @@ SIGNING: Final = "signing"
 LOG: Final = "log"
 MIRROR: Final = "mirror"
 WITNESS: Final = "witness"
+SIGNING_SM2: Final = "signing-sm2"
+MIRROR_ML_DSA: Final = "mirror-mldsa"
+WITNESS_ML_DSA: Final = "witness-mldsa"
 TLS_SERVER: Final = "tls-server"
 TLS_CLIENT: Final = "tls-client"
 TLS_CA: Final = "tls-ca"
 
-KEYS: Final = (TLS_SERVER, TLS_CLIENT, TLS_CA, SIGNING, LOG, MIRROR, WITNESS)
+KEYS: Final = (
+    TLS_SERVER,
+    TLS_CLIENT,
+    TLS_CA,
+    SIGNING,
+    SIGNING_SM2,
+    LOG,
+    MIRROR,
+    MIRROR_ML_DSA,
+    WITNESS,
+    WITNESS_ML_DSA,
+)
 """Names of keys, in the order in which status shows them."""
 
 

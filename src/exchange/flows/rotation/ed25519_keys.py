@@ -1,5 +1,7 @@
 """Drivers of the Ed25519 keys: mirror, witness, and the seed from which every log has its own.
 
+``second_keys`` has those of the ML-DSA-44 keys beside mirror and witness.
+
 During the overlap both keys sign: a checkpoint or cosignature carries two lines, and whoever knows either of them is
 served. So activating breaks nothing; retiring waits until every peer relies on the new key.
 """
@@ -14,6 +16,7 @@ from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.keys import (
     Ed25519Key,
     KeyUnreadable,
+    MlDsaKey,
     derive_log_key,
     encode_private,
     encode_seed,
@@ -38,8 +41,8 @@ from exchange.v1.record_pb2 import Record
 from exchange.v1.rotation_pb2 import KeyConfirmation, KeyCount, KeyStatus, Rotation, RotationStep, Waiting
 
 
-class _Ed25519Driver:
-    """What both kinds share. See ``driver.KeyDriver`` for what each method owes."""
+class NoteKeyDriver:
+    """What all keys that sign notes share. See ``driver.KeyDriver`` for what each method owes."""
 
     key: str
     use: KeyUse.ValueType
@@ -60,7 +63,7 @@ class _Ed25519Driver:
         """Sign by the generations in use."""
         raise NotImplementedError
 
-    def _private(self, name: str, generation: int) -> Ed25519Key | None:
+    def _private(self, name: str, generation: int) -> Ed25519Key | MlDsaKey | None:
         """The private key of a generation under a name; None when its file is gone."""
         raise NotImplementedError
 
@@ -198,7 +201,7 @@ def _of_peer(name: str, key: str, verifier: VerifierKey, end: int | None) -> Key
     return found
 
 
-class CosignerDriver(_Ed25519Driver):
+class CosignerDriver(NoteKeyDriver):
     """The mirror or the witness key: one key in one PEM file for each generation.
 
     Args:
@@ -226,7 +229,7 @@ class CosignerDriver(_Ed25519Driver):
             raise KeyUnreadable(f"a key in use has no file beside {self._generations.files.first.name}")
         used = self._node.keys.mirror if self.use == KeyUse.KEY_USE_MIRROR else self._node.keys.witness
         known = [each for each in older if each is not None]
-        signer = Cosigner(self._name, first, known, self.ended(self._name), second=used.second)
+        signer = Cosigner(self._name, first, known, self.ended(self._name), seconds=used.seconds)
         if self.use == KeyUse.KEY_USE_MIRROR:
             self._node.keys.mirror = signer
         else:
@@ -240,10 +243,10 @@ class CosignerDriver(_Ed25519Driver):
         return (self._name,)
 
     def _fingerprint(self, generation: int) -> str:
-        return _hash(self.verifier(self._name, generation))
+        return fingerprint_of(self.verifier(self._name, generation))
 
 
-class LogDriver(_Ed25519Driver):
+class LogDriver(NoteKeyDriver):
     """The log seed: each generation is a seed of its own, and each log's key follows from it and the generation.
 
     The first seed also makes the tags by which submissions are found again; it stays where it is.
@@ -297,7 +300,7 @@ class LogDriver(_Ed25519Driver):
 
     def _fingerprint(self, generation: int) -> str:
         """Of a key that signs for no log: the generation's logs come and go, and this stays."""
-        return _hash(self.verifier(f"{self._node.name}.{self._node.federation}/log", generation))
+        return fingerprint_of(self.verifier(f"{self._node.name}.{self._node.federation}/log", generation))
 
     def _without_fresh_checkpoint(self, rotation: Rotation) -> list[Waiting]:
         """Logs of which no checkpoint by the new key came home cosigned: one covers everything before it."""
@@ -316,6 +319,6 @@ class LogDriver(_Ed25519Driver):
         return found
 
 
-def _hash(verifier: VerifierKey | None) -> str:
+def fingerprint_of(verifier: VerifierKey | None) -> str:
     """As ``possession.group_fingerprint`` of one key: what the officers compare."""
     return sha256(f"{verifier}\n".encode()).hexdigest() if verifier is not None else ""

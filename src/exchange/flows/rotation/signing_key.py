@@ -18,7 +18,7 @@ from exchange.crypto.certificates import (
     spki_hash,
     to_pem,
 )
-from exchange.crypto.dsse import SM2, Signer, make_envelope
+from exchange.crypto.dsse import ES256, SM2, Signer, make_envelope
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust
 from exchange.crypto.keys import KeyUnreadable, encode_private, generate_p256
 from exchange.crypto.possession import possession_message
@@ -27,7 +27,7 @@ from exchange.crypto.sm2.key import SM2PrivateKey
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.context import Node
 from exchange.flows.rotation import generations as shared
-from exchange.flows.rotation.driver import SIGNING, MadeKey
+from exchange.flows.rotation.driver import SIGNING, SIGNING_SM2, MadeKey
 from exchange.flows.rotation.generations import Generations
 from exchange.flows.rotation.signing_files import HeldKey, SigningFiles
 from exchange.storage import registers
@@ -226,11 +226,18 @@ class SigningDriver:
 
 
 def _of_peer(name: str, key: AnnouncedKey) -> KeyStatus:
-    found = KeyStatus(owner=name, key=SIGNING, state=key.state, fingerprint=key.key_id)
+    facts = facts_of(load_der(key.chain[0])) if key.chain else None
+    sm2 = facts is not None and facts.key == SM2
+    found = KeyStatus(
+        owner=name,
+        key=SIGNING_SM2 if sm2 else SIGNING,
+        of=SM2 if sm2 else ES256,
+        state=key.state,
+        fingerprint=key.key_id,
+    )
     found.valid_from.CopyFrom(key.valid_from)
     if key.HasField("valid_until"):
         found.valid_until.CopyFrom(key.valid_until)
-    elif key.chain:
-        end = facts_of(load_der(key.chain[0])).not_after
-        found.valid_until.FromDatetime(end)
+    elif facts is not None:
+        found.valid_until.FromDatetime(facts.not_after)
     return found

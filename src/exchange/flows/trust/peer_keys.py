@@ -15,14 +15,12 @@ from typing import Any
 
 from exchange.crypto.possession import is_endorsed, is_possessed, verifier_of
 from exchange.flows.apply.turns import Turn
-from exchange.flows.context import Node, Peer, PeerBook
+from exchange.flows.context import Node, Peer, PeerBook, line_of
 from exchange.flows.instants import micros_of
 from exchange.flows.trust.verdicts import chains_of
-from exchange.tlog.note import KeyLine, VerifierKey
+from exchange.tlog.note import COSIGNATURE_ML_DSA_44, KeyLine, VerifierKey
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState, KeyUse
 from exchange.v1.rotation_pb2 import KeyVerdict
-
-_Lines = dict[tuple[KeyUse.ValueType, str], list[tuple[AnnouncedKey, VerifierKey]]]
 
 _ENDED = (KeyState.KEY_STATE_RETIRED, KeyState.KEY_STATE_ABORTED, KeyState.KEY_STATE_REVOKED)
 
@@ -72,9 +70,10 @@ def rely(
     judged = judge(node.federation, card, rows, decisions)
     accepted = [each.key for each in judged.values() if each.verdict == KeyVerdict.KEY_VERDICT_ACCEPTED]
     node.peers.learn_chains(name, chains_of(accepted))
-    for (use, line_name), keys in _by_line(accepted).items():
-        line = _line(card, use, line_name)
-        if line is not None or use == KeyUse.KEY_USE_LOG:
+    for (use, line_name, second), keys in _by_line(accepted).items():
+        line = _line(card, use, line_name, second=second)
+        beside = second and _line(card, use, line_name, second=False) is not None
+        if line is not None or beside or use == KeyUse.KEY_USE_LOG:
             node.peers.learn_line(name, use, _grown(line or KeyLine(line_name), keys))
     return judged
 
@@ -123,11 +122,11 @@ def _about_ed25519(
     found = verifier_of(key)
     if found is None:
         return "KEY_UNREADABLE", KeyVerdict.KEY_VERDICT_REJECTED
-    line = _line(card, key.use, found.name)
+    line = _line(card, key.use, found.name, second=_is_second(found))
     if line is not None and found in line.ever:
         return "", KeyVerdict.KEY_VERDICT_ACCEPTED
     others = [verifier_of(each) for key_id, each in keys.items() if key_id != key.key_id and each.use == key.use]
-    named = [each for each in (*(line.ever if line else ()), *others) if each is not None and each.name == found.name]
+    named = [each for each in (*(line.ever if line else ()), *others) if each is not None and _alike(each, found)]
     if not named and not key.replaces and key.use == KeyUse.KEY_USE_LOG:
         return "", KeyVerdict.KEY_VERDICT_ACCEPTED
     if not key.replaces:
@@ -139,22 +138,29 @@ def _about_ed25519(
     return "KEY_AWAITS_OFFICER", KeyVerdict.KEY_VERDICT_WAITING
 
 
-def _line(card: Peer, use: int, name: str) -> KeyLine | None:
-    """The line of a card that a key belongs to; None where the card has none of that name."""
-    if use == KeyUse.KEY_USE_LOG:
-        return card.logs.get(name)
-    line = card.mirror if use == KeyUse.KEY_USE_MIRROR else card.witness
-    return line if line.name == name else None
+def _is_second(key: VerifierKey) -> bool:
+    return key.alg == COSIGNATURE_ML_DSA_44
+
+
+def _alike(one: VerifierKey, other: VerifierKey) -> bool:
+    """Whether one key may take over from the other: a key of the other kind vouches for none."""
+    return one.name == other.name and _is_second(one) == _is_second(other)
+
+
+def _line(card: Peer, use: KeyUse.ValueType, name: str, *, second: bool) -> KeyLine | None:
+    """The line of a card that a key belongs to; None where the card has none of that name and kind."""
+    line = line_of(card, use, name, second=second)
+    return line if line.ever else None
 
 
 def _by_line(
     keys: Sequence[AnnouncedKey],
-) -> dict[tuple[KeyUse.ValueType, str], list[tuple[AnnouncedKey, VerifierKey]]]:
-    found: dict[tuple[KeyUse.ValueType, str], list[tuple[AnnouncedKey, VerifierKey]]] = {}
+) -> dict[tuple[KeyUse.ValueType, str, bool], list[tuple[AnnouncedKey, VerifierKey]]]:
+    found: dict[tuple[KeyUse.ValueType, str, bool], list[tuple[AnnouncedKey, VerifierKey]]] = {}
     for key in keys:
         verifier = verifier_of(key) if key.use != KeyUse.KEY_USE_SIGNING else None
         if verifier is not None:
-            found.setdefault((key.use, verifier.name), []).append((key, verifier))
+            found.setdefault((key.use, verifier.name, _is_second(verifier)), []).append((key, verifier))
     return found
 
 
