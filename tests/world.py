@@ -45,7 +45,8 @@ from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub, tell_grown
 from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.link.mirror import NotYourLogError
-from exchange.flows.link.peer_port import PeerAwayError, PeerRefusedError
+from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError
+from exchange.flows.reach.pulled import NotPulledError, PulledPeer
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.flows.rotation.ed25519_keys import CosignerDriver, LogDriver
 from exchange.flows.rotation.second_keys import SecondCosignerDriver
@@ -66,8 +67,11 @@ from exchange.v1.relay_service_pb2 import (
     CosignJournalResponse,
     DeliverResponse,
     FetchEntriesResponse,
+    FetchRequestsResponse,
     GetTrustMaterialResponse,
     HelloResponse,
+    ReturnAnswerResponse,
+    ReturnCosignatureResponse,
 )
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmittedRecord
 from tests.domain.records import make_uscc
@@ -283,6 +287,10 @@ Tamper = Callable[[str, Message, Message], Message]
 """Sees (verb, request, response) behind a call and returns what the caller gets."""
 
 
+Work = Callable[[Core, Peer, Message], Awaitable[Message]]
+"""What the other side does with a call."""
+
+
 class Wire:
     """One direction of the link: calls of ``caller`` at ``target``. Broken by plain assignment."""
 
@@ -294,6 +302,20 @@ class Wire:
         self.calls: list[tuple[str, float]] = []
 
     async def _call(self, verb: str, request: Message, answer: type[_T]) -> _T:
+        async def work(core: Core, peer: Peer, copy: Message) -> Message:
+            answer: Message = await asyncio.to_thread(getattr(core, f"answer_{verb}"), peer, copy)
+            return answer
+
+        return await self._through(verb, request, answer, work)
+
+    async def _fetch(self, verb: str, request: Message, answer: type[_T]) -> _T:
+        async def work(core: Core, peer: Peer, copy: Message) -> Message:
+            answer: Message = await getattr(core.pull_door, verb)(peer, copy)
+            return answer
+
+        return await self._through(verb, request, answer, work)
+
+    async def _through(self, verb: str, request: Message, answer: type[_T], work: Work) -> _T:
         self.calls.append((verb, time.monotonic()))
         passed: Message | None = request
         if self.before is not None:
@@ -307,8 +329,8 @@ class Wire:
             raise PeerRefusedError("PEER_UNKNOWN", self.caller)
         copy = type(passed).FromString(passed.SerializeToString())
         try:
-            response = await asyncio.to_thread(getattr(core, f"answer_{verb}"), peer, copy)
-        except NotYourLogError as error:
+            response = await work(core, peer, copy)
+        except (NotYourLogError, NotPulledError) as error:
             raise PeerRefusedError(error.reason, "") from None
         except Exception as error:  # noqa: BLE001 - what a server would answer with UNAVAILABLE or INTERNAL
             raise PeerAwayError(repr(error)) from None
@@ -327,7 +349,7 @@ class Wire:
 
     async def fetch_entries(self, request: Any) -> FetchEntriesResponse:
         """FetchEntries."""
-        return await self._call("fetch", request, FetchEntriesResponse)
+        return await self._fetch("fetch_entries", request, FetchEntriesResponse)
 
     async def cosign_journal(self, request: Any) -> CosignJournalResponse:
         """CosignJournal."""
@@ -336,6 +358,18 @@ class Wire:
     async def trust_material(self, request: Any) -> GetTrustMaterialResponse:
         """GetTrustMaterial."""
         return await self._call("trust_material", request, GetTrustMaterialResponse)
+
+    async def return_cosignature(self, request: Any) -> ReturnCosignatureResponse:
+        """ReturnCosignature."""
+        return await self._fetch("return_cosignature", request, ReturnCosignatureResponse)
+
+    async def fetch_requests(self, request: Any) -> FetchRequestsResponse:
+        """FetchRequests."""
+        return await self._fetch("fetch_requests", request, FetchRequestsResponse)
+
+    async def return_answer(self, request: Any) -> ReturnAnswerResponse:
+        """ReturnAnswer."""
+        return await self._fetch("return_answer", request, ReturnAnswerResponse)
 
 
 class Runtime:
@@ -346,12 +380,13 @@ class Runtime:
         name: str,
         url: str,
         others: list[str],
-        wires: dict[str, Wire],
+        ports: dict[str, PeerPort],
         skew: timedelta,
         folder: Path,
         *,
         sign: Sequence[str] = (ES256,),
         require: Sequence[str] = (ES256,),
+        pulling: dict[str, Wire] | None = None,
     ) -> None:
         migrate(url)
         self.name = name
@@ -380,10 +415,13 @@ class Runtime:
             editions={"RULES": rules().digest},
         )
         made = drivers(self.node, keyring(name), folder, sign)
-        self.core = Core(self.node, wires, self.bell, roots=roots_of, drivers=made, witness_seconds=1.0)
+        self.core = Core(
+            self.node, ports, self.bell, pulling=pulling, roots=roots_of, drivers=made, witness_seconds=1.0
+        )
 
     async def stop(self) -> None:
         """Stop as a process would on SIGTERM."""
+        self.core.pull_door.close()
         await self.core.stop()
         await asyncio.to_thread(self.writer.close)
         self.database.dispose()
@@ -392,8 +430,9 @@ class Runtime:
 class World:
     """Two nodes and the link between them, on an event loop of their own thread."""
 
-    def __init__(self, urls: dict[str, str]) -> None:
+    def __init__(self, urls: dict[str, str], *, dialler: str = "") -> None:
         self.urls = urls
+        self.dialler = dialler
         self.folder = Path(tempfile.mkdtemp(prefix="world-"))
         self.nodes: dict[str, Runtime] = {}
         self.wires = {name: Wire(name) for name in urls}
@@ -421,16 +460,23 @@ class World:
                 name,
                 self.urls[name],
                 others,
-                dict.fromkeys(others, self.wires[name]),
+                {other: self.port(name) for other in others},
                 self.skew[name],
                 self.folder / name,
                 sign=self.sign[name],
                 require=self.require[name],
+                pulling=dict.fromkeys(others, self.wires[name]) if name == self.dialler else {},
             )
             self.nodes[name] = runtime
             for other in others:
                 self.wires[other].target = runtime
             self.run(runtime.core.start())
+
+    def port(self, name: str) -> PeerPort:
+        """How a node reaches the other one: by its wire, or where only the other may dial, by being fetched from."""
+        if self.dialler in ("", name):
+            return self.wires[name]
+        return PulledPeer(lambda: datetime.now(UTC) + self.skew[name], fetched=0.5, answered=5.0)
 
     def stop(self, *names: str) -> None:
         """Stop nodes."""

@@ -89,7 +89,19 @@ class Pair:
         url: dict[str, str] | None = None,
         outlive: bool = False,
         passphrase: bytes = b"",
+        dialler: str = "",
     ) -> None:
+        """Prepare both.
+
+        Args:
+            folder: Where everything lies.
+            settings: More of both node files.
+            url: Databases in place of SQLite files.
+            outlive: The processes go on when this one ends.
+            passphrase: Encrypts the key files.
+            dialler: The only node that may dial; both do when empty.
+        """
+        self._dialler = dialler
         now = datetime.now(UTC)
         folder.mkdir(parents=True, exist_ok=True)
         self.nodes = {name: NodeFolder(name, folder / name) for name in AREAS}
@@ -121,9 +133,7 @@ class Pair:
     def _write_node_file(self, name: str, settings: str, url: str) -> None:
         node = self.nodes[name]
         peers = "".join(
-            f'\n[[peer]]\nname = "{other}"\ndial = "127.0.0.1:{self.nodes[other].peers_port}"\n'
-            for other in self.nodes
-            if other != name
+            f'\n[[peer]]\nname = "{other}"\n{self._reach(name, other)}' for other in self.nodes if other != name
         )
         database = f'\n[database]\nurl = "{url}"\n' if url else ""
         node.node_file.write_text(
@@ -144,6 +154,13 @@ metrics = "127.0.0.1:{node.metrics_port}"
 require_approvals = false
 {database}{settings}{peers}"""
         )
+
+    def _reach(self, name: str, other: str) -> str:
+        """How a node reaches another one, as its node file says it."""
+        dial = f'dial = "127.0.0.1:{self.nodes[other].peers_port}"\n'
+        if not self._dialler:
+            return dial
+        return 'transport = "pull"\n' + (dial if name == self._dialler else "")
 
     def start(self, *names: str) -> None:
         """Start processes; all of them when none is named."""

@@ -86,6 +86,7 @@ def replaced(old: str, new: str) -> str:
         (replaced(":9443", ""), "peer[0].dial", "SETTING_VALUE"),
         (replaced(":9443", ":99999"), "peer[0].dial", "SETTING_VALUE"),
         (replaced('dial = "sc-node.example:9443"\n', ""), "peer[0].dial", "SETTING_MISSING"),
+        (MINIMAL + 'transport = "mail"\n', "peer[0].transport", "SETTING_VALUE"),
         (replaced('name = "sc"', 'name = "cq"'), "peer[0].name", "SETTING_VALUE"),
         (MINIMAL + '[[peer]]\nname = "sc"\ndial = "x:1"\n', "peer[1].name", "SETTING_VALUE"),
         (MINIMAL + 'require = ["RS256"]\n', "peer[0].require", "SETTING_VALUE"),
@@ -112,6 +113,14 @@ def replaced(old: str, new: str) -> str:
 def test_mistake(text: str, key: str, reason: str) -> None:
     """Each sort of mistake has its reason and its key."""
     assert mistakes(text).get(key) == reason or (key == "node.toml" and reason in mistakes(text).values())
+
+
+def test_a_peer_that_dials_us_has_no_address() -> None:
+    """With pull the address says who dials; the way to each peer follows from both."""
+    pulled = replaced('dial = "sc-node.example:9443"', 'transport = "pull"')
+    assert (read(pulled).peers[0].reaches_by, read(pulled).peers[0].dial) == ("pulled", None)
+    assert read(MINIMAL + 'transport = "pull"\n').peers[0].reaches_by == "pull"
+    assert read(MINIMAL).peers[0].reaches_by == "push"
 
 
 def test_areas_are_prefixes_of_2_4_or_6_digits() -> None:

@@ -29,6 +29,10 @@ from exchange.flows.link.peer_port import PeerPort
 from exchange.flows.link.recover import REPLAYING, RecoverFlow, load_recorded
 from exchange.flows.link.session import HelloFlow
 from exchange.flows.link.witness import WITNESS_SECONDS, WitnessFlow, WitnessLoop
+from exchange.flows.reach import calls
+from exchange.flows.reach.calls import AskingPeer
+from exchange.flows.reach.pulled import PullDoor
+from exchange.flows.reach.pulling import NOT_PULLED, WAIT_SECONDS, Puller, PullPort
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.flows.rotation.steps import RotationFlow
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
@@ -40,13 +44,12 @@ from exchange.storage.transaction import LogHead
 from exchange.storage.writer import WorkClass
 from exchange.tlog.origin import LogName
 from exchange.v1.journal_pb2 import JournalEntry
+from exchange.v1.operation_service_pb2 import PeerStatus
 from exchange.v1.relay_service_pb2 import (
     CosignJournalRequest,
     CosignJournalResponse,
     DeliverRequest,
     DeliverResponse,
-    FetchEntriesRequest,
-    FetchEntriesResponse,
     GetTrustMaterialRequest,
     GetTrustMaterialResponse,
     HelloRequest,
@@ -84,6 +87,8 @@ class Core:
     Args:
         node: The node.
         ports: A port for each peer.
+        pulling: Of these the ones that can not dial us: what they would send is fetched from them.
+        pull_seconds: Longest time for which a fetch is held open.
         alarms: Where alarms go.
         admit: Says for a lane why it takes nothing now, or None.
         drivers: Of each kind of key that this node can rotate.
@@ -101,6 +106,8 @@ class Core:
         ports: Mapping[str, PeerPort],
         alarms: AlarmBell,
         *,
+        pulling: Mapping[str, PullPort] | None = None,
+        pull_seconds: int = WAIT_SECONDS,
         on_retry: Callable[[str, str, str], None] = lambda peer, lane, reason: None,
         admit: Callable[[int], object] = lambda lane: None,
         drivers: Sequence[KeyDriver] = (),
@@ -175,6 +182,14 @@ class Core:
             if peer in self.ports
             for lane in LANE_NAMES
         }
+        self.pull_door = PullDoor(node, self.ports)
+        self.pull_door.on_return(self.peer_is_back)
+        self.pullers = {
+            peer: Puller(
+                node, peer, port, self.work, on_refused=self._not_pulled, wait_seconds=min(pull_seconds, WAIT_SECONDS)
+            )
+            for peer, port in (pulling or {}).items()
+        }
         self.lanes = LaneControl(node, self.links, self.senders, self._nudge)
         # Asked here, for as long as the node lives: what a list or announcement revokes is decided again.
         node.events.listen(REVOCATIONS_CHANGED, self.apply.wake)
@@ -195,6 +210,10 @@ class Core:
             self._tasks.append(asyncio.create_task(witness.run(), name=f"witness {peer}"))
             lists = self.trust_material.run(peer, port)
             self._tasks.append(asyncio.create_task(lists, name=f"lists {peer}"))
+        for peer, puller in self.pullers.items():
+            for name in LANE_NUMBERS:
+                self._tasks.append(asyncio.create_task(puller.run_lane(name), name=f"pull {peer} {name}"))
+            self._tasks.append(asyncio.create_task(puller.run_requests(), name=f"pull {peer}"))
         self._tasks.append(asyncio.create_task(self._activate_due(), name="rotations"))
         for task in self._tasks:
             task.add_done_callback(self._ended)
@@ -213,6 +232,8 @@ class Core:
 
     def peer_is_back(self, peer: str) -> None:
         """The peer can be reached again: try its lanes at once. Called on the event loop."""
+        if peer in self.pullers:
+            self.pullers[peer].nudge()
         for (name, _lane), sender in self.senders.items():
             if name == peer:
                 sender.nudge()
@@ -230,10 +251,6 @@ class Core:
         """A peer delivers."""
         return self.mirror.deliver(peer, request, self.node.clock())
 
-    def answer_fetch(self, peer: Peer, request: FetchEntriesRequest) -> FetchEntriesResponse:
-        """A peer fetches its own entries back."""
-        return fetch_entries(self.node, peer, request)
-
     def answer_cosign(self, peer: Peer, request: CosignJournalRequest) -> CosignJournalResponse:
         """A peer shows the head of its journal or local log."""
         return self.witness.cosign(peer, request, self.node.clock())
@@ -241,6 +258,30 @@ class Core:
     def answer_trust_material(self, peer: Peer, request: GetTrustMaterialRequest) -> GetTrustMaterialResponse:
         """A peer exchanges revocation lists."""
         return self.trust_material.answer(peer, request)
+
+    @property
+    def work(self) -> calls.Work:
+        """By what each call of a peer is answered, however it came."""
+        return {
+            calls.HELLO: self.answer_hello,
+            calls.DELIVER: self.answer_deliver,
+            calls.FETCH: lambda peer, request: fetch_entries(self.node, peer, request),
+            calls.COSIGN: self.answer_cosign,
+            calls.LISTS: self.answer_trust_material,
+        }
+
+    def peer_statuses(self) -> list[PeerStatus]:
+        """What status shows of each peer, in order of name."""
+        for peer in self.ports:
+            self.links.of(peer)
+        statuses = self.links.statuses()
+        for status in statuses:
+            port = self.ports.get(status.peer)
+            if isinstance(port, AskingPeer):
+                port.reach().show(status)
+            elif port is not None:
+                status.transport = "pull" if status.peer in self.pullers else "push"
+        return statuses
 
     # -- what the flows tell ---------------------------------------------------------------------------------
 
@@ -277,6 +318,12 @@ class Core:
         if reason in ("FORK", "BAD_CHECKPOINT") and name.lane:
             self.lanes.stop(peer, LANE_NUMBERS[name.lane], links.MIRROR_STOP + reason, (), self.node.clock())
         self._alarms.raise_(reason, origin, peer)
+
+    def _not_pulled(self, peer: str, reason: str) -> None:
+        if reason:
+            self._alarms.raise_(NOT_PULLED, peer, reason)
+        else:
+            self._alarms.clear(NOT_PULLED, peer)
 
     def _forked(self, peer: str, findings: Findings) -> None:
         for found in findings.forks:

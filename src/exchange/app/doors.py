@@ -161,7 +161,7 @@ class Doors:
             trust=core.trust,
             freshness=FreshnessReader(node, settings.freshness.stale_after_s, core.mirror.confirmed),
             facts=ProcessFacts(
-                peers=core.links.statuses,
+                peers=core.peer_statuses,
                 version=__version__,
                 started_at=node.clock(),
                 disk_free=watermark.free,

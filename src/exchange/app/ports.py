@@ -1,4 +1,4 @@
-"""Connections to the peers, kept on the credentials of now: each is made anew beside the old one, and then taken."""
+"""The way to each peer. Connections are kept on the credentials of now: made anew beside the old one, then taken."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from exchange.crypto.chains import Purpose, find_paths
 from exchange.crypto.tls_identity import TlsIdentity
 from exchange.flows.certificates.seen import DIALLED, SeenFlow, Tally
 from exchange.flows.certificates.trust import TrustEdition
+from exchange.flows.link.peer_port import PeerPort
+from exchange.flows.reach.calls import Clock
+from exchange.flows.reach.pulled import PulledPeer
+from exchange.flows.reach.pulling import PullPort
 from exchange.rpc.peer import Credentials, GrpcPeer
 from exchange.settings import NodeSettings
 
@@ -36,6 +40,7 @@ class PeerPorts:
         trust: The roots of each.
         alarms: Where alarms go.
         seen: Counts our calls by the certificate that they went by.
+        clock: The clock.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class PeerPorts:
         trust: TrustEdition,
         alarms: AlarmBell,
         seen: SeenFlow,
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._client = client
@@ -63,12 +69,28 @@ class PeerPorts:
                 on_call=lambda by, outcome, peer=link.name: self._count(peer, by, outcome),  # type: ignore[misc]
             )
             for link in settings.peers
+            if link.dial is not None
+        }
+        self._pulled = {
+            link.name: PulledPeer(clock, answered=settings.delivery.call_timeout_s)
+            for link in settings.peers
+            if link.reaches_by == "pulled"
         }
 
     @property
-    def by_peer(self) -> Mapping[str, GrpcPeer]:
-        """The ports."""
+    def by_peer(self) -> Mapping[str, PeerPort]:
+        """The port of each peer."""
+        return {**self._ports, **self._pulled}
+
+    @property
+    def dialled(self) -> Mapping[str, GrpcPeer]:
+        """Those that are dialled."""
         return self._ports
+
+    @property
+    def pulling(self) -> Mapping[str, PullPort]:
+        """Those that are dialled and can not dial us."""
+        return {link.name: self._ports[link.name] for link in self._settings.peers if link.reaches_by == "pull"}
 
     def start(self) -> None:
         """Renewals run on this loop from now on, and those that were asked for before."""

@@ -106,6 +106,8 @@ async def _serve(settings: NodeSettings, files: startup.Files, lock: KeyLock) ->
         node,
         ports.by_peer,
         alarms,
+        pulling=ports.pulling,
+        pull_seconds=settings.delivery.call_timeout_s // 2,
         drivers=(
             *tls_drivers(settings, lock, node, live, seen, ports),
             *startup.key_drivers(node, settings, lock, lambda: live.trust.edition.own.files[SIGNING_ROOTS]),
@@ -154,7 +156,7 @@ async def _serve(settings: NodeSettings, files: startup.Files, lock: KeyLock) ->
     await doors.open()
     watches = [
         asyncio.create_task(_watch_connection(port, core, peer), name=f"connection {peer}")
-        for peer, port in ports.by_peer.items()
+        for peer, port in ports.dialled.items()
     ]
     watches.append(asyncio.create_task(MetricsLoop(settings, core, alarms, metrics, live).run(), name="metrics"))
     watches.append(asyncio.create_task(keep_giving_back(), name="memory"))
@@ -170,6 +172,7 @@ async def _serve(settings: NodeSettings, files: startup.Files, lock: KeyLock) ->
         log.info("node.stopping", node=node.name)
         for task in watches:
             task.cancel()
+        core.pull_door.close()
         await doors.close(settings.shutdown.drain_s)
         await core.stop()
         await ports.close()
@@ -189,7 +192,7 @@ def _live(
     running: Sequence[Core],
 ) -> tuple[PeerPorts, LiveFiles]:
     """Connections to peers, and what is taken from files while the node runs; ``running`` gets the core later."""
-    ports = PeerPorts(settings, files.tls.client, files.trust, alarms, seen)
+    ports = PeerPorts(settings, files.tls.client, files.trust, alarms, seen, node.clock)
     # What a rotation left undone is finished while the core is put together: no step runs then.
     live = make_live(
         settings,

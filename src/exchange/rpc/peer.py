@@ -22,10 +22,16 @@ from exchange.v1.relay_service_pb2 import (
     DeliverResponse,
     FetchEntriesRequest,
     FetchEntriesResponse,
+    FetchRequestsRequest,
+    FetchRequestsResponse,
     GetTrustMaterialRequest,
     GetTrustMaterialResponse,
     HelloRequest,
     HelloResponse,
+    ReturnAnswerRequest,
+    ReturnAnswerResponse,
+    ReturnCosignatureRequest,
+    ReturnCosignatureResponse,
 )
 from exchange.v1.relay_service_pb2_grpc import RelayServiceStub
 
@@ -124,6 +130,18 @@ class GrpcPeer:
     async def trust_material(self, request: GetTrustMaterialRequest) -> GetTrustMaterialResponse:
         """Exchange revocation lists."""
         return await self._call(self._live.stub.GetTrustMaterial, request)
+
+    async def return_cosignature(self, request: ReturnCosignatureRequest) -> ReturnCosignatureResponse:
+        """Return what became of a delivery that was fetched."""
+        return await self._call(self._live.stub.ReturnCosignature, request)
+
+    async def fetch_requests(self, request: FetchRequestsRequest) -> FetchRequestsResponse:
+        """Fetch what the peer would ask."""
+        return await self._call(self._live.stub.FetchRequests, request)
+
+    async def return_answer(self, request: ReturnAnswerRequest) -> ReturnAnswerResponse:
+        """Return the answer to a request that was fetched."""
+        return await self._call(self._live.stub.ReturnAnswer, request)
 
     async def renew(self, credentials: Credentials, *, within: float) -> str:
         """Dial by other credentials, and go over to them once the peer has taken them. No call fails for it.

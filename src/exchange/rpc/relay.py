@@ -6,7 +6,7 @@ from exchange.rpc import tls_floor  # noqa: F401  isort: skip  (before grpc: it 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +27,7 @@ from exchange.flows.certificates.seen import PEERS, SERVED, SeenFlow, Tally
 from exchange.flows.context import Peer, PeerBook
 from exchange.flows.link.mirror import NotYourLogError
 from exchange.flows.link.session import NotYouError
+from exchange.flows.reach.pulled import NotPulledError, PullDoor
 from exchange.flows.trust.revocations import TLS, Standing
 from exchange.rpc.identity import Lists, fingerprint_of
 from exchange.rpc.limits import CallLimits
@@ -40,8 +41,6 @@ from exchange.v1.relay_service_pb2 import (
     CosignJournalResponse,
     DeliverRequest,
     DeliverResponse,
-    FetchEntriesRequest,
-    FetchEntriesResponse,
     GetTrustMaterialRequest,
     GetTrustMaterialResponse,
     HelloRequest,
@@ -69,16 +68,17 @@ MAX_CALLS = 256
 class RelayCore(Protocol):
     """What the door hands calls to."""
 
+    @property
+    def pull_door(self) -> PullDoor:
+        """What answers peers that fetch, on the event loop: they may wait there for long."""
+        ...
+
     def answer_hello(self, peer: Peer, request: HelloRequest) -> HelloResponse:
         """A peer says hello."""
         ...
 
     def answer_deliver(self, peer: Peer, request: DeliverRequest) -> DeliverResponse:
         """A peer delivers."""
-        ...
-
-    def answer_fetch(self, peer: Peer, request: FetchEntriesRequest) -> FetchEntriesResponse:
-        """A peer fetches its own entries back."""
         ...
 
     def answer_cosign(self, peer: Peer, request: CosignJournalRequest) -> CosignJournalResponse:
@@ -227,9 +227,15 @@ class RelayServicer:
         self._work: dict[str, Callable[[Peer, Any], Message]] = {
             "Hello": core.answer_hello,
             "Deliver": core.answer_deliver,
-            "FetchEntries": core.answer_fetch,
             "CosignJournal": core.answer_cosign,
             "GetTrustMaterial": core.answer_trust_material,
+        }
+        door = core.pull_door
+        self._waiting: dict[str, Callable[[Peer, Any], Awaitable[Message]]] = {
+            "FetchEntries": door.fetch_entries,
+            "ReturnCosignature": door.return_cosignature,
+            "FetchRequests": door.fetch_requests,
+            "ReturnAnswer": door.return_answer,
         }
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -238,7 +244,7 @@ class RelayServicer:
         return grpc.method_handlers_generic_handler(self.descriptor.full_name, handlers)
 
     def _method(self, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
-        work, request_class = self._work[method.name], GetMessageClass(method.input_type)
+        work, request_class = self._answering(method.name), GetMessageClass(method.input_type)
 
         async def handle(_requests: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
             peer = self._caller(context)
@@ -254,18 +260,24 @@ class RelayServicer:
 
         return grpc.stream_unary_rpc_method_handler(handle)
 
+    def _answering(self, rpc: str) -> Callable[[Peer, Any], Awaitable[Message]]:
+        """By what a call is answered: in a thread, unless it may have to wait."""
+        if rpc in self._waiting:
+            return self._waiting[rpc]
+        work = self._work[rpc]
+        return lambda peer, request: asyncio.get_running_loop().run_in_executor(self._threads, work, peer, request)
+
     async def _answer(
         self,
-        work: Callable[[Peer, Any], Message],
+        work: Callable[[Peer, Any], Awaitable[Message]],
         peer: Peer,
         request_class: type[Message],
         context: grpc.aio.ServicerContext[bytes, bytes],
     ) -> bytes:
         try:
             request = parsed(await read_message(context, LIMITS), request_class, LIMITS.message_fields)
-            answer = await asyncio.get_running_loop().run_in_executor(self._threads, work, peer, request)
-            return answer.SerializeToString()
-        except (NotYourLogError, NotYouError) as error:
+            return (await work(peer, request)).SerializeToString()
+        except (NotYourLogError, NotYouError, NotPulledError) as error:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, error.reason)
         except Refused as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error)[:500])

@@ -83,7 +83,19 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
         ),
         _SECURITY,
     ),
-    "RelayService": dict.fromkeys(("Hello", "Deliver", "FetchEntries", "CosignJournal", "GetTrustMaterial"), _NODE),
+    "RelayService": dict.fromkeys(
+        (
+            "Hello",
+            "Deliver",
+            "FetchEntries",
+            "CosignJournal",
+            "GetTrustMaterial",
+            "ReturnCosignature",
+            "FetchRequests",
+            "ReturnAnswer",
+        ),
+        _NODE,
+    ),
 }
 """Roles by service and rpc."""
 

@@ -173,10 +173,20 @@ class PeerLink:
     """A peer as the node file names it; whom to trust there is in the trust folder."""
 
     name: str = _key(form="node")
-    dial: Address = _key()
+    transport: str = _key(
+        "push",
+        choices=("push", "pull"),
+        why="both sides dial; pull where only one may: with dial this one, without it the other",
+    )
+    dial: Address | None = _key(None, why="where the peer listens; absent only with pull, and then it dials us")
     require: tuple[str, ...] = _key(
         ("ES256",), choices=("ES256", "SM2"), why="the one signature that every node makes; SM2 beside it where agreed"
     )
+
+    @property
+    def reaches_by(self) -> str:
+        """How calls of ours reach it: ``push``, ``pull`` (we dial and fetch as well), ``pulled`` (it dials us)."""
+        return "pulled" if self.transport == "pull" and self.dial is None else self.transport
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

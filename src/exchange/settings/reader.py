@@ -210,6 +210,14 @@ class _Reader:
                     self._wrong("SETTING_VALUE", place, f"{name} {what}")
                 if name == OWN:
                     self._wrong("SETTING_VALUE", place, f"{OWN} is the trust folder's name for this node's own roots")
+        if peers is not _WRONG:
+            for number, peer in enumerate(peers):
+                if peer.dial is None and peer.transport == "push":
+                    self._wrong(
+                        "SETTING_MISSING",
+                        f"peer[{number}].dial",
+                        'must be written, unless the peer dials us: transport = "pull"',
+                    )
         if keys is not _WRONG:
             uses = [("tls", keys.tls), ("log", keys.log), ("mirror", keys.mirror), ("witness", keys.witness)]
             uses += [("signing", source) for source in keys.signing]

@@ -258,13 +258,32 @@ class PeerStatus(_message.Message):
     PEER_FIELD_NUMBER: _builtins.int
     LAST_HELLO_FIELD_NUMBER: _builtins.int
     CLOCK_AHEAD_SECONDS_FIELD_NUMBER: _builtins.int
+    TRANSPORT_FIELD_NUMBER: _builtins.int
+    LAST_GIVEN_FIELD_NUMBER: _builtins.int
+    LAST_TAKEN_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    SET_ASIDE_FIELD_NUMBER: _builtins.int
     peer: _builtins.str
     """Name."""
     clock_ahead_seconds: _builtins.float
     """Its clock minus ours at that hello, in seconds; positive when it is ahead."""
+    transport: _builtins.str
+    """How calls reach it: push, pull, pulled (it dials us and fetches), folder."""
+    waiting: _builtins.int
+    """Calls of ours that wait for the peer to fetch them or for a courier."""
+    set_aside: _builtins.int
+    """Files of a courier that were set aside since the process started."""
     @_builtins.property
     def last_hello(self) -> _timestamp_pb2.Timestamp:
         """When the last hello with it succeeded; absent: never since this process started."""
+
+    @_builtins.property
+    def last_given(self) -> _timestamp_pb2.Timestamp:
+        """When something of ours was last taken over there: an answered call, a fetch, or a file of ours that was answered."""
+
+    @_builtins.property
+    def last_taken(self) -> _timestamp_pb2.Timestamp:
+        """When something of the peer's last came: a call, or a file."""
 
     def __init__(
         self,
@@ -272,10 +291,15 @@ class PeerStatus(_message.Message):
         peer: _builtins.str = ...,
         last_hello: _timestamp_pb2.Timestamp | None = ...,
         clock_ahead_seconds: _builtins.float = ...,
+        transport: _builtins.str = ...,
+        last_given: _timestamp_pb2.Timestamp | None = ...,
+        last_taken: _timestamp_pb2.Timestamp | None = ...,
+        waiting: _builtins.int = ...,
+        set_aside: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["last_hello", b"last_hello"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_given", b"last_given", "last_hello", b"last_hello", "last_taken", b"last_taken"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ahead_seconds", b"clock_ahead_seconds", "last_hello", b"last_hello", "peer", b"peer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ahead_seconds", b"clock_ahead_seconds", "last_given", b"last_given", "last_hello", b"last_hello", "last_taken", b"last_taken", "peer", b"peer", "set_aside", b"set_aside", "transport", b"transport", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

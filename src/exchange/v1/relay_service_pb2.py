@@ -26,7 +26,7 @@ from exchange.v1 import statement_pb2 as exchange_dot_v1_dot_statement__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65xchange/v1/relay_service.proto\x12\x0b\x65xchange.v1\x1a\x1b\x65xchange/v1/statement.proto\x1a\x1fgoogle/protobuf/timestamp.proto\".\n\x12RevocationListFile\x12\x0b\n\x03use\x18\x01 \x01(\t\x12\x0b\n\x03pem\x18\x02 \x01(\x0c\"j\n\x17GetTrustMaterialRequest\x12\x0c\n\x04held\x18\x01 \x03(\t\x12\x30\n\x07offered\x18\x02 \x03(\x0b\x32\x1f.exchange.v1.RevocationListFile\x12\x0f\n\x07trusted\x18\x03 \x03(\t\"i\n\x18GetTrustMaterialResponse\x12.\n\x05lists\x18\x01 \x03(\x0b\x32\x1f.exchange.v1.RevocationListFile\x12\x0c\n\x04held\x18\x02 \x03(\t\x12\x0f\n\x07trusted\x18\x03 \x03(\t\"+\n\x0bLogPosition\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\x0c\"\xc1\x01\n\tPositions\x12*\n\x08outbound\x18\x01 \x03(\x0b\x32\x18.exchange.v1.LogPosition\x12*\n\x08mirrored\x18\x02 \x03(\x0b\x32\x18.exchange.v1.LogPosition\x12+\n\twitnessed\x18\x03 \x03(\x0b\x32\x18.exchange.v1.LogPosition\x12/\n\rown_witnessed\x18\x04 \x03(\x0b\x32\x18.exchange.v1.LogPosition\"\xb2\x01\n\x0cHelloRequest\x12\x12\n\nfederation\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\n\n\x02to\x18\x03 \x01(\t\x12)\n\tpositions\x18\x04 \x01(\x0b\x32\x16.exchange.v1.Positions\x12\x10\n\x08restored\x18\x05 \x01(\x08\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x07 \x01(\t\"\xc1\x01\n\rHelloResponse\x12\x0f\n\x07session\x18\x01 \x01(\x0c\x12)\n\tpositions\x18\x02 \x01(\x0b\x32\x16.exchange.v1.Positions\x12)\n\x07lacking\x18\x03 \x03(\x0b\x32\x18.exchange.v1.LogPosition\x12\x10\n\x08restored\x18\x04 \x01(\x08\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x06 \x01(\t\"\xcb\x01\n\x0e\x44\x65liverRequest\x12\x0f\n\x07session\x18\x01 \x01(\x0c\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x04 \x03(\x0c\x12!\n\x06\x62odies\x18\x05 \x03(\x0b\x32\x11.exchange.v1.Body\x12\x12\n\ncheckpoint\x18\x06 \x01(\x0c\x12*\n\x0blate_bodies\x18\x07 \x03(\x0b\x32\x15.exchange.v1.LateBody\x12\x15\n\rlacking_notes\x18\x08 \x03(\x0c\":\n\x08LateBody\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x1f\n\x04\x62ody\x18\x02 \x01(\x0b\x32\x11.exchange.v1.Body\"\x8a\x01\n\x0f\x44\x65liverResponse\x12*\n\x06result\x18\x01 \x01(\x0e\x32\x1a.exchange.v1.DeliverResult\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0c\n\x04note\x18\x03 \x01(\x0c\x12\x16\n\x0emissing_bodies\x18\x04 \x03(\x03\x12\x17\n\x0fshow_checkpoint\x18\x05 \x01(\x03\"W\n\x13\x46\x65tchEntriesRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x12\n\nwith_notes\x18\x04 \x01(\x08\"g\n\x14\x46\x65tchEntriesResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\x0c\x12!\n\x06\x62odies\x18\x02 \x03(\x0b\x32\x11.exchange.v1.Body\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\r\n\x05notes\x18\x04 \x03(\x0c\"\\\n\x14\x43osignJournalRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\x10\n\x08old_size\x18\x02 \x01(\x03\x12\r\n\x05proof\x18\x03 \x03(\x0c\x12\x0f\n\x07session\x18\x04 \x01(\x0c\"F\n\x15\x43osignJournalResponse\x12\x0c\n\x04note\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x11\n\tlast_note\x18\x03 \x01(\x0c*\x83\x02\n\rDeliverResult\x12\x1e\n\x1a\x44\x45LIVER_RESULT_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x45LIVER_RESULT_COSIGNED\x10\x01\x12\x19\n\x15\x44\x45LIVER_RESULT_STORED\x10\x02\x12!\n\x1d\x44\x45LIVER_RESULT_HELLO_REQUIRED\x10\x03\x12\x1e\n\x1a\x44\x45LIVER_RESULT_OUT_OF_STEP\x10\x04\x12!\n\x1d\x44\x45LIVER_RESULT_BAD_CHECKPOINT\x10\x05\x12\x1b\n\x17\x44\x45LIVER_RESULT_MISMATCH\x10\x06\x12\x17\n\x13\x44\x45LIVER_RESULT_FORK\x10\x07\x32\xa2\x03\n\x0cRelayService\x12>\n\x05Hello\x12\x19.exchange.v1.HelloRequest\x1a\x1a.exchange.v1.HelloResponse\x12\x44\n\x07\x44\x65liver\x12\x1b.exchange.v1.DeliverRequest\x1a\x1c.exchange.v1.DeliverResponse\x12S\n\x0c\x46\x65tchEntries\x12 .exchange.v1.FetchEntriesRequest\x1a!.exchange.v1.FetchEntriesResponse\x12V\n\rCosignJournal\x12!.exchange.v1.CosignJournalRequest\x1a\".exchange.v1.CosignJournalResponse\x12_\n\x10GetTrustMaterial\x12$.exchange.v1.GetTrustMaterialRequest\x1a%.exchange.v1.GetTrustMaterialResponseB&\n\x0f\x63om.exchange.v1B\x11RelayServiceProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65xchange/v1/relay_service.proto\x12\x0b\x65xchange.v1\x1a\x1b\x65xchange/v1/statement.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x02\n\x0bPeerRequest\x12\x0e\n\x06ticket\x18\x01 \x01(\x0c\x12*\n\x05hello\x18\x02 \x01(\x0b\x32\x19.exchange.v1.HelloRequestH\x00\x12.\n\x07\x64\x65liver\x18\x03 \x01(\x0b\x32\x1b.exchange.v1.DeliverRequestH\x00\x12\x39\n\rfetch_entries\x18\x04 \x01(\x0b\x32 .exchange.v1.FetchEntriesRequestH\x00\x12;\n\x0e\x63osign_journal\x18\x05 \x01(\x0b\x32!.exchange.v1.CosignJournalRequestH\x00\x12\x42\n\x12get_trust_material\x18\x06 \x01(\x0b\x32$.exchange.v1.GetTrustMaterialRequestH\x00\x42\t\n\x07request\"\xf0\x02\n\nPeerAnswer\x12\x0e\n\x06ticket\x18\x01 \x01(\x0c\x12+\n\x05hello\x18\x02 \x01(\x0b\x32\x1a.exchange.v1.HelloResponseH\x00\x12/\n\x07\x64\x65liver\x18\x03 \x01(\x0b\x32\x1c.exchange.v1.DeliverResponseH\x00\x12:\n\rfetch_entries\x18\x04 \x01(\x0b\x32!.exchange.v1.FetchEntriesResponseH\x00\x12<\n\x0e\x63osign_journal\x18\x05 \x01(\x0b\x32\".exchange.v1.CosignJournalResponseH\x00\x12\x43\n\x12get_trust_material\x18\x06 \x01(\x0b\x32%.exchange.v1.GetTrustMaterialResponseH\x00\x12+\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\x18.exchange.v1.PeerFailureH\x00\x42\x08\n\x06\x61nswer\"<\n\x0bPeerFailure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\r\n\x05later\x18\x03 \x01(\x08\"S\n\x18ReturnCosignatureRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\'\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x17.exchange.v1.PeerAnswer\"-\n\x19ReturnCosignatureResponse\x12\x10\n\x08\x65xpected\x18\x01 \x01(\x08\",\n\x14\x46\x65tchRequestsRequest\x12\x14\n\x0cwait_seconds\x18\x01 \x01(\x05\"C\n\x15\x46\x65tchRequestsResponse\x12*\n\x08requests\x18\x01 \x03(\x0b\x32\x18.exchange.v1.PeerRequest\">\n\x13ReturnAnswerRequest\x12\'\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x17.exchange.v1.PeerAnswer\"(\n\x14ReturnAnswerResponse\x12\x10\n\x08\x65xpected\x18\x01 \x01(\x08\".\n\x12RevocationListFile\x12\x0b\n\x03use\x18\x01 \x01(\t\x12\x0b\n\x03pem\x18\x02 \x01(\x0c\"j\n\x17GetTrustMaterialRequest\x12\x0c\n\x04held\x18\x01 \x03(\t\x12\x30\n\x07offered\x18\x02 \x03(\x0b\x32\x1f.exchange.v1.RevocationListFile\x12\x0f\n\x07trusted\x18\x03 \x03(\t\"i\n\x18GetTrustMaterialResponse\x12.\n\x05lists\x18\x01 \x03(\x0b\x32\x1f.exchange.v1.RevocationListFile\x12\x0c\n\x04held\x18\x02 \x03(\t\x12\x0f\n\x07trusted\x18\x03 \x03(\t\"+\n\x0bLogPosition\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\x0c\"\xc1\x01\n\tPositions\x12*\n\x08outbound\x18\x01 \x03(\x0b\x32\x18.exchange.v1.LogPosition\x12*\n\x08mirrored\x18\x02 \x03(\x0b\x32\x18.exchange.v1.LogPosition\x12+\n\twitnessed\x18\x03 \x03(\x0b\x32\x18.exchange.v1.LogPosition\x12/\n\rown_witnessed\x18\x04 \x03(\x0b\x32\x18.exchange.v1.LogPosition\"\xb2\x01\n\x0cHelloRequest\x12\x12\n\nfederation\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\n\n\x02to\x18\x03 \x01(\t\x12)\n\tpositions\x18\x04 \x01(\x0b\x32\x16.exchange.v1.Positions\x12\x10\n\x08restored\x18\x05 \x01(\x08\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x07 \x01(\t\"\xc1\x01\n\rHelloResponse\x12\x0f\n\x07session\x18\x01 \x01(\x0c\x12)\n\tpositions\x18\x02 \x01(\x0b\x32\x16.exchange.v1.Positions\x12)\n\x07lacking\x18\x03 \x03(\x0b\x32\x18.exchange.v1.LogPosition\x12\x10\n\x08restored\x18\x04 \x01(\x08\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x06 \x01(\t\"\xcb\x01\n\x0e\x44\x65liverRequest\x12\x0f\n\x07session\x18\x01 \x01(\x0c\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\x03\x12\x0f\n\x07\x65ntries\x18\x04 \x03(\x0c\x12!\n\x06\x62odies\x18\x05 \x03(\x0b\x32\x11.exchange.v1.Body\x12\x12\n\ncheckpoint\x18\x06 \x01(\x0c\x12*\n\x0blate_bodies\x18\x07 \x03(\x0b\x32\x15.exchange.v1.LateBody\x12\x15\n\rlacking_notes\x18\x08 \x03(\x0c\":\n\x08LateBody\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x1f\n\x04\x62ody\x18\x02 \x01(\x0b\x32\x11.exchange.v1.Body\"\x8a\x01\n\x0f\x44\x65liverResponse\x12*\n\x06result\x18\x01 \x01(\x0e\x32\x1a.exchange.v1.DeliverResult\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0c\n\x04note\x18\x03 \x01(\x0c\x12\x16\n\x0emissing_bodies\x18\x04 \x03(\x03\x12\x17\n\x0fshow_checkpoint\x18\x05 \x01(\x03\"m\n\x13\x46\x65tchEntriesRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x12\n\nwith_notes\x18\x04 \x01(\x08\x12\x14\n\x0cwait_seconds\x18\x05 \x01(\x05\"\x93\x01\n\x14\x46\x65tchEntriesResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\x0c\x12!\n\x06\x62odies\x18\x02 \x03(\x0b\x32\x11.exchange.v1.Body\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\r\n\x05notes\x18\x04 \x03(\x0c\x12*\n\x08\x64\x65livery\x18\x05 \x01(\x0b\x32\x18.exchange.v1.PeerRequest\"\\\n\x14\x43osignJournalRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\x10\n\x08old_size\x18\x02 \x01(\x03\x12\r\n\x05proof\x18\x03 \x03(\x0c\x12\x0f\n\x07session\x18\x04 \x01(\x0c\"F\n\x15\x43osignJournalResponse\x12\x0c\n\x04note\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x11\n\tlast_note\x18\x03 \x01(\x0c*\x83\x02\n\rDeliverResult\x12\x1e\n\x1a\x44\x45LIVER_RESULT_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x45LIVER_RESULT_COSIGNED\x10\x01\x12\x19\n\x15\x44\x45LIVER_RESULT_STORED\x10\x02\x12!\n\x1d\x44\x45LIVER_RESULT_HELLO_REQUIRED\x10\x03\x12\x1e\n\x1a\x44\x45LIVER_RESULT_OUT_OF_STEP\x10\x04\x12!\n\x1d\x44\x45LIVER_RESULT_BAD_CHECKPOINT\x10\x05\x12\x1b\n\x17\x44\x45LIVER_RESULT_MISMATCH\x10\x06\x12\x17\n\x13\x44\x45LIVER_RESULT_FORK\x10\x07\x32\xb3\x05\n\x0cRelayService\x12>\n\x05Hello\x12\x19.exchange.v1.HelloRequest\x1a\x1a.exchange.v1.HelloResponse\x12\x44\n\x07\x44\x65liver\x12\x1b.exchange.v1.DeliverRequest\x1a\x1c.exchange.v1.DeliverResponse\x12S\n\x0c\x46\x65tchEntries\x12 .exchange.v1.FetchEntriesRequest\x1a!.exchange.v1.FetchEntriesResponse\x12V\n\rCosignJournal\x12!.exchange.v1.CosignJournalRequest\x1a\".exchange.v1.CosignJournalResponse\x12_\n\x10GetTrustMaterial\x12$.exchange.v1.GetTrustMaterialRequest\x1a%.exchange.v1.GetTrustMaterialResponse\x12\x62\n\x11ReturnCosignature\x12%.exchange.v1.ReturnCosignatureRequest\x1a&.exchange.v1.ReturnCosignatureResponse\x12V\n\rFetchRequests\x12!.exchange.v1.FetchRequestsRequest\x1a\".exchange.v1.FetchRequestsResponse\x12S\n\x0cReturnAnswer\x12 .exchange.v1.ReturnAnswerRequest\x1a!.exchange.v1.ReturnAnswerResponseB&\n\x0f\x63om.exchange.v1B\x11RelayServiceProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,36 +34,54 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.relay_service_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\021RelayServiceProtoP\001'
-  _globals['_DELIVERRESULT']._serialized_start=1759
-  _globals['_DELIVERRESULT']._serialized_end=2018
-  _globals['_REVOCATIONLISTFILE']._serialized_start=110
-  _globals['_REVOCATIONLISTFILE']._serialized_end=156
-  _globals['_GETTRUSTMATERIALREQUEST']._serialized_start=158
-  _globals['_GETTRUSTMATERIALREQUEST']._serialized_end=264
-  _globals['_GETTRUSTMATERIALRESPONSE']._serialized_start=266
-  _globals['_GETTRUSTMATERIALRESPONSE']._serialized_end=371
-  _globals['_LOGPOSITION']._serialized_start=373
-  _globals['_LOGPOSITION']._serialized_end=416
-  _globals['_POSITIONS']._serialized_start=419
-  _globals['_POSITIONS']._serialized_end=612
-  _globals['_HELLOREQUEST']._serialized_start=615
-  _globals['_HELLOREQUEST']._serialized_end=793
-  _globals['_HELLORESPONSE']._serialized_start=796
-  _globals['_HELLORESPONSE']._serialized_end=989
-  _globals['_DELIVERREQUEST']._serialized_start=992
-  _globals['_DELIVERREQUEST']._serialized_end=1195
-  _globals['_LATEBODY']._serialized_start=1197
-  _globals['_LATEBODY']._serialized_end=1255
-  _globals['_DELIVERRESPONSE']._serialized_start=1258
-  _globals['_DELIVERRESPONSE']._serialized_end=1396
-  _globals['_FETCHENTRIESREQUEST']._serialized_start=1398
-  _globals['_FETCHENTRIESREQUEST']._serialized_end=1485
-  _globals['_FETCHENTRIESRESPONSE']._serialized_start=1487
-  _globals['_FETCHENTRIESRESPONSE']._serialized_end=1590
-  _globals['_COSIGNJOURNALREQUEST']._serialized_start=1592
-  _globals['_COSIGNJOURNALREQUEST']._serialized_end=1684
-  _globals['_COSIGNJOURNALRESPONSE']._serialized_start=1686
-  _globals['_COSIGNJOURNALRESPONSE']._serialized_end=1756
-  _globals['_RELAYSERVICE']._serialized_start=2021
-  _globals['_RELAYSERVICE']._serialized_end=2439
+  _globals['_DELIVERRESULT']._serialized_start=2935
+  _globals['_DELIVERRESULT']._serialized_end=3194
+  _globals['_PEERREQUEST']._serialized_start=111
+  _globals['_PEERREQUEST']._serialized_end=431
+  _globals['_PEERANSWER']._serialized_start=434
+  _globals['_PEERANSWER']._serialized_end=802
+  _globals['_PEERFAILURE']._serialized_start=804
+  _globals['_PEERFAILURE']._serialized_end=864
+  _globals['_RETURNCOSIGNATUREREQUEST']._serialized_start=866
+  _globals['_RETURNCOSIGNATUREREQUEST']._serialized_end=949
+  _globals['_RETURNCOSIGNATURERESPONSE']._serialized_start=951
+  _globals['_RETURNCOSIGNATURERESPONSE']._serialized_end=996
+  _globals['_FETCHREQUESTSREQUEST']._serialized_start=998
+  _globals['_FETCHREQUESTSREQUEST']._serialized_end=1042
+  _globals['_FETCHREQUESTSRESPONSE']._serialized_start=1044
+  _globals['_FETCHREQUESTSRESPONSE']._serialized_end=1111
+  _globals['_RETURNANSWERREQUEST']._serialized_start=1113
+  _globals['_RETURNANSWERREQUEST']._serialized_end=1175
+  _globals['_RETURNANSWERRESPONSE']._serialized_start=1177
+  _globals['_RETURNANSWERRESPONSE']._serialized_end=1217
+  _globals['_REVOCATIONLISTFILE']._serialized_start=1219
+  _globals['_REVOCATIONLISTFILE']._serialized_end=1265
+  _globals['_GETTRUSTMATERIALREQUEST']._serialized_start=1267
+  _globals['_GETTRUSTMATERIALREQUEST']._serialized_end=1373
+  _globals['_GETTRUSTMATERIALRESPONSE']._serialized_start=1375
+  _globals['_GETTRUSTMATERIALRESPONSE']._serialized_end=1480
+  _globals['_LOGPOSITION']._serialized_start=1482
+  _globals['_LOGPOSITION']._serialized_end=1525
+  _globals['_POSITIONS']._serialized_start=1528
+  _globals['_POSITIONS']._serialized_end=1721
+  _globals['_HELLOREQUEST']._serialized_start=1724
+  _globals['_HELLOREQUEST']._serialized_end=1902
+  _globals['_HELLORESPONSE']._serialized_start=1905
+  _globals['_HELLORESPONSE']._serialized_end=2098
+  _globals['_DELIVERREQUEST']._serialized_start=2101
+  _globals['_DELIVERREQUEST']._serialized_end=2304
+  _globals['_LATEBODY']._serialized_start=2306
+  _globals['_LATEBODY']._serialized_end=2364
+  _globals['_DELIVERRESPONSE']._serialized_start=2367
+  _globals['_DELIVERRESPONSE']._serialized_end=2505
+  _globals['_FETCHENTRIESREQUEST']._serialized_start=2507
+  _globals['_FETCHENTRIESREQUEST']._serialized_end=2616
+  _globals['_FETCHENTRIESRESPONSE']._serialized_start=2619
+  _globals['_FETCHENTRIESRESPONSE']._serialized_end=2766
+  _globals['_COSIGNJOURNALREQUEST']._serialized_start=2768
+  _globals['_COSIGNJOURNALREQUEST']._serialized_end=2860
+  _globals['_COSIGNJOURNALRESPONSE']._serialized_start=2862
+  _globals['_COSIGNJOURNALRESPONSE']._serialized_end=2932
+  _globals['_RELAYSERVICE']._serialized_start=3197
+  _globals['_RELAYSERVICE']._serialized_end=3888
 # @@protoc_insertion_point(module_scope)

@@ -66,6 +66,292 @@ DELIVER_RESULT_FORK: DeliverResult.ValueType  # 7
 Global___DeliverResult: _TypeAlias = DeliverResult  # noqa: Y015
 
 @_typing.final
+class PeerRequest(_message.Message):
+    """A call of this service that travels by itself: fetched by the node that it is made to, or as a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    HELLO_FIELD_NUMBER: _builtins.int
+    DELIVER_FIELD_NUMBER: _builtins.int
+    FETCH_ENTRIES_FIELD_NUMBER: _builtins.int
+    COSIGN_JOURNAL_FIELD_NUMBER: _builtins.int
+    GET_TRUST_MATERIAL_FIELD_NUMBER: _builtins.int
+    ticket: _builtins.bytes
+    """Random; names the answer."""
+    @_builtins.property
+    def hello(self) -> Global___HelloRequest:
+        """Hello."""
+
+    @_builtins.property
+    def deliver(self) -> Global___DeliverRequest:
+        """Deliver."""
+
+    @_builtins.property
+    def fetch_entries(self) -> Global___FetchEntriesRequest:
+        """FetchEntries of the asking node's own log."""
+
+    @_builtins.property
+    def cosign_journal(self) -> Global___CosignJournalRequest:
+        """CosignJournal."""
+
+    @_builtins.property
+    def get_trust_material(self) -> Global___GetTrustMaterialRequest:
+        """GetTrustMaterial."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _builtins.bytes = ...,
+        hello: Global___HelloRequest | None = ...,
+        deliver: Global___DeliverRequest | None = ...,
+        fetch_entries: Global___FetchEntriesRequest | None = ...,
+        cosign_journal: Global___CosignJournalRequest | None = ...,
+        get_trust_material: Global___GetTrustMaterialRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cosign_journal", b"cosign_journal", "deliver", b"deliver", "fetch_entries", b"fetch_entries", "get_trust_material", b"get_trust_material", "hello", b"hello", "request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosign_journal", b"cosign_journal", "deliver", b"deliver", "fetch_entries", b"fetch_entries", "get_trust_material", b"get_trust_material", "hello", b"hello", "request", b"request", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["hello", "deliver", "fetch_entries", "cosign_journal", "get_trust_material"]  # noqa: Y015
+    _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
+
+Global___PeerRequest: _TypeAlias = PeerRequest  # noqa: Y015
+
+@_typing.final
+class PeerAnswer(_message.Message):
+    """What became of a call that travelled by itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    HELLO_FIELD_NUMBER: _builtins.int
+    DELIVER_FIELD_NUMBER: _builtins.int
+    FETCH_ENTRIES_FIELD_NUMBER: _builtins.int
+    COSIGN_JOURNAL_FIELD_NUMBER: _builtins.int
+    GET_TRUST_MATERIAL_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    ticket: _builtins.bytes
+    """Of the request."""
+    @_builtins.property
+    def hello(self) -> Global___HelloResponse:
+        """Hello."""
+
+    @_builtins.property
+    def deliver(self) -> Global___DeliverResponse:
+        """Deliver."""
+
+    @_builtins.property
+    def fetch_entries(self) -> Global___FetchEntriesResponse:
+        """FetchEntries."""
+
+    @_builtins.property
+    def cosign_journal(self) -> Global___CosignJournalResponse:
+        """CosignJournal."""
+
+    @_builtins.property
+    def get_trust_material(self) -> Global___GetTrustMaterialResponse:
+        """GetTrustMaterial."""
+
+    @_builtins.property
+    def failure(self) -> Global___PeerFailure:
+        """It was not answered."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _builtins.bytes = ...,
+        hello: Global___HelloResponse | None = ...,
+        deliver: Global___DeliverResponse | None = ...,
+        fetch_entries: Global___FetchEntriesResponse | None = ...,
+        cosign_journal: Global___CosignJournalResponse | None = ...,
+        get_trust_material: Global___GetTrustMaterialResponse | None = ...,
+        failure: Global___PeerFailure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cosign_journal", b"cosign_journal", "deliver", b"deliver", "failure", b"failure", "fetch_entries", b"fetch_entries", "get_trust_material", b"get_trust_material", "hello", b"hello"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cosign_journal", b"cosign_journal", "deliver", b"deliver", "failure", b"failure", "fetch_entries", b"fetch_entries", "get_trust_material", b"get_trust_material", "hello", b"hello", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["hello", "deliver", "fetch_entries", "cosign_journal", "get_trust_material", "failure"]  # noqa: Y015
+    _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
+
+Global___PeerAnswer: _TypeAlias = PeerAnswer  # noqa: Y015
+
+@_typing.final
+class PeerFailure(_message.Message):
+    """Why a call was not answered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    LATER_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Reason code."""
+    detail: _builtins.str
+    """More, for people."""
+    later: _builtins.bool
+    """True: the same call may do later. False: it was refused for what it is."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        later: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "later", b"later", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PeerFailure: _TypeAlias = PeerFailure  # noqa: Y015
+
+@_typing.final
+class ReturnCosignatureRequest(_message.Message):
+    """Gives back what became of a fetched delivery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    """Origin of the log whose entries were fetched."""
+    @_builtins.property
+    def answer(self) -> Global___PeerAnswer:
+        """The answer to Deliver, or why there is none."""
+
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        answer: Global___PeerAnswer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "origin", b"origin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnCosignatureRequest: _TypeAlias = ReturnCosignatureRequest  # noqa: Y015
+
+@_typing.final
+class ReturnCosignatureResponse(_message.Message):
+    """Answer to ReturnCosignature."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    expected: _builtins.bool
+    """False: nobody waits for it any more; nothing is lost, the delivery is made again."""
+    def __init__(
+        self,
+        *,
+        expected: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected", b"expected"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnCosignatureResponse: _TypeAlias = ReturnCosignatureResponse  # noqa: Y015
+
+@_typing.final
+class FetchRequestsRequest(_message.Message):
+    """Fetches requests of the called node."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WAIT_SECONDS_FIELD_NUMBER: _builtins.int
+    wait_seconds: _builtins.int
+    """How long to wait for one, in seconds; at most 60."""
+    def __init__(
+        self,
+        *,
+        wait_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["wait_seconds", b"wait_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchRequestsRequest: _TypeAlias = FetchRequestsRequest  # noqa: Y015
+
+@_typing.final
+class FetchRequestsResponse(_message.Message):
+    """Requests of the called node that have no answer yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerRequest]:
+        """At most 16, none of them a delivery; empty when there was none within the time."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___PeerRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchRequestsResponse: _TypeAlias = FetchRequestsResponse  # noqa: Y015
+
+@_typing.final
+class ReturnAnswerRequest(_message.Message):
+    """Gives back an answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> Global___PeerAnswer:
+        """The answer."""
+
+    def __init__(
+        self,
+        *,
+        answer: Global___PeerAnswer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnAnswerRequest: _TypeAlias = ReturnAnswerRequest  # noqa: Y015
+
+@_typing.final
+class ReturnAnswerResponse(_message.Message):
+    """Answer to ReturnAnswer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    expected: _builtins.bool
+    """False: nobody waits for it any more."""
+    def __init__(
+        self,
+        *,
+        expected: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected", b"expected"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnAnswerResponse: _TypeAlias = ReturnAnswerResponse  # noqa: Y015
+
+@_typing.final
 class RevocationListFile(_message.Message):
     """A revocation list of an authority of the speaker. It proves itself: only its signature and its age matter."""
 
@@ -457,7 +743,7 @@ Global___DeliverResponse: _TypeAlias = DeliverResponse  # noqa: Y015
 
 @_typing.final
 class FetchEntriesRequest(_message.Message):
-    """Fetches the caller's own entries back."""
+    """Fetches the caller's own entries back, or what the called node would deliver."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -465,14 +751,19 @@ class FetchEntriesRequest(_message.Message):
     START_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     WITH_NOTES_FIELD_NUMBER: _builtins.int
+    WAIT_SECONDS_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
-    """Origin of the caller's log."""
+    """Origin of the caller's log. Or of the called node's outbound log towards the caller: any epoch names the lane, and
+    start, limit and with_notes are not looked at, for the sender knows where it stands.
+    """
     start: _builtins.int
     """First index."""
     limit: _builtins.int
     """Most entries to return; at most 4,096."""
     with_notes: _builtins.bool
     """True: also the cosigned notes that cover them."""
+    wait_seconds: _builtins.int
+    """Of the called node's log: how long to wait for a delivery, in seconds; at most 60."""
     def __init__(
         self,
         *,
@@ -480,10 +771,11 @@ class FetchEntriesRequest(_message.Message):
         start: _builtins.int = ...,
         limit: _builtins.int = ...,
         with_notes: _builtins.bool = ...,
+        wait_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "origin", b"origin", "start", b"start", "with_notes", b"with_notes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "origin", b"origin", "start", b"start", "wait_seconds", b"wait_seconds", "with_notes", b"with_notes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -499,6 +791,7 @@ class FetchEntriesResponse(_message.Message):
     BODIES_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    DELIVERY_FIELD_NUMBER: _builtins.int
     size: _builtins.int
     """Entries that the mirror holds."""
     @_builtins.property
@@ -513,6 +806,10 @@ class FetchEntriesResponse(_message.Message):
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Cosigned notes of sizes beyond start, oldest first, at most as many as entries."""
 
+    @_builtins.property
+    def delivery(self) -> Global___PeerRequest:
+        """Of the called node's log: its delivery with session, checkpoint and all; absent when there was none within the time."""
+
     def __init__(
         self,
         *,
@@ -520,10 +817,11 @@ class FetchEntriesResponse(_message.Message):
         bodies: _abc.Iterable[_statement_pb2.Body] | None = ...,
         size: _builtins.int = ...,
         notes: _abc.Iterable[_builtins.bytes] | None = ...,
+        delivery: Global___PeerRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bodies", b"bodies", "entries", b"entries", "notes", b"notes", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bodies", b"bodies", "delivery", b"delivery", "entries", b"entries", "notes", b"notes", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

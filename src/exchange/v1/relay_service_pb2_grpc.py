@@ -60,6 +60,21 @@ class RelayServiceStub:
                 request_serializer=exchange_dot_v1_dot_relay__service__pb2.GetTrustMaterialRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_relay__service__pb2.GetTrustMaterialResponse.FromString,
                 _registered_method=True)
+        self.ReturnCosignature = channel.unary_unary(
+                '/exchange.v1.RelayService/ReturnCosignature',
+                request_serializer=exchange_dot_v1_dot_relay__service__pb2.ReturnCosignatureRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_relay__service__pb2.ReturnCosignatureResponse.FromString,
+                _registered_method=True)
+        self.FetchRequests = channel.unary_unary(
+                '/exchange.v1.RelayService/FetchRequests',
+                request_serializer=exchange_dot_v1_dot_relay__service__pb2.FetchRequestsRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_relay__service__pb2.FetchRequestsResponse.FromString,
+                _registered_method=True)
+        self.ReturnAnswer = channel.unary_unary(
+                '/exchange.v1.RelayService/ReturnAnswer',
+                request_serializer=exchange_dot_v1_dot_relay__service__pb2.ReturnAnswerRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_relay__service__pb2.ReturnAnswerResponse.FromString,
+                _registered_method=True)
 
 
 class RelayServiceServicer:
@@ -81,7 +96,8 @@ class RelayServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FetchEntries(self, request, context):
-        """Brings the caller's own entries back from our mirror of its log.
+        """Brings the caller's own entries back from our mirror of its log. Of the called node's outbound log towards the
+        caller, where the called node can not dial: what it would deliver; it is answered with ReturnCosignature.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,6 +112,27 @@ class RelayServiceServicer:
 
     def GetTrustMaterial(self, request, context):
         """Exchanges the newest revocation lists of both sides' own authorities.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnCosignature(self, request, context):
+        """Gives back what became of a delivery that was fetched with FetchEntries: the cosigned checkpoint.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchRequests(self, request, context):
+        """Fetches what the called node, which can not dial, would ask of the caller beside its deliveries.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnAnswer(self, request, context):
+        """Gives back the answer to a request that was fetched with FetchRequests.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,6 +165,21 @@ def add_RelayServiceServicer_to_server(servicer, server):
                     servicer.GetTrustMaterial,
                     request_deserializer=exchange_dot_v1_dot_relay__service__pb2.GetTrustMaterialRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_relay__service__pb2.GetTrustMaterialResponse.SerializeToString,
+            ),
+            'ReturnCosignature': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnCosignature,
+                    request_deserializer=exchange_dot_v1_dot_relay__service__pb2.ReturnCosignatureRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_relay__service__pb2.ReturnCosignatureResponse.SerializeToString,
+            ),
+            'FetchRequests': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchRequests,
+                    request_deserializer=exchange_dot_v1_dot_relay__service__pb2.FetchRequestsRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_relay__service__pb2.FetchRequestsResponse.SerializeToString,
+            ),
+            'ReturnAnswer': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnAnswer,
+                    request_deserializer=exchange_dot_v1_dot_relay__service__pb2.ReturnAnswerRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_relay__service__pb2.ReturnAnswerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +318,87 @@ class RelayService:
             '/exchange.v1.RelayService/GetTrustMaterial',
             exchange_dot_v1_dot_relay__service__pb2.GetTrustMaterialRequest.SerializeToString,
             exchange_dot_v1_dot_relay__service__pb2.GetTrustMaterialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnCosignature(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.RelayService/ReturnCosignature',
+            exchange_dot_v1_dot_relay__service__pb2.ReturnCosignatureRequest.SerializeToString,
+            exchange_dot_v1_dot_relay__service__pb2.ReturnCosignatureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchRequests(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.RelayService/FetchRequests',
+            exchange_dot_v1_dot_relay__service__pb2.FetchRequestsRequest.SerializeToString,
+            exchange_dot_v1_dot_relay__service__pb2.FetchRequestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnAnswer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.RelayService/ReturnAnswer',
+            exchange_dot_v1_dot_relay__service__pb2.ReturnAnswerRequest.SerializeToString,
+            exchange_dot_v1_dot_relay__service__pb2.ReturnAnswerResponse.FromString,
             options,
             channel_credentials,
             insecure,

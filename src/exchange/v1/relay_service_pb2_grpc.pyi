@@ -38,11 +38,19 @@ class RelayServiceStub:
     Deliver: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.DeliverRequest, _relay_service_pb2.DeliverResponse]
     """Brings entries of the caller's outbound log; answers with the cosigned checkpoint."""
     FetchEntries: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.FetchEntriesRequest, _relay_service_pb2.FetchEntriesResponse]
-    """Brings the caller's own entries back from our mirror of its log."""
+    """Brings the caller's own entries back from our mirror of its log. Of the called node's outbound log towards the
+    caller, where the called node can not dial: what it would deliver; it is answered with ReturnCosignature.
+    """
     CosignJournal: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.CosignJournalRequest, _relay_service_pb2.CosignJournalResponse]
     """Witnesses the head of the caller's journal or local log."""
     GetTrustMaterial: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.GetTrustMaterialRequest, _relay_service_pb2.GetTrustMaterialResponse]
     """Exchanges the newest revocation lists of both sides' own authorities."""
+    ReturnCosignature: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.ReturnCosignatureRequest, _relay_service_pb2.ReturnCosignatureResponse]
+    """Gives back what became of a delivery that was fetched with FetchEntries: the cosigned checkpoint."""
+    FetchRequests: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.FetchRequestsRequest, _relay_service_pb2.FetchRequestsResponse]
+    """Fetches what the called node, which can not dial, would ask of the caller beside its deliveries."""
+    ReturnAnswer: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.ReturnAnswerRequest, _relay_service_pb2.ReturnAnswerResponse]
+    """Gives back the answer to a request that was fetched with FetchRequests."""
 
 @_typing.type_check_only
 class RelayServiceAsyncStub(RelayServiceStub):
@@ -54,11 +62,19 @@ class RelayServiceAsyncStub(RelayServiceStub):
     Deliver: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.DeliverRequest, _relay_service_pb2.DeliverResponse]  # type: ignore[assignment]
     """Brings entries of the caller's outbound log; answers with the cosigned checkpoint."""
     FetchEntries: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.FetchEntriesRequest, _relay_service_pb2.FetchEntriesResponse]  # type: ignore[assignment]
-    """Brings the caller's own entries back from our mirror of its log."""
+    """Brings the caller's own entries back from our mirror of its log. Of the called node's outbound log towards the
+    caller, where the called node can not dial: what it would deliver; it is answered with ReturnCosignature.
+    """
     CosignJournal: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.CosignJournalRequest, _relay_service_pb2.CosignJournalResponse]  # type: ignore[assignment]
     """Witnesses the head of the caller's journal or local log."""
     GetTrustMaterial: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.GetTrustMaterialRequest, _relay_service_pb2.GetTrustMaterialResponse]  # type: ignore[assignment]
     """Exchanges the newest revocation lists of both sides' own authorities."""
+    ReturnCosignature: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.ReturnCosignatureRequest, _relay_service_pb2.ReturnCosignatureResponse]  # type: ignore[assignment]
+    """Gives back what became of a delivery that was fetched with FetchEntries: the cosigned checkpoint."""
+    FetchRequests: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.FetchRequestsRequest, _relay_service_pb2.FetchRequestsResponse]  # type: ignore[assignment]
+    """Fetches what the called node, which can not dial, would ask of the caller beside its deliveries."""
+    ReturnAnswer: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.ReturnAnswerRequest, _relay_service_pb2.ReturnAnswerResponse]  # type: ignore[assignment]
+    """Gives back the answer to a request that was fetched with FetchRequests."""
 
 class RelayServiceServicer(metaclass=_abc_1.ABCMeta):
     """For nodes. Each call is idempotent and verifies itself, so that request and response bytes can travel as files."""
@@ -85,7 +101,9 @@ class RelayServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _relay_service_pb2.FetchEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_relay_service_pb2.FetchEntriesResponse, _abc.Awaitable[_relay_service_pb2.FetchEntriesResponse]]:
-        """Brings the caller's own entries back from our mirror of its log."""
+        """Brings the caller's own entries back from our mirror of its log. Of the called node's outbound log towards the
+        caller, where the called node can not dial: what it would deliver; it is answered with ReturnCosignature.
+        """
 
     @_abc_1.abstractmethod
     def CosignJournal(
@@ -102,5 +120,29 @@ class RelayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_relay_service_pb2.GetTrustMaterialResponse, _abc.Awaitable[_relay_service_pb2.GetTrustMaterialResponse]]:
         """Exchanges the newest revocation lists of both sides' own authorities."""
+
+    @_abc_1.abstractmethod
+    def ReturnCosignature(
+        self,
+        request: _relay_service_pb2.ReturnCosignatureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_relay_service_pb2.ReturnCosignatureResponse, _abc.Awaitable[_relay_service_pb2.ReturnCosignatureResponse]]:
+        """Gives back what became of a delivery that was fetched with FetchEntries: the cosigned checkpoint."""
+
+    @_abc_1.abstractmethod
+    def FetchRequests(
+        self,
+        request: _relay_service_pb2.FetchRequestsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_relay_service_pb2.FetchRequestsResponse, _abc.Awaitable[_relay_service_pb2.FetchRequestsResponse]]:
+        """Fetches what the called node, which can not dial, would ask of the caller beside its deliveries."""
+
+    @_abc_1.abstractmethod
+    def ReturnAnswer(
+        self,
+        request: _relay_service_pb2.ReturnAnswerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_relay_service_pb2.ReturnAnswerResponse, _abc.Awaitable[_relay_service_pb2.ReturnAnswerResponse]]:
+        """Gives back the answer to a request that was fetched with FetchRequests."""
 
 def add_RelayServiceServicer_to_server(servicer: RelayServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

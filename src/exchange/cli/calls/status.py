@@ -48,8 +48,19 @@ def _show(out: Output, answer: GetStatusResponse) -> None:
     out.table(LANE_HEADINGS, [lane_cells(lane) for lane in answer.lanes], title=t("title.lanes"))
     if answer.peers:
         out.table(
-            ("peer", "last_hello", "clock_ahead"),
-            [(p.peer, moment(p.last_hello), f"{p.clock_ahead_seconds:+.1f} s") for p in answer.peers],
+            ("peer", "transport", "last_hello", "clock_ahead", "last_given", "last_taken", "waiting"),
+            [
+                (
+                    p.peer,
+                    words.transport_word(p.transport),
+                    moment(p.last_hello),
+                    f"{p.clock_ahead_seconds:+.1f} s",
+                    moment(p.last_given),
+                    moment(p.last_taken),
+                    p.waiting or "",
+                )
+                for p in answer.peers
+            ],
             title=t("title.peers"),
         )
     out.table(

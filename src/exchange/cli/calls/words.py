@@ -37,6 +37,11 @@ def lane_state_word(state: LaneState.ValueType) -> str:
     return word("lane_state", LaneState.Name(state).removeprefix("LANE_STATE_"))
 
 
+def transport_word(transport: str) -> str:
+    """How calls reach a peer; empty of a node that does not say."""
+    return word("transport", transport) if transport else ""
+
+
 def node_state_word(state: NodeState.ValueType) -> str:
     """The node's state."""
     return word("node_state", NodeState.Name(state).removeprefix("NODE_STATE_"))

@@ -153,6 +153,8 @@ def _peers(settings: NodeSettings) -> Iterator[Problem]:
             yield Problem("TRUST_MISSING", peer.name)
         except Refused as refused:
             yield from refused.problems
+        if peer.dial is None:
+            continue
         try:
             socket.create_connection((peer.dial.host, peer.dial.port), CONNECT_TIMEOUT_S).close()
         except OSError as error:

@@ -106,7 +106,8 @@ def list_peers(node: NodeOption = DEFAULT_NODE_FILE, *, as_json: JsonOption = Fa
         rows.append(
             {
                 "peer": name,
-                "dial": str(link.dial) if link else "",
+                "transport": link.reaches_by if link else "",
+                "dial": str(link.dial) if link and link.dial else "",
                 "authority": trusted.card.authority_name if trusted else "",
                 "digest": trusted.digest if trusted else "",
                 "problems": problem_dicts(problems),
@@ -115,8 +116,11 @@ def list_peers(node: NodeOption = DEFAULT_NODE_FILE, *, as_json: JsonOption = Fa
     if out.as_json:
         out.value({"peers": rows})
     out.table(
-        ("peer", "dial", "authority", "digest", "reason"),
-        [(r["peer"], r["dial"], r["authority"], str(r["digest"])[:16], _reasons(r["problems"])) for r in rows],
+        ("peer", "transport", "dial", "authority", "digest", "reason"),
+        [
+            (r["peer"], r["transport"], r["dial"], r["authority"], str(r["digest"])[:16], _reasons(r["problems"]))
+            for r in rows
+        ],
     )
     finish(Exit.FINDING if any(row["problems"] for row in rows) else Exit.DONE)
 

@@ -1,0 +1,1 @@
+"""How calls reach a peer that can not be dialled."""
