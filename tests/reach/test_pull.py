@@ -47,12 +47,12 @@ def test_fetches_and_answers_may_be_lost_doubled_and_late(pulled_world: World) -
     world, moments = pulled_world, random.Random(7)
 
     async def lose(verb: str, request: Message) -> Message | None:
-        if moments.random() < 0.3:
+        if moments.random() < 0.15:
             raise PeerAwayError("lost on the way")
         return request
 
     def lose_answer(verb: str, request: Message, response: Any) -> Any:
-        if moments.random() < 0.3:
+        if moments.random() < 0.15:
             raise PeerAwayError("the answer was lost")
         return response
 
