@@ -106,7 +106,7 @@ def test_one_record_walks_from_an_agency_to_the_peers_register_and_back(world: W
     assert status.state == SubmissionState.SUBMISSION_STATE_RECOGNISED
     assert (status.addressee, status.log, status.index) == ("sc", outbound, 1)
     assert status.decision == f"{back}#{at}"
-    assert status.rule_edition == world.nodes["sc"].node.rules.edition
+    assert status.rule_edition == world.nodes["sc"].node.rules.book.editions[0].edition
     evidence.assert_laws(world)
 
 

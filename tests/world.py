@@ -40,6 +40,7 @@ from exchange.crypto.keys import (
 from exchange.crypto.pki_profile import KeyKind, Profile
 from exchange.crypto.signers.key_file import read_signer
 from exchange.domain.recognition import RuleSet
+from exchange.domain.rule_book import RuleShelf
 from exchange.domain.tables import Tables, load
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub, tell_grown
@@ -403,7 +404,7 @@ class Runtime:
             areas=AREAS[name],
             catalogue_no="DEMO/2026-000",
             tables=tables(),
-            rules=rules(),
+            rules=RuleShelf([rules()]),
             require_approvals=False,
             keys=keyring(name).keys_for(sign),
             peers=PeerBook({other: keyring(other).peer_for(name, require) for other in others}),
@@ -412,7 +413,7 @@ class Runtime:
             events=events,
             adapters={},
             clock=lambda: datetime.now(UTC) + skew,
-            editions={"RULES": rules().digest},
+            editions={},
         )
         made = drivers(self.node, keyring(name), folder, sign)
         self.core = Core(

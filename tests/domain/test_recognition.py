@@ -14,7 +14,6 @@ from exchange.domain.recognition import (
     Decision,
     DecisionContext,
     RuleSet,
-    edition_for,
     part_holds,
     part_of,
 )
@@ -326,7 +325,7 @@ def test_a_kind_without_rules_waits_for_rules() -> None:
     assert decision.waits_for
 
 
-_ONE_RULE = '[[rule]]\nid = "X-1"\nkind = "CreditResult"\nwhen = [{ test = "always" }]\n'
+_ONE_RULE = '[[rule]]\nid = "X-1"\nzh = "一"\nen = "one"\nkind = "CreditResult"\nwhen = [{ test = "always" }]\n'
 
 
 @pytest.mark.parametrize(
@@ -335,7 +334,7 @@ _ONE_RULE = '[[rule]]\nid = "X-1"\nkind = "CreditResult"\nwhen = [{ test = "alwa
         (RULES.replace('edition = "2026-1"', ""), "rules.edition"),
         (RULES.replace('effective_from = "2005-01-01"', ""), "rules.effective_from"),
         (RULES.replace('id = "CR-02"', 'id = "CR-01"'), "rules.rule[1].id"),
-        (RULES.replace('kind = "PenaltyNotice"', 'kind = "Answer"'), "rules.rule[11].kind"),
+        (RULES.replace('kind = "PenaltyNotice"', 'kind = "Answer"'), "rules.rule[12].kind"),
         (RULES.replace('test = "objection_stated"', 'test = "eval"'), "rules.rule[5].when[0].test"),
         (RULES.replace("months = 24", "months = 0"), "rules.rule[6].when[0].months"),
         (RULES.replace("months = 24", "weeks = 24"), "rules.rule[6].when[0].months"),
@@ -343,9 +342,9 @@ _ONE_RULE = '[[rule]]\nid = "X-1"\nkind = "CreditResult"\nwhen = [{ test = "alwa
         (RULES.replace('condition = "INCENTIVES_EXCLUDED"', 'condition = "ANYTHING"'), "rules.rule[8].condition"),
         (RULES.replace('condition = "INCENTIVES_EXCLUDED"', ""), "rules.rule[8].condition"),
         (RULES.replace('RED = "60"', 'BLACK = "60"'), "rules.rule[7].when[1].explained.BLACK"),
-        (RULES + _ONE_RULE, "rules.rule[28].outcome"),
-        (RULES + _ONE_RULE + 'outcome = "FULL"\nreason = "WHY"\n', "rules.rule[28].reason"),
-        (RULES + _ONE_RULE + 'outcome = "FULL"\nscope = "part"\nwhen2 = 1\n', "rules.rule[28].when2"),
+        (RULES + _ONE_RULE, "rules.rule[29].outcome"),
+        (RULES + _ONE_RULE + 'outcome = "FULL"\nreason = "WHY"\n', "rules.rule[29].reason"),
+        (RULES + _ONE_RULE + 'outcome = "FULL"\nscope = "part"\nwhen2 = 1\n', "rules.rule[29].when2"),
         (
             RULES.replace("approvals = []", 'approvals = [{ node = "cq", document_no = "x" }]'),
             "rules.approvals[0].approved_on",
@@ -358,20 +357,6 @@ def test_ill_formed_rules_are_refused_with_their_place(text: str, place: str) ->
     with pytest.raises(TableError) as raised:
         RuleSet.load(text.encode())
     assert raised.value.problems[0].place == place
-
-
-def test_the_edition_is_that_of_the_day_of_the_fact() -> None:
-    """Of several editions the one in force on the fact's own day decides."""
-    old = RuleSet.load(
-        RULES.replace("2026-1", "old").replace("status = ", 'effective_until = "2025-12-31"\nstatus = ').encode()
-    )
-    new = RuleSet.load(RULES.replace("2026-1", "new").replace('"2005-01-01"', '"2026-01-01"').encode())
-    assert edition_for([old, new], date(2025, 12, 31)) is old
-    assert edition_for([old, new], date(2026, 1, 1)) is new
-    assert edition_for([new], date(2020, 1, 1)) is None
-    endless = RuleSet.load(RULES.encode())
-    assert edition_for([new, endless], date(2026, 1, 1)) is edition_for([endless, new], date(2026, 1, 1)) is new
-    assert old.digest != new.digest
 
 
 def test_every_reason_of_the_rules_has_its_texts(rules: RuleSet, tables: Tables) -> None:

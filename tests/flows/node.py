@@ -16,6 +16,7 @@ from exchange.crypto.keys import derive_log_key, derive_submission_key, generate
 from exchange.domain.adapter import DocumentReading, MappedRow, NativeDocument, Sample, WrittenDocument
 from exchange.domain.problems import DocumentRefused, Problem, Refused
 from exchange.domain.recognition import RuleSet
+from exchange.domain.rule_book import RuleShelf
 from exchange.domain.tables import Tables, load
 from exchange.flows import bootstrap
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
@@ -171,7 +172,7 @@ def running_node(migrated_url: str) -> Iterator[TestNode]:
         areas=("50",),
         catalogue_no="DEMO/2026-001",
         tables=domain_tables(),
-        rules=_rules(),
+        rules=RuleShelf([_rules()]),
         require_approvals=False,
         keys=NodeKeys(
             signers=(region("cq").signer,),

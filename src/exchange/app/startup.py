@@ -28,6 +28,7 @@ from exchange.crypto.tls_identity import TlsIdentity
 from exchange.crypto.trust import TrustRefused, TrustSet
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.domain.recognition import RuleSet
+from exchange.domain.rule_book import RuleShelf
 from exchange.domain.tables import Tables, load
 from exchange.flows import bootstrap
 from exchange.flows.certificates.tls import TlsFiles
@@ -38,6 +39,7 @@ from exchange.flows.rotation.driver import KeyDriver
 from exchange.flows.rotation.ed25519_keys import CosignerDriver, LogDriver
 from exchange.flows.rotation.second_keys import SecondCosignerDriver
 from exchange.flows.rotation.signing_key import SigningDriver
+from exchange.flows.rules.editions import bring_in, load_rules
 from exchange.settings import NodeSettings
 from exchange.settings.model import KeySource
 from exchange.settings.trust_folder import peer_names, read_own_files, read_peer
@@ -75,7 +77,6 @@ class Files:
     trust: TrustEdition
     tables: Tables
     rules: RuleSet
-    rules_file: bytes
     tables_edition: bytes
 
 
@@ -164,7 +165,6 @@ def read_files(settings: NodeSettings, lock: KeyLock) -> Files:
         trust=first_trust(settings),
         tables=load(files, overlays),
         rules=RuleSet.load(files[RULES]),
-        rules_file=files[RULES],
         tables_edition=bootstrap.pack({**files, **{f"overlay/{each}": data for each, data in overlays.items()}}),
     )
 
@@ -252,7 +252,7 @@ def make_node(
         areas=settings.node.areas,
         catalogue_no=NODE_CATALOGUE,
         tables=files.tables,
-        rules=files.rules,
+        rules=RuleShelf(),
         require_approvals=settings.recognition.require_approvals,
         keys=files.keys,
         commitments=(SHA_256, SM3) if settings.sealing.sm3 else (SHA_256,),
@@ -291,14 +291,17 @@ def key_drivers(
 
 
 def activate_editions(node: Node, files: Files) -> None:
-    """Enter rules and tables into the journal: an edition that is not there is not used. Trust has its own flow."""
+    """Enter rules and tables into the journal: an edition that is not there is not used. Trust has its own flow.
+
+    The rules of the program are only where a node begins: later ones are brought in by two officers, and a newer
+    program changes no rule.
+    """
     now = node.clock()
     actor = f"node {node.name}"
-    editions = {
-        "RULES": bootstrap.activate(node, "RULES", files.rules_file, actor, now),
-        "CATALOGUES": bootstrap.activate(node, "CATALOGUES", files.tables_edition, actor, now),
-    }
-    node.editions.update(editions)
+    node.editions["CATALOGUES"] = bootstrap.activate(node, "CATALOGUES", files.tables_edition, actor, now)
+    load_rules(node)
+    if not node.rules.book.editions:
+        bring_in(node, files.rules, actor, now)
 
 
 def data_folder(settings: NodeSettings) -> Path:

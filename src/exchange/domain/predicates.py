@@ -1,29 +1,27 @@
-"""The closed vocabulary of tests that recognition rules are written in."""
+"""The closed vocabulary of tests that recognition rules are written in. A test asks for facts, never for a record."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
-from exchange.domain.kinds import state_of
+from exchange.domain.facts import Facts, code_of, names_for
 from exchange.domain.table_file import Row
-from exchange.v1.credit_result_pb2 import CreditLevel, CreditResult, CreditState
+from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.lab_qualification_pb2 import LabState
 from exchange.v1.list_entry_pb2 import ListKind, ListState
-from exchange.v1.measure_pb2 import Measure
-from exchange.v1.monitoring_batch_pb2 import CrcVerdict, Usability
+from exchange.v1.monitoring_batch_pb2 import CrcVerdict, ProtocolEdition, UnitSource, Usability
 from exchange.v1.penalty_notice_pb2 import NoticeKind
-from exchange.v1.record_pb2 import Record
 
-_USUAL_CMA = re.compile(r"[0-9]{12}")
-
-PART_TESTS: Final = frozenset({"always", "usability_in"})
+PART_TESTS: Final = frozenset({"always", "usability_in", "unit_source_in", "fact_in"})
 """Tests that can be asked of one value of a batch."""
+
+MAX_MONTHS: Final = 1200
+"""Months of an age: a century."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,16 +29,16 @@ class Question:
     """What one test looks at.
 
     Attributes:
-        record: The record, already validated.
+        facts: Of the record, or of one value of it.
         decided_on: Day of the decision.
         receiver_vetoes: Veto situations of the receiver's own scheme.
-        usability: Usability of the value that is asked about; 0 where the whole record is.
+        levels: (scheme, level) that have an equal among the receiver's own levels; schemes as codes.
     """
 
-    record: Record
+    facts: Facts
     decided_on: date
-    receiver_vetoes: frozenset[str]
-    usability: int = 0
+    receiver_vetoes: frozenset[str] = frozenset()
+    levels: frozenset[tuple[str, str]] = frozenset()
 
 
 Test = Callable[[Question], bool]
@@ -58,21 +56,12 @@ def read_test(row: Row, kind: Kind.ValueType, *, part: bool) -> Test:
         TableError: The test is not in the vocabulary, not for this kind, or its parameters are wrong.
     """
     name = row.text("test")
-    maker = _VOCABULARY.get(kind, {}).get(name)
+    maker = _COMMON.get(name) or _VOCABULARY.get(kind, {}).get(name)
     if maker is None or (part and name not in PART_TESTS):
         raise row.wrong("test", f"{name} is no test for this kind and scope")
-    test = maker(row)
+    test = _fact_in(row, names_for(kind, part=part)) if name == "fact_in" else maker(row)
     row.end()
     return test
-
-
-def stated_base(body: CreditResult) -> Decimal | None:
-    """Score without bonus: as stated, or score less stated bonus; None where the source gives neither."""
-    if body.base_score:
-        return Decimal(body.base_score)
-    if body.score and body.bonus_score:
-        return Decimal(body.score) - Decimal(body.bonus_score)
-    return None
 
 
 def add_months(day: date, months: int) -> date:
@@ -86,70 +75,93 @@ def add_months(day: date, months: int) -> date:
     raise AssertionError("every month has 28 days")
 
 
-def _values(row: Row, numbers: Sequence[tuple[str, int]], prefix: str) -> frozenset[int]:
-    by_name = {name.removeprefix(prefix): number for name, number in numbers if number}
-    names = row.texts("values")
-    unknown = [name for name in names if name not in by_name]
-    if not names or unknown:
-        raise row.wrong("values", f"must be some of {', '.join(by_name)}")
-    return frozenset(by_name[name] for name in names)
+def names_of(enum: Any, prefix: str) -> tuple[str, ...]:
+    """Names of an enumeration without their prefix and without UNSPECIFIED."""
+    return tuple(name.removeprefix(prefix) for name, number in enum.items() if number)
 
 
-def _always(_row: Row) -> Test:
-    return lambda _question: True
-
-
-def _state_in(numbers: Sequence[tuple[str, int]], prefix: str) -> Callable[[Row], Test]:
-    """The test for the states of one kind."""
+def _named(fact: str, enum: Any, prefix: str) -> Callable[[Row], Test]:
+    """A test whether a fact is one of some names of an enumeration."""
+    names = names_of(enum, prefix)
 
     def read(row: Row) -> Test:
-        states = _values(row, numbers, prefix)
-        return lambda question: state_of(question.record) in states
+        wanted = row.texts("values")
+        if not wanted or not set(wanted) <= set(names):
+            raise row.wrong("values", f"must be some of {', '.join(names)}")
+        values = frozenset(wanted)
+        return lambda question: question.facts.one(fact) in values
 
     return read
 
 
-def _level_in(row: Row) -> Test:
-    levels = _values(row, CreditLevel.items(), "CREDIT_LEVEL_")
-    return lambda question: question.record.credit_result.shared_level in levels
+def always(_question: Question) -> bool:
+    """The test that always holds."""
+    return True
+
+
+def _always(_row: Row) -> Test:
+    return always
+
+
+def _fact_in(row: Row, names: Iterable[str] = ()) -> Test:
+    """Some value of a fact is one of those listed; ``-`` stands for a fact that is not stated."""
+    fact = row.one_of("fact", sorted(names))
+    values = frozenset(value if value == "-" else code_of(value) for value in row.texts("values"))
+    if not values:
+        raise row.wrong("values", "missing")
+
+    def holds(question: Question) -> bool:
+        found = question.facts.all(fact)
+        return not values.isdisjoint(found) if found else "-" in values
+
+    return holds
 
 
 def _objection_stated(_row: Row) -> Test:
-    return lambda question: bool(question.record.credit_result.objection.strip())
+    return lambda question: question.facts.one("OBJECTION") == "1"
 
 
 def _window_older_than(row: Row) -> Test:
     months = row.whole("months")
-    if not 1 <= months <= 1200:
-        raise row.wrong("months", "must be 1 to 1200")
+    if not 1 <= months <= MAX_MONTHS:
+        raise row.wrong("months", f"must be 1 to {MAX_MONTHS}")
 
     def older(question: Question) -> bool:
-        end = date.fromisoformat(question.record.credit_result.window_end)
-        return question.decided_on > add_months(end, months)
+        end = question.facts.one("WINDOW_END")
+        return end != "" and question.decided_on > add_months(date.fromisoformat(end), months)
 
     return older
 
 
 def _veto_unshared(row: Row) -> Test:
     """The level rests on vetoes, none of which the receiver's scheme has."""
-    bounds: dict[int, Decimal] = {}
+    bounds: dict[str, Decimal] = {}
     if row.has("explained"):
         explained = row.row("explained")
         for name in explained.names():
             bound = explained.decimal(name)
             if f"CREDIT_LEVEL_{name}" not in dict(CreditLevel.items()) or bound is None:
                 raise explained.wrong(name, "is no level")
-            bounds[CreditLevel.Value(f"CREDIT_LEVEL_{name}")] = bound
+            bounds[name] = bound
 
     def unshared(question: Question) -> bool:
-        body = question.record.credit_result
-        cited = {reason.shared_code for reason in body.veto_reasons}
-        if not cited or not cited.isdisjoint(question.receiver_vetoes):
+        cited = question.facts.all("VETO")
+        if not cited or not question.receiver_vetoes.isdisjoint(cited):
             return False
-        bound = bounds.get(body.shared_level)
-        return not (bound is not None and body.score and Decimal(body.score) < bound)
+        bound, score = bounds.get(question.facts.one("SHARED_LEVEL")), question.facts.one("SCORE")
+        return not (bound is not None and score and Decimal(score) < bound)
 
     return unshared
+
+
+def _level_unequal(_row: Row) -> Test:
+    """No equivalence says that the level is one of the receiver's own."""
+
+    def unequal(question: Question) -> bool:
+        facts = question.facts
+        return (facts.one("SCHEME"), facts.one("SHARED_LEVEL")) not in question.levels
+
+    return unequal
 
 
 def _base_below(row: Row) -> Test:
@@ -158,74 +170,57 @@ def _base_below(row: Row) -> Test:
         raise row.wrong("value", "missing")
 
     def below(question: Question) -> bool:
-        base = stated_base(question.record.credit_result)
-        return base is not None and base < bound
+        base = question.facts.one("BASE_SCORE")
+        return base != "" and Decimal(base) < bound
 
     return below
 
 
 def _base_unstated(_row: Row) -> Test:
-    return lambda question: stated_base(question.record.credit_result) is None
-
-
-def _notice_kind_in(row: Row) -> Test:
-    kinds = _values(row, NoticeKind.items(), "NOTICE_KIND_")
-    return lambda question: question.record.penalty_notice.notice_kind in kinds
-
-
-def measures_of(record: Record) -> Sequence[Measure]:
-    """What a notice or a list entry asks to be done."""
-    return record.list_entry.measures if record.HasField("list_entry") else record.penalty_notice.measures
+    return lambda question: question.facts.one("BASE_SCORE") == ""
 
 
 def _measures_outside(row: Row) -> Test:
     """Some measure is of no listed edition of a catalogue; each is written catalogue/edition."""
-    editions = frozenset(row.texts("catalogues"))
-    return lambda question: any(
-        f"{measure.catalogue}/{measure.edition}" not in editions for measure in measures_of(question.record)
-    )
-
-
-def _list_in(row: Row) -> Test:
-    kinds = _values(row, ListKind.items(), "LIST_KIND_")
-    return lambda question: question.record.list_entry.list_kind in kinds
-
-
-def last_valid_day(record: Record) -> str:
-    """Last day on which an entry or a certificate is valid; empty while it is without end."""
-    if record.HasField("lab_qualification"):
-        return record.lab_qualification.valid_until
-    return record.list_entry.valid_until
+    editions = frozenset(code_of(each) for each in row.texts("catalogues"))
+    return lambda question: not editions.issuperset(question.facts.all("CATALOGUE"))
 
 
 def _validity_ended(_row: Row) -> Test:
+    """The last day of an entry or a certificate is over; one without a last day is never over."""
+
     def ended(question: Question) -> bool:
-        last = last_valid_day(question.record)
-        return bool(last) and question.decided_on.isoformat() > last
+        last = question.facts.one("VALID_UNTIL")
+        return last != "" and question.decided_on > date.fromisoformat(last)
 
     return ended
 
 
 def _cma_unusual(_row: Row) -> Test:
-    """The number is not of the form of 12 digits that certificates had until the forms changed."""
-    return lambda question: not _USUAL_CMA.fullmatch(question.record.lab_qualification.cma_no)
+    return lambda question: question.facts.one("CMA_FORM") == "OTHER"
 
 
-def _crc_in(row: Row) -> Test:
-    verdicts = _values(row, CrcVerdict.items(), "CRC_VERDICT_")
-    return lambda question: question.record.monitoring_batch.crc_verdict in verdicts
+def _code_in(fact: str) -> Callable[[Row], Test]:
+    """A test whether a fact that is a text of the source is one of some texts; ``-`` where it is not stated."""
+
+    def read(row: Row) -> Test:
+        wanted = row.texts("values")
+        if not wanted:
+            raise row.wrong("values", "missing")
+        values = frozenset("" if value == "-" else code_of(value) for value in wanted)
+        return lambda question: question.facts.one(fact) in values
+
+    return read
 
 
-def _usability_in(row: Row) -> Test:
-    usabilities = _values(row, Usability.items(), "USABILITY_")
-    return lambda question: question.usability in usabilities
-
+_COMMON: Final[Mapping[str, Callable[[Row], Test]]] = {"always": _always, "fact_in": _fact_in}
+"""Tests for every kind."""
 
 _VOCABULARY: Final[Mapping[int, Mapping[str, Callable[[Row], Test]]]] = {
     Kind.KIND_CREDIT_RESULT: {
-        "always": _always,
-        "state_in": _state_in(CreditState.items(), "CREDIT_STATE_"),
-        "level_in": _level_in,
+        "state_in": _named("STATE", CreditState, "CREDIT_STATE_"),
+        "level_in": _named("SHARED_LEVEL", CreditLevel, "CREDIT_LEVEL_"),
+        "level_unequal": _level_unequal,
         "objection_stated": _objection_stated,
         "window_older_than": _window_older_than,
         "veto_unshared": _veto_unshared,
@@ -233,22 +228,25 @@ _VOCABULARY: Final[Mapping[int, Mapping[str, Callable[[Row], Test]]]] = {
         "base_unstated": _base_unstated,
     },
     Kind.KIND_PENALTY_NOTICE: {
-        "always": _always,
-        "notice_kind_in": _notice_kind_in,
+        "notice_kind_in": _named("NOTICE_KIND", NoticeKind, "NOTICE_KIND_"),
         "measures_outside": _measures_outside,
     },
     Kind.KIND_LIST_ENTRY: {
-        "always": _always,
-        "state_in": _state_in(ListState.items(), "LIST_STATE_"),
-        "list_in": _list_in,
+        "state_in": _named("STATE", ListState, "LIST_STATE_"),
+        "list_in": _named("LIST_KIND", ListKind, "LIST_KIND_"),
         "validity_ended": _validity_ended,
         "measures_outside": _measures_outside,
     },
     Kind.KIND_LAB_QUALIFICATION: {
-        "always": _always,
-        "state_in": _state_in(LabState.items(), "LAB_STATE_"),
+        "state_in": _named("STATE", LabState, "LAB_STATE_"),
         "validity_ended": _validity_ended,
         "cma_unusual": _cma_unusual,
     },
-    Kind.KIND_MONITORING_BATCH: {"always": _always, "crc_in": _crc_in, "usability_in": _usability_in},
+    Kind.KIND_MONITORING_BATCH: {
+        "crc_in": _named("CRC_VERDICT", CrcVerdict, "CRC_VERDICT_"),
+        "usability_in": _named("USABILITY", Usability, "USABILITY_"),
+        "unit_source_in": _named("UNIT_SOURCE", UnitSource, "UNIT_SOURCE_"),
+        "protocol_edition_in": _named("PROTOCOL_EDITION", ProtocolEdition, "PROTOCOL_EDITION_"),
+        "qa_level_in": _code_in("QA_LEVEL"),
+    },
 }

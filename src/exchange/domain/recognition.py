@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-from exchange.domain.kinds import kind_of, spec
-from exchange.domain.predicates import Question, stated_base
-from exchange.domain.rules import Approval, Rule, read_approvals, read_receivers, read_rules
-from exchange.domain.table_file import open_table
-from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
+from exchange.domain.facts import PART_FACTS, Facts, FactSource, facts_of, part_facts
+from exchange.domain.kinds import kind_of, sort_date, spec
+from exchange.domain.predicates import Question
+from exchange.domain.problems import Problem
+from exchange.domain.rules import (
+    Approval,
+    LevelEquivalence,
+    Receiver,
+    Rule,
+    own_levels,
+    read_approvals,
+    read_equivalences,
+    read_receivers,
+    read_rules,
+)
+from exchange.domain.table_file import TableError, open_table
 from exchange.v1.kind_pb2 import KIND_MONITORING_BATCH, KIND_RECOGNITION, KIND_UNSPECIFIED, Condition, Kind, Outcome
-from exchange.v1.lab_qualification_pb2 import LabState
-from exchange.v1.list_entry_pb2 import ListKind, ListState
-from exchange.v1.monitoring_batch_pb2 import CrcVerdict, MonitoringBatch
-from exchange.v1.penalty_notice_pb2 import NoticeKind, PenaltyState
+from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
 from exchange.v1.record_pb2 import Record
 
 PARTS_LIMIT: Final = 32
@@ -37,8 +45,12 @@ CONDITIONAL: Final = Outcome.OUTCOME_CONDITIONAL
 NOT_RECOGNISED: Final = Outcome.OUTCOME_NOT_RECOGNISED
 DEFERRED: Final = Outcome.OUTCOME_DEFERRED
 
+MAX_RULE_FILE: Final = 40 * 1024
+"""Bytes of a rule file: it stands whole in a line of the journal, and in the request that a second officer confirms."""
+
 _FLAG = re.compile(r"[0-9A-Z]{1,8}")
-_FACT_LISTS = 40
+_EDITION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._\-]{0,31}")
+_NOBODY = Receiver(node="", source="", schemes=frozenset(), vetoes=frozenset())
 _FINAL_OUTCOMES = frozenset({NOT_RECOGNISED, DEFERRED})
 
 
@@ -52,6 +64,7 @@ class DecisionContext:
         receiver: Node that decides.
         require_approvals: A rule without the approvals of both nodes gives at most CONDITIONAL.
         kind: Kind of the statement, for records of a kind that this edition does not know.
+        sources: Where facts come from that do not stand in the record.
     """
 
     decided_on: date
@@ -59,6 +72,7 @@ class DecisionContext:
     receiver: str
     require_approvals: bool
     kind: int = 0
+    sources: tuple[FactSource, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,12 +81,14 @@ class PartDecision:
 
     Attributes:
         part: ``w01018/D``: the values of a factor with a flag; ``*/D``: of every factor. See :func:`part_of`.
+        facts: What was known of these values beside the facts of the whole.
     """
 
     part: str
     outcome: Outcome.ValueType
     reasons: tuple[str, ...] = ()
     conditions: tuple[Condition.ValueType, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +121,10 @@ class RuleSet:
     Attributes:
         effective_from: First day of facts that it applies to.
         effective_until: Last such day; None while open.
+        replaces: Editions whose place it takes on the days that it applies to.
+        receivers: What each receiving node holds results against.
+        equivalences: How the levels of credit schemes stand to each other.
+        levels: By receiver, (scheme, level) that are its own or equal to one of its own.
         digest: SHA-256 of the file, in hex.
     """
 
@@ -115,22 +135,30 @@ class RuleSet:
     effective_until: date | None
     legal_basis: tuple[str, ...]
     approvals: tuple[Approval, ...]
-    vetoes: Mapping[str, frozenset[str]]
+    replaces: tuple[str, ...]
+    receivers: Mapping[str, Receiver]
+    equivalences: tuple[LevelEquivalence, ...]
+    levels: Mapping[str, frozenset[tuple[str, str]]]
     rules: Mapping[int, tuple[Rule, ...]]
     digest: str
+    content: bytes
 
     @classmethod
     def load(cls, content: bytes) -> RuleSet:
         """Check a rule file.
 
         Raises:
-            TableError: It is ill-formed, or names a test outside the vocabulary.
+            TableError: It is ill-formed or too large, or names a test outside the vocabulary.
         """
+        if len(content) > MAX_RULE_FILE:
+            raise TableError([Problem(TableError.reason, "rules", f"{len(content)} > {MAX_RULE_FILE} bytes")])
         file = open_table("rules", content)
         approvals = read_approvals(file)
         effective_from = file.day("effective_from")
         if effective_from is None:
             raise file.wrong("effective_from", "missing")
+        receivers = read_receivers(file)
+        equivalences = read_equivalences(file)
         found = cls(
             rules_id=file.text("id"),
             edition=file.text("edition"),
@@ -139,11 +167,19 @@ class RuleSet:
             effective_until=file.day("effective_until"),
             legal_basis=file.texts("legal_basis"),
             approvals=approvals,
-            vetoes=read_receivers(file),
+            replaces=file.texts("replaces"),
+            receivers=receivers,
+            equivalences=equivalences,
+            levels={node: own_levels(receiver, equivalences) for node, receiver in receivers.items()},
             rules=read_rules(file, approvals),
             digest=hashlib.sha256(content).hexdigest(),
+            content=content,
         )
         file.end()
+        if not _EDITION.fullmatch(found.edition):
+            raise file.wrong("edition", "is 1 to 32 letters, digits, . _ -")
+        if found.effective_until is not None and found.effective_until < effective_from:
+            raise file.wrong("effective_until", "lies before effective_from")
         return found
 
     def applies_on(self, legal_date: date) -> bool:
@@ -172,20 +208,41 @@ class RuleSet:
             return Decision(outcome=DEFERRED, reasons=("KIND_UNKNOWN",), waits_for=waits)
         if spec(kind).answered_by != KIND_RECOGNITION:
             raise ValueError(f"{spec(kind).name} is not answered by a recognition")
+        facts = facts_of(record, context.decided_on, context.sources)
+        return self._decide(kind, facts, context, record.monitoring_batch if kind == KIND_MONITORING_BATCH else None)
+
+    def decide_again(self, kind: Kind.ValueType, facts: Facts, context: DecisionContext) -> Decision:
+        """Decide by the facts that a decision lists, without the record. Parts of a batch are not decided so.
+
+        Raises:
+            FactUnknown: A rule asks for a fact that is not listed.
+        """
+        return self._decide(kind, facts, context, None)
+
+    def _decide(
+        self, kind: Kind.ValueType, facts: Facts, context: DecisionContext, batch: MonitoringBatch | None
+    ) -> Decision:
         question = Question(
-            record=record,
+            facts=facts,
             decided_on=context.decided_on,
-            receiver_vetoes=self.vetoes.get(context.receiver, frozenset()),
+            receiver_vetoes=self.receivers.get(context.receiver, _NOBODY).vetoes,
+            levels=self.levels.get(context.receiver, frozenset()),
         )
         rules = self.rules.get(kind, ())
+        if not rules:
+            day = facts.one("LEGAL_DATE")
+            return no_rule(kind, date.fromisoformat(day) if day else context.decided_on)
         fired = _walk([rule for rule in rules if not rule.part], question)
         whole = _conclude(fired, context)
-        if kind == KIND_MONITORING_BATCH and whole.outcome in (FULL, CONDITIONAL):
-            whole = self._with_parts(record.monitoring_batch, fired, question, context, whole)
+        if batch is not None and whole.outcome in (FULL, CONDITIONAL):
+            whole = self._with_parts(batch, fired, question, context, whole)
+        elif kind == KIND_MONITORING_BATCH and whole.outcome in (FULL, CONDITIONAL):
+            known = tuple((name, question.facts.one(name)) for name in sorted(PART_FACTS))
+            whole = _decide_part([rule for rule in rules if rule.part], known, fired, question, context)
         noted = [(rule.fact, "1") for rule in fired if rule.fact]
         if whole.outcome == FULL and not noted and not whole.parts:
-            return whole
-        return replace(whole, facts=(*_facts(record, context), *noted))
+            return replace(whole, facts=())
+        return replace(whole, facts=(*facts.without(PART_FACTS).listed(), *whole.facts, *noted))
 
     def _with_parts(
         self,
@@ -197,19 +254,17 @@ class RuleSet:
     ) -> Decision:
         """The decision where values may differ: the best outcome that any value has, and the parts that differ."""
         rules = [rule for rule in self.rules.get(Kind.KIND_MONITORING_BATCH, ()) if rule.part]
-        usabilities: dict[tuple[str, str], int] = {}
+        found: dict[tuple[str, str], set[tuple[int, int]]] = {}
         for series in body.series:
-            factor = series.factor_code
+            factor, source = series.factor_code, series.unit_source
             for point in series.points:
-                usabilities.setdefault((factor, point.source_flag), point.usability)
-        by_usability: dict[int, Decision] = {}
-        for usability in set(usabilities.values()):
-            own = _walk(rules, replace(question, usability=usability))
-            ended = bool(own) and own[-1].outcome in _FINAL_OUTCOMES
-            by_usability[usability] = _conclude(own if ended else [*own, *fired], context)
-        if len(by_usability) == 1:
-            return next(iter(by_usability.values()))
-        parts = {key: by_usability[usability] for key, usability in usabilities.items()}
+                found.setdefault((factor, point.source_flag), set()).add((point.usability, source))
+        by_facts = {
+            known: _decide_part(rules, part_facts(*known), fired, question, context)
+            for known in set().union(*found.values())
+        }
+        # Of a factor's values with one flag the least counts: they are told together.
+        parts = {key: max((by_facts[known] for known in each), key=_rank) for key, each in found.items()}
         if not parts:
             return whole
         best = min(parts.values(), key=_rank)
@@ -222,17 +277,24 @@ class RuleSet:
                 outcome=decision.outcome,
                 reasons=decision.reasons,
                 conditions=decision.conditions,
+                facts=decision.facts,
             )
             for (factor, flag), decision in sorted(differing.items(), key=lambda item: item[0])
         )
         ids = dict.fromkeys(rule for decision in (best, *differing.values()) for rule in decision.rules)
-        return replace(best, parts=told, rules=tuple(ids))
+        return replace(best, parts=told, rules=tuple(ids), facts=best.facts if not differing else ())
 
 
-def edition_for(editions: Iterable[RuleSet], legal_date: date) -> RuleSet | None:
-    """The edition that applies to facts of a day; of several the one that began last. None when there is none."""
-    fitting = [edition for edition in editions if edition.applies_on(legal_date)]
-    return max(fitting, key=lambda edition: edition.effective_from) if fitting else None
+def legal_date(record: Record) -> date | None:
+    """The record's own date, by which its edition is chosen; None when it states none."""
+    text = sort_date(record)
+    return date.fromisoformat(text) if text else None
+
+
+def no_rule(kind: Kind.ValueType, day: date) -> Decision:
+    """What is decided where there is no rule for a kind and day; what it waits for names both."""
+    waits = f"REFERENCE:RULES:{spec(kind).name}:{day.isoformat()}"
+    return Decision(outcome=DEFERRED, reasons=("NO_RULE",), waits_for=(waits,))
 
 
 def part_of(factor_code: str, flag: str) -> str:
@@ -256,12 +318,23 @@ def _walk(rules: Iterable[Rule], question: Question) -> list[Rule]:
     return fired
 
 
+def _decide_part(
+    rules: Iterable[Rule],
+    facts: tuple[tuple[str, str], ...],
+    fired: Sequence[Rule],
+    question: Question,
+    context: DecisionContext,
+) -> Decision:
+    """What is decided of values of which some facts are known, beside the rules that fired for the whole."""
+    own = _walk(rules, replace(question, facts=question.facts.without(PART_FACTS).plus(facts)))
+    ended = bool(own) and own[-1].outcome in _FINAL_OUTCOMES
+    return replace(_conclude(own if ended else [*own, *fired], context), facts=facts)
+
+
 def _conclude(fired: Sequence[Rule], context: DecisionContext) -> Decision:
     """What the rules that fired amount to."""
     deciding = [rule for rule in fired if rule.outcome is not None]
     ids = tuple(rule.rule_id for rule in fired)
-    if not deciding:
-        return Decision(outcome=DEFERRED, reasons=("NO_RULE",), waits_for=("REFERENCE:RULES",), rules=ids)
     last = deciding[-1]
     if last.outcome == NOT_RECOGNISED:
         return Decision(outcome=NOT_RECOGNISED, reasons=(last.reason,), rules=ids)
@@ -289,45 +362,3 @@ def _rank(decision: Decision) -> tuple[int, int, tuple[str, ...]]:
 
 def _same(left: Decision, right: Decision) -> bool:
     return (left.outcome, left.reasons, left.conditions) == (right.outcome, right.reasons, right.conditions)
-
-
-def _facts(record: Record, context: DecisionContext) -> Iterator[tuple[str, str]]:
-    """What the rules look at, as codes, dates and numbers: enough to decide again and compare."""
-    yield "DECIDED_ON", context.decided_on.isoformat()
-    body = record.WhichOneof("body")
-    if body == "credit_result":
-        credit = record.credit_result
-        yield "STATE", CreditState.Name(credit.state).removeprefix("CREDIT_STATE_")
-        yield "SHARED_LEVEL", CreditLevel.Name(credit.shared_level).removeprefix("CREDIT_LEVEL_")
-        yield "WINDOW_END", credit.window_end
-        if credit.score:
-            yield "SCORE", credit.score
-        base = stated_base(credit)
-        if base is not None:
-            yield "BASE_SCORE", str(base)
-        if credit.objection.strip():
-            yield "OBJECTION", "1"
-        for reason in credit.veto_reasons[:_FACT_LISTS]:
-            yield "VETO", reason.shared_code
-    elif body == "penalty_notice":
-        penalty = record.penalty_notice
-        yield "NOTICE_KIND", NoticeKind.Name(penalty.notice_kind).removeprefix("NOTICE_KIND_")
-        yield "STATE", PenaltyState.Name(penalty.state).removeprefix("PENALTY_STATE_")
-        for measure in penalty.measures[:_FACT_LISTS]:
-            yield "MEASURE", f"{measure.edition}:{measure.code}"
-    elif body == "list_entry":
-        entry = record.list_entry
-        yield "LIST_KIND", ListKind.Name(entry.list_kind).removeprefix("LIST_KIND_")
-        yield "STATE", ListState.Name(entry.state).removeprefix("LIST_STATE_")
-        if entry.valid_until:
-            yield "VALID_UNTIL", entry.valid_until
-        for measure in entry.measures[:_FACT_LISTS]:
-            yield "MEASURE", f"{measure.edition}:{measure.code}"
-    elif body == "lab_qualification":
-        lab = record.lab_qualification
-        yield "STATE", LabState.Name(lab.state).removeprefix("LAB_STATE_")
-        yield "VALID_UNTIL", lab.valid_until
-    elif body == "monitoring_batch":
-        batch = record.monitoring_batch
-        yield "CRC_VERDICT", CrcVerdict.Name(batch.crc_verdict).removeprefix("CRC_VERDICT_")
-        yield "POINTS", str(sum(len(series.points) for series in batch.series))

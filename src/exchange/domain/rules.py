@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from exchange.domain.facts import code_of
 from exchange.domain.kinds import KINDS, kind_by_name, spec
-from exchange.domain.predicates import Question, Test, read_test
+from exchange.domain.predicates import Question, Test, always, names_of, read_test
 from exchange.domain.table_file import Row
+from exchange.v1.credit_result_pb2 import CreditLevel
 from exchange.v1.kind_pb2 import Condition, Kind, Outcome
 
 
@@ -27,6 +29,8 @@ class Rule:
 
     Attributes:
         part: Asked of every value of a batch instead of the whole record.
+        zh: What it says, in Chinese, as the officer reads it.
+        en: The same in English.
         tests: All have to hold for the rule to fire.
         outcome: None: the rule only notes ``fact``.
     """
@@ -34,6 +38,8 @@ class Rule:
     rule_id: str
     kind: Kind.ValueType
     part: bool
+    zh: str
+    en: str
     tests: tuple[Test, ...]
     outcome: Outcome.ValueType | None
     reason: str
@@ -53,22 +59,97 @@ class Rule:
         return nodes <= {approval.node for approval in self.approvals if approval.approved_on <= on}
 
 
-def read_receivers(file: Row) -> Mapping[str, frozenset[str]]:
-    """Veto situations of each receiver's own scheme, by node.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receiver:
+    """What a receiving node holds results against.
+
+    Attributes:
+        source: Where its veto situations stand.
+        schemes: Its own credit schemes, as codes.
+        vetoes: Veto situations of its own scheme.
+    """
+
+    node: str
+    source: str
+    schemes: frozenset[str]
+    vetoes: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LevelEquivalence:
+    """How the levels of two credit schemes stand to each other.
+
+    Attributes:
+        relation: ``EXACT`` or ``NOT_EQUIVALENT``.
+        source: Where that is said.
+    """
+
+    equivalence_id: str
+    left: str
+    right: str
+    levels: tuple[str, ...]
+    relation: str
+    source: str
+
+
+def read_receivers(file: Row) -> Mapping[str, Receiver]:
+    """The receivers, by node.
 
     Raises:
         TableError: A receiver is listed twice or names no source.
     """
-    found: dict[str, frozenset[str]] = {}
+    found: dict[str, Receiver] = {}
     for row in file.rows("receiver"):
-        node = row.text("node")
-        row.text("source")
-        vetoes = frozenset(row.texts("vetoes"))
+        receiver = Receiver(
+            node=row.text("node"),
+            source=row.text("source"),
+            schemes=frozenset(code_of(each) for each in row.texts("schemes")),
+            vetoes=frozenset(row.texts("vetoes")),
+        )
         row.end()
-        if node in found:
-            raise row.wrong("node", f"{node} is listed twice")
-        found[node] = vetoes
+        if receiver.node in found:
+            raise row.wrong("node", f"{receiver.node} is listed twice")
+        found[receiver.node] = receiver
     return found
+
+
+def read_equivalences(file: Row) -> tuple[LevelEquivalence, ...]:
+    """Equivalences of levels.
+
+    Raises:
+        TableError: An id is listed twice, a pair of schemes is, or a level is none.
+    """
+    levels = names_of(CreditLevel, "CREDIT_LEVEL_")
+    found: list[LevelEquivalence] = []
+    for row in file.rows("equivalence"):
+        each = LevelEquivalence(
+            equivalence_id=row.text("id"),
+            left=row.text("left"),
+            right=row.text("right"),
+            levels=row.texts("levels"),
+            relation=row.one_of("relation", ("EXACT", "NOT_EQUIVALENT"), "EXACT"),
+            source=row.text("source"),
+        )
+        row.end()
+        if not each.levels or not set(each.levels) <= set(levels):
+            raise row.wrong("levels", f"must be some of {', '.join(levels)}")
+        if any(each.equivalence_id == other.equivalence_id for other in found):
+            raise row.wrong("id", f"{each.equivalence_id} is listed twice")
+        if any({each.left, each.right} == {other.left, other.right} for other in found):
+            raise row.wrong("left", "these two schemes are compared twice")
+        found.append(each)
+    return tuple(found)
+
+
+def own_levels(receiver: Receiver, equivalences: tuple[LevelEquivalence, ...]) -> frozenset[tuple[str, str]]:
+    """(scheme, level) that are levels of the receiver's own schemes, or equal to one of them."""
+    found = {(scheme, level) for scheme in receiver.schemes for level in names_of(CreditLevel, "CREDIT_LEVEL_")}
+    for each in equivalences:
+        left, right = code_of(each.left), code_of(each.right)
+        for own, other in ((left, right), (right, left)):
+            if each.relation == "EXACT" and own in receiver.schemes:
+                found |= {(other, level) for level in each.levels}
+    return frozenset(found)
 
 
 def read_approvals(row: Row) -> tuple[Approval, ...]:
@@ -88,7 +169,7 @@ def read_rules(file: Row, approvals: tuple[Approval, ...]) -> Mapping[int, tuple
         approvals: Those of the file: they count for rules without their own.
 
     Raises:
-        TableError: An id is listed twice, or a rule contradicts itself.
+        TableError: An id is listed twice, a rule contradicts itself, or a kind's last rule does not decide always.
     """
     rules: dict[int, tuple[Rule, ...]] = {}
     seen: set[str] = set()
@@ -98,6 +179,11 @@ def read_rules(file: Row, approvals: tuple[Approval, ...]) -> Mapping[int, tuple
             raise row.wrong("id", f"{rule.rule_id} is listed twice")
         seen.add(rule.rule_id)
         rules[rule.kind] = (*rules.get(rule.kind, ()), rule)
+    for kind, listed in rules.items():
+        last = [rule for rule in listed if not rule.part][-1:]
+        if not last or last[0].outcome is None or last[0].tests != (always,):
+            name = spec(kind).name  # type: ignore[arg-type]
+            raise file.wrong("rule", f"the last rule of {name} has to decide always, so that no record is left over")
     return rules
 
 
@@ -125,6 +211,8 @@ def _rule(row: Row, approvals: tuple[Approval, ...]) -> Rule:
         rule_id=rule_id,
         kind=kind,
         part=part,
+        zh=row.text("zh"),
+        en=row.text("en"),
         tests=tests,
         outcome=None if outcome_name == "-" else Outcome.Value(f"OUTCOME_{outcome_name}"),
         reason=row.text("reason", "-").removeprefix("-"),

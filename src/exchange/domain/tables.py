@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from exchange.domain.areas import Areas, load_areas
 from exchange.domain.calendars import Calendars, load_calendars
 from exchange.domain.codes import AcceptedCodes, load_accepted_codes
+from exchange.domain.fact_texts import FactTexts, load_fact_texts
 from exchange.domain.factors import Factors, load_factors
 from exchange.domain.flags import Flags, load_flags
 from exchange.domain.measures import Measures, load_measures
@@ -24,6 +25,7 @@ __all__ = ["FILES", "TableError", "Tables", "digest_of", "load"]
 
 FILES = (
     "reasons.toml",
+    "facts.toml",
     "areas.toml",
     "areas_extension.toml",
     "factors.toml",
@@ -50,6 +52,7 @@ class Tables:
     """
 
     reasons: Reasons
+    facts: FactTexts
     areas: Areas
     factors: Factors
     flags: Flags
@@ -94,6 +97,7 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
     read |= years
     return Tables(
         reasons=load_reasons(rows["reasons.toml"]),
+        facts=load_fact_texts(rows["facts.toml"]),
         areas=load_areas(rows["areas.toml"], rows["areas_extension.toml"]),
         factors=load_factors(rows["factors.toml"]),
         flags=load_flags(rows["flags.toml"]),

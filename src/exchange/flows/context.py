@@ -13,7 +13,7 @@ from exchange.crypto.envelope_verifier import SigningChain, SigningTrust
 from exchange.crypto.revocation import Revocations
 from exchange.crypto.sealing import SHA_256
 from exchange.domain.adapter import Adapter
-from exchange.domain.recognition import RuleSet
+from exchange.domain.rule_book import RuleShelf
 from exchange.domain.tables import Tables
 from exchange.flows.events import EventHub
 from exchange.storage.database import Database
@@ -214,7 +214,7 @@ class Node:
     areas: tuple[str, ...]
     catalogue_no: str
     tables: Tables
-    rules: RuleSet
+    rules: RuleShelf
     require_approvals: bool
     keys: NodeKeys
     peers: PeerBook

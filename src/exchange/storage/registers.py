@@ -48,6 +48,8 @@ TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     "key_answers": (schema.key_answers, ("peer", "key_id")),
     "agencies": (schema.agencies, ("name",)),
     "actions": (schema.actions, ("action_id",)),
+    "rule_editions": (schema.rule_editions, ("edition",)),
+    "rule_orders": (schema.rule_orders, ("order_id",)),
     "rotations": (schema.rotations, ("number",)),
     "rotation_steps": (schema.rotation_steps, ("number", "seq")),
     "waits": (schema.waits, ("log_id", "idx")),

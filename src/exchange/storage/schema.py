@@ -416,6 +416,28 @@ agencies = Table(
     Column("agency", LargeBinary, nullable=False),
 )
 
+# Editions of the recognition rules, each as it was brought in.
+rule_editions = Table(
+    "reg_rule_editions",
+    metadata,
+    Column("edition", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("activated_at", BigInteger, nullable=False),
+)
+
+# Orders to decide again by an edition of the rules.
+rule_orders = Table(
+    "reg_rule_orders",
+    metadata,
+    Column("order_id", LargeBinary, primary_key=True),
+    # False once everything that it is about was looked at.
+    Column("open", Boolean, nullable=False),
+    # Serialized RedecisionOrder.
+    Column("order", LargeBinary, nullable=False),
+)
+
 # Actions that need two officers.
 actions = Table(
     "reg_actions",

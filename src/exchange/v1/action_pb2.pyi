@@ -221,6 +221,74 @@ class RetireAuthorityAction(_message.Message):
 Global___RetireAuthorityAction: _TypeAlias = RetireAuthorityAction  # noqa: Y015
 
 @_typing.final
+class ActivateRulesAction(_message.Message):
+    """An edition of the recognition rules is brought in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EDITION_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    edition: _builtins.str
+    """Name of the edition, as its file says."""
+    digest: _builtins.str
+    """Digest of the file, SHA-256 in hex."""
+    content: _builtins.bytes
+    """The file, TOML."""
+    def __init__(
+        self,
+        *,
+        edition: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "digest", b"digest", "edition", b"edition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivateRulesAction: _TypeAlias = ActivateRulesAction  # noqa: Y015
+
+@_typing.final
+class RedecideAction(_message.Message):
+    """Records are decided again by an edition of the recognition rules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EDITION_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    WOULD_CHANGE_FIELD_NUMBER: _builtins.int
+    edition: _builtins.str
+    """Edition; it is in use."""
+    digest: _builtins.str
+    """Digest of its file, SHA-256 in hex: no other text is meant."""
+    kind: _kind_pb2.Kind.ValueType
+    """Only records of this kind; UNSPECIFIED means all."""
+    origin: _builtins.str
+    """Only records of this origin; empty means all."""
+    would_change: _builtins.int
+    """Decisions that would change, as counted when it was asked for."""
+    def __init__(
+        self,
+        *,
+        edition: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        kind: _kind_pb2.Kind.ValueType = ...,
+        origin: _builtins.str = ...,
+        would_change: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "edition", b"edition", "kind", b"kind", "origin", b"origin", "would_change", b"would_change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RedecideAction: _TypeAlias = RedecideAction  # noqa: Y015
+
+@_typing.final
 class ActionRequest(_message.Message):
     """What exactly is asked for; its bytes are what is confirmed."""
 
@@ -231,6 +299,8 @@ class ActionRequest(_message.Message):
     ERASE_RECORD_FIELD_NUMBER: _builtins.int
     REMOVE_AUTHORITY_FIELD_NUMBER: _builtins.int
     RETIRE_AUTHORITY_FIELD_NUMBER: _builtins.int
+    ACTIVATE_RULES_FIELD_NUMBER: _builtins.int
+    REDECIDE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Why it is asked for."""
@@ -254,6 +324,14 @@ class ActionRequest(_message.Message):
     def retire_authority(self) -> Global___RetireAuthorityAction:
         """authorities.retire."""
 
+    @_builtins.property
+    def activate_rules(self) -> Global___ActivateRulesAction:
+        """rules.activate."""
+
+    @_builtins.property
+    def redecide(self) -> Global___RedecideAction:
+        """rules.redecide."""
+
     def __init__(
         self,
         *,
@@ -262,13 +340,15 @@ class ActionRequest(_message.Message):
         erase_record: Global___EraseRecordAction | None = ...,
         remove_authority: Global___RemoveAuthorityAction | None = ...,
         retire_authority: Global___RetireAuthorityAction | None = ...,
+        activate_rules: Global___ActivateRulesAction | None = ...,
+        redecide: Global___RedecideAction | None = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["discard_quarantine", b"discard_quarantine", "erase_record", b"erase_record", "remove_authority", b"remove_authority", "request", b"request", "retire_authority", b"retire_authority", "retire_lane", b"retire_lane"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_rules", b"activate_rules", "discard_quarantine", b"discard_quarantine", "erase_record", b"erase_record", "redecide", b"redecide", "remove_authority", b"remove_authority", "request", b"request", "retire_authority", b"retire_authority", "retire_lane", b"retire_lane"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["discard_quarantine", b"discard_quarantine", "erase_record", b"erase_record", "reason", b"reason", "remove_authority", b"remove_authority", "request", b"request", "retire_authority", b"retire_authority", "retire_lane", b"retire_lane"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_rules", b"activate_rules", "discard_quarantine", b"discard_quarantine", "erase_record", b"erase_record", "reason", b"reason", "redecide", b"redecide", "remove_authority", b"remove_authority", "request", b"request", "retire_authority", b"retire_authority", "retire_lane", b"retire_lane"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["retire_lane", "discard_quarantine", "erase_record", "remove_authority", "retire_authority"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["retire_lane", "discard_quarantine", "erase_record", "remove_authority", "retire_authority", "activate_rules", "redecide"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -296,7 +376,9 @@ class Action(_message.Message):
     action_id: _builtins.str
     """Id, UUIDv7."""
     verb: _builtins.str
-    """lanes.retire, quarantine.discard, records.erase, authorities.remove or authorities.retire."""
+    """lanes.retire, quarantine.discard, records.erase, authorities.remove or authorities.retire.
+    lanes.retire, quarantine.discard, records.erase, authorities.remove, rules.activate or rules.redecide.
+    """
     request: _builtins.bytes
     """Serialized ActionRequest, as asked."""
     digest: _builtins.bytes

@@ -8,6 +8,7 @@ from exchange.v1 import action_pb2 as _action_pb2
 from exchange.v1 import key_announcement_pb2 as _key_announcement_pb2
 from exchange.v1 import recognition_pb2 as _recognition_pb2
 from exchange.v1 import rotation_pb2 as _rotation_pb2
+from exchange.v1 import rule_pb2 as _rule_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -57,19 +58,23 @@ class Edition(_message.Message):
 
     WHAT_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     what: _builtins.str
     """RULES, CATALOGUES, PROFILES, TRUST, GRANTS or PROJECTION."""
     digest: _builtins.str
     """SHA-256 in hex."""
+    name: _builtins.str
+    """Name of the edition, for RULES; empty for the others."""
     def __init__(
         self,
         *,
         what: _builtins.str = ...,
         digest: _builtins.str = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "name", b"name", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -676,6 +681,30 @@ class TrustDecided(_message.Message):
 Global___TrustDecided: _TypeAlias = TrustDecided  # noqa: Y015
 
 @_typing.final
+class RedecisionOrdered(_message.Message):
+    """An order to decide again, as it is from here on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order(self) -> _rule_pb2.RedecisionOrder:
+        """The order."""
+
+    def __init__(
+        self,
+        *,
+        order: _rule_pb2.RedecisionOrder | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RedecisionOrdered: _TypeAlias = RedecisionOrdered  # noqa: Y015
+
+@_typing.final
 class JournalEntry(_message.Message):
     """One entry of the journal."""
 
@@ -698,6 +727,7 @@ class JournalEntry(_message.Message):
     ROTATION_STEPPED_FIELD_NUMBER: _builtins.int
     TRUST_DECIDED_FIELD_NUMBER: _builtins.int
     ACTION_CHANGED_FIELD_NUMBER: _builtins.int
+    REDECISION_ORDERED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """1."""
     @_builtins.property
@@ -764,6 +794,10 @@ class JournalEntry(_message.Message):
     def action_changed(self) -> Global___ActionChanged:
         """An action that needs two officers changed."""
 
+    @_builtins.property
+    def redecision_ordered(self) -> Global___RedecisionOrdered:
+        """Records are to be decided again by an edition of the rules, or have been."""
+
     def __init__(
         self,
         *,
@@ -784,12 +818,13 @@ class JournalEntry(_message.Message):
         rotation_stepped: _rotation_pb2.RotationStepped | None = ...,
         trust_decided: Global___TrustDecided | None = ...,
         action_changed: Global___ActionChanged | None = ...,
+        redecision_ordered: Global___RedecisionOrdered | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept", "rotation_stepped", "trust_decided", "action_changed"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept", "rotation_stepped", "trust_decided", "action_changed", "redecision_ordered"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

@@ -113,6 +113,8 @@ class DecisionItem(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     PART_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
+    RULE_EDITION_FIELD_NUMBER: _builtins.int
+    RULE_DIGEST_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Index of the entry in the answered log."""
     record_id: _builtins.str
@@ -127,6 +129,10 @@ class DecisionItem(_message.Message):
     """Part of the record that this is about, as in w01018 of a batch; empty means all of it."""
     cause: Global___DecisionCause.ValueType
     """Why, where it is not the cause of the whole recognition; UNSPECIFIED otherwise."""
+    rule_edition: _builtins.str
+    """Edition of the rules, where it is not that of the whole recognition: the record's own date chose another one."""
+    rule_digest: _builtins.str
+    """Its digest, SHA-256 in hex; empty together with the edition."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Reason codes."""
@@ -162,10 +168,12 @@ class DecisionItem(_message.Message):
         rules: _abc.Iterable[_builtins.str] | None = ...,
         part: _builtins.str = ...,
         cause: Global___DecisionCause.ValueType = ...,
+        rule_edition: _builtins.str = ...,
+        rule_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "conditions", b"conditions", "decision_revision", b"decision_revision", "facts", b"facts", "index", b"index", "outcome", b"outcome", "part", b"part", "reasons", b"reasons", "record_id", b"record_id", "revision", b"revision", "rules", b"rules", "waits_for", b"waits_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "conditions", b"conditions", "decision_revision", b"decision_revision", "facts", b"facts", "index", b"index", "outcome", b"outcome", "part", b"part", "reasons", b"reasons", "record_id", b"record_id", "revision", b"revision", "rule_digest", b"rule_digest", "rule_edition", b"rule_edition", "rules", b"rules", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -200,9 +208,9 @@ class Recognition(_message.Message):
     cause: Global___DecisionCause.ValueType
     """Why."""
     rule_edition: _builtins.str
-    """Edition of the rules."""
+    """Edition of the rules: of the default, and of every item that names no other."""
     rule_digest: _builtins.str
-    """Digest of the rules, SHA-256 in hex."""
+    """Digest of that edition's file, SHA-256 in hex."""
     @_builtins.property
     def default_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Reason codes of the default."""

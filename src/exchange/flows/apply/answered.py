@@ -142,7 +142,7 @@ def take_recognition(
             "revision": revision,
             "item": item,
             "outcome": ruling.outcome,
-            "decision": ruling.as_json(message.rule_edition),
+            "decision": ruling.as_json(ruling.edition),
             "source_log": source.id,
             "source_idx": entry.index,
         }

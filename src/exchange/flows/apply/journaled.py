@@ -1,4 +1,4 @@
-"""Registers that the journal itself makes, not a step of apply: agencies, actions of two officers, key rotations."""
+"""Registers that the journal itself makes, not a step of apply: agencies, rules, actions of two officers, rotations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from exchange.domain.agency_form import read_agency
 from exchange.storage.database import Connection
-from exchange.storage.queries import actions, rotations
+from exchange.storage.queries import actions, rotations, rules
 from exchange.storage.registers import Change
 from exchange.v1.journal_pb2 import GrantChanged, JournalEntry, TrustDecided
 
@@ -20,7 +20,7 @@ _NAMES: Final[tuple[Literal["grant_changed", "rotation_stepped", "trust_decided"
 
 def is_register_event(event: JournalEntry) -> bool:
     """Whether a line of the journal changes a register by itself. None of them depends on a log's entries."""
-    return any(event.HasField(name) for name in _NAMES)
+    return any(event.HasField(name) for name in _NAMES) or _brings_rules(event)
 
 
 def changes_of(state: Connection, event: JournalEntry, log_id: int, index: int) -> list[Change]:
@@ -40,7 +40,11 @@ def changes_of(state: Connection, event: JournalEntry, log_id: int, index: int) 
         return rotations.changes_of(state, event, log_id, index)
     if event.HasField("trust_decided"):
         return [decision_row(event.trust_decided)]
-    return []
+    return [rules.change_of(event)] if _brings_rules(event) else []
+
+
+def _brings_rules(event: JournalEntry) -> bool:
+    return event.HasField("activated") and event.activated.edition.what == rules.RULES
 
 
 def decision_row(decided: TrustDecided) -> Change:

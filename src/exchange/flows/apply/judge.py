@@ -11,8 +11,9 @@ from datetime import date
 from typing import Any, Protocol
 
 from exchange.domain import competence, kinds, lifecycles
-from exchange.domain.recognition import DecisionContext, RuleSet
+from exchange.domain.recognition import Decision, DecisionContext, RuleSet
 from exchange.domain.record_index import is_recognised_kind, may_travel_in, raw_id
+from exchange.domain.rule_book import RuleBook
 from exchange.domain.tables import Tables
 from exchange.domain.validate import validate
 from exchange.domain.validation.limits import CODES
@@ -80,7 +81,7 @@ class Bench:
     verdict: Callable[[bytes, int], Verdict]
     mirrored_at: Callable[[int], int]
     tables: Tables
-    rules: RuleSet
+    rules: RuleBook
     require_approvals: bool
     today: date
     causes: Mapping[int, int] = field(default_factory=dict)
@@ -265,7 +266,11 @@ def _by_rules(entry: ReadEntry, bench: Bench) -> Ruling:
         require_approvals=bench.require_approvals,
         kind=entry.statement.kind,
     )
-    decision = bench.rules.decide(entry.record, context)
+    return ruling_by(*bench.rules.decide(entry.record, context))
+
+
+def ruling_by(decision: Decision, edition: RuleSet | None) -> Ruling:
+    """What an edition decided, as the ruling on an entry."""
     return Ruling(
         outcome=decision.outcome,
         reasons=tuple(decision.reasons),
@@ -279,7 +284,10 @@ def _by_rules(entry: ReadEntry, bench: Bench) -> Ruling:
                 outcome=part.outcome,
                 reasons=tuple(part.reasons),
                 conditions=tuple(part.conditions),
+                facts=tuple(part.facts),
             )
             for part in decision.parts
         ),
+        edition=edition.edition if edition is not None else "",
+        digest=edition.digest if edition is not None else "",
     )

@@ -24,12 +24,13 @@ from exchange.flows.apply.steps import (
     trace_of,
 )
 from exchange.flows.apply.waiting import CONFIRMED
-from exchange.flows.context import Node
+from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.events import LOG_GREW, REGISTERS_CHANGED
 from exchange.flows.intake.seal import MAX_BODY_BYTES, seal
 from exchange.storage import journal, log_store, registers
 from exchange.storage.database import DATABASE_ERRORS, Connection
 from exchange.storage.log_store import StoredEntry
+from exchange.storage.queries.rules import RULES
 from exchange.storage.registers import Change
 from exchange.storage.transaction import LogHead, NewEntry
 from exchange.storage.writer import WorkClass, WriterBusyError
@@ -50,6 +51,10 @@ DUPLICATE = "DUPLICATE"
 
 HEADER_BYTES = 4_096
 """Bytes of a body that the header of a decision has for itself."""
+
+NO_EDITION = "-"
+NO_DIGEST = "0" * 64
+"""What a decision names that no rule made, where no edition is for its day."""
 
 START_DIGEST = bytes(32)
 """Running digest before the first step of a node."""
@@ -182,7 +187,7 @@ class ApplyLoop:
             append=appended,
             existing=existing,
             digest=self._digest,
-            editions=tuple(self._node.editions.items()),
+            editions=(*self._node.editions.items(), *_rules_used(step)),
             local_origin=self._node.name,
         )
         try:
@@ -261,6 +266,8 @@ class ApplyLoop:
             return DecisionCause.DECISION_CAUSE_KEY_KNOWN
         if sort == CONFIRMED:
             return DecisionCause.DECISION_CAUSE_RECONFIRMED
+        if sort == "REFERENCE" and what.startswith(f"{RULES}:") and self._node.rules.book.rules_arrived(what):
+            return DecisionCause.DECISION_CAUSE_REFERENCE_ARRIVED
         if sort == "REVISION" and not self._waits_still(connection, source.peer, what):
             return DecisionCause.DECISION_CAUSE_REFERENCE_ARRIVED
         return None
@@ -336,6 +343,7 @@ class ApplyLoop:
     def _recognitions(self, connection: Connection, step: StepPlan) -> list[Record]:
         """The step's Recognition; one more for each older epoch of the log in which it erased something."""
         records = []
+        newest = self._node.rules.book.edition_for(step.at.astimezone(LOCAL_TIME).date())
         for log_id in dict.fromkeys((step.source.id, *(each.log_id for each in step.decided))):
             decided = [each for each in step.decided if each.log_id == log_id]
             here = log_id == step.source.id
@@ -347,8 +355,8 @@ class ApplyLoop:
                 step.first if here and not step.redecisions else step.end,
                 step.end,
                 decided,
-                self._node.rules.edition,
-                self._node.rules.digest,
+                newest.edition if newest is not None else NO_EDITION,
+                newest.digest if newest is not None else NO_DIGEST,
             )
             record = node_record(self._node, step.at)
             message.decided_at.FromDatetime(step.at)
@@ -403,6 +411,11 @@ class ApplyLoop:
 def _waits_for(change: Change, token: str | None = None) -> bool:
     """Whether a row change defers an entry; until one thing comes, when it is named."""
     return change.table == "waits" and change.row is not None and token in (None, change.row["token"])
+
+
+def _rules_used(step: StepPlan) -> list[tuple[str, str]]:
+    """Editions of the rules that the step decided by."""
+    return [(RULES, digest) for digest in dict.fromkeys(each.ruling.digest for each in step.decided) if digest]
 
 
 def last_digest(connection: Connection) -> bytes:

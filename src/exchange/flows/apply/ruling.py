@@ -53,6 +53,7 @@ class PartRuling:
     outcome: int
     reasons: tuple[str, ...] = ()
     conditions: tuple[int, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,8 @@ class Ruling:
 
     Attributes:
         rules: Ids of the recognition rules that fired; empty when a rule before effect decided.
+        edition: Name of the edition of these rules; empty when none decided.
+        digest: Its digest.
     """
 
     outcome: int
@@ -70,6 +73,8 @@ class Ruling:
     facts: tuple[tuple[str, str], ...] = ()
     rules: tuple[str, ...] = ()
     parts: tuple[PartRuling, ...] = ()
+    edition: str = ""
+    digest: str = ""
 
     @property
     def makes_row(self) -> bool:
@@ -89,7 +94,7 @@ class Ruling:
         """
         if self.parts or self.waits_for or (self.facts and self.outcome != OUTCOME_FULL):
             return None
-        return (self.outcome, self.reasons, self.conditions, self.rules)
+        return (self.outcome, self.reasons, self.conditions, self.rules, self.edition, self.digest)
 
     def as_json(self, edition: str) -> str:
         """The ``decision`` column of a register row."""
@@ -182,27 +187,38 @@ class Decided:
 def recognition_of(
     answered_log: str, first: int, end: int, decided: Sequence[Decided], edition: str, digest: str
 ) -> Recognition:
-    """The Recognition of one step and log: the default outcome for the range plus what differs from it."""
+    """The Recognition of one step and log: the default outcome for the range plus what differs from it.
+
+    Args:
+        answered_log: Origin of the log.
+        first: First index of the range.
+        end: Index after its last one.
+        decided: What was decided, in order.
+        edition: Edition of the rules that is named where no rule decided anything.
+        digest: Its digest.
+    """
     arrivals = [item for item in decided if item.cause == DECISION_CAUSE_ARRIVAL]
     defaults = Counter(key for item in arrivals if (key := item.default_key) is not None)
+    default = defaults.most_common(1)[0][0] if defaults else None
+    by_default = next((item.ruling for item in decided if default is not None and item.default_key == default), None)
+    named = [by_default, *(item.ruling for item in decided)]
+    ruled = next((ruling for ruling in named if ruling is not None and ruling.digest), None)
     message = Recognition(
         answered_log=answered_log,
         first=first,
         end=end,
-        rule_edition=edition,
-        rule_digest=digest,
+        rule_edition=ruled.edition if ruled is not None else edition,
+        rule_digest=ruled.digest if ruled is not None else digest,
         cause=DecisionCause.DECISION_CAUSE_ARRIVAL if arrivals else decided[0].cause,  # type: ignore[arg-type]
     )
-    default = defaults.most_common(1)[0][0] if defaults else None
-    if default is not None:
-        outcome, reasons, conditions, rules = default
-        message.default_outcome = outcome  # type: ignore[assignment]
-        message.default_reasons.extend(reasons)  # type: ignore[arg-type]
-        message.default_conditions.extend(conditions)  # type: ignore[arg-type]
-        message.default_rules.extend(rules)  # type: ignore[arg-type]
+    if by_default is not None:
+        message.default_outcome = by_default.outcome  # type: ignore[assignment]
+        message.default_reasons.extend(by_default.reasons)
+        message.default_conditions.extend(by_default.conditions)  # type: ignore[arg-type]
+        message.default_rules.extend(by_default.rules)
     for item in decided:
         if default is None or item.default_key != default:
-            message.items.extend(_items(item, message.cause))
+            message.items.extend(_items(item, message))
     return message
 
 
@@ -216,6 +232,8 @@ def item_of(index: int, ruling: Ruling) -> DecisionItem:
         waits_for=ruling.waits_for,
         facts=[Fact(code=code, value=value) for code, value in ruling.facts],
         rules=ruling.rules,
+        rule_edition=ruling.edition,
+        rule_digest=ruling.digest,
     )
 
 
@@ -226,15 +244,23 @@ def ruling_of(item: DecisionItem) -> Ruling:
         reasons=tuple(item.reasons),
         conditions=tuple(item.conditions),
         waits_for=tuple(item.waits_for),
-        facts=tuple((fact.code, fact.value) for fact in item.facts),
+        facts=_facts(item),
         rules=tuple(item.rules),
+        edition=item.rule_edition,
+        digest=item.rule_digest,
     )
 
 
-def _items(decided: Decided, cause: int) -> list[DecisionItem]:
+def _facts(item: DecisionItem) -> tuple[tuple[str, str], ...]:
+    return tuple((fact.code, fact.value) for fact in item.facts)
+
+
+def _items(decided: Decided, message: Recognition) -> list[DecisionItem]:
     ruling = decided.ruling
-    own_cause = decided.cause if decided.cause != cause else DecisionCause.DECISION_CAUSE_UNSPECIFIED
+    own_cause = decided.cause if decided.cause != message.cause else DecisionCause.DECISION_CAUSE_UNSPECIFIED
     whole = item_of(decided.index, ruling)
+    if ruling.digest == message.rule_digest:
+        whole.rule_edition = whole.rule_digest = ""
     whole.record_id = decided.record_id
     whole.revision = decided.record_revision
     whole.decision_revision = decided.decision_revision
@@ -248,6 +274,7 @@ def _items(decided: Decided, cause: int) -> list[DecisionItem]:
             outcome=part.outcome,  # type: ignore[arg-type]
             reasons=part.reasons,
             conditions=part.conditions,  # type: ignore[arg-type]
+            facts=[Fact(code=code, value=value) for code, value in part.facts],
             part=part.part,
             cause=own_cause,  # type: ignore[arg-type]
         )
@@ -275,6 +302,8 @@ def rulings_in(message: Recognition) -> tuple[Ruling | None, list[DecidedItem]]:
             reasons=tuple(message.default_reasons),
             conditions=tuple(message.default_conditions),
             rules=tuple(message.default_rules),
+            edition=message.rule_edition,
+            digest=message.rule_digest,
         )
     items: list[DecidedItem] = []
     for item in message.items:
@@ -284,10 +313,14 @@ def rulings_in(message: Recognition) -> tuple[Ruling | None, list[DecidedItem]]:
                 outcome=item.outcome,
                 reasons=tuple(item.reasons),
                 conditions=tuple(item.conditions),
+                facts=_facts(item),
             )
             ruling = items[-1].ruling
             items[-1] = replace(items[-1], ruling=replace(ruling, parts=(*ruling.parts, part)))
         elif not item.part:
             cause = item.cause or message.cause
-            items.append(DecidedItem(item.index, ruling_of(item), item.decision_revision, cause))
+            ruling = ruling_of(item)
+            if not ruling.digest:
+                ruling = replace(ruling, edition=message.rule_edition, digest=message.rule_digest)
+            items.append(DecidedItem(item.index, ruling, item.decision_revision, cause))
     return default, items

@@ -217,7 +217,7 @@ def _bench(node: Node, source: LogHead, times: MirroredTimes, at: datetime, caus
         verdict=verdict,
         mirrored_at=times.of,
         tables=node.tables,
-        rules=node.rules,
+        rules=node.rules.book,
         require_approvals=node.require_approvals,
         today=at.astimezone(LOCAL_TIME).date(),
         causes=causes,
@@ -296,7 +296,7 @@ def _take(
         return
     if again:
         overlay.drop("copies", (source.id, entry.index), place=entry.place)
-    edition = node.rules.edition if ruling.rules and is_recognised_kind(statement.kind) and mirrored else ""
+    edition = ruling.edition if ruling.rules and is_recognised_kind(statement.kind) and mirrored else ""
     row = effects.bare_row(
         entry,
         origin,

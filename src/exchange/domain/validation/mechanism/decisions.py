@@ -78,6 +78,10 @@ def _check_item(found: Findings, item: DecisionItem, place: str) -> None:
             found.add("FACT_NOT_ALLOWED", f"{place}.facts[{number}]")
     if not _PART.fullmatch(item.part):
         found.add("FACT_NOT_ALLOWED", f"{place}.part")
+    if item.rule_edition or item.rule_digest:
+        found.text(item.rule_edition, f"{place}.rule_edition", SHORT_CHARACTERS, required=True)
+        if not _DIGEST.fullmatch(item.rule_digest):
+            found.add("RULE_DIGEST_FORMAT", f"{place}.rule_digest")
     if item.cause and item.cause not in _CAUSES:
         found.add("ENUM_UNKNOWN", f"{place}.cause", str(item.cause))
 

@@ -384,8 +384,28 @@ def _seen_calls() -> None:
     )
 
 
+def _rules() -> None:
+    op.create_table(
+        "reg_rule_editions",
+        sa.Column("edition", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("activated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("edition"),
+    )
+    op.create_table(
+        "reg_rule_orders",
+        sa.Column("order_id", sa.LargeBinary(), nullable=False),
+        sa.Column("open", sa.Boolean(), nullable=False),
+        sa.Column("order", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("order_id"),
+    )
+
+
 def _rotations() -> None:
     _actions()
+    _rules()
     op.create_table(
         "reg_key_decisions",
         sa.Column("origin", sa.Text(), nullable=False),

@@ -1,0 +1,275 @@
+"""The facts that recognition rules look at: codes, dates and numbers, taken from a record or read from a decision.
+
+Rules never see a record. So what a decision lists is all that it rests on, and whoever has the list can decide again,
+also when the body is long erased.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from exchange.domain import kinds
+from exchange.domain.problems import ExchangeError
+from exchange.v1.credit_result_pb2 import CreditLevel, CreditResult, CreditState
+from exchange.v1.kind_pb2 import Kind
+from exchange.v1.lab_qualification_pb2 import LabQualification, LabState
+from exchange.v1.list_entry_pb2 import ListEntry, ListKind, ListState
+from exchange.v1.measure_pb2 import Measure
+from exchange.v1.monitoring_batch_pb2 import (
+    CrcVerdict,
+    Interval,
+    MonitoringBatch,
+    ProtocolEdition,
+    UnitSource,
+    Usability,
+)
+from exchange.v1.penalty_notice_pb2 import NoticeKind, PenaltyNotice, PenaltyState
+from exchange.v1.record_pb2 import Record
+
+FACT_SET: Final = "FACT_SET"
+"""Names the list of facts that were looked for: what is on it and not stated is absent, anything else is unknown."""
+
+CUT: Final = "CUT"
+"""Names a fact that had more values than are listed."""
+
+FACT_VALUES: Final = 20
+"""Values of one fact that a decision lists: two such facts beside the others stay within the facts of one item."""
+
+COMMON: Final = frozenset({"DECIDED_ON", "LEGAL_DATE"})
+PART_FACTS: Final = frozenset({"USABILITY", "UNIT_SOURCE"})
+"""Facts of one value of a batch."""
+
+SETS: Final[Mapping[str, frozenset[str]]] = {
+    "CreditResult/1": COMMON
+    | {"STATE", "SHARED_LEVEL", "SCHEME", "WINDOW_END", "SCORE", "BASE_SCORE", "OBJECTION", "VETO", "SELF_DECLARED"},
+    "PenaltyNotice/1": COMMON | {"STATE", "NOTICE_KIND", "MEASURE", "CATALOGUE"},
+    "ListEntry/1": COMMON | {"LIST_KIND", "STATE", "VALID_UNTIL", "MEASURE", "CATALOGUE"},
+    "LabQualification/1": COMMON | {"STATE", "VALID_UNTIL", "CMA_FORM"},
+    "MonitoringBatch/1": COMMON
+    | PART_FACTS
+    | {"CRC_VERDICT", "PROTOCOL_EDITION", "INTERVAL", "QA_LEVEL", "QA_RULE", "LAB_STATED", "POINTS"},
+}
+"""Facts that are looked for, by list. A list is never changed: a newer one gets the next number."""
+
+_CODE = re.compile(r"[0-9A-Za-z_.,:/+\-]{1,64}")
+_USCC_SHAPE = re.compile(r"(?<![0-9A-Z])[0-9ANY][0-9]{7}[0-9A-HJ-NPQRTUWXY]{10}(?![0-9A-Z])")
+_USUAL_CMA = re.compile(r"[0-9]{12}")
+"""The form that certificates had until the forms changed."""
+
+_HASH_CHARACTERS = 16
+
+
+class FactUnknown(ExchangeError):
+    """A rule asks for a fact that a recorded decision does not tell."""
+
+    reason = "FACT_UNKNOWN"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Facts by name.
+
+    Attributes:
+        values: Values of each fact, in order.
+        known: Names that were looked for.
+    """
+
+    values: Mapping[str, tuple[str, ...]]
+    known: frozenset[str]
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of a fact; empty when it is absent.
+
+        Raises:
+            FactUnknown: Nobody looked for it.
+        """
+        found = self.values.get(name)
+        if found is None:
+            if name not in self.known:
+                raise FactUnknown(name)
+            return ()
+        return found
+
+    def one(self, name: str) -> str:
+        """The value of a fact that has one; empty when it is absent.
+
+        Raises:
+            FactUnknown: Nobody looked for it.
+        """
+        found = self.all(name)
+        return found[0] if found else ""
+
+    def plus(self, more: Iterable[tuple[str, str]], known: Iterable[str] = ()) -> Facts:
+        """These and some more."""
+        values = dict(self.values)
+        for name, value in more:
+            values[name] = (*values.get(name, ()), value)
+        return Facts(values, self.known.union(known))
+
+    def without(self, names: frozenset[str]) -> Facts:
+        """These but for some; what is left out is looked for no less."""
+        return Facts({name: values for name, values in self.values.items() if name not in names}, self.known)
+
+    def listed(self) -> tuple[tuple[str, str], ...]:
+        """As a decision lists them."""
+        pairs = [(name, value) for name, values in self.values.items() for value in values[:FACT_VALUES]]
+        pairs += [(CUT, name) for name, values in self.values.items() if len(values) > FACT_VALUES]
+        return tuple(pairs)
+
+
+FactSource = Callable[[Record], Iterable[tuple[str, str]]]
+"""Facts that do not stand in the record, as the standing of a laboratory on the day of sampling. Their names are in the
+list of the kind: a rule can ask only for what is looked for."""
+
+
+def names_for(kind: int, *, part: bool = False) -> frozenset[str]:
+    """Facts that rules of a kind may ask for."""
+    if part:
+        return PART_FACTS
+    found = [names for name, names in SETS.items() if name == _set_name(kind)]
+    return found[0] - PART_FACTS if found else COMMON
+
+
+def facts_of(record: Record, decided_on: date, sources: Sequence[FactSource] = ()) -> Facts:
+    """What rules may know of a record.
+
+    Args:
+        record: Sound by :func:`exchange.domain.validate.validate`.
+        decided_on: Day of the decision in UTC+8.
+        sources: Where facts come from that do not stand in the record.
+    """
+    kind = kinds.kind_of(record)
+    name = _set_name(kind)
+    pairs: list[tuple[str, str]] = [(FACT_SET, name)] if name else []
+    pairs.append(("DECIDED_ON", decided_on.isoformat()))
+    legal_date = kinds.sort_date(record)
+    if legal_date:
+        pairs.append(("LEGAL_DATE", legal_date))
+    if kind == Kind.KIND_CREDIT_RESULT:
+        pairs += _credit(record.credit_result)
+    elif kind == Kind.KIND_PENALTY_NOTICE:
+        pairs += _penalty(record.penalty_notice)
+    elif kind == Kind.KIND_LIST_ENTRY:
+        pairs += _list_entry(record.list_entry)
+    elif kind == Kind.KIND_LAB_QUALIFICATION:
+        pairs += _lab(record.lab_qualification)
+    elif kind == Kind.KIND_MONITORING_BATCH:
+        pairs += _batch(record.monitoring_batch)
+    for source in sources:
+        pairs += source(record)
+    return Facts({}, SETS.get(name, COMMON)).plus(pairs)
+
+
+def read_facts(listed: Iterable[tuple[str, str]]) -> Facts:
+    """The facts that a decision lists. What its list of names does not have is unknown."""
+    pairs = list(listed)
+    known: frozenset[str] = frozenset()
+    cut = {value for name, value in pairs if name == CUT}
+    for name, value in pairs:
+        if name == FACT_SET:
+            known |= SETS.get(value, frozenset())
+    kept = [(name, value) for name, value in pairs if name not in cut and name != CUT]
+    return Facts({}, known - cut - PART_FACTS).plus(kept)
+
+
+def part_facts(usability: int, unit_source: int) -> tuple[tuple[str, str], ...]:
+    """Facts of one value of a batch."""
+    return (
+        ("USABILITY", Usability.Name(usability).removeprefix("USABILITY_")),  # type: ignore[arg-type]
+        ("UNIT_SOURCE", UnitSource.Name(unit_source).removeprefix("UNIT_SOURCE_")),  # type: ignore[arg-type]
+    )
+
+
+def code_of(text: str) -> str:
+    """A text of a record as a code: itself where it is one, else a digest. A digest says only whether two agree."""
+    if _CODE.fullmatch(text) and not _USCC_SHAPE.search(text):
+        return text
+    return "sha256-" + hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARACTERS]
+
+
+def stated_base(body: CreditResult) -> Decimal | None:
+    """Score without bonus: as stated, or score less stated bonus; None where the source gives neither."""
+    if body.base_score:
+        return Decimal(body.base_score)
+    if body.score and body.bonus_score:
+        return Decimal(body.score) - Decimal(body.bonus_score)
+    return None
+
+
+def _set_name(kind: int) -> str:
+    if kind not in kinds.KINDS:
+        return ""
+    name = f"{kinds.spec(kind).name}/1"  # type: ignore[arg-type]
+    return name if name in SETS else ""
+
+
+def _credit(body: CreditResult) -> Iterable[tuple[str, str]]:
+    yield "STATE", CreditState.Name(body.state).removeprefix("CREDIT_STATE_")
+    yield "SHARED_LEVEL", CreditLevel.Name(body.shared_level).removeprefix("CREDIT_LEVEL_")
+    if body.scheme_id:
+        yield "SCHEME", code_of(body.scheme_id)
+    yield "WINDOW_END", body.window_end
+    if body.score:
+        yield "SCORE", body.score
+    base = stated_base(body)
+    if base is not None:
+        yield "BASE_SCORE", str(base)
+    if body.objection.strip():
+        yield "OBJECTION", "1"
+    for reason in body.veto_reasons:
+        yield "VETO", reason.shared_code
+    if body.self_declared:
+        yield "SELF_DECLARED", "1"
+
+
+def _penalty(body: PenaltyNotice) -> Iterable[tuple[str, str]]:
+    yield "NOTICE_KIND", NoticeKind.Name(body.notice_kind).removeprefix("NOTICE_KIND_")
+    yield "STATE", PenaltyState.Name(body.state).removeprefix("PENALTY_STATE_")
+    yield from _measures(body.measures)
+
+
+def _measures(measures: Sequence[Measure]) -> Iterable[tuple[str, str]]:
+    for measure in measures:
+        yield "MEASURE", f"{measure.edition}:{measure.code}"
+    for catalogue in dict.fromkeys(f"{measure.catalogue}/{measure.edition}" for measure in measures):
+        yield "CATALOGUE", code_of(catalogue)
+
+
+def _list_entry(body: ListEntry) -> Iterable[tuple[str, str]]:
+    yield "LIST_KIND", ListKind.Name(body.list_kind).removeprefix("LIST_KIND_")
+    yield "STATE", ListState.Name(body.state).removeprefix("LIST_STATE_")
+    if body.valid_until:
+        yield "VALID_UNTIL", body.valid_until
+    yield from _measures(body.measures)
+
+
+def _lab(body: LabQualification) -> Iterable[tuple[str, str]]:
+    yield "STATE", LabState.Name(body.state).removeprefix("LAB_STATE_")
+    if body.valid_until:
+        yield "VALID_UNTIL", body.valid_until
+    # The number itself names the laboratory, so it is no fact.
+    yield "CMA_FORM", "USUAL" if _USUAL_CMA.fullmatch(body.cma_no) else "OTHER"
+
+
+def _batch(body: MonitoringBatch) -> Iterable[tuple[str, str]]:
+    yield "CRC_VERDICT", CrcVerdict.Name(body.crc_verdict).removeprefix("CRC_VERDICT_")
+    if body.protocol_edition:
+        yield "PROTOCOL_EDITION", ProtocolEdition.Name(body.protocol_edition).removeprefix("PROTOCOL_EDITION_")
+    yield "INTERVAL", Interval.Name(body.interval).removeprefix("INTERVAL_")
+    if body.qa_level:
+        yield "QA_LEVEL", code_of(body.qa_level)
+    if body.qa_rule:
+        yield "QA_RULE", code_of(body.qa_rule)
+    if body.lab_cma_no:
+        yield "LAB_STATED", "1"
+    yield "POINTS", str(sum(len(series.points) for series in body.series))
