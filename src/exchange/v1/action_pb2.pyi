@@ -376,8 +376,8 @@ class Action(_message.Message):
     action_id: _builtins.str
     """Id, UUIDv7."""
     verb: _builtins.str
-    """lanes.retire, quarantine.discard, records.erase, authorities.remove or authorities.retire.
-    lanes.retire, quarantine.discard, records.erase, authorities.remove, rules.activate or rules.redecide.
+    """lanes.retire, quarantine.discard, records.erase, authorities.remove, authorities.retire, rules.activate or
+    rules.redecide.
     """
     request: _builtins.bytes
     """Serialized ActionRequest, as asked."""
