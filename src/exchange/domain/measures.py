@@ -1,4 +1,4 @@
-"""Catalogues of measures against dishonesty, by edition."""
+"""Catalogues of measures against dishonesty, and of incentives for honesty, by edition."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from exchange.domain.table_file import Row
 
-_CODE = re.compile(r"[ABC][1-9][0-9]?")
+_CODE = re.compile(r"[ABCI][1-9][0-9]?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,7 +17,7 @@ class CatalogueMeasure:
 
     Attributes:
         measure_class: ``A`` and ``B`` are ordered by public bodies and need a legal basis; ``C`` is left to other
-            organisations and may only be recommended.
+            organisations and may only be recommended. ``I`` are incentives, granted by public bodies.
     """
 
     catalogue: str
@@ -56,7 +56,7 @@ def load_measures(file: Row) -> Measures:
         editions.add((catalogue, edition))
         for row in block.rows("measure"):
             code = row.text("code")
-            measure_class = row.one_of("class", ("A", "B", "C"))
+            measure_class = row.one_of("class", ("A", "B", "C", "I"))
             if not _CODE.fullmatch(code) or code[0] != measure_class or (catalogue, edition, code) in by_key:
                 raise row.wrong("code", "is no code of its class, or is listed twice")
             by_key[catalogue, edition, code] = CatalogueMeasure(

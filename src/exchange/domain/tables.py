@@ -13,6 +13,7 @@ from exchange.domain.codes import AcceptedCodes, load_accepted_codes
 from exchange.domain.fact_texts import FactTexts, load_fact_texts
 from exchange.domain.factors import Factors, load_factors
 from exchange.domain.flags import Flags, load_flags
+from exchange.domain.matters import Matters, load_matters
 from exchange.domain.measures import Measures, load_measures
 from exchange.domain.problems import Problem
 from exchange.domain.publicity import PublicityRules, load_publicity
@@ -32,6 +33,7 @@ FILES = (
     "flags.toml",
     "schemes.toml",
     "measures.toml",
+    "matters.toml",
     "accepted_codes.toml",
     "publicity.toml",
     "sharing_catalogue.toml",
@@ -58,6 +60,7 @@ class Tables:
     flags: Flags
     schemes: Schemes
     measures: Measures
+    matters: Matters
     accepted_codes: AcceptedCodes
     publicity: PublicityRules
     calendars: Calendars
@@ -95,6 +98,7 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
             years.pop(f"calendars/{name}", None)
             years[f"overlay/{name}"] = content
     read |= years
+    measures = load_measures(rows["measures.toml"])
     return Tables(
         reasons=load_reasons(rows["reasons.toml"]),
         facts=load_fact_texts(rows["facts.toml"]),
@@ -102,7 +106,8 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
         factors=load_factors(rows["factors.toml"]),
         flags=load_flags(rows["flags.toml"]),
         schemes=load_schemes(rows["schemes.toml"]),
-        measures=load_measures(rows["measures.toml"]),
+        measures=measures,
+        matters=load_matters(rows["matters.toml"], measures),
         accepted_codes=load_accepted_codes(rows["accepted_codes.toml"], overlay),
         publicity=load_publicity(rows["publicity.toml"]),
         calendars=load_calendars(open_table(name, content) for name, content in sorted(years.items())),
