@@ -8,7 +8,8 @@ from hashlib import sha256
 import pytest
 
 from exchange.crypto.certificates import Role
-from exchange.flows.check import CheckFlow, Question, answer_digest
+from exchange.flows.checks.check import CheckFlow, Question
+from exchange.flows.checks.trace import answer_digest
 from exchange.storage import log_store
 from exchange.v1 import check_service_pb2 as pb
 from exchange.v1.credit_service_pb2 import Knowledge
@@ -171,10 +172,10 @@ def test_one_question_that_nobody_foresaw_does_not_cost_the_others_their_answers
     cursed = firm(25)
     real = CheckFlow._answers
 
-    def answers(self: CheckFlow, questions: Sequence[Question]) -> list[pb.CheckSubjectResponse]:
+    def answers(self: CheckFlow, questions: Sequence[Question], journal: str) -> list[pb.CheckSubjectResponse]:
         if any(each.request.uscc == cursed for each in questions):
             raise ValueError("nobody foresaw this")
-        return real(self, questions)
+        return real(self, questions, journal)
 
     monkeypatch.setattr(CheckFlow, "_answers", answers)
     calls = [stubs.check.CheckSubject.future(question(firm(24 + n % 3)), timeout=20) for n in range(30)]

@@ -221,7 +221,7 @@ def _grant_problems(grant: Grant, place: str, areas: Areas) -> Iterator[Problem]
         yield Problem("ENUM_UNSPECIFIED", f"{place}.verb")
     elif grant.verb not in Verb.values():
         yield Problem("ENUM_UNKNOWN", f"{place}.verb", str(int(grant.verb)))
-    if not grant.kinds and grant.verb != Verb.VERB_CHECK:
+    if not grant.kinds and grant.verb not in (Verb.VERB_CHECK, Verb.VERB_CHECK_PERSON):
         yield Problem("FIELD_MISSING", f"{place}.kinds")
     for at, kind in enumerate(grant.kinds):
         if kind == Kind.KIND_UNSPECIFIED:

@@ -33,8 +33,10 @@ class Matters:
     by_level: Mapping[int, tuple[CatalogueMeasure, ...]]
 
     def applies(self, catalogue: str, code: str, matter_kind: int) -> bool:
-        """Whether a measure matters while such a matter is handled. A measure that the table lacks applies to all:
-        what was ordered is rather shown once too often than left out."""
+        """Whether a measure matters while such a matter is handled.
+
+        A measure that the table lacks applies to all: what was ordered is rather shown once too often than left out.
+        """
         kinds = self.where.get((catalogue, code))
         return kinds is None or matter_kind in kinds
 

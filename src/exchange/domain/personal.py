@@ -51,3 +51,8 @@ def name_is_masked(name: str) -> bool:
     """Whether a natural person's name is masked: a mask character, and at most a family name beside it."""
     visible = sum(char not in _MASKS and not char.isspace() for char in name)
     return visible <= _VISIBLE_CHARACTERS_OF_MASKED_NAME and any(char in _MASKS for char in name)
+
+
+def mask_name(name: str) -> str:
+    """A name of which only the first character is left; a masked one stays as it is."""
+    return name if not name or name_is_masked(name) else f"{name[0]}**"

@@ -42,6 +42,9 @@ class NotFound(ExchangeError):
     reason = "NOT_FOUND"
 
 
+CHECKS = frozenset((Verb.VERB_CHECK, Verb.VERB_CHECK_PERSON))
+"""Verbs that go by the area of the matter, whatever kinds the answer is made of."""
+
 _ABOUT_GRANTS = frozenset({"NO_GRANT", "GRANT_AREA", "GRANT_AREA_MISSING", "GRANT_AUTHORITY"})
 
 
@@ -209,7 +212,7 @@ class AgencyBook:
 
         Args:
             agency: Its name.
-            verb: ``VERB_SUBMIT``, ``VERB_READ`` or ``VERB_CHECK``.
+            verb: ``VERB_SUBMIT``, ``VERB_READ``, ``VERB_CHECK`` or ``VERB_CHECK_PERSON``.
             kind: Kind of the record; ignored for CHECK.
             area: Area of authority or station for SUBMIT, of subject or station for READ, of the matter for CHECK.
             authority: USCC of the stating authority, for SUBMIT.
@@ -219,7 +222,7 @@ class AgencyBook:
             return Problem("NO_GRANT", "", agency)
         if entry.suspended:
             return Problem("AGENCY_SUSPENDED", "", agency)
-        allowed = entry.allowed.get((verb, 0 if verb == Verb.VERB_CHECK else kind))
+        allowed = entry.allowed.get((verb, 0 if verb in CHECKS else kind))
         if allowed is None:
             return Problem("NO_GRANT", "", _named(verb, kind, area))
         if not allowed.everywhere:
@@ -295,14 +298,14 @@ def _covers(areas: Areas, prefixes: Iterable[str], code: str) -> bool:
 def _named(verb: int, kind: int, area: str) -> str:
     """The grant that is missing: verb, kind and area, as the form writes them."""
     name = Verb.Name(verb).removeprefix("VERB_") if verb else ""  # type: ignore[arg-type]
-    of = kinds.spec(kind).name if verb != Verb.VERB_CHECK and kind in kinds.KINDS else ""  # type: ignore[arg-type]
+    of = kinds.spec(kind).name if verb not in CHECKS and kind in kinds.KINDS else ""  # type: ignore[arg-type]
     return " ".join(filter(None, (name, of, area[:6])))
 
 
 def _entry(agency: Agency) -> _Entry:
     areas: dict[tuple[int, int], set[str]] = {}
     for grant in agency.grants:
-        granted = (0,) if grant.verb == Verb.VERB_CHECK else tuple(grant.kinds)
+        granted = (0,) if grant.verb in CHECKS else tuple(grant.kinds)
         for kind in granted:
             areas.setdefault((grant.verb, kind), set()).update(grant.areas)
     return _Entry(

@@ -12,13 +12,15 @@ from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import Alarms
 from exchange.flows.certificates.reload import LiveFiles
-from exchange.flows.check import CheckFlow
+from exchange.flows.checks.batch import BatchCheckFlow
+from exchange.flows.checks.check import CheckFlow
 from exchange.flows.context import Node
 from exchange.flows.intake.documents import DocumentFlow
 from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.intake.submit import SubmitFlow
 from exchange.flows.queries.audit import AuditQueries
 from exchange.flows.queries.credit import CreditQueries
+from exchange.flows.queries.feedback import FeedbackQueries
 from exchange.flows.queries.freshness import FreshnessReader
 from exchange.flows.queries.monitoring import MonitoringQueries
 from exchange.flows.queries.paging import Tokens
@@ -111,7 +113,7 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
     )
     # gRPC asks one after the other whose call it is: those that are called most come first.
     return door, (
-        CheckServicer(CheckFlow(reading)),
+        CheckServicer(CheckFlow(reading), BatchCheckFlow(reading)),
         SubmissionServicer(
             book,
             submit=parts.submit,
@@ -123,7 +125,7 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         RecordServicer(RecordQueries(reading), watch),
         CreditServicer(CreditQueries(reading)),
         MonitoringServicer(MonitoringQueries(reading)),
-        PenaltyServicer(PenaltyQueries(reading)),
+        PenaltyServicer(PenaltyQueries(reading), FeedbackQueries(reading)),
         AuditServicer(AuditQueries(node)),
         OperationServicer(
             status,

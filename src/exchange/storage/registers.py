@@ -34,6 +34,9 @@ RECORD_BLOCKS = "record-blocks"
 the same change, and never had the blocks.
 """
 
+RECORD_FEEDBACK = "record-feedback"
+"""Likewise, everything that one revision of a record says of measures."""
+
 SOURCE_DECISIONS = "source-decisions"
 """Everything that one Recognition of a peer said of our records, which is only ever dropped."""
 
@@ -43,6 +46,9 @@ TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     SOURCE_DECISIONS: (schema.decisions, ("source_log", "source_idx")),
     "blocks": (schema.blocks, ("seq",)),
     RECORD_BLOCKS: (schema.blocks, ("origin", "record_id", "revision")),
+    "feedback": (schema.feedback, ("seq",)),
+    RECORD_FEEDBACK: (schema.feedback, ("origin", "record_id", "revision")),
+    "dues": (schema.dues, ("agency", "source_origin", "source", "catalogue", "code", "matter_no")),
     "keys": (schema.keys, ("origin", "key_id")),
     "key_decisions": (schema.key_decisions, ("origin", "fingerprint")),
     "key_answers": (schema.key_answers, ("peer", "key_id")),
@@ -57,6 +63,9 @@ TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     "parked": (schema.parked, ("log_id", "idx")),
 }
 """Registers by name, with the columns that name a row."""
+
+RECORD_PARTS: dict[str, str] = {RECORD_BLOCKS: "blocks", RECORD_FEEDBACK: "feedback"}
+"""Registers of what stands within a record: the name that drops all of a revision, and the register it drops from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +146,8 @@ def write(tx: Transaction, changes: Sequence[Change]) -> None:
     fresh: set[tuple[str, tuple[Any, ...]]] = set()
     for change in changes:
         name = (change.table, change.key)
-        if change.table == RECORD_BLOCKS:
-            _forget_blocks(last, change.key)
+        if change.table in RECORD_PARTS:
+            _forget_parts(last, change.table, change.key)
         if change.fresh:
             fresh.add(name)
         last[name] = change
@@ -160,17 +169,18 @@ def write(tx: Transaction, changes: Sequence[Change]) -> None:
         tx.insert(TABLES[table_name][0], rows)
 
 
-def _forget_blocks(last: dict[tuple[str, tuple[Any, ...]], Change], dropped: tuple[Any, ...]) -> None:
-    """Blocks that the same step made and dropped are never written."""
+def _forget_parts(last: dict[tuple[str, tuple[Any, ...]], Change], name: str, dropped: tuple[Any, ...]) -> None:
+    """Parts of a record that the same step made and dropped are never written."""
+    columns = TABLES[name][1]
     made = [
-        name
-        for name, change in last.items()
-        if name[0] == "blocks"
+        each
+        for each, change in last.items()
+        if each[0] == RECORD_PARTS[name]
         and change.row is not None
-        and tuple(change.row[column] for column in TABLES[RECORD_BLOCKS][1]) == dropped
+        and tuple(change.row[column] for column in columns) == dropped
     ]
-    for name in made:
-        del last[name]
+    for each in made:
+        del last[each]
 
 
 def clear(tx: Transaction) -> None:

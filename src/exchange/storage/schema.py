@@ -449,6 +449,45 @@ actions = Table(
     Index("reg_actions_state", "state"),
 )
 
+# What agencies owe about measures that checks showed them (措施反馈): made by the journal, one row for each measure,
+# record and matter; whether it was given is joined when asked.
+dues = Table(
+    "reg_dues",
+    metadata,
+    Column("agency", Text, primary_key=True),
+    Column("source_origin", Text, primary_key=True),
+    Column("source", LargeBinary, primary_key=True),
+    Column("catalogue", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("matter_no", Text, primary_key=True),
+    Column("edition", Text, nullable=False),
+    Column("source_kind", Integer, nullable=False),
+    Column("matter_kind", Integer, nullable=False),
+    Column("check_id", LargeBinary, nullable=False),
+    Column("due_on", Text, nullable=False),
+    Index("reg_dues_agency", "agency", "due_on"),
+    Index("reg_dues_source", "source"),
+    Index("reg_dues_day", "due_on"),
+)
+
+# What became of measures, as feedback records say: one row for each measure of a revision.
+feedback = Table(
+    "reg_feedback",
+    metadata,
+    Column("seq", _SERIAL, primary_key=True, autoincrement=False),
+    Column("origin", Text, nullable=False),
+    Column("record_id", LargeBinary, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("notice_origin", Text, nullable=False),
+    Column("notice", LargeBinary, nullable=False),
+    Column("matter_no", Text, nullable=False),
+    Column("catalogue", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("result", Integer, nullable=False),
+    Index("reg_feedback_notice", "notice", "matter_no"),
+    Index("reg_feedback_record", "record_id"),
+)
+
 rotations = Table(
     "reg_rotations",
     metadata,
@@ -512,6 +551,8 @@ PROJECTIONS = (
     key_answers,
     agencies,
     actions,
+    dues,
+    feedback,
     rotations,
     rotation_steps,
     waits,

@@ -22,14 +22,18 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from exchange.v1 import common_pb2 as exchange_dot_v1_dot_common__pb2
+from exchange.v1 import credit_result_pb2 as exchange_dot_v1_dot_credit__result__pb2
 from exchange.v1 import credit_service_pb2 as exchange_dot_v1_dot_credit__service__pb2
 from exchange.v1 import freshness_pb2 as exchange_dot_v1_dot_freshness__pb2
+from exchange.v1 import kind_pb2 as exchange_dot_v1_dot_kind__pb2
 from exchange.v1 import matter_pb2 as exchange_dot_v1_dot_matter__pb2
+from exchange.v1 import measure_pb2 as exchange_dot_v1_dot_measure__pb2
 from exchange.v1 import record_service_pb2 as exchange_dot_v1_dot_record__service__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65xchange/v1/check_service.proto\x12\x0b\x65xchange.v1\x1a exchange/v1/credit_service.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x18\x65xchange/v1/matter.proto\x1a exchange/v1/record_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x01\n\x13\x43heckSubjectRequest\x12\x0c\n\x04uscc\x18\x01 \x01(\t\x12,\n\x0bmatter_kind\x18\x02 \x01(\x0e\x32\x17.exchange.v1.MatterKind\x12\x11\n\tmatter_no\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x13\n\x0bofficer_ref\x18\x05 \x01(\t\x12\x11\n\tarea_code\x18\x06 \x01(\t\"\xe3\x02\n\x14\x43heckSubjectResponse\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\x12/\n\x0b\x61nswered_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x06\x63redit\x18\x03 \x03(\x0b\x32\x1d.exchange.v1.RegionalStanding\x12(\n\x07notices\x18\x04 \x03(\x0b\x32\x17.exchange.v1.RecordView\x12\x30\n\x10notice_knowledge\x18\x05 \x01(\x0e\x32\x16.exchange.v1.Knowledge\x12)\n\tfreshness\x18\x06 \x03(\x0b\x32\x16.exchange.v1.Freshness\x12\x15\n\rjournal_index\x18\x07 \x01(\x03\x12\x0f\n\x07journal\x18\x08 \x01(\t\x12\x15\n\rquestion_salt\x18\t \x01(\x0c\x12\x13\n\x0b\x61nswer_salt\x18\n \x01(\x0c\x32\x63\n\x0c\x43heckService\x12S\n\x0c\x43heckSubject\x12 .exchange.v1.CheckSubjectRequest\x1a!.exchange.v1.CheckSubjectResponseB&\n\x0f\x63om.exchange.v1B\x11\x43heckServiceProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65xchange/v1/check_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x1f\x65xchange/v1/credit_result.proto\x1a exchange/v1/credit_service.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x18\x65xchange/v1/matter.proto\x1a\x19\x65xchange/v1/measure.proto\x1a exchange/v1/record_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x02\n\x11\x41pplicableMeasure\x12%\n\x07measure\x18\x01 \x01(\x0b\x32\x14.exchange.v1.Measure\x12\x0c\n\x04name\x18\x02 \x01(\t\x12*\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32\x1a.exchange.v1.MeasureEffect\x12.\n\x08strength\x18\x04 \x01(\x0e\x32\x1c.exchange.v1.MeasureStrength\x12&\n\x06source\x18\x05 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12&\n\x0bsource_kind\x18\x06 \x01(\x0e\x32\x11.exchange.v1.Kind\x12%\n\x07outcome\x18\x07 \x01(\x0e\x32\x14.exchange.v1.Outcome\x12*\n\nconditions\x18\x08 \x03(\x0e\x32\x16.exchange.v1.Condition\x12\x17\n\x0f\x66\x65\x65\x64\x62\x61\x63k_due_on\x18\t \x01(\t\"\x9d\x01\n\x13\x43heckSubjectRequest\x12\x0c\n\x04uscc\x18\x01 \x01(\t\x12,\n\x0bmatter_kind\x18\x02 \x01(\x0e\x32\x17.exchange.v1.MatterKind\x12\x11\n\tmatter_no\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x13\n\x0bofficer_ref\x18\x05 \x01(\t\x12\x11\n\tarea_code\x18\x06 \x01(\t\"\xef\x03\n\x14\x43heckSubjectResponse\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\x12/\n\x0b\x61nswered_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x06\x63redit\x18\x03 \x03(\x0b\x32\x1d.exchange.v1.RegionalStanding\x12(\n\x07notices\x18\x04 \x03(\x0b\x32\x17.exchange.v1.RecordView\x12\x30\n\x10notice_knowledge\x18\x05 \x01(\x0e\x32\x16.exchange.v1.Knowledge\x12)\n\tfreshness\x18\x06 \x03(\x0b\x32\x16.exchange.v1.Freshness\x12\x15\n\rjournal_index\x18\x07 \x01(\x03\x12\x0f\n\x07journal\x18\x08 \x01(\t\x12\x15\n\rquestion_salt\x18\t \x01(\x0c\x12\x13\n\x0b\x61nswer_salt\x18\n \x01(\x0c\x12&\n\x05lists\x18\x0b \x03(\x0b\x32\x17.exchange.v1.RecordView\x12\x30\n\x08measures\x18\x0c \x03(\x0b\x32\x1e.exchange.v1.ApplicableMeasure\x12\x30\n\x0e\x64\x65\x63isive_level\x18\r \x01(\x0e\x32\x18.exchange.v1.CreditLevel\"\xa4\x01\n\x19\x42\x61tchCheckSubjectsRequest\x12\r\n\x05usccs\x18\x01 \x03(\t\x12,\n\x0bmatter_kind\x18\x02 \x01(\x0e\x32\x17.exchange.v1.MatterKind\x12\x11\n\tmatter_no\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x13\n\x0bofficer_ref\x18\x05 \x01(\t\x12\x11\n\tarea_code\x18\x06 \x01(\t\"|\n\rRegionalLevel\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12)\n\tknowledge\x18\x02 \x01(\x0e\x32\x16.exchange.v1.Knowledge\x12\x30\n\x0e\x64\x65\x63isive_level\x18\x03 \x01(\x0e\x32\x18.exchange.v1.CreditLevel\"\xa6\x02\n\x0e\x43heckedSubject\x12\x0c\n\x04uscc\x18\x01 \x01(\t\x12&\n\x08problems\x18\x02 \x03(\x0b\x32\x14.exchange.v1.Problem\x12*\n\x06\x63redit\x18\x03 \x03(\x0b\x32\x1a.exchange.v1.RegionalLevel\x12\x30\n\x0e\x64\x65\x63isive_level\x18\x04 \x01(\x0e\x32\x18.exchange.v1.CreditLevel\x12\'\n\x07notices\x18\x05 \x03(\x0b\x32\x16.exchange.v1.RecordRef\x12%\n\x05lists\x18\x06 \x03(\x0b\x32\x16.exchange.v1.RecordRef\x12\x30\n\x08measures\x18\x07 \x03(\x0b\x32\x1e.exchange.v1.ApplicableMeasure\"\x8d\x02\n\x1a\x42\x61tchCheckSubjectsResponse\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\x12/\n\x0b\x61nswered_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x08subjects\x18\x03 \x03(\x0b\x32\x1b.exchange.v1.CheckedSubject\x12)\n\tfreshness\x18\x04 \x03(\x0b\x32\x16.exchange.v1.Freshness\x12\x15\n\rjournal_index\x18\x05 \x01(\x03\x12\x0f\n\x07journal\x18\x06 \x01(\t\x12\x15\n\rquestion_salt\x18\x07 \x01(\x0c\x12\x13\n\x0b\x61nswer_salt\x18\x08 \x01(\x0c*j\n\rMeasureEffect\x12\x1e\n\x1aMEASURE_EFFECT_UNSPECIFIED\x10\x00\x12\x1b\n\x17MEASURE_EFFECT_RESTRAIN\x10\x01\x12\x1c\n\x18MEASURE_EFFECT_INCENTIVE\x10\x02*\x9a\x01\n\x0fMeasureStrength\x12 \n\x1cMEASURE_STRENGTH_UNSPECIFIED\x10\x00\x12\x1c\n\x18MEASURE_STRENGTH_ORDERED\x10\x01\x12 \n\x1cMEASURE_STRENGTH_RECOMMENDED\x10\x02\x12%\n!MEASURE_STRENGTH_RECEIVER_DECIDES\x10\x03\x32\xca\x01\n\x0c\x43heckService\x12S\n\x0c\x43heckSubject\x12 .exchange.v1.CheckSubjectRequest\x1a!.exchange.v1.CheckSubjectResponse\x12\x65\n\x12\x42\x61tchCheckSubjects\x12&.exchange.v1.BatchCheckSubjectsRequest\x1a\'.exchange.v1.BatchCheckSubjectsResponseB&\n\x0f\x63om.exchange.v1B\x11\x43heckServiceProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,10 +41,24 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.check_service_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\021CheckServiceProtoP\001'
-  _globals['_CHECKSUBJECTREQUEST']._serialized_start=205
-  _globals['_CHECKSUBJECTREQUEST']._serialized_end=362
-  _globals['_CHECKSUBJECTRESPONSE']._serialized_start=365
-  _globals['_CHECKSUBJECTRESPONSE']._serialized_end=720
-  _globals['_CHECKSERVICE']._serialized_start=722
-  _globals['_CHECKSERVICE']._serialized_end=821
+  _globals['_MEASUREEFFECT']._serialized_start=2189
+  _globals['_MEASUREEFFECT']._serialized_end=2295
+  _globals['_MEASURESTRENGTH']._serialized_start=2298
+  _globals['_MEASURESTRENGTH']._serialized_end=2452
+  _globals['_APPLICABLEMEASURE']._serialized_start=315
+  _globals['_APPLICABLEMEASURE']._serialized_end=667
+  _globals['_CHECKSUBJECTREQUEST']._serialized_start=670
+  _globals['_CHECKSUBJECTREQUEST']._serialized_end=827
+  _globals['_CHECKSUBJECTRESPONSE']._serialized_start=830
+  _globals['_CHECKSUBJECTRESPONSE']._serialized_end=1325
+  _globals['_BATCHCHECKSUBJECTSREQUEST']._serialized_start=1328
+  _globals['_BATCHCHECKSUBJECTSREQUEST']._serialized_end=1492
+  _globals['_REGIONALLEVEL']._serialized_start=1494
+  _globals['_REGIONALLEVEL']._serialized_end=1618
+  _globals['_CHECKEDSUBJECT']._serialized_start=1621
+  _globals['_CHECKEDSUBJECT']._serialized_end=1915
+  _globals['_BATCHCHECKSUBJECTSRESPONSE']._serialized_start=1918
+  _globals['_BATCHCHECKSUBJECTSRESPONSE']._serialized_end=2187
+  _globals['_CHECKSERVICE']._serialized_start=2455
+  _globals['_CHECKSERVICE']._serialized_end=2657
 # @@protoc_insertion_point(module_scope)

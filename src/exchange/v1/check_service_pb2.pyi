@@ -4,14 +4,19 @@ isort:skip_file
 逢办必查: checking a subject while handling a matter."""
 
 from collections import abc as _abc
+from exchange.v1 import common_pb2 as _common_pb2
+from exchange.v1 import credit_result_pb2 as _credit_result_pb2
 from exchange.v1 import credit_service_pb2 as _credit_service_pb2
 from exchange.v1 import freshness_pb2 as _freshness_pb2
+from exchange.v1 import kind_pb2 as _kind_pb2
 from exchange.v1 import matter_pb2 as _matter_pb2
+from exchange.v1 import measure_pb2 as _measure_pb2
 from exchange.v1 import record_service_pb2 as _record_service_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -22,6 +27,118 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _MeasureEffect:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MeasureEffectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MeasureEffect.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEASURE_EFFECT_UNSPECIFIED: _MeasureEffect.ValueType  # 0
+    """Never valid."""
+    MEASURE_EFFECT_RESTRAIN: _MeasureEffect.ValueType  # 1
+    """惩戒、约束."""
+    MEASURE_EFFECT_INCENTIVE: _MeasureEffect.ValueType  # 2
+    """激励."""
+
+class MeasureEffect(_MeasureEffect, metaclass=_MeasureEffectEnumTypeWrapper):
+    """What a measure does to the subject."""
+
+MEASURE_EFFECT_UNSPECIFIED: MeasureEffect.ValueType  # 0
+"""Never valid."""
+MEASURE_EFFECT_RESTRAIN: MeasureEffect.ValueType  # 1
+"""惩戒、约束."""
+MEASURE_EFFECT_INCENTIVE: MeasureEffect.ValueType  # 2
+"""激励."""
+Global___MeasureEffect: _TypeAlias = MeasureEffect  # noqa: Y015
+
+class _MeasureStrength:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MeasureStrengthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MeasureStrength.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEASURE_STRENGTH_UNSPECIFIED: _MeasureStrength.ValueType  # 0
+    """Never valid."""
+    MEASURE_STRENGTH_ORDERED: _MeasureStrength.ValueType  # 1
+    """To be carried out; feedback is due (措施反馈)."""
+    MEASURE_STRENGTH_RECOMMENDED: _MeasureStrength.ValueType  # 2
+    """Recommended by its source; no feedback is due."""
+    MEASURE_STRENGTH_RECEIVER_DECIDES: _MeasureStrength.ValueType  # 3
+    """The region that was asked decides by its own rules; no feedback is due."""
+
+class MeasureStrength(_MeasureStrength, metaclass=_MeasureStrengthEnumTypeWrapper):
+    """How binding a measure is here."""
+
+MEASURE_STRENGTH_UNSPECIFIED: MeasureStrength.ValueType  # 0
+"""Never valid."""
+MEASURE_STRENGTH_ORDERED: MeasureStrength.ValueType  # 1
+"""To be carried out; feedback is due (措施反馈)."""
+MEASURE_STRENGTH_RECOMMENDED: MeasureStrength.ValueType  # 2
+"""Recommended by its source; no feedback is due."""
+MEASURE_STRENGTH_RECEIVER_DECIDES: MeasureStrength.ValueType  # 3
+"""The region that was asked decides by its own rules; no feedback is due."""
+Global___MeasureStrength: _TypeAlias = MeasureStrength  # noqa: Y015
+
+@_typing.final
+class ApplicableMeasure(_message.Message):
+    """A measure that applies while this kind of matter is handled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEASURE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
+    STRENGTH_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SOURCE_KIND_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    CONDITIONS_FIELD_NUMBER: _builtins.int
+    FEEDBACK_DUE_ON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name in the catalogue."""
+    effect: Global___MeasureEffect.ValueType
+    """What it does."""
+    strength: Global___MeasureStrength.ValueType
+    """How binding it is here."""
+    source_kind: _kind_pb2.Kind.ValueType
+    """Kind of that record."""
+    outcome: _kind_pb2.Outcome.ValueType
+    """What this region made of that record; UNSPECIFIED for its own."""
+    feedback_due_on: _builtins.str
+    """Last day for the feedback, YYYY-MM-DD; empty where none is due."""
+    @_builtins.property
+    def measure(self) -> _measure_pb2.Measure:
+        """Catalogue, edition and code, with the legal basis that its source names."""
+
+    @_builtins.property
+    def source(self) -> _common_pb2.RecordRef:
+        """Record that it follows from: a notice, a list entry or a credit result."""
+
+    @_builtins.property
+    def conditions(self) -> _containers.RepeatedScalarFieldContainer[_kind_pb2.Condition.ValueType]:
+        """Conditions of that recognition."""
+
+    def __init__(
+        self,
+        *,
+        measure: _measure_pb2.Measure | None = ...,
+        name: _builtins.str = ...,
+        effect: Global___MeasureEffect.ValueType = ...,
+        strength: Global___MeasureStrength.ValueType = ...,
+        source: _common_pb2.RecordRef | None = ...,
+        source_kind: _kind_pb2.Kind.ValueType = ...,
+        outcome: _kind_pb2.Outcome.ValueType = ...,
+        conditions: _abc.Iterable[_kind_pb2.Condition.ValueType] | None = ...,
+        feedback_due_on: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["measure", b"measure", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "effect", b"effect", "feedback_due_on", b"feedback_due_on", "measure", b"measure", "name", b"name", "outcome", b"outcome", "source", b"source", "source_kind", b"source_kind", "strength", b"strength"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplicableMeasure: _TypeAlias = ApplicableMeasure  # noqa: Y015
 
 @_typing.final
 class CheckSubjectRequest(_message.Message):
@@ -81,6 +198,9 @@ class CheckSubjectResponse(_message.Message):
     JOURNAL_FIELD_NUMBER: _builtins.int
     QUESTION_SALT_FIELD_NUMBER: _builtins.int
     ANSWER_SALT_FIELD_NUMBER: _builtins.int
+    LISTS_FIELD_NUMBER: _builtins.int
+    MEASURES_FIELD_NUMBER: _builtins.int
+    DECISIVE_LEVEL_FIELD_NUMBER: _builtins.int
     check_id: _builtins.str
     """Id of the check, UUIDv7."""
     notice_knowledge: _credit_service_pb2.Knowledge.ValueType
@@ -93,6 +213,8 @@ class CheckSubjectResponse(_message.Message):
     """Salt of the question's digest."""
     answer_salt: _builtins.bytes
     """Salt of the answer's digest, which covers this message with answer_salt and journal_index empty."""
+    decisive_level: _credit_result_pb2.CreditLevel.ValueType
+    """The lowest level that counts here, over all regions; UNSPECIFIED without one."""
     @_builtins.property
     def answered_at(self) -> _timestamp_pb2.Timestamp:
         """When it was answered."""
@@ -109,6 +231,14 @@ class CheckSubjectResponse(_message.Message):
     def freshness(self) -> _containers.RepeatedCompositeFieldContainer[_freshness_pb2.Freshness]:
         """How complete the answer is."""
 
+    @_builtins.property
+    def lists(self) -> _containers.RepeatedCompositeFieldContainer[_record_service_pb2.RecordView]:
+        """Entries of both regions' lists; tombstones for those no longer shown."""
+
+    @_builtins.property
+    def measures(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApplicableMeasure]:
+        """Measures that apply to this kind of matter, those that restrain first."""
+
     def __init__(
         self,
         *,
@@ -122,11 +252,200 @@ class CheckSubjectResponse(_message.Message):
         journal: _builtins.str = ...,
         question_salt: _builtins.bytes = ...,
         answer_salt: _builtins.bytes = ...,
+        lists: _abc.Iterable[_record_service_pb2.RecordView] | None = ...,
+        measures: _abc.Iterable[Global___ApplicableMeasure] | None = ...,
+        decisive_level: _credit_result_pb2.CreditLevel.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_salt", b"answer_salt", "answered_at", b"answered_at", "check_id", b"check_id", "credit", b"credit", "freshness", b"freshness", "journal", b"journal", "journal_index", b"journal_index", "notice_knowledge", b"notice_knowledge", "notices", b"notices", "question_salt", b"question_salt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_salt", b"answer_salt", "answered_at", b"answered_at", "check_id", b"check_id", "credit", b"credit", "decisive_level", b"decisive_level", "freshness", b"freshness", "journal", b"journal", "journal_index", b"journal_index", "lists", b"lists", "measures", b"measures", "notice_knowledge", b"notice_knowledge", "notices", b"notices", "question_salt", b"question_salt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckSubjectResponse: _TypeAlias = CheckSubjectResponse  # noqa: Y015
+
+@_typing.final
+class BatchCheckSubjectsRequest(_message.Message):
+    """Checks many subjects for one task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USCCS_FIELD_NUMBER: _builtins.int
+    MATTER_KIND_FIELD_NUMBER: _builtins.int
+    MATTER_NO_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    OFFICER_REF_FIELD_NUMBER: _builtins.int
+    AREA_CODE_FIELD_NUMBER: _builtins.int
+    matter_kind: _matter_pb2.MatterKind.ValueType
+    """Matter kind."""
+    matter_no: _builtins.str
+    """Number of the matter or of the inspection task; mandatory."""
+    purpose: _builtins.str
+    """Purpose; mandatory."""
+    officer_ref: _builtins.str
+    """Opaque staff number given by the agency; mandatory."""
+    area_code: _builtins.str
+    """Area of the matter, GB/T 2260; mandatory where the grant is limited to areas."""
+    @_builtins.property
+    def usccs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """USCCs, each once, at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        usccs: _abc.Iterable[_builtins.str] | None = ...,
+        matter_kind: _matter_pb2.MatterKind.ValueType = ...,
+        matter_no: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        officer_ref: _builtins.str = ...,
+        area_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["area_code", b"area_code", "matter_kind", b"matter_kind", "matter_no", b"matter_no", "officer_ref", b"officer_ref", "purpose", b"purpose", "usccs", b"usccs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchCheckSubjectsRequest: _TypeAlias = BatchCheckSubjectsRequest  # noqa: Y015
+
+@_typing.final
+class RegionalLevel(_message.Message):
+    """One region's level in a short answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    KNOWLEDGE_FIELD_NUMBER: _builtins.int
+    DECISIVE_LEVEL_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    """Region."""
+    knowledge: _credit_service_pb2.Knowledge.ValueType
+    """What is known there."""
+    decisive_level: _credit_result_pb2.CreditLevel.ValueType
+    """The lowest level that counts here; UNSPECIFIED without one."""
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        knowledge: _credit_service_pb2.Knowledge.ValueType = ...,
+        decisive_level: _credit_result_pb2.CreditLevel.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisive_level", b"decisive_level", "knowledge", b"knowledge", "origin", b"origin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegionalLevel: _TypeAlias = RegionalLevel  # noqa: Y015
+
+@_typing.final
+class CheckedSubject(_message.Message):
+    """What is known of one subject, in short: every record is named and can be asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USCC_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    CREDIT_FIELD_NUMBER: _builtins.int
+    DECISIVE_LEVEL_FIELD_NUMBER: _builtins.int
+    NOTICES_FIELD_NUMBER: _builtins.int
+    LISTS_FIELD_NUMBER: _builtins.int
+    MEASURES_FIELD_NUMBER: _builtins.int
+    uscc: _builtins.str
+    """As asked."""
+    decisive_level: _credit_result_pb2.CreditLevel.ValueType
+    """The lowest level that counts here, over all regions."""
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Problem]:
+        """Why it was not checked; everything below is empty then."""
+
+    @_builtins.property
+    def credit(self) -> _containers.RepeatedCompositeFieldContainer[Global___RegionalLevel]:
+        """Levels by region."""
+
+    @_builtins.property
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.RecordRef]:
+        """Open notices."""
+
+    @_builtins.property
+    def lists(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.RecordRef]:
+        """Valid list entries."""
+
+    @_builtins.property
+    def measures(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApplicableMeasure]:
+        """Measures that apply to this kind of matter; none of them has feedback due."""
+
+    def __init__(
+        self,
+        *,
+        uscc: _builtins.str = ...,
+        problems: _abc.Iterable[_common_pb2.Problem] | None = ...,
+        credit: _abc.Iterable[Global___RegionalLevel] | None = ...,
+        decisive_level: _credit_result_pb2.CreditLevel.ValueType = ...,
+        notices: _abc.Iterable[_common_pb2.RecordRef] | None = ...,
+        lists: _abc.Iterable[_common_pb2.RecordRef] | None = ...,
+        measures: _abc.Iterable[Global___ApplicableMeasure] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "decisive_level", b"decisive_level", "lists", b"lists", "measures", b"measures", "notices", b"notices", "problems", b"problems", "uscc", b"uscc"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckedSubject: _TypeAlias = CheckedSubject  # noqa: Y015
+
+@_typing.final
+class BatchCheckSubjectsResponse(_message.Message):
+    """Answer to BatchCheckSubjects."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_ID_FIELD_NUMBER: _builtins.int
+    ANSWERED_AT_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
+    FRESHNESS_FIELD_NUMBER: _builtins.int
+    JOURNAL_INDEX_FIELD_NUMBER: _builtins.int
+    JOURNAL_FIELD_NUMBER: _builtins.int
+    QUESTION_SALT_FIELD_NUMBER: _builtins.int
+    ANSWER_SALT_FIELD_NUMBER: _builtins.int
+    check_id: _builtins.str
+    """Id of the check, UUIDv7."""
+    journal_index: _builtins.int
+    """Index of the trace in the journal."""
+    journal: _builtins.str
+    """Origin of the journal."""
+    question_salt: _builtins.bytes
+    """Salt of the question's digest."""
+    answer_salt: _builtins.bytes
+    """Salt of the answer's digest, which covers this message with answer_salt and journal_index empty."""
+    @_builtins.property
+    def answered_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was answered."""
+
+    @_builtins.property
+    def subjects(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedSubject]:
+        """One for each subject, in order."""
+
+    @_builtins.property
+    def freshness(self) -> _containers.RepeatedCompositeFieldContainer[_freshness_pb2.Freshness]:
+        """How complete the answer is."""
+
+    def __init__(
+        self,
+        *,
+        check_id: _builtins.str = ...,
+        answered_at: _timestamp_pb2.Timestamp | None = ...,
+        subjects: _abc.Iterable[Global___CheckedSubject] | None = ...,
+        freshness: _abc.Iterable[_freshness_pb2.Freshness] | None = ...,
+        journal_index: _builtins.int = ...,
+        journal: _builtins.str = ...,
+        question_salt: _builtins.bytes = ...,
+        answer_salt: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_salt", b"answer_salt", "answered_at", b"answered_at", "check_id", b"check_id", "freshness", b"freshness", "journal", b"journal", "journal_index", b"journal_index", "question_salt", b"question_salt", "subjects", b"subjects"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchCheckSubjectsResponse: _TypeAlias = BatchCheckSubjectsResponse  # noqa: Y015

@@ -40,6 +40,11 @@ class CheckServiceStub:
                 request_serializer=exchange_dot_v1_dot_check__service__pb2.CheckSubjectRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_check__service__pb2.CheckSubjectResponse.FromString,
                 _registered_method=True)
+        self.BatchCheckSubjects = channel.unary_unary(
+                '/exchange.v1.CheckService/BatchCheckSubjects',
+                request_serializer=exchange_dot_v1_dot_check__service__pb2.BatchCheckSubjectsRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_check__service__pb2.BatchCheckSubjectsResponse.FromString,
+                _registered_method=True)
 
 
 class CheckServiceServicer:
@@ -53,6 +58,14 @@ class CheckServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchCheckSubjects(self, request, context):
+        """Checks up to 1,000 subjects at once, for planning inspections (双随机): one trace, a short answer for each. Planning
+        is no handling: feedback falls due by the check of each inspection.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CheckServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +73,11 @@ def add_CheckServiceServicer_to_server(servicer, server):
                     servicer.CheckSubject,
                     request_deserializer=exchange_dot_v1_dot_check__service__pb2.CheckSubjectRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_check__service__pb2.CheckSubjectResponse.SerializeToString,
+            ),
+            'BatchCheckSubjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCheckSubjects,
+                    request_deserializer=exchange_dot_v1_dot_check__service__pb2.BatchCheckSubjectsRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_check__service__pb2.BatchCheckSubjectsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +108,33 @@ class CheckService:
             '/exchange.v1.CheckService/CheckSubject',
             exchange_dot_v1_dot_check__service__pb2.CheckSubjectRequest.SerializeToString,
             exchange_dot_v1_dot_check__service__pb2.CheckSubjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCheckSubjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.CheckService/BatchCheckSubjects',
+            exchange_dot_v1_dot_check__service__pb2.BatchCheckSubjectsRequest.SerializeToString,
+            exchange_dot_v1_dot_check__service__pb2.BatchCheckSubjectsResponse.FromString,
             options,
             channel_credentials,
             insecure,

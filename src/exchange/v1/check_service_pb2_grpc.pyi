@@ -35,6 +35,10 @@ class CheckServiceStub:
     def __new__(cls, channel: _aio.Channel) -> CheckServiceAsyncStub: ...
     CheckSubject: _grpc.UnaryUnaryMultiCallable[_check_service_pb2.CheckSubjectRequest, _check_service_pb2.CheckSubjectResponse]
     """Checks one subject."""
+    BatchCheckSubjects: _grpc.UnaryUnaryMultiCallable[_check_service_pb2.BatchCheckSubjectsRequest, _check_service_pb2.BatchCheckSubjectsResponse]
+    """Checks up to 1,000 subjects at once, for planning inspections (双随机): one trace, a short answer for each. Planning
+    is no handling: feedback falls due by the check of each inspection.
+    """
 
 @_typing.type_check_only
 class CheckServiceAsyncStub(CheckServiceStub):
@@ -43,6 +47,10 @@ class CheckServiceAsyncStub(CheckServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckSubject: _aio.UnaryUnaryMultiCallable[_check_service_pb2.CheckSubjectRequest, _check_service_pb2.CheckSubjectResponse]  # type: ignore[assignment]
     """Checks one subject."""
+    BatchCheckSubjects: _aio.UnaryUnaryMultiCallable[_check_service_pb2.BatchCheckSubjectsRequest, _check_service_pb2.BatchCheckSubjectsResponse]  # type: ignore[assignment]
+    """Checks up to 1,000 subjects at once, for planning inspections (双随机): one trace, a short answer for each. Planning
+    is no handling: feedback falls due by the check of each inspection.
+    """
 
 class CheckServiceServicer(metaclass=_abc_1.ABCMeta):
     """For agencies: look a subject up before deciding a matter; every answer is traced in the journal."""
@@ -54,5 +62,15 @@ class CheckServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_check_service_pb2.CheckSubjectResponse, _abc.Awaitable[_check_service_pb2.CheckSubjectResponse]]:
         """Checks one subject."""
+
+    @_abc_1.abstractmethod
+    def BatchCheckSubjects(
+        self,
+        request: _check_service_pb2.BatchCheckSubjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_check_service_pb2.BatchCheckSubjectsResponse, _abc.Awaitable[_check_service_pb2.BatchCheckSubjectsResponse]]:
+        """Checks up to 1,000 subjects at once, for planning inspections (双随机): one trace, a short answer for each. Planning
+        is no handling: feedback falls due by the check of each inspection.
+        """
 
 def add_CheckServiceServicer_to_server(servicer: CheckServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -23,14 +23,16 @@ _sym_db = _symbol_database.Default()
 
 
 from exchange.v1 import action_pb2 as exchange_dot_v1_dot_action__pb2
+from exchange.v1 import common_pb2 as exchange_dot_v1_dot_common__pb2
 from exchange.v1 import key_announcement_pb2 as exchange_dot_v1_dot_key__announcement__pb2
+from exchange.v1 import kind_pb2 as exchange_dot_v1_dot_kind__pb2
 from exchange.v1 import recognition_pb2 as exchange_dot_v1_dot_recognition__pb2
 from exchange.v1 import rotation_pb2 as exchange_dot_v1_dot_rotation__pb2
 from exchange.v1 import rule_pb2 as exchange_dot_v1_dot_rule__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65xchange/v1/journal.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/action.proto\x1a\"exchange/v1/key_announcement.proto\x1a\x1d\x65xchange/v1/recognition.proto\x1a\x1a\x65xchange/v1/rotation.proto\x1a\x16\x65xchange/v1/rule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\".\n\x10\x41ppendedDecision\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x03\"5\n\x07\x45\x64ition\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"F\n\nRedecision\x12\r\n\x05index\x18\x01 \x01(\x03\x12)\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32\x1a.exchange.v1.DecisionCause\"\xdf\x01\n\x04Step\x12\x12\n\nsource_log\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12,\n\x0bredecisions\x18\x04 \x03(\x0b\x32\x17.exchange.v1.Redecision\x12\x30\n\tdecisions\x18\x05 \x03(\x0b\x32\x1d.exchange.v1.AppendedDecision\x12&\n\x08\x65\x64itions\x18\x06 \x03(\x0b\x32\x14.exchange.v1.Edition\x12\x0f\n\x07\x63hanges\x18\x07 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x08 \x01(\x0c\"H\n\x0b\x45pochOpened\x12)\n\tcontinues\x18\x01 \x01(\x0b\x32\x16.exchange.v1.Continues\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"R\n\tActivated\x12%\n\x07\x65\x64ition\x18\x01 \x01(\x0b\x32\x14.exchange.v1.Edition\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"L\n\x0cGrantChanged\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"t\n\x0b\x43heckTraced\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x13\n\x0bmatter_kind\x18\x03 \x01(\t\x12\x17\n\x0fquestion_digest\x18\x04 \x01(\x0c\x12\x15\n\ranswer_digest\x18\x05 \x01(\x0c\"\xb1\x01\n\x10\x44ocumentReceived\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x0c\n\x04rows\x18\x04 \x01(\x05\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x05\x12\x0f\n\x07revised\x18\x06 \x01(\x05\x12\x11\n\tunchanged\x18\x07 \x01(\x05\x12\x13\n\x0bquarantined\x18\x08 \x01(\x05\x12\x0f\n\x07refused\x18\t \x01(\x05\"\x8a\x01\n\x11QuarantineChanged\x12\x15\n\rquarantine_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x0b\n\x03row\x18\x03 \x01(\x05\x12\x0e\n\x06\x63hange\x18\x04 \x01(\t\x12\x0f\n\x07reasons\x18\x05 \x03(\t\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x0c\n\x04note\x18\x07 \x01(\t\"|\n\x0eRefusalsFolded\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12*\n\x06minute\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07missing\x18\x05 \x03(\t\"[\n\x0c\x41larmChanged\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0e\n\x06\x63hange\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"T\n\x13\x41\x64ministratorAction\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0e\n\x06object\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xd3\x01\n\x10\x43\x65rtificateEvent\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0b\n\x03use\x18\x02 \x01(\t\x12\r\n\x05\x65vent\x18\x03 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\x12\x10\n\x08replaced\x18\x05 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12\x0e\n\x06issuer\x18\x14 \x01(\t\x12\x0e\n\x06serial\x18\x15 \x01(\t\x12.\n\nrevoked_at\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x0c\x45videnceKept\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0b\n\x03log\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x03\x12\x10\n\x08\x65vidence\x18\x04 \x01(\x0c\"C\n\rActionChanged\x12#\n\x06\x61\x63tion\x18\x01 \x01(\x0b\x32\x13.exchange.v1.Action\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"\x95\x01\n\x0cTrustDecided\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12 \n\x03use\x18\x02 \x01(\x0e\x32\x13.exchange.v1.KeyUse\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x0f\n\x07key_ids\x18\x04 \x03(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x08\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\"@\n\x11RedecisionOrdered\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.exchange.v1.RedecisionOrder\"\xac\x07\n\x0cJournalEntry\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06opened\x18\n \x01(\x0b\x32\x18.exchange.v1.EpochOpenedH\x00\x12!\n\x04step\x18\x0b \x01(\x0b\x32\x11.exchange.v1.StepH\x00\x12+\n\tactivated\x18\x0c \x01(\x0b\x32\x16.exchange.v1.ActivatedH\x00\x12\x32\n\rgrant_changed\x18\r \x01(\x0b\x32\x19.exchange.v1.GrantChangedH\x00\x12\x30\n\x0c\x63heck_traced\x18\x0e \x01(\x0b\x32\x18.exchange.v1.CheckTracedH\x00\x12:\n\x11\x64ocument_received\x18\x0f \x01(\x0b\x32\x1d.exchange.v1.DocumentReceivedH\x00\x12<\n\x12quarantine_changed\x18\x10 \x01(\x0b\x32\x1e.exchange.v1.QuarantineChangedH\x00\x12\x36\n\x0frefusals_folded\x18\x11 \x01(\x0b\x32\x1b.exchange.v1.RefusalsFoldedH\x00\x12\x32\n\ralarm_changed\x18\x12 \x01(\x0b\x32\x19.exchange.v1.AlarmChangedH\x00\x12@\n\x14\x61\x64ministrator_action\x18\x13 \x01(\x0b\x32 .exchange.v1.AdministratorActionH\x00\x12:\n\x11\x63\x65rtificate_event\x18\x14 \x01(\x0b\x32\x1d.exchange.v1.CertificateEventH\x00\x12\x32\n\revidence_kept\x18\x15 \x01(\x0b\x32\x19.exchange.v1.EvidenceKeptH\x00\x12\x38\n\x10rotation_stepped\x18\x1e \x01(\x0b\x32\x1c.exchange.v1.RotationSteppedH\x00\x12\x32\n\rtrust_decided\x18\x1f \x01(\x0b\x32\x19.exchange.v1.TrustDecidedH\x00\x12\x34\n\x0e\x61\x63tion_changed\x18( \x01(\x0b\x32\x1a.exchange.v1.ActionChangedH\x00\x12<\n\x12redecision_ordered\x18\x32 \x01(\x0b\x32\x1e.exchange.v1.RedecisionOrderedH\x00\x42\x07\n\x05\x65ventB!\n\x0f\x63om.exchange.v1B\x0cJournalProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65xchange/v1/journal.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/action.proto\x1a\x18\x65xchange/v1/common.proto\x1a\"exchange/v1/key_announcement.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x1d\x65xchange/v1/recognition.proto\x1a\x1a\x65xchange/v1/rotation.proto\x1a\x16\x65xchange/v1/rule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\".\n\x10\x41ppendedDecision\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x03\"5\n\x07\x45\x64ition\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"F\n\nRedecision\x12\r\n\x05index\x18\x01 \x01(\x03\x12)\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32\x1a.exchange.v1.DecisionCause\"\xdf\x01\n\x04Step\x12\x12\n\nsource_log\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12,\n\x0bredecisions\x18\x04 \x03(\x0b\x32\x17.exchange.v1.Redecision\x12\x30\n\tdecisions\x18\x05 \x03(\x0b\x32\x1d.exchange.v1.AppendedDecision\x12&\n\x08\x65\x64itions\x18\x06 \x03(\x0b\x32\x14.exchange.v1.Edition\x12\x0f\n\x07\x63hanges\x18\x07 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x08 \x01(\x0c\"H\n\x0b\x45pochOpened\x12)\n\tcontinues\x18\x01 \x01(\x0b\x32\x16.exchange.v1.Continues\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"R\n\tActivated\x12%\n\x07\x65\x64ition\x18\x01 \x01(\x0b\x32\x14.exchange.v1.Edition\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"L\n\x0cGrantChanged\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xc0\x01\n\x0b\x43heckTraced\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x13\n\x0bmatter_kind\x18\x03 \x01(\t\x12\x17\n\x0fquestion_digest\x18\x04 \x01(\x0c\x12\x15\n\ranswer_digest\x18\x05 \x01(\x0c\x12%\n\x03\x64ue\x18\x06 \x03(\x0b\x32\x18.exchange.v1.FeedbackDue\x12\x11\n\tmatter_no\x18\x07 \x01(\t\x12\x10\n\x08subjects\x18\x08 \x01(\x05\"\x9f\x01\n\x0b\x46\x65\x65\x64\x62\x61\x63kDue\x12&\n\x06source\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12&\n\x0bsource_kind\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x11\n\tcatalogue\x18\x03 \x01(\t\x12\x0f\n\x07\x65\x64ition\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x0e\n\x06\x64ue_on\x18\x06 \x01(\t\"\xb1\x01\n\x10\x44ocumentReceived\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x0c\n\x04rows\x18\x04 \x01(\x05\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x05\x12\x0f\n\x07revised\x18\x06 \x01(\x05\x12\x11\n\tunchanged\x18\x07 \x01(\x05\x12\x13\n\x0bquarantined\x18\x08 \x01(\x05\x12\x0f\n\x07refused\x18\t \x01(\x05\"\x8a\x01\n\x11QuarantineChanged\x12\x15\n\rquarantine_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x0b\n\x03row\x18\x03 \x01(\x05\x12\x0e\n\x06\x63hange\x18\x04 \x01(\t\x12\x0f\n\x07reasons\x18\x05 \x03(\t\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x0c\n\x04note\x18\x07 \x01(\t\"|\n\x0eRefusalsFolded\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12*\n\x06minute\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07missing\x18\x05 \x03(\t\"[\n\x0c\x41larmChanged\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0e\n\x06\x63hange\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"T\n\x13\x41\x64ministratorAction\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0e\n\x06object\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xd3\x01\n\x10\x43\x65rtificateEvent\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0b\n\x03use\x18\x02 \x01(\t\x12\r\n\x05\x65vent\x18\x03 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\x12\x10\n\x08replaced\x18\x05 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12\x0e\n\x06issuer\x18\x14 \x01(\t\x12\x0e\n\x06serial\x18\x15 \x01(\t\x12.\n\nrevoked_at\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x0c\x45videnceKept\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0b\n\x03log\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x03\x12\x10\n\x08\x65vidence\x18\x04 \x01(\x0c\"C\n\rActionChanged\x12#\n\x06\x61\x63tion\x18\x01 \x01(\x0b\x32\x13.exchange.v1.Action\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"\x95\x01\n\x0cTrustDecided\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12 \n\x03use\x18\x02 \x01(\x0e\x32\x13.exchange.v1.KeyUse\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x0f\n\x07key_ids\x18\x04 \x03(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x08\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\"@\n\x11RedecisionOrdered\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.exchange.v1.RedecisionOrder\"\xac\x07\n\x0cJournalEntry\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06opened\x18\n \x01(\x0b\x32\x18.exchange.v1.EpochOpenedH\x00\x12!\n\x04step\x18\x0b \x01(\x0b\x32\x11.exchange.v1.StepH\x00\x12+\n\tactivated\x18\x0c \x01(\x0b\x32\x16.exchange.v1.ActivatedH\x00\x12\x32\n\rgrant_changed\x18\r \x01(\x0b\x32\x19.exchange.v1.GrantChangedH\x00\x12\x30\n\x0c\x63heck_traced\x18\x0e \x01(\x0b\x32\x18.exchange.v1.CheckTracedH\x00\x12:\n\x11\x64ocument_received\x18\x0f \x01(\x0b\x32\x1d.exchange.v1.DocumentReceivedH\x00\x12<\n\x12quarantine_changed\x18\x10 \x01(\x0b\x32\x1e.exchange.v1.QuarantineChangedH\x00\x12\x36\n\x0frefusals_folded\x18\x11 \x01(\x0b\x32\x1b.exchange.v1.RefusalsFoldedH\x00\x12\x32\n\ralarm_changed\x18\x12 \x01(\x0b\x32\x19.exchange.v1.AlarmChangedH\x00\x12@\n\x14\x61\x64ministrator_action\x18\x13 \x01(\x0b\x32 .exchange.v1.AdministratorActionH\x00\x12:\n\x11\x63\x65rtificate_event\x18\x14 \x01(\x0b\x32\x1d.exchange.v1.CertificateEventH\x00\x12\x32\n\revidence_kept\x18\x15 \x01(\x0b\x32\x19.exchange.v1.EvidenceKeptH\x00\x12\x38\n\x10rotation_stepped\x18\x1e \x01(\x0b\x32\x1c.exchange.v1.RotationSteppedH\x00\x12\x32\n\rtrust_decided\x18\x1f \x01(\x0b\x32\x19.exchange.v1.TrustDecidedH\x00\x12\x34\n\x0e\x61\x63tion_changed\x18( \x01(\x0b\x32\x1a.exchange.v1.ActionChangedH\x00\x12<\n\x12redecision_ordered\x18\x32 \x01(\x0b\x32\x1e.exchange.v1.RedecisionOrderedH\x00\x42\x07\n\x05\x65ventB!\n\x0f\x63om.exchange.v1B\x0cJournalProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,42 +40,44 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.journal_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\014JournalProtoP\001'
-  _globals['_APPENDEDDECISION']._serialized_start=220
-  _globals['_APPENDEDDECISION']._serialized_end=266
-  _globals['_EDITION']._serialized_start=268
-  _globals['_EDITION']._serialized_end=321
-  _globals['_REDECISION']._serialized_start=323
-  _globals['_REDECISION']._serialized_end=393
-  _globals['_STEP']._serialized_start=396
-  _globals['_STEP']._serialized_end=619
-  _globals['_EPOCHOPENED']._serialized_start=621
-  _globals['_EPOCHOPENED']._serialized_end=693
-  _globals['_ACTIVATED']._serialized_start=695
-  _globals['_ACTIVATED']._serialized_end=777
-  _globals['_GRANTCHANGED']._serialized_start=779
-  _globals['_GRANTCHANGED']._serialized_end=855
-  _globals['_CHECKTRACED']._serialized_start=857
-  _globals['_CHECKTRACED']._serialized_end=973
-  _globals['_DOCUMENTRECEIVED']._serialized_start=976
-  _globals['_DOCUMENTRECEIVED']._serialized_end=1153
-  _globals['_QUARANTINECHANGED']._serialized_start=1156
-  _globals['_QUARANTINECHANGED']._serialized_end=1294
-  _globals['_REFUSALSFOLDED']._serialized_start=1296
-  _globals['_REFUSALSFOLDED']._serialized_end=1420
-  _globals['_ALARMCHANGED']._serialized_start=1422
-  _globals['_ALARMCHANGED']._serialized_end=1513
-  _globals['_ADMINISTRATORACTION']._serialized_start=1515
-  _globals['_ADMINISTRATORACTION']._serialized_end=1599
-  _globals['_CERTIFICATEEVENT']._serialized_start=1602
-  _globals['_CERTIFICATEEVENT']._serialized_end=1813
-  _globals['_EVIDENCEKEPT']._serialized_start=1815
-  _globals['_EVIDENCEKEPT']._serialized_end=1894
-  _globals['_ACTIONCHANGED']._serialized_start=1896
-  _globals['_ACTIONCHANGED']._serialized_end=1963
-  _globals['_TRUSTDECIDED']._serialized_start=1966
-  _globals['_TRUSTDECIDED']._serialized_end=2115
-  _globals['_REDECISIONORDERED']._serialized_start=2117
-  _globals['_REDECISIONORDERED']._serialized_end=2181
-  _globals['_JOURNALENTRY']._serialized_start=2184
-  _globals['_JOURNALENTRY']._serialized_end=3124
+  _globals['_APPENDEDDECISION']._serialized_start=270
+  _globals['_APPENDEDDECISION']._serialized_end=316
+  _globals['_EDITION']._serialized_start=318
+  _globals['_EDITION']._serialized_end=371
+  _globals['_REDECISION']._serialized_start=373
+  _globals['_REDECISION']._serialized_end=443
+  _globals['_STEP']._serialized_start=446
+  _globals['_STEP']._serialized_end=669
+  _globals['_EPOCHOPENED']._serialized_start=671
+  _globals['_EPOCHOPENED']._serialized_end=743
+  _globals['_ACTIVATED']._serialized_start=745
+  _globals['_ACTIVATED']._serialized_end=827
+  _globals['_GRANTCHANGED']._serialized_start=829
+  _globals['_GRANTCHANGED']._serialized_end=905
+  _globals['_CHECKTRACED']._serialized_start=908
+  _globals['_CHECKTRACED']._serialized_end=1100
+  _globals['_FEEDBACKDUE']._serialized_start=1103
+  _globals['_FEEDBACKDUE']._serialized_end=1262
+  _globals['_DOCUMENTRECEIVED']._serialized_start=1265
+  _globals['_DOCUMENTRECEIVED']._serialized_end=1442
+  _globals['_QUARANTINECHANGED']._serialized_start=1445
+  _globals['_QUARANTINECHANGED']._serialized_end=1583
+  _globals['_REFUSALSFOLDED']._serialized_start=1585
+  _globals['_REFUSALSFOLDED']._serialized_end=1709
+  _globals['_ALARMCHANGED']._serialized_start=1711
+  _globals['_ALARMCHANGED']._serialized_end=1802
+  _globals['_ADMINISTRATORACTION']._serialized_start=1804
+  _globals['_ADMINISTRATORACTION']._serialized_end=1888
+  _globals['_CERTIFICATEEVENT']._serialized_start=1891
+  _globals['_CERTIFICATEEVENT']._serialized_end=2102
+  _globals['_EVIDENCEKEPT']._serialized_start=2104
+  _globals['_EVIDENCEKEPT']._serialized_end=2183
+  _globals['_ACTIONCHANGED']._serialized_start=2185
+  _globals['_ACTIONCHANGED']._serialized_end=2252
+  _globals['_TRUSTDECIDED']._serialized_start=2255
+  _globals['_TRUSTDECIDED']._serialized_end=2404
+  _globals['_REDECISIONORDERED']._serialized_start=2406
+  _globals['_REDECISIONORDERED']._serialized_end=2470
+  _globals['_JOURNALENTRY']._serialized_start=2473
+  _globals['_JOURNALENTRY']._serialized_end=3413
 # @@protoc_insertion_point(module_scope)

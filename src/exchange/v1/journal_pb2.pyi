@@ -5,7 +5,9 @@ Entries of a node's journal."""
 
 from collections import abc as _abc
 from exchange.v1 import action_pb2 as _action_pb2
+from exchange.v1 import common_pb2 as _common_pb2
 from exchange.v1 import key_announcement_pb2 as _key_announcement_pb2
+from exchange.v1 import kind_pb2 as _kind_pb2
 from exchange.v1 import recognition_pb2 as _recognition_pb2
 from exchange.v1 import rotation_pb2 as _rotation_pb2
 from exchange.v1 import rule_pb2 as _rule_pb2
@@ -267,6 +269,9 @@ class CheckTraced(_message.Message):
     MATTER_KIND_FIELD_NUMBER: _builtins.int
     QUESTION_DIGEST_FIELD_NUMBER: _builtins.int
     ANSWER_DIGEST_FIELD_NUMBER: _builtins.int
+    DUE_FIELD_NUMBER: _builtins.int
+    MATTER_NO_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
     check_id: _builtins.str
     """Id of the check, UUIDv7."""
     agency: _builtins.str
@@ -277,6 +282,14 @@ class CheckTraced(_message.Message):
     """Salted digest of the question's bytes."""
     answer_digest: _builtins.bytes
     """Salted digest of the answer's bytes."""
+    matter_no: _builtins.str
+    """Number of the matter; only where feedback falls due."""
+    subjects: _builtins.int
+    """Subjects that were checked together; 0 for a single check."""
+    @_builtins.property
+    def due(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedbackDue]:
+        """Feedback that falls due by it."""
+
     def __init__(
         self,
         *,
@@ -285,14 +298,61 @@ class CheckTraced(_message.Message):
         matter_kind: _builtins.str = ...,
         question_digest: _builtins.bytes = ...,
         answer_digest: _builtins.bytes = ...,
+        due: _abc.Iterable[Global___FeedbackDue] | None = ...,
+        matter_no: _builtins.str = ...,
+        subjects: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "answer_digest", b"answer_digest", "check_id", b"check_id", "matter_kind", b"matter_kind", "question_digest", b"question_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "answer_digest", b"answer_digest", "check_id", b"check_id", "due", b"due", "matter_kind", b"matter_kind", "matter_no", b"matter_no", "question_digest", b"question_digest", "subjects", b"subjects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckTraced: _TypeAlias = CheckTraced  # noqa: Y015
+
+@_typing.final
+class FeedbackDue(_message.Message):
+    """Feedback that an agency owes about one measure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SOURCE_KIND_FIELD_NUMBER: _builtins.int
+    CATALOGUE_FIELD_NUMBER: _builtins.int
+    EDITION_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    DUE_ON_FIELD_NUMBER: _builtins.int
+    source_kind: _kind_pb2.Kind.ValueType
+    """Its kind."""
+    catalogue: _builtins.str
+    """Catalogue of the measure."""
+    edition: _builtins.str
+    """Edition of the catalogue."""
+    code: _builtins.str
+    """Code within it."""
+    due_on: _builtins.str
+    """Last day, YYYY-MM-DD."""
+    @_builtins.property
+    def source(self) -> _common_pb2.RecordRef:
+        """Record that the measure follows from."""
+
+    def __init__(
+        self,
+        *,
+        source: _common_pb2.RecordRef | None = ...,
+        source_kind: _kind_pb2.Kind.ValueType = ...,
+        catalogue: _builtins.str = ...,
+        edition: _builtins.str = ...,
+        code: _builtins.str = ...,
+        due_on: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "code", b"code", "due_on", b"due_on", "edition", b"edition", "source", b"source", "source_kind", b"source_kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeedbackDue: _TypeAlias = FeedbackDue  # noqa: Y015
 
 @_typing.final
 class DocumentReceived(_message.Message):

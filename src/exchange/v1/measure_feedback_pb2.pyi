@@ -116,7 +116,7 @@ class MeasureFeedback(_message.Message):
     """Check that the measure was found by, UUIDv7; empty where it was found otherwise."""
     @_builtins.property
     def notice(self) -> _common_pb2.RecordRef:
-        """Penalty notice or list entry whose measures these are."""
+        """Penalty notice or list entry whose measures these are, or credit result whose level brought them."""
 
     @_builtins.property
     def subject(self) -> _common_pb2.Subject:

@@ -24,11 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from exchange.v1 import common_pb2 as exchange_dot_v1_dot_common__pb2
 from exchange.v1 import freshness_pb2 as exchange_dot_v1_dot_freshness__pb2
+from exchange.v1 import kind_pb2 as exchange_dot_v1_dot_kind__pb2
+from exchange.v1 import matter_pb2 as exchange_dot_v1_dot_matter__pb2
 from exchange.v1 import penalty_notice_pb2 as exchange_dot_v1_dot_penalty__notice__pb2
 from exchange.v1 import record_service_pb2 as exchange_dot_v1_dot_record__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!exchange/v1/penalty_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a exchange/v1/penalty_notice.proto\x1a exchange/v1/record_service.proto\"W\n\x10GetNoticeRequest\x12%\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRefH\x00\x12\x15\n\x0b\x64\x65\x63ision_no\x18\x02 \x01(\tH\x00\x42\x05\n\x03key\"h\n\x11GetNoticeResponse\x12(\n\x07notices\x18\x01 \x03(\x0b\x32\x17.exchange.v1.RecordView\x12)\n\tfreshness\x18\x02 \x03(\x0b\x32\x16.exchange.v1.Freshness\"\xbf\x01\n\x12ListNoticesRequest\x12\x0c\n\x04uscc\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x0c\n\x04\x61rea\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.exchange.v1.PenaltyState\x12,\n\x0bnotice_kind\x18\x05 \x01(\x0e\x32\x17.exchange.v1.NoticeKind\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"\x83\x01\n\x13ListNoticesResponse\x12(\n\x07notices\x18\x01 \x03(\x0b\x32\x17.exchange.v1.RecordView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\tfreshness\x18\x03 \x03(\x0b\x32\x16.exchange.v1.Freshness2\xae\x01\n\x0ePenaltyService\x12J\n\tGetNotice\x12\x1d.exchange.v1.GetNoticeRequest\x1a\x1e.exchange.v1.GetNoticeResponse\x12P\n\x0bListNotices\x12\x1f.exchange.v1.ListNoticesRequest\x1a .exchange.v1.ListNoticesResponseB(\n\x0f\x63om.exchange.v1B\x13PenaltyServiceProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!exchange/v1/penalty_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x18\x65xchange/v1/matter.proto\x1a exchange/v1/penalty_notice.proto\x1a exchange/v1/record_service.proto\"W\n\x10GetNoticeRequest\x12%\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRefH\x00\x12\x15\n\x0b\x64\x65\x63ision_no\x18\x02 \x01(\tH\x00\x42\x05\n\x03key\"h\n\x11GetNoticeResponse\x12(\n\x07notices\x18\x01 \x03(\x0b\x32\x17.exchange.v1.RecordView\x12)\n\tfreshness\x18\x02 \x03(\x0b\x32\x16.exchange.v1.Freshness\"\xbf\x01\n\x12ListNoticesRequest\x12\x0c\n\x04uscc\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x0c\n\x04\x61rea\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.exchange.v1.PenaltyState\x12,\n\x0bnotice_kind\x18\x05 \x01(\x0e\x32\x17.exchange.v1.NoticeKind\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"\x83\x01\n\x13ListNoticesResponse\x12(\n\x07notices\x18\x01 \x03(\x0b\x32\x17.exchange.v1.RecordView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\tfreshness\x18\x03 \x03(\x0b\x32\x16.exchange.v1.Freshness\"l\n\x16ListDueFeedbackRequest\x12\x14\n\x0coverdue_only\x18\x01 \x01(\x08\x12\x15\n\rinclude_given\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\xcb\x02\n\x0b\x44ueFeedback\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12&\n\x06source\x18\x03 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12&\n\x0bsource_kind\x18\x04 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x11\n\tcatalogue\x18\x05 \x01(\t\x12\x0f\n\x07\x65\x64ition\x18\x06 \x01(\t\x12\x0c\n\x04\x63ode\x18\x07 \x01(\t\x12\x0c\n\x04name\x18\x08 \x01(\t\x12,\n\x0bmatter_kind\x18\t \x01(\x0e\x32\x17.exchange.v1.MatterKind\x12\x11\n\tmatter_no\x18\n \x01(\t\x12\x0e\n\x06\x64ue_on\x18\x0b \x01(\t\x12\x0f\n\x07overdue\x18\x0c \x01(\x08\x12(\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\r \x01(\x0b\x32\x16.exchange.v1.RecordRef\"^\n\x17ListDueFeedbackResponse\x12*\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x01 \x03(\x0b\x32\x18.exchange.v1.DueFeedback\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x8c\x02\n\x0ePenaltyService\x12J\n\tGetNotice\x12\x1d.exchange.v1.GetNoticeRequest\x1a\x1e.exchange.v1.GetNoticeResponse\x12P\n\x0bListNotices\x12\x1f.exchange.v1.ListNoticesRequest\x1a .exchange.v1.ListNoticesResponse\x12\\\n\x0fListDueFeedback\x12#.exchange.v1.ListDueFeedbackRequest\x1a$.exchange.v1.ListDueFeedbackResponseB(\n\x0f\x63om.exchange.v1B\x13PenaltyServiceProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,14 +38,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.penalty_service
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\023PenaltyServiceProtoP\001'
-  _globals['_GETNOTICEREQUEST']._serialized_start=173
-  _globals['_GETNOTICEREQUEST']._serialized_end=260
-  _globals['_GETNOTICERESPONSE']._serialized_start=262
-  _globals['_GETNOTICERESPONSE']._serialized_end=366
-  _globals['_LISTNOTICESREQUEST']._serialized_start=369
-  _globals['_LISTNOTICESREQUEST']._serialized_end=560
-  _globals['_LISTNOTICESRESPONSE']._serialized_start=563
-  _globals['_LISTNOTICESRESPONSE']._serialized_end=694
-  _globals['_PENALTYSERVICE']._serialized_start=697
-  _globals['_PENALTYSERVICE']._serialized_end=871
+  _globals['_GETNOTICEREQUEST']._serialized_start=223
+  _globals['_GETNOTICEREQUEST']._serialized_end=310
+  _globals['_GETNOTICERESPONSE']._serialized_start=312
+  _globals['_GETNOTICERESPONSE']._serialized_end=416
+  _globals['_LISTNOTICESREQUEST']._serialized_start=419
+  _globals['_LISTNOTICESREQUEST']._serialized_end=610
+  _globals['_LISTNOTICESRESPONSE']._serialized_start=613
+  _globals['_LISTNOTICESRESPONSE']._serialized_end=744
+  _globals['_LISTDUEFEEDBACKREQUEST']._serialized_start=746
+  _globals['_LISTDUEFEEDBACKREQUEST']._serialized_end=854
+  _globals['_DUEFEEDBACK']._serialized_start=857
+  _globals['_DUEFEEDBACK']._serialized_end=1188
+  _globals['_LISTDUEFEEDBACKRESPONSE']._serialized_start=1190
+  _globals['_LISTDUEFEEDBACKRESPONSE']._serialized_end=1284
+  _globals['_PENALTYSERVICE']._serialized_start=1287
+  _globals['_PENALTYSERVICE']._serialized_end=1555
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,8 @@ Queries of the penalty register."""
 from collections import abc as _abc
 from exchange.v1 import common_pb2 as _common_pb2
 from exchange.v1 import freshness_pb2 as _freshness_pb2
+from exchange.v1 import kind_pb2 as _kind_pb2
+from exchange.v1 import matter_pb2 as _matter_pb2
 from exchange.v1 import penalty_notice_pb2 as _penalty_notice_pb2
 from exchange.v1 import record_service_pb2 as _record_service_pb2
 from google.protobuf import descriptor as _descriptor
@@ -161,3 +163,139 @@ class ListNoticesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListNoticesResponse: _TypeAlias = ListNoticesResponse  # noqa: Y015
+
+@_typing.final
+class ListDueFeedbackRequest(_message.Message):
+    """Lists feedback that the caller owes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OVERDUE_ONLY_FIELD_NUMBER: _builtins.int
+    INCLUDE_GIVEN_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    overdue_only: _builtins.bool
+    """Only what is overdue."""
+    include_given: _builtins.bool
+    """Also what was given already."""
+    page_size: _builtins.int
+    """Rows to return, at most 500; 0 means 100."""
+    page_token: _builtins.str
+    """From an earlier answer; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        overdue_only: _builtins.bool = ...,
+        include_given: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_given", b"include_given", "overdue_only", b"overdue_only", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDueFeedbackRequest: _TypeAlias = ListDueFeedbackRequest  # noqa: Y015
+
+@_typing.final
+class DueFeedback(_message.Message):
+    """Feedback about one measure in one matter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_ID_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SOURCE_KIND_FIELD_NUMBER: _builtins.int
+    CATALOGUE_FIELD_NUMBER: _builtins.int
+    EDITION_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    MATTER_KIND_FIELD_NUMBER: _builtins.int
+    MATTER_NO_FIELD_NUMBER: _builtins.int
+    DUE_ON_FIELD_NUMBER: _builtins.int
+    OVERDUE_FIELD_NUMBER: _builtins.int
+    FEEDBACK_FIELD_NUMBER: _builtins.int
+    check_id: _builtins.str
+    """Check that the measure was found by, UUIDv7."""
+    agency: _builtins.str
+    """Agency that owes it."""
+    source_kind: _kind_pb2.Kind.ValueType
+    """Kind of that record."""
+    catalogue: _builtins.str
+    """Catalogue of the measure."""
+    edition: _builtins.str
+    """Edition of the catalogue."""
+    code: _builtins.str
+    """Code within it."""
+    name: _builtins.str
+    """Its name."""
+    matter_kind: _matter_pb2.MatterKind.ValueType
+    """Matter kind."""
+    matter_no: _builtins.str
+    """Number of the matter."""
+    due_on: _builtins.str
+    """Last day, YYYY-MM-DD."""
+    overdue: _builtins.bool
+    """Whether that day is over and nothing was given."""
+    @_builtins.property
+    def source(self) -> _common_pb2.RecordRef:
+        """Record that the measure follows from: what the feedback is to name as its notice."""
+
+    @_builtins.property
+    def feedback(self) -> _common_pb2.RecordRef:
+        """Feedback that was given; absent while it is due."""
+
+    def __init__(
+        self,
+        *,
+        check_id: _builtins.str = ...,
+        agency: _builtins.str = ...,
+        source: _common_pb2.RecordRef | None = ...,
+        source_kind: _kind_pb2.Kind.ValueType = ...,
+        catalogue: _builtins.str = ...,
+        edition: _builtins.str = ...,
+        code: _builtins.str = ...,
+        name: _builtins.str = ...,
+        matter_kind: _matter_pb2.MatterKind.ValueType = ...,
+        matter_no: _builtins.str = ...,
+        due_on: _builtins.str = ...,
+        overdue: _builtins.bool = ...,
+        feedback: _common_pb2.RecordRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["feedback", b"feedback", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "catalogue", b"catalogue", "check_id", b"check_id", "code", b"code", "due_on", b"due_on", "edition", b"edition", "feedback", b"feedback", "matter_kind", b"matter_kind", "matter_no", b"matter_no", "name", b"name", "overdue", b"overdue", "source", b"source", "source_kind", b"source_kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DueFeedback: _TypeAlias = DueFeedback  # noqa: Y015
+
+@_typing.final
+class ListDueFeedbackResponse(_message.Message):
+    """Answer to ListDueFeedback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEEDBACK_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def feedback(self) -> _containers.RepeatedCompositeFieldContainer[Global___DueFeedback]:
+        """Due first, first."""
+
+    def __init__(
+        self,
+        *,
+        feedback: _abc.Iterable[Global___DueFeedback] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feedback", b"feedback", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDueFeedbackResponse: _TypeAlias = ListDueFeedbackResponse  # noqa: Y015

@@ -45,6 +45,11 @@ class PenaltyServiceStub:
                 request_serializer=exchange_dot_v1_dot_penalty__service__pb2.ListNoticesRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_penalty__service__pb2.ListNoticesResponse.FromString,
                 _registered_method=True)
+        self.ListDueFeedback = channel.unary_unary(
+                '/exchange.v1.PenaltyService/ListDueFeedback',
+                request_serializer=exchange_dot_v1_dot_penalty__service__pb2.ListDueFeedbackRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_penalty__service__pb2.ListDueFeedbackResponse.FromString,
+                _registered_method=True)
 
 
 class PenaltyServiceServicer:
@@ -65,6 +70,13 @@ class PenaltyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDueFeedback(self, request, context):
+        """Lists feedback that the caller owes about measures (措施反馈), that due first before the others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PenaltyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +89,11 @@ def add_PenaltyServiceServicer_to_server(servicer, server):
                     servicer.ListNotices,
                     request_deserializer=exchange_dot_v1_dot_penalty__service__pb2.ListNoticesRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_penalty__service__pb2.ListNoticesResponse.SerializeToString,
+            ),
+            'ListDueFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDueFeedback,
+                    request_deserializer=exchange_dot_v1_dot_penalty__service__pb2.ListDueFeedbackRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_penalty__service__pb2.ListDueFeedbackResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +151,33 @@ class PenaltyService:
             '/exchange.v1.PenaltyService/ListNotices',
             exchange_dot_v1_dot_penalty__service__pb2.ListNoticesRequest.SerializeToString,
             exchange_dot_v1_dot_penalty__service__pb2.ListNoticesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDueFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.PenaltyService/ListDueFeedback',
+            exchange_dot_v1_dot_penalty__service__pb2.ListDueFeedbackRequest.SerializeToString,
+            exchange_dot_v1_dot_penalty__service__pb2.ListDueFeedbackResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class PenaltyServiceStub:
     """Shows one notice."""
     ListNotices: _grpc.UnaryUnaryMultiCallable[_penalty_service_pb2.ListNoticesRequest, _penalty_service_pb2.ListNoticesResponse]
     """Lists notices, newest first."""
+    ListDueFeedback: _grpc.UnaryUnaryMultiCallable[_penalty_service_pb2.ListDueFeedbackRequest, _penalty_service_pb2.ListDueFeedbackResponse]
+    """Lists feedback that the caller owes about measures (措施反馈), that due first before the others."""
 
 @_typing.type_check_only
 class PenaltyServiceAsyncStub(PenaltyServiceStub):
@@ -47,6 +49,8 @@ class PenaltyServiceAsyncStub(PenaltyServiceStub):
     """Shows one notice."""
     ListNotices: _aio.UnaryUnaryMultiCallable[_penalty_service_pb2.ListNoticesRequest, _penalty_service_pb2.ListNoticesResponse]  # type: ignore[assignment]
     """Lists notices, newest first."""
+    ListDueFeedback: _aio.UnaryUnaryMultiCallable[_penalty_service_pb2.ListDueFeedbackRequest, _penalty_service_pb2.ListDueFeedbackResponse]  # type: ignore[assignment]
+    """Lists feedback that the caller owes about measures (措施反馈), that due first before the others."""
 
 class PenaltyServiceServicer(metaclass=_abc_1.ABCMeta):
     """For agencies: notices of both regions."""
@@ -66,5 +70,13 @@ class PenaltyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_penalty_service_pb2.ListNoticesResponse, _abc.Awaitable[_penalty_service_pb2.ListNoticesResponse]]:
         """Lists notices, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListDueFeedback(
+        self,
+        request: _penalty_service_pb2.ListDueFeedbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_penalty_service_pb2.ListDueFeedbackResponse, _abc.Awaitable[_penalty_service_pb2.ListDueFeedbackResponse]]:
+        """Lists feedback that the caller owes about measures (措施反馈), that due first before the others."""
 
 def add_PenaltyServiceServicer_to_server(servicer: PenaltyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

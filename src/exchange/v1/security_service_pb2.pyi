@@ -38,6 +38,8 @@ class _VerbEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verb.ValueType],
     """Read them."""
     VERB_CHECK: _Verb.ValueType  # 3
     """Check subjects; the kind is ignored."""
+    VERB_CHECK_PERSON: _Verb.ValueType  # 4
+    """Checks of sole traders and natural persons (个人信息保护法); beside CHECK, for the same areas."""
 
 class Verb(_Verb, metaclass=_VerbEnumTypeWrapper):
     """What an agency may do with a kind."""
@@ -50,6 +52,8 @@ VERB_READ: Verb.ValueType  # 2
 """Read them."""
 VERB_CHECK: Verb.ValueType  # 3
 """Check subjects; the kind is ignored."""
+VERB_CHECK_PERSON: Verb.ValueType  # 4
+"""Checks of sole traders and natural persons (个人信息保护法); beside CHECK, for the same areas."""
 Global___Verb: _TypeAlias = Verb  # noqa: Y015
 
 class _ReloadResult:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _NOTICES: Final = frozenset({int(Kind.KIND_PENALTY_NOTICE), int(Kind.KIND_LIST_ENTRY)})
 """Kinds that state measures, and can be repaired and revoked."""
 
+_MEASURED: Final = _NOTICES | {int(Kind.KIND_CREDIT_RESULT)}
+"""Kinds that measures follow from: those, and results whose level brings some."""
+
 REPAIR_EFFECTS: Final = tuple(
     RepairEffect.Name(effect).removeprefix("REPAIR_EFFECT_") for effect in RepairEffect.values() if effect
 )
@@ -64,7 +67,7 @@ ACTS: Final = (
         level=lambda record: record.measure_feedback.matter_kind,
         sort_date=lambda record: record.measure_feedback.acted_on,
         about=lambda record: record.measure_feedback.notice,
-        about_kinds=_NOTICES,
+        about_kinds=_MEASURED,
         reach=Reach.KNOWN,
     ),
     KindSpec(

@@ -13,16 +13,15 @@ from typing import Any
 from exchange.domain.record_index import index_of, raw_id
 from exchange.flows.apply.entry import ReadEntry, payload_of
 from exchange.flows.apply.judge import references
+from exchange.flows.apply.parts import parts_of
 from exchange.flows.apply.ruling import Decided, Ruling, read_decision
 from exchange.flows.apply.waiting import CONFIRMED, UNPROVEN
-from exchange.flows.instants import micros_of
 from exchange.flows.intake.ids import format_id
 from exchange.storage import log_store, registers
 from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change
 from exchange.storage.transaction import LogHead
 from exchange.v1.kind_pb2 import Kind, Outcome
-from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
 from exchange.v1.recognition_pb2 import DecisionCause
 
 PLACES = 256
@@ -333,8 +332,9 @@ def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]
         _replace(overlay, entry, row, [other for other in revisions if other["revision"] < row["revision"]])
     overlay.skip_to_own_numbers()
     overlay.put_record(row, salt=entry.salt, place=entry.place)
-    if ruling.takes_effect and record is not None and record.HasField("monitoring_batch"):
-        _put_blocks(overlay, entry, row)
+    if ruling.takes_effect and record is not None:
+        for table, part in parts_of(record, row):
+            overlay.put_numbered(table, part, salt=entry.salt, place=entry.place)
 
 
 def _replace(
@@ -348,40 +348,6 @@ def _replace(
             if ends:
                 changed |= {"tombstone": row["tombstone"], "tombstone_on": row["tombstone_on"]}
             overlay.put_record(changed, salt=b"", place=entry.place, follows=True)
-
-
-def _put_blocks(overlay: RegisterOverlay, entry: ReadEntry, row: Mapping[str, Any]) -> None:
-    """One block for each factor of the batch: every statistic of it, as packed series."""
-    assert entry.record is not None
-    batch = entry.record.monitoring_batch
-    factors: dict[str, MonitoringBatch] = {}
-    spans: dict[str, tuple[int, int]] = {}
-    for series in batch.series:
-        block = factors.setdefault(series.factor_code, MonitoringBatch())
-        block.series.append(series)
-        times = [micros_of(point.data_time) for point in series.points]
-        first, last = spans.get(series.factor_code, (times[0], times[-1]))
-        spans[series.factor_code] = (min(first, *times), max(last, *times))
-    for factor, block in factors.items():
-        first, last = spans[factor]
-        overlay.put_numbered(
-            "blocks",
-            {
-                "origin": row["origin"],
-                "station": batch.station.station_id,
-                "medium": batch.medium_code,
-                "interval": batch.interval,
-                "factor": factor,
-                "first_time": first,
-                "last_time": last,
-                "record_id": entry.record_id,
-                "revision": row["revision"],
-                "area": row["area"],
-                "series": block.SerializeToString(deterministic=True),
-            },
-            salt=entry.salt,
-            place=entry.place,
-        )
 
 
 def withdraw(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any], old: Mapping[str, Any]) -> None:
@@ -411,7 +377,8 @@ def withdraw(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any], ol
     ended = next((each for each in newer if each["tombstone"]), None)
     if ended is not None:
         row |= {"tombstone": ended["tombstone"], "tombstone_on": ended["tombstone_on"]}
-    overlay.drop(registers.RECORD_BLOCKS, (origin, entry.record_id, row["revision"]), place=entry.place)
+    for part in registers.RECORD_PARTS:
+        overlay.drop(part, (origin, entry.record_id, row["revision"]), place=entry.place)
     if row["kind"] == Kind.KIND_RECOGNITION:
         overlay.drop(registers.SOURCE_DECISIONS, (row["log_id"], row["idx"]), place=entry.place)
     overlay.skip_to_own_numbers()
@@ -462,7 +429,8 @@ def apply_erasure(overlay: RegisterOverlay, entry: ReadEntry, origin: str, *, mi
             overlay.release(origin, old["natural_key"])
         overlay.put_record(row, salt=b"", place=NO_ENTRY)
         overlay.drop("waits", (old["log_id"], old["idx"]))
-        overlay.drop(registers.RECORD_BLOCKS, (origin, target, old["revision"]))
+        for part in registers.RECORD_PARTS:
+            overlay.drop(part, (origin, target, old["revision"]))
         if mirrored:
             decided.append(
                 Decided(

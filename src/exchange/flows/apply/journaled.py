@@ -1,4 +1,4 @@
-"""Registers that the journal itself makes, not a step of apply: agencies, rules, actions of two officers, rotations."""
+"""Registers that the journal itself makes, not apply: agencies, rules, officers' actions, rotations, due feedback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from exchange.domain.agency_form import read_agency
 from exchange.storage.database import Connection
-from exchange.storage.queries import actions, rotations, rules
+from exchange.storage.queries import actions, checks, rotations, rules
 from exchange.storage.registers import Change
 from exchange.v1.journal_pb2 import GrantChanged, JournalEntry, TrustDecided
 
@@ -20,7 +20,8 @@ _NAMES: Final[tuple[Literal["grant_changed", "rotation_stepped", "trust_decided"
 
 def is_register_event(event: JournalEntry) -> bool:
     """Whether a line of the journal changes a register by itself. None of them depends on a log's entries."""
-    return any(event.HasField(name) for name in _NAMES) or _brings_rules(event)
+    by_itself = any(event.HasField(name) for name in _NAMES)
+    return by_itself or bool(event.check_traced.due) or _brings_rules(event)
 
 
 def changes_of(state: Connection, event: JournalEntry, log_id: int, index: int) -> list[Change]:
@@ -40,6 +41,8 @@ def changes_of(state: Connection, event: JournalEntry, log_id: int, index: int) 
         return rotations.changes_of(state, event, log_id, index)
     if event.HasField("trust_decided"):
         return [decision_row(event.trust_decided)]
+    if event.check_traced.due:
+        return checks.due_changes(state, [event])
     return [rules.change_of(event)] if _brings_rules(event) else []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from exchange.domain.codes import normalise, uscc_reasons
 from exchange.domain.problems import Problem, Refused
@@ -16,6 +16,7 @@ from exchange.flows.queries.records import check_enum, record_page
 from exchange.flows.queries.views import record_views
 from exchange.storage.queries import records
 from exchange.storage.queries.records import RecordFilter, RecordRow
+from exchange.v1.check_service_pb2 import RegionalLevel
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
 from exchange.v1.credit_service_pb2 import (
     GetCreditStandingRequest,
@@ -100,6 +101,11 @@ def checked_uscc(text: str, node: Node, place: str = "uscc") -> str:
     return code
 
 
+def regions_of(node: Node, rows: Iterable[RecordRow]) -> list[str]:
+    """Regions that an answer speaks of: this node first, then its peers and whoever else stated something."""
+    return [node.name, *sorted({*node.peers.names(), *(row.origin for row in rows)} - {node.name})]
+
+
 def regional_standings(
     node: Node, rows: Sequence[RecordRow], views: Sequence[RecordView], fresh: Sequence[Freshness]
 ) -> list[RegionalStanding]:
@@ -107,22 +113,26 @@ def regional_standings(
     stale = stale_peers(fresh, Lane.LANE_REGISTRY)
     shown = {row.seq: view for row, view in zip(rows, views, strict=True)}
     regions = []
-    for origin in (node.name, *sorted({*node.peers.names(), *(row.origin for row in rows)} - {node.name})):
-        chosen = _newest_of_each([row for row in rows if row.origin == origin])
+    for origin in regions_of(node, rows):
+        chosen = newest_results([row for row in rows if row.origin == origin])
         region = RegionalStanding(
             origin=origin,
-            knowledge=_knowledge_of(chosen, stale=stale.get(origin, False)),
+            knowledge=knowledge_of_region(chosen, stale=stale.get(origin, False)),
             results=[shown[row.seq] for row in chosen],
         )
-        levels = [row.level for row in chosen if _counts(node, row) and row.level != _NOT_EVALUATED]
-        if levels:
-            # The enumeration goes from the best level to the worst; NOT_EVALUATED is none of them.
-            region.decisive_level = max(levels)  # type: ignore[assignment]
+        # The enumeration goes from the best level to the worst.
+        region.decisive_level = max((row.level for row in counting(node, chosen)), default=0)  # type: ignore[assignment]
         regions.append(region)
     return regions
 
 
-def _knowledge_of(chosen: Sequence[RecordRow], *, stale: bool) -> Knowledge.ValueType:
+def decisive_of(regions: Iterable[RegionalStanding | RegionalLevel]) -> int:
+    """The lowest level over all regions; 0 where none counts. Never an average."""
+    return max((region.decisive_level for region in regions), default=0)
+
+
+def knowledge_of_region(chosen: Sequence[RecordRow], *, stale: bool) -> Knowledge.ValueType:
+    """What is known in one region: that a firm was not evaluated is another thing than that nothing is known of it."""
     if chosen and all(row.level == _NOT_EVALUATED for row in chosen):
         return Knowledge.KNOWLEDGE_NOT_EVALUATED
     return knowledge(found=bool(chosen), stale=stale)
@@ -135,7 +145,7 @@ def knowledge(*, found: bool, stale: bool) -> Knowledge.ValueType:
     return Knowledge.KNOWLEDGE_PEER_STALE if stale else Knowledge.KNOWLEDGE_NO_RECORD
 
 
-def _newest_of_each(rows: Sequence[RecordRow]) -> list[RecordRow]:
+def newest_results(rows: Sequence[RecordRow]) -> list[RecordRow]:
     """The newest result of each unit and authority, newest first."""
     newest: dict[tuple[str, str], RecordRow] = {}
     for row in rows:
@@ -150,6 +160,11 @@ def _newest_of_each(rows: Sequence[RecordRow]) -> list[RecordRow]:
 
 def _age(row: RecordRow) -> tuple[int, str, int]:
     return (row.year, row.sort_on, row.seq)
+
+
+def counting(node: Node, rows: Iterable[RecordRow]) -> list[RecordRow]:
+    """Results that have effect here: an evaluation, final, not ended, and recognised for more than display."""
+    return [row for row in rows if row.level != _NOT_EVALUATED and _counts(node, row)]
 
 
 def _counts(node: Node, row: RecordRow) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exchange.domain.problems import ExchangeError
-from exchange.flows.check import CheckFlow, Question
+from exchange.flows.checks.batch import BatchCheckFlow
+from exchange.flows.checks.check import CheckFlow, Question
 from exchange.rpc.door import Call
 from exchange.v1 import check_service_pb2 as pb
 
@@ -30,8 +31,9 @@ class CheckServicer:
 
     descriptor = pb.DESCRIPTOR.services_by_name["CheckService"]
 
-    def __init__(self, flow: CheckFlow) -> None:
+    def __init__(self, flow: CheckFlow, many: BatchCheckFlow) -> None:
         self._flow = flow
+        self._many = many
         self._waiting: deque[_Waiting] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -44,6 +46,12 @@ class CheckServicer:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return await answer
+
+    async def batch_check_subjects(
+        self, call: Call, request: pb.BatchCheckSubjectsRequest
+    ) -> pb.BatchCheckSubjectsResponse:
+        """BatchCheckSubjects."""
+        return await call.run(self._many.check, call.asked, request)
 
     async def _work(self, call: Call) -> None:
         """Answer what waits until nothing does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exchange.flows.queries.feedback import FeedbackQueries
 from exchange.flows.queries.penalty import PenaltyQueries
 from exchange.rpc.door import Call
 from exchange.v1 import penalty_service_pb2 as pb
@@ -12,8 +13,9 @@ class PenaltyServicer:
 
     descriptor = pb.DESCRIPTOR.services_by_name["PenaltyService"]
 
-    def __init__(self, queries: PenaltyQueries) -> None:
+    def __init__(self, queries: PenaltyQueries, feedback: FeedbackQueries) -> None:
         self._queries = queries
+        self._feedback = feedback
 
     async def get_notice(self, call: Call, request: pb.GetNoticeRequest) -> pb.GetNoticeResponse:
         """GetNotice."""
@@ -22,3 +24,7 @@ class PenaltyServicer:
     async def list_notices(self, call: Call, request: pb.ListNoticesRequest) -> pb.ListNoticesResponse:
         """ListNotices."""
         return await call.run(self._queries.page, call.asked, request)
+
+    async def list_due_feedback(self, call: Call, request: pb.ListDueFeedbackRequest) -> pb.ListDueFeedbackResponse:
+        """ListDueFeedback."""
+        return await call.run(self._feedback.due, call.asked, request)

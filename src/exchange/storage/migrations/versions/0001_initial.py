@@ -362,9 +362,47 @@ def _actions() -> None:
     op.create_index("reg_actions_state", "reg_actions", ["state"])
 
 
+def _feedback() -> None:
+    op.create_table(
+        "reg_dues",
+        sa.Column("agency", sa.Text(), nullable=False),
+        sa.Column("source_origin", sa.Text(), nullable=False),
+        sa.Column("source", sa.LargeBinary(), nullable=False),
+        sa.Column("catalogue", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("matter_no", sa.Text(), nullable=False),
+        sa.Column("edition", sa.Text(), nullable=False),
+        sa.Column("source_kind", sa.Integer(), nullable=False),
+        sa.Column("matter_kind", sa.Integer(), nullable=False),
+        sa.Column("check_id", sa.LargeBinary(), nullable=False),
+        sa.Column("due_on", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("agency", "source_origin", "source", "catalogue", "code", "matter_no"),
+    )
+    op.create_index("reg_dues_agency", "reg_dues", ["agency", "due_on"])
+    op.create_index("reg_dues_source", "reg_dues", ["source"])
+    op.create_index("reg_dues_day", "reg_dues", ["due_on"])
+    op.create_table(
+        "reg_feedback",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("record_id", sa.LargeBinary(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("notice_origin", sa.Text(), nullable=False),
+        sa.Column("notice", sa.LargeBinary(), nullable=False),
+        sa.Column("matter_no", sa.Text(), nullable=False),
+        sa.Column("catalogue", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("result", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    op.create_index("reg_feedback_notice", "reg_feedback", ["notice", "matter_no"])
+    op.create_index("reg_feedback_record", "reg_feedback", ["record_id"])
+
+
 def _certificates() -> None:
     _rotations()
     _seen_calls()
+    _feedback()
 
 
 def _seen_calls() -> None:
