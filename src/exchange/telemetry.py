@@ -159,6 +159,12 @@ class Metrics:
             ("use",),
             registry=self.registry,
         )
+        self.feedback_overdue = Gauge(
+            "exchange_feedback_overdue",
+            "Measures about which an agency has said nothing in time, by agency.",
+            ("agency",),
+            registry=self.registry,
+        )
         self.alarms = Gauge("exchange_alarms_open", "Open alarms, by code.", ("code",), registry=self.registry)
 
     def serve(self, host: str, port: int) -> Callable[[], None]:

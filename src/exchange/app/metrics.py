@@ -12,6 +12,7 @@ from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import Alarms
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.intake.submit import LANE_NAMES
+from exchange.flows.queries.feedback import overdue_by_agency
 from exchange.settings import NodeSettings
 from exchange.telemetry import Metrics
 
@@ -31,6 +32,7 @@ class MetricsLoop:
         self._metrics = metrics
         self._live = live
         self._open: set[str] = set()
+        self._owing: set[str] = set()
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -53,10 +55,19 @@ class MetricsLoop:
                 self._alarms.raise_("CERTIFICATE_EXPIRING", use, f"{days} d")
             else:
                 self._alarms.clear("CERTIFICATE_EXPIRING", use)
+        self._look_at_feedback()
         codes = [code for code, _ in self._alarms.open_names()]
         for code in self._open | set(codes):
             self._metrics.alarms.labels(code=code).set(codes.count(code))
         self._open |= set(codes)
+
+    def _look_at_feedback(self) -> None:
+        node = self._core.node
+        with node.database.read() as connection:
+            overdue = {each.agency: each.count for each in overdue_by_agency(connection, node.clock())}
+        for agency in self._owing | set(overdue):
+            self._metrics.feedback_overdue.labels(agency=agency).set(overdue.get(agency, 0))
+        self._owing |= set(overdue)
 
     def certificate_days(self) -> dict[str, int]:
         """Days until each certificate of ours ends."""

@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "status": _Place(package="calls"),
     "submit": _Place(package="calls"),
     "check": _Place(package="calls"),
+    "feedback": _Place(package="calls", is_noun=True),
     "watch": _Place(package="calls"),
     "submissions": _Place(package="calls", is_noun=True),
     "records": _Place(package="calls", is_noun=True),

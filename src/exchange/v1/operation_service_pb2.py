@@ -29,7 +29,7 @@ from exchange.v1 import kind_pb2 as exchange_dot_v1_dot_kind__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#exchange/v1/operation_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/action.proto\x1a\x18\x65xchange/v1/common.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x02\n\nLaneStatus\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.exchange.v1.LaneState\x12\x0b\n\x03log\x18\x04 \x01(\t\x12\x0c\n\x04size\x18\x05 \x01(\x03\x12\x11\n\tdelivered\x18\x06 \x01(\x03\x12\x17\n\x0f\x62\x61\x63klog_seconds\x18\x07 \x01(\x01\x12\x12\n\nlast_error\x18\x08 \x01(\t\x12,\n\x08next_try\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05tries\x18\n \x01(\x03\x12\x10\n\x08mirrored\x18\x0b \x01(\x03\x12\x0f\n\x07\x61pplied\x18\x0c \x01(\x03\x12\x16\n\x0emissing_bodies\x18\r \x01(\x03\x12\x0e\n\x06\x64\x65tail\x18\x0e \x01(\t\"\x85\x02\n\x05\x41larm\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06object\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x0e\n\x06remedy\x18\x08 \x01(\t\x12.\n\ncleared_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61\x63knowledged_by\x18\n \x01(\t\"\x12\n\x10GetStatusRequest\"\xfe\x01\n\nPeerStatus\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12.\n\nlast_hello\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13\x63lock_ahead_seconds\x18\x03 \x01(\x01\x12\x11\n\ttransport\x18\x04 \x01(\t\x12.\n\nlast_given\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nlast_taken\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07waiting\x18\x07 \x01(\x05\x12\x11\n\tset_aside\x18\x08 \x01(\x05\"\xef\x03\n\x11GetStatusResponse\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.exchange.v1.NodeState\x12\"\n\x06\x61larms\x18\x05 \x03(\x0b\x32\x12.exchange.v1.Alarm\x12&\n\x05lanes\x18\x06 \x03(\x0b\x32\x17.exchange.v1.LaneStatus\x12)\n\tfreshness\x18\x07 \x03(\x0b\x32\x16.exchange.v1.Freshness\x12\x13\n\x0bsubmissions\x18\x08 \x01(\x03\x12\x13\n\x0bquarantined\x18\t \x01(\x03\x12\x14\n\x0cjournal_size\x18\n \x01(\x03\x12\x19\n\x11journal_witnessed\x18\x0b \x01(\x03\x12\x11\n\tdisk_free\x18\x0c \x01(\x03\x12\x1d\n\x15\x63\x65rtificate_days_left\x18\r \x01(\x05\x12(\n\x06\x63ounts\x18\x0e \x03(\x0b\x32\x18.exchange.v1.CountingRow\x12.\n\nstarted_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x05peers\x18\x10 \x03(\x0b\x32\x17.exchange.v1.PeerStatus\"\xda\x01\n\x0b\x43ountingRow\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x11\n\tsubmitted\x18\x02 \x01(\x03\x12\x11\n\tdelivered\x18\x03 \x01(\x03\x12\x0f\n\x07pending\x18\x04 \x01(\x03\x12\x12\n\nunanswered\x18\x05 \x01(\x03\x12\x12\n\nrecognised\x18\x06 \x01(\x03\x12\x13\n\x0b\x63onditional\x18\x07 \x01(\x03\x12\x10\n\x08\x64\x65\x66\x65rred\x18\x08 \x01(\x03\x12\x16\n\x0enot_recognised\x18\t \x01(\x03\x12\x1f\n\x04kind\x18\n \x01(\x0e\x32\x11.exchange.v1.Kind\"S\n\x11ListAlarmsRequest\x12\x17\n\x0finclude_cleared\x18\x01 \x01(\x08\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x12ListAlarmsResponse\x12\"\n\x06\x61larms\x18\x01 \x03(\x0b\x32\x12.exchange.v1.Alarm\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x17\x41\x63knowledgeAlarmRequest\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\"=\n\x18\x41\x63knowledgeAlarmResponse\x12!\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x12.exchange.v1.Alarm\"Q\n\x10PauseLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\":\n\x11PauseLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\"R\n\x11ResumeLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\";\n\x12ResumeLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\"Q\n\x10RetryLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\":\n\x11RetryLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\"b\n\x11RetireLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06mirror\x18\x04 \x01(\x08\"`\n\x12RetireLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x13.exchange.v1.Action\"\xee\x01\n\x0eQuarantinedRow\x12\x15\n\rquarantine_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12\x0e\n\x06\x61gency\x18\x04 \x01(\t\x12\x0b\n\x03row\x18\x05 \x01(\x05\x12\r\n\x05place\x18\x06 \x01(\t\x12&\n\x08problems\x18\x07 \x03(\x0b\x32\x14.exchange.v1.Problem\x12)\n\x05since\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05state\x18\t \x01(\t\x12\x0f\n\x07\x63ontent\x18\n \x01(\t\"{\n\x15ListQuarantineRequest\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x16\n\x0einclude_closed\x18\x05 \x01(\x08\"\\\n\x16ListQuarantineResponse\x12)\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.exchange.v1.QuarantinedRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\x16RetryQuarantineRequest\x12\x16\n\x0equarantine_ids\x18\x01 \x03(\t\"[\n\x17RetryQuarantineResponse\x12\x10\n\x08resolved\x18\x01 \x01(\x05\x12.\n\tremaining\x18\x02 \x03(\x0b\x32\x1b.exchange.v1.QuarantinedRow\"B\n\x18\x44iscardQuarantineRequest\x12\x16\n\x0equarantine_ids\x18\x01 \x03(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"S\n\x19\x44iscardQuarantineResponse\x12\x11\n\tdiscarded\x18\x01 \x01(\x05\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x13.exchange.v1.Action*\x9e\x01\n\tLaneState\x12\x1a\n\x16LANE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12LANE_STATE_RUNNING\x10\x01\x12\x16\n\x12LANE_STATE_WAITING\x10\x02\x12\x15\n\x11LANE_STATE_PAUSED\x10\x03\x12\x16\n\x12LANE_STATE_STOPPED\x10\x04\x12\x16\n\x12LANE_STATE_RETIRED\x10\x05*\xa0\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12NODE_STATE_SERVING\x10\x01\x12\x1d\n\x19NODE_STATE_AWAITING_HELLO\x10\x02\x12\x17\n\x13NODE_STATE_FETCHING\x10\x03\x12\'\n#NODE_STATE_AWAITING_ACKNOWLEDGEMENT\x10\x04\x32\xe1\x06\n\x10OperationService\x12J\n\tGetStatus\x12\x1d.exchange.v1.GetStatusRequest\x1a\x1e.exchange.v1.GetStatusResponse\x12M\n\nListAlarms\x12\x1e.exchange.v1.ListAlarmsRequest\x1a\x1f.exchange.v1.ListAlarmsResponse\x12_\n\x10\x41\x63knowledgeAlarm\x12$.exchange.v1.AcknowledgeAlarmRequest\x1a%.exchange.v1.AcknowledgeAlarmResponse\x12J\n\tPauseLane\x12\x1d.exchange.v1.PauseLaneRequest\x1a\x1e.exchange.v1.PauseLaneResponse\x12M\n\nResumeLane\x12\x1e.exchange.v1.ResumeLaneRequest\x1a\x1f.exchange.v1.ResumeLaneResponse\x12J\n\tRetryLane\x12\x1d.exchange.v1.RetryLaneRequest\x1a\x1e.exchange.v1.RetryLaneResponse\x12M\n\nRetireLane\x12\x1e.exchange.v1.RetireLaneRequest\x1a\x1f.exchange.v1.RetireLaneResponse\x12Y\n\x0eListQuarantine\x12\".exchange.v1.ListQuarantineRequest\x1a#.exchange.v1.ListQuarantineResponse\x12\\\n\x0fRetryQuarantine\x12#.exchange.v1.RetryQuarantineRequest\x1a$.exchange.v1.RetryQuarantineResponse\x12\x62\n\x11\x44iscardQuarantine\x12%.exchange.v1.DiscardQuarantineRequest\x1a&.exchange.v1.DiscardQuarantineResponseB*\n\x0f\x63om.exchange.v1B\x15OperationServiceProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#exchange/v1/operation_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/action.proto\x1a\x18\x65xchange/v1/common.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x02\n\nLaneStatus\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.exchange.v1.LaneState\x12\x0b\n\x03log\x18\x04 \x01(\t\x12\x0c\n\x04size\x18\x05 \x01(\x03\x12\x11\n\tdelivered\x18\x06 \x01(\x03\x12\x17\n\x0f\x62\x61\x63klog_seconds\x18\x07 \x01(\x01\x12\x12\n\nlast_error\x18\x08 \x01(\t\x12,\n\x08next_try\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05tries\x18\n \x01(\x03\x12\x10\n\x08mirrored\x18\x0b \x01(\x03\x12\x0f\n\x07\x61pplied\x18\x0c \x01(\x03\x12\x16\n\x0emissing_bodies\x18\r \x01(\x03\x12\x0e\n\x06\x64\x65tail\x18\x0e \x01(\t\"\x85\x02\n\x05\x41larm\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06object\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x0e\n\x06remedy\x18\x08 \x01(\t\x12.\n\ncleared_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61\x63knowledged_by\x18\n \x01(\t\"\x12\n\x10GetStatusRequest\"\xfe\x01\n\nPeerStatus\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12.\n\nlast_hello\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13\x63lock_ahead_seconds\x18\x03 \x01(\x01\x12\x11\n\ttransport\x18\x04 \x01(\t\x12.\n\nlast_given\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nlast_taken\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07waiting\x18\x07 \x01(\x05\x12\x11\n\tset_aside\x18\x08 \x01(\x05\"\x9e\x04\n\x11GetStatusResponse\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.exchange.v1.NodeState\x12\"\n\x06\x61larms\x18\x05 \x03(\x0b\x32\x12.exchange.v1.Alarm\x12&\n\x05lanes\x18\x06 \x03(\x0b\x32\x17.exchange.v1.LaneStatus\x12)\n\tfreshness\x18\x07 \x03(\x0b\x32\x16.exchange.v1.Freshness\x12\x13\n\x0bsubmissions\x18\x08 \x01(\x03\x12\x13\n\x0bquarantined\x18\t \x01(\x03\x12\x14\n\x0cjournal_size\x18\n \x01(\x03\x12\x19\n\x11journal_witnessed\x18\x0b \x01(\x03\x12\x11\n\tdisk_free\x18\x0c \x01(\x03\x12\x1d\n\x15\x63\x65rtificate_days_left\x18\r \x01(\x05\x12(\n\x06\x63ounts\x18\x0e \x03(\x0b\x32\x18.exchange.v1.CountingRow\x12.\n\nstarted_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x05peers\x18\x10 \x03(\x0b\x32\x17.exchange.v1.PeerStatus\x12-\n\x07overdue\x18\x1e \x03(\x0b\x32\x1c.exchange.v1.OverdueFeedback\"G\n\x0fOverdueFeedback\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x15\n\roldest_due_on\x18\x03 \x01(\t\"\xda\x01\n\x0b\x43ountingRow\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x11\n\tsubmitted\x18\x02 \x01(\x03\x12\x11\n\tdelivered\x18\x03 \x01(\x03\x12\x0f\n\x07pending\x18\x04 \x01(\x03\x12\x12\n\nunanswered\x18\x05 \x01(\x03\x12\x12\n\nrecognised\x18\x06 \x01(\x03\x12\x13\n\x0b\x63onditional\x18\x07 \x01(\x03\x12\x10\n\x08\x64\x65\x66\x65rred\x18\x08 \x01(\x03\x12\x16\n\x0enot_recognised\x18\t \x01(\x03\x12\x1f\n\x04kind\x18\n \x01(\x0e\x32\x11.exchange.v1.Kind\"S\n\x11ListAlarmsRequest\x12\x17\n\x0finclude_cleared\x18\x01 \x01(\x08\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x12ListAlarmsResponse\x12\"\n\x06\x61larms\x18\x01 \x03(\x0b\x32\x12.exchange.v1.Alarm\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x17\x41\x63knowledgeAlarmRequest\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\"=\n\x18\x41\x63knowledgeAlarmResponse\x12!\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x12.exchange.v1.Alarm\"Q\n\x10PauseLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\":\n\x11PauseLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\"R\n\x11ResumeLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\";\n\x12ResumeLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\"Q\n\x10RetryLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\":\n\x11RetryLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\"b\n\x11RetireLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06mirror\x18\x04 \x01(\x08\"`\n\x12RetireLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x13.exchange.v1.Action\"\xee\x01\n\x0eQuarantinedRow\x12\x15\n\rquarantine_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12\x0e\n\x06\x61gency\x18\x04 \x01(\t\x12\x0b\n\x03row\x18\x05 \x01(\x05\x12\r\n\x05place\x18\x06 \x01(\t\x12&\n\x08problems\x18\x07 \x03(\x0b\x32\x14.exchange.v1.Problem\x12)\n\x05since\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05state\x18\t \x01(\t\x12\x0f\n\x07\x63ontent\x18\n \x01(\t\"{\n\x15ListQuarantineRequest\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x16\n\x0einclude_closed\x18\x05 \x01(\x08\"\\\n\x16ListQuarantineResponse\x12)\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.exchange.v1.QuarantinedRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\x16RetryQuarantineRequest\x12\x16\n\x0equarantine_ids\x18\x01 \x03(\t\"[\n\x17RetryQuarantineResponse\x12\x10\n\x08resolved\x18\x01 \x01(\x05\x12.\n\tremaining\x18\x02 \x03(\x0b\x32\x1b.exchange.v1.QuarantinedRow\"B\n\x18\x44iscardQuarantineRequest\x12\x16\n\x0equarantine_ids\x18\x01 \x03(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"S\n\x19\x44iscardQuarantineResponse\x12\x11\n\tdiscarded\x18\x01 \x01(\x05\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x13.exchange.v1.Action*\x9e\x01\n\tLaneState\x12\x1a\n\x16LANE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12LANE_STATE_RUNNING\x10\x01\x12\x16\n\x12LANE_STATE_WAITING\x10\x02\x12\x15\n\x11LANE_STATE_PAUSED\x10\x03\x12\x16\n\x12LANE_STATE_STOPPED\x10\x04\x12\x16\n\x12LANE_STATE_RETIRED\x10\x05*\xa0\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12NODE_STATE_SERVING\x10\x01\x12\x1d\n\x19NODE_STATE_AWAITING_HELLO\x10\x02\x12\x17\n\x13NODE_STATE_FETCHING\x10\x03\x12\'\n#NODE_STATE_AWAITING_ACKNOWLEDGEMENT\x10\x04\x32\xe1\x06\n\x10OperationService\x12J\n\tGetStatus\x12\x1d.exchange.v1.GetStatusRequest\x1a\x1e.exchange.v1.GetStatusResponse\x12M\n\nListAlarms\x12\x1e.exchange.v1.ListAlarmsRequest\x1a\x1f.exchange.v1.ListAlarmsResponse\x12_\n\x10\x41\x63knowledgeAlarm\x12$.exchange.v1.AcknowledgeAlarmRequest\x1a%.exchange.v1.AcknowledgeAlarmResponse\x12J\n\tPauseLane\x12\x1d.exchange.v1.PauseLaneRequest\x1a\x1e.exchange.v1.PauseLaneResponse\x12M\n\nResumeLane\x12\x1e.exchange.v1.ResumeLaneRequest\x1a\x1f.exchange.v1.ResumeLaneResponse\x12J\n\tRetryLane\x12\x1d.exchange.v1.RetryLaneRequest\x1a\x1e.exchange.v1.RetryLaneResponse\x12M\n\nRetireLane\x12\x1e.exchange.v1.RetireLaneRequest\x1a\x1f.exchange.v1.RetireLaneResponse\x12Y\n\x0eListQuarantine\x12\".exchange.v1.ListQuarantineRequest\x1a#.exchange.v1.ListQuarantineResponse\x12\\\n\x0fRetryQuarantine\x12#.exchange.v1.RetryQuarantineRequest\x1a$.exchange.v1.RetryQuarantineResponse\x12\x62\n\x11\x44iscardQuarantine\x12%.exchange.v1.DiscardQuarantineRequest\x1a&.exchange.v1.DiscardQuarantineResponseB*\n\x0f\x63om.exchange.v1B\x15OperationServiceProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,10 +37,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.operation_servi
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\025OperationServiceProtoP\001'
-  _globals['_LANESTATE']._serialized_start=3450
-  _globals['_LANESTATE']._serialized_end=3608
-  _globals['_NODESTATE']._serialized_start=3611
-  _globals['_NODESTATE']._serialized_end=3771
+  _globals['_LANESTATE']._serialized_start=3570
+  _globals['_LANESTATE']._serialized_end=3728
+  _globals['_NODESTATE']._serialized_start=3731
+  _globals['_NODESTATE']._serialized_end=3891
   _globals['_LANESTATUS']._serialized_start=191
   _globals['_LANESTATUS']._serialized_end=516
   _globals['_ALARM']._serialized_start=519
@@ -50,47 +50,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PEERSTATUS']._serialized_start=803
   _globals['_PEERSTATUS']._serialized_end=1057
   _globals['_GETSTATUSRESPONSE']._serialized_start=1060
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1555
-  _globals['_COUNTINGROW']._serialized_start=1558
-  _globals['_COUNTINGROW']._serialized_end=1776
-  _globals['_LISTALARMSREQUEST']._serialized_start=1778
-  _globals['_LISTALARMSREQUEST']._serialized_end=1861
-  _globals['_LISTALARMSRESPONSE']._serialized_start=1863
-  _globals['_LISTALARMSRESPONSE']._serialized_end=1944
-  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_start=1946
-  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_end=1999
-  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_start=2001
-  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_end=2062
-  _globals['_PAUSELANEREQUEST']._serialized_start=2064
-  _globals['_PAUSELANEREQUEST']._serialized_end=2145
-  _globals['_PAUSELANERESPONSE']._serialized_start=2147
-  _globals['_PAUSELANERESPONSE']._serialized_end=2205
-  _globals['_RESUMELANEREQUEST']._serialized_start=2207
-  _globals['_RESUMELANEREQUEST']._serialized_end=2289
-  _globals['_RESUMELANERESPONSE']._serialized_start=2291
-  _globals['_RESUMELANERESPONSE']._serialized_end=2350
-  _globals['_RETRYLANEREQUEST']._serialized_start=2352
-  _globals['_RETRYLANEREQUEST']._serialized_end=2433
-  _globals['_RETRYLANERESPONSE']._serialized_start=2435
-  _globals['_RETRYLANERESPONSE']._serialized_end=2493
-  _globals['_RETIRELANEREQUEST']._serialized_start=2495
-  _globals['_RETIRELANEREQUEST']._serialized_end=2593
-  _globals['_RETIRELANERESPONSE']._serialized_start=2595
-  _globals['_RETIRELANERESPONSE']._serialized_end=2691
-  _globals['_QUARANTINEDROW']._serialized_start=2694
-  _globals['_QUARANTINEDROW']._serialized_end=2932
-  _globals['_LISTQUARANTINEREQUEST']._serialized_start=2934
-  _globals['_LISTQUARANTINEREQUEST']._serialized_end=3057
-  _globals['_LISTQUARANTINERESPONSE']._serialized_start=3059
-  _globals['_LISTQUARANTINERESPONSE']._serialized_end=3151
-  _globals['_RETRYQUARANTINEREQUEST']._serialized_start=3153
-  _globals['_RETRYQUARANTINEREQUEST']._serialized_end=3201
-  _globals['_RETRYQUARANTINERESPONSE']._serialized_start=3203
-  _globals['_RETRYQUARANTINERESPONSE']._serialized_end=3294
-  _globals['_DISCARDQUARANTINEREQUEST']._serialized_start=3296
-  _globals['_DISCARDQUARANTINEREQUEST']._serialized_end=3362
-  _globals['_DISCARDQUARANTINERESPONSE']._serialized_start=3364
-  _globals['_DISCARDQUARANTINERESPONSE']._serialized_end=3447
-  _globals['_OPERATIONSERVICE']._serialized_start=3774
-  _globals['_OPERATIONSERVICE']._serialized_end=4639
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1602
+  _globals['_OVERDUEFEEDBACK']._serialized_start=1604
+  _globals['_OVERDUEFEEDBACK']._serialized_end=1675
+  _globals['_COUNTINGROW']._serialized_start=1678
+  _globals['_COUNTINGROW']._serialized_end=1896
+  _globals['_LISTALARMSREQUEST']._serialized_start=1898
+  _globals['_LISTALARMSREQUEST']._serialized_end=1981
+  _globals['_LISTALARMSRESPONSE']._serialized_start=1983
+  _globals['_LISTALARMSRESPONSE']._serialized_end=2064
+  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_start=2066
+  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_end=2119
+  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_start=2121
+  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_end=2182
+  _globals['_PAUSELANEREQUEST']._serialized_start=2184
+  _globals['_PAUSELANEREQUEST']._serialized_end=2265
+  _globals['_PAUSELANERESPONSE']._serialized_start=2267
+  _globals['_PAUSELANERESPONSE']._serialized_end=2325
+  _globals['_RESUMELANEREQUEST']._serialized_start=2327
+  _globals['_RESUMELANEREQUEST']._serialized_end=2409
+  _globals['_RESUMELANERESPONSE']._serialized_start=2411
+  _globals['_RESUMELANERESPONSE']._serialized_end=2470
+  _globals['_RETRYLANEREQUEST']._serialized_start=2472
+  _globals['_RETRYLANEREQUEST']._serialized_end=2553
+  _globals['_RETRYLANERESPONSE']._serialized_start=2555
+  _globals['_RETRYLANERESPONSE']._serialized_end=2613
+  _globals['_RETIRELANEREQUEST']._serialized_start=2615
+  _globals['_RETIRELANEREQUEST']._serialized_end=2713
+  _globals['_RETIRELANERESPONSE']._serialized_start=2715
+  _globals['_RETIRELANERESPONSE']._serialized_end=2811
+  _globals['_QUARANTINEDROW']._serialized_start=2814
+  _globals['_QUARANTINEDROW']._serialized_end=3052
+  _globals['_LISTQUARANTINEREQUEST']._serialized_start=3054
+  _globals['_LISTQUARANTINEREQUEST']._serialized_end=3177
+  _globals['_LISTQUARANTINERESPONSE']._serialized_start=3179
+  _globals['_LISTQUARANTINERESPONSE']._serialized_end=3271
+  _globals['_RETRYQUARANTINEREQUEST']._serialized_start=3273
+  _globals['_RETRYQUARANTINEREQUEST']._serialized_end=3321
+  _globals['_RETRYQUARANTINERESPONSE']._serialized_start=3323
+  _globals['_RETRYQUARANTINERESPONSE']._serialized_end=3414
+  _globals['_DISCARDQUARANTINEREQUEST']._serialized_start=3416
+  _globals['_DISCARDQUARANTINEREQUEST']._serialized_end=3482
+  _globals['_DISCARDQUARANTINERESPONSE']._serialized_start=3484
+  _globals['_DISCARDQUARANTINERESPONSE']._serialized_end=3567
+  _globals['_OPERATIONSERVICE']._serialized_start=3894
+  _globals['_OPERATIONSERVICE']._serialized_end=4759
 # @@protoc_insertion_point(module_scope)

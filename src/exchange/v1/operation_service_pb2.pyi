@@ -327,6 +327,7 @@ class GetStatusResponse(_message.Message):
     COUNTS_FIELD_NUMBER: _builtins.int
     STARTED_AT_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
+    OVERDUE_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """Node."""
     domain: _builtins.str
@@ -371,6 +372,10 @@ class GetStatusResponse(_message.Message):
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerStatus]:
         """What is known of each peer."""
 
+    @_builtins.property
+    def overdue(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverdueFeedback]:
+        """Feedback about measures that agencies owe and that is overdue, by agency."""
+
     def __init__(
         self,
         *,
@@ -390,14 +395,45 @@ class GetStatusResponse(_message.Message):
         counts: _abc.Iterable[Global___CountingRow] | None = ...,
         started_at: _timestamp_pb2.Timestamp | None = ...,
         peers: _abc.Iterable[Global___PeerStatus] | None = ...,
+        overdue: _abc.Iterable[Global___OverdueFeedback] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "certificate_days_left", b"certificate_days_left", "counts", b"counts", "disk_free", b"disk_free", "domain", b"domain", "freshness", b"freshness", "journal_size", b"journal_size", "journal_witnessed", b"journal_witnessed", "lanes", b"lanes", "node", b"node", "peers", b"peers", "quarantined", b"quarantined", "started_at", b"started_at", "state", b"state", "submissions", b"submissions", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "certificate_days_left", b"certificate_days_left", "counts", b"counts", "disk_free", b"disk_free", "domain", b"domain", "freshness", b"freshness", "journal_size", b"journal_size", "journal_witnessed", b"journal_witnessed", "lanes", b"lanes", "node", b"node", "overdue", b"overdue", "peers", b"peers", "quarantined", b"quarantined", "started_at", b"started_at", "state", b"state", "submissions", b"submissions", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class OverdueFeedback(_message.Message):
+    """Feedback that one agency owes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    OLDEST_DUE_ON_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    """Agency."""
+    count: _builtins.int
+    """Measures about which nothing was said in time."""
+    oldest_due_on: _builtins.str
+    """The earliest last day among them, YYYY-MM-DD."""
+    def __init__(
+        self,
+        *,
+        agency: _builtins.str = ...,
+        count: _builtins.int = ...,
+        oldest_due_on: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "count", b"count", "oldest_due_on", b"oldest_due_on"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OverdueFeedback: _TypeAlias = OverdueFeedback  # noqa: Y015
 
 @_typing.final
 class CountingRow(_message.Message):

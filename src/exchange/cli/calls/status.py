@@ -63,6 +63,12 @@ def _show(out: Output, answer: GetStatusResponse) -> None:
             ],
             title=t("title.peers"),
         )
+    if answer.overdue:
+        out.table(
+            ("agency", "overdue", "oldest_due"),
+            [(each.agency, each.count, each.oldest_due_on) for each in answer.overdue],
+            title=t("title.overdue"),
+        )
     out.table(
         ("peer", "lane", "complete_until", "mirrored", "applied", "stale"),
         [

@@ -11,11 +11,12 @@ from exchange.domain.problems import Problem, Refused
 from exchange.flows.alarms import Alarms
 from exchange.flows.context import Node
 from exchange.flows.queries.counts import Counts
+from exchange.flows.queries.feedback import overdue_by_agency
 from exchange.flows.queries.freshness import FreshnessReader
 from exchange.flows.queries.wording import Wording
 from exchange.storage import journal, log_store, quarantine
 from exchange.storage.queries import Connection, standing
-from exchange.v1.operation_service_pb2 import GetStatusResponse, LaneStatus, NodeState, PeerStatus
+from exchange.v1.operation_service_pb2 import GetStatusResponse, LaneStatus, NodeState, OverdueFeedback, PeerStatus
 
 MAX_REASON = 500
 """Characters of a reason: two sentences."""
@@ -122,6 +123,10 @@ class StatusQueries:
                 certificate_days_left=self._facts.certificate_days_left(),
                 counts=counts,
                 peers=self._facts.peers(),
+                overdue=[
+                    OverdueFeedback(agency=each.agency, count=each.count, oldest_due_on=each.oldest)
+                    for each in overdue_by_agency(connection, now)
+                ],
             )
         answer.started_at.FromDatetime(self._facts.started_at)
         return answer

@@ -126,10 +126,7 @@ def page(
     if wanted:
         named = select(_F.seq, _F.origin, _F.record_id, _F.revision).where(_F.seq.in_(wanted))
         found = {row.seq: (row.origin, row.record_id, row.revision) for row in connection.execute(named)}
-    return [
-        DueRow(**{name: row._mapping[name] for name in _NAMES}, given=found.get(row.given_seq))
-        for row in rows
-    ]
+    return [DueRow(**{name: row._mapping[name] for name in _NAMES}, given=found.get(row.given_seq)) for row in rows]
 
 
 _NAMES = tuple(name for name in DueRow.__dataclass_fields__ if name != "given")
