@@ -24,6 +24,7 @@ from exchange.crypto.certificates import Identity, Role, spki_hash
 from exchange.crypto.own_trust import OwnTrust
 from exchange.crypto.tls_identity import TlsIdentity
 from exchange.crypto.trust import SIGNING_ROOTS, TLS_ROOTS
+from exchange.domain.kinds import KINDS, spec
 from exchange.flows.access import AgencyBook
 from exchange.flows.actions.erase import EraseFlow
 from exchange.flows.actions.pending import ActionFlow, Confirmed
@@ -64,7 +65,7 @@ from tests.crypto.region import plain
 from tests.world import FEDERATION, Runtime, World, profile, tls_root
 
 FACT_KINDS = (Kind.KIND_CREDIT_RESULT, Kind.KIND_PENALTY_NOTICE, Kind.KIND_MONITORING_BATCH)
-SUBMITTED = (*FACT_KINDS, Kind.KIND_ERASURE)
+SUBMITTED = tuple(kind for kind in KINDS if spec(kind).submittable and kind != Kind.KIND_ANSWER)
 
 
 @cache

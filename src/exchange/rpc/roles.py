@@ -34,8 +34,8 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
     "RecordService": dict.fromkeys(("GetRecord", "ListRecords", "WatchRecords", "GetEnvelope"), _AGENCY),
     "CreditService": dict.fromkeys(("GetCreditStanding", "ListCreditResults"), _AGENCY),
     "MonitoringService": dict.fromkeys(("ListStations", "ListReadings"), _AGENCY),
-    "PenaltyService": dict.fromkeys(("GetNotice", "ListNotices"), _AGENCY),
-    "CheckService": {"CheckSubject": _AGENCY},
+    "PenaltyService": dict.fromkeys(("GetNotice", "ListNotices", "ListDueFeedback"), _AGENCY),
+    "CheckService": dict.fromkeys(("CheckSubject", "BatchCheckSubjects"), _AGENCY),
     "AuditService": dict.fromkeys(
         (
             "ListLogs",
