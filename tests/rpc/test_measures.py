@@ -194,7 +194,7 @@ def test_many_are_checked_by_one_trace(doors: dict[str, AgencyDoor]) -> None:
         usccs=codes,
         matter_kind=MATTER_KIND_INSPECTION,
         matter_no="双随机〔2026〕1号",
-        purpose="双随机抽查",
+        purpose="双随机检查",
         officer_ref="A-1",
         area_code="500107",
     )
