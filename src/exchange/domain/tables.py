@@ -20,6 +20,7 @@ from exchange.domain.publicity import PublicityRules, load_publicity
 from exchange.domain.reasons import Reasons, load_reasons
 from exchange.domain.schemes import Schemes, load_schemes
 from exchange.domain.sharing import SharingCatalogue, load_sharing
+from exchange.domain.superiors import Superiors, load_superiors
 from exchange.domain.table_file import Row, TableError, open_table
 
 __all__ = ["FILES", "TableError", "Tables", "digest_of", "load"]
@@ -37,10 +38,11 @@ FILES = (
     "accepted_codes.toml",
     "publicity.toml",
     "sharing_catalogue.toml",
+    "superiors.toml",
 )
 """Files that :func:`load` reads, beside a calendar for each year; others in the mapping belong to somebody else."""
 
-_OVERLAY = "accepted_codes.toml"
+_ADDED = ("accepted_codes.toml", "superiors.toml")
 _SHARING = "sharing_catalogue.toml"
 _CALENDAR = re.compile(r"(?:calendars/)?(calendar_[0-9]{4}\.toml)")
 
@@ -65,6 +67,7 @@ class Tables:
     publicity: PublicityRules
     calendars: Calendars
     sharing: SharingCatalogue
+    superiors: Superiors
     digest: str
 
 
@@ -74,8 +77,8 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
     Args:
         files: Table files by name; all of :data:`FILES`, and ``calendars/calendar_YEAR.toml`` for each known year.
         overlays: The administrator's additions by name. Read here are ``accepted_codes.toml``, which adds exceptions,
-            each with its evidence, ``calendar_YEAR.toml``, which adds a year or replaces it, and
-            ``sharing_catalogue.toml``, which replaces the shipped one.
+            each with its evidence, ``superiors.toml``, which adds authorities above others, ``calendar_YEAR.toml``,
+            which adds a year or replaces it, and ``sharing_catalogue.toml``, which replaces the shipped one.
 
     Raises:
         TableError: A file is missing or ill-formed; names file and place.
@@ -85,10 +88,11 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
         raise TableError([Problem(TableError.reason, name, "missing") for name in missing])
     rows = {name: open_table(name, files[name]) for name in FILES}
     read = {name: files[name] for name in FILES}
-    overlay: Row | None = None
-    if overlays and _OVERLAY in overlays:
-        overlay = open_table(f"overlay/{_OVERLAY}", overlays[_OVERLAY])
-        read[f"overlay/{_OVERLAY}"] = overlays[_OVERLAY]
+    added: dict[str, Row] = {}
+    for name in _ADDED:
+        if overlays and name in overlays:
+            added[name] = open_table(f"overlay/{name}", overlays[name])
+            read[f"overlay/{name}"] = overlays[name]
     if overlays and _SHARING in overlays:
         rows[_SHARING] = open_table(f"overlay/{_SHARING}", overlays[_SHARING])
         read[f"overlay/{_SHARING}"] = overlays[_SHARING]
@@ -108,10 +112,11 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
         schemes=load_schemes(rows["schemes.toml"]),
         measures=measures,
         matters=load_matters(rows["matters.toml"], measures),
-        accepted_codes=load_accepted_codes(rows["accepted_codes.toml"], overlay),
+        accepted_codes=load_accepted_codes(rows["accepted_codes.toml"], added.get("accepted_codes.toml")),
         publicity=load_publicity(rows["publicity.toml"]),
         calendars=load_calendars(open_table(name, content) for name, content in sorted(years.items())),
         sharing=load_sharing(rows[_SHARING]),
+        superiors=load_superiors(rows["superiors.toml"], added.get("superiors.toml")),
         digest=digest_of(read),
     )
 

@@ -221,6 +221,12 @@ def records_of(connection: Connection, pairs: Iterable[tuple[str, bytes]]) -> di
     return found
 
 
+def records_named(connection: Connection, record_id: bytes) -> int:
+    """How many register rows a record id has, of any origin."""
+    query = select(func.count()).select_from(schema.records).where(_RECORD.record_id == record_id)
+    return connection.execute(query).scalar() or 0
+
+
 def copies_of(connection: Connection, origin: str, record_ids: Iterable[bytes]) -> dict[bytes, list[Any]]:
     """Entries of records that no register row points at, in log order, by record id."""
     found: dict[bytes, list[Any]] = defaultdict(list)

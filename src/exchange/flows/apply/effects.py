@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from exchange.domain import kinds
 from exchange.domain.record_index import index_of, raw_id
+from exchange.domain.references import spoken_of, touched
 from exchange.flows.apply.entry import ReadEntry, payload_of
-from exchange.flows.apply.judge import references
 from exchange.flows.apply.parts import parts_of
 from exchange.flows.apply.ruling import Decided, Ruling, read_decision
 from exchange.flows.apply.waiting import CONFIRMED, UNPROVEN
@@ -21,8 +22,10 @@ from exchange.storage import log_store, registers
 from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change
 from exchange.storage.transaction import LogHead
+from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import Kind, Outcome
 from exchange.v1.recognition_pb2 import DecisionCause
+from exchange.v1.record_pb2 import Record
 
 PLACES = 256
 """Entries of one step that row changes can be numbered for."""
@@ -54,6 +57,18 @@ class ErasedRow:
     revision: int
     log_id: int
     idx: int
+
+
+def named_by(record: Record) -> list[RecordRef]:
+    """Records whose rows a record's ruling looks at."""
+    about = spoken_of(record)
+    return [*touched(record), about] if about is not None else touched(record)
+
+
+def key_before(record: Record) -> str:
+    """Natural key of the record that has to stand before this one; empty without one."""
+    line = kinds.spec_of(record)
+    return line.succeeds(record) if line is not None else ""
 
 
 class RegisterOverlay:
@@ -90,11 +105,14 @@ class RegisterOverlay:
         for entry in entries:
             if entry.record is None:
                 continue
-            for reference in references(entry.record.header, entry.record):
+            for reference in named_by(entry.record):
                 raw = raw_id(reference.record_id)
                 if raw:
                     wanted.add((reference.origin, raw))
-            natural_keys.append(entry.natural_key)
+            natural_keys += [entry.natural_key, key_before(entry.record)]
+        self._holders = registers.holders_of(state, natural_keys)
+        before = {key_before(entry.record) for entry in entries if entry.record is not None} - {""}
+        wanted |= {(origin, self._holders[origin, key]) for key in before if (origin, key) in self._holders}
         loaded = registers.records_of(state, wanted)
         self._rows: dict[tuple[str, bytes], list[dict[str, Any]]] = defaultdict(list, loaded)
         self._stated_by: dict[bytes, set[str]] = defaultdict(set)
@@ -104,7 +122,6 @@ class RegisterOverlay:
             record_id: [ErasedRow(origin, record_id, row.revision, row.log_id, row.idx) for row in rows]
             for record_id, rows in registers.copies_of(state, origin, (each for _, each in wanted)).items()
         }
-        self._holders = registers.holders_of(state, natural_keys)
         self._keys: dict[str, dict[str, Mapping[str, Any]]] = {}
 
     def begin(self, place: int) -> None:

@@ -13,17 +13,18 @@ from typing import Any, Protocol
 from exchange.domain import competence, kinds, lifecycles
 from exchange.domain.recognition import Decision, DecisionContext, RuleSet
 from exchange.domain.record_index import is_recognised_kind, may_travel_in, raw_id
+from exchange.domain.references import misfit, spoken_of, touched
 from exchange.domain.rule_book import RuleBook
 from exchange.domain.tables import Tables
 from exchange.domain.validate import validate
 from exchange.domain.validation.limits import CODES
+from exchange.flows.apply import awaited
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.ruling import UNANSWERED, PartRuling, Ruling, read_decision
 from exchange.flows.apply.waiting import CONFIRMED, UNPROVEN
 from exchange.flows.trust.verdicts import Verdict
 from exchange.v1.kind_pb2 import Outcome
 from exchange.v1.recognition_pb2 import DecisionCause
-from exchange.v1.record_pb2 import RecordHeader
 
 CLOCK_TOLERANCE_MICROS = 5 * 60 * 1_000_000
 """How much later than the mirrored time a logged time may claim to be: clocks differ, architecture §7."""
@@ -187,7 +188,7 @@ def _about_content(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling |
     problems = validate(record, bench.tables, today=bench.today)
     if problems:
         return _refuse(*list(dict.fromkeys(problem.reason for problem in problems))[:CODES])
-    if not is_recognised_kind(statement.kind):
+    if not kinds.spec(statement.kind).fact:
         # What carries its own effect speaks for the node, or names the record that it touches.
         return _about_reach(entry, bench, overlay)
     if not competence.in_competence(record, bench.areas):
@@ -199,6 +200,9 @@ def _about_content(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling |
     holder = overlay.holder(bench.origin, natural_key) if natural_key else None
     if holder is not None and holder != entry.record_id:
         return _refuse("NATURAL_KEY_TAKEN")
+    succession = _about_succession(entry, bench, overlay)
+    if succession:
+        return succession
     earlier = [row for row in overlay.revisions(bench.origin, entry.record_id) if row["revision"] < statement.revision]
     previous = effective(earlier)
     state = kinds.state_of(record)
@@ -221,30 +225,46 @@ def _about_content(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling |
     return _refuse(refusal)
 
 
+def _about_succession(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | None:
+    """The reports of one event come in their order; one whose predecessor has not come waits for it."""
+    record = entry.record
+    line = kinds.spec_of(record) if record is not None else None
+    if record is None or line is None:
+        return None
+    key, before = line.succeeds(record), None
+    if key:
+        holder = overlay.holder(bench.origin, key)
+        before = effective(overlay.revisions(bench.origin, holder)) if holder is not None else None
+        if before is None:
+            return _defer("EARLIER_REPORT_MISSING", awaited.fact(key))
+    if lifecycles.may_succeed(line.kind, before["state"] if before is not None else None, line.state(record)):
+        return None
+    return _refuse("STATE_NOT_ALLOWED")
+
+
 def _about_reach(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | None:
-    """A record may only touch what the same origin, and the same authority, has stated."""
+    """A record may only touch what the same origin, and the same authority or one below it, has stated.
+
+    What it speaks of may be anyone's, and is waited for while it is not known here.
+    """
     record = entry.record
     assert record is not None
-    for reference in references(record.header, record):
+    for reference in touched(record):
         if reference.origin != bench.origin:
             return _refuse("NOT_YOURS")
         rows = overlay.revisions(bench.origin, raw_id(reference.record_id))
         if not rows and not overlay.copies(raw_id(reference.record_id)):
             return _refuse("REFERENCE_UNKNOWN")
         stated = next((row["authority"] for row in reversed(rows) if row["authority"]), "")
-        if stated and stated != record.header.authority.uscc:
+        if stated and not bench.tables.superiors.may_touch(record.header.authority.uscc, stated):
             return _refuse("NOT_YOURS")
-    return None
-
-
-def references(header: RecordHeader, record: Any) -> list[Any]:
-    """Records that this one supersedes or erases."""
-    found = []
-    if header.HasField("supersedes"):
-        found.append(header.supersedes)
-    if record.WhichOneof("body") == "erasure":
-        found.append(record.erasure.record)
-    return found
+    about = kinds.about(record)
+    rows = overlay.revisions(about.origin, raw_id(about.record_id)) if about is not None else ()
+    spoken = spoken_of(record)
+    if spoken is not None and not rows and not record.HasField("answer"):
+        return _defer("REFERENCE_UNKNOWN", awaited.record(spoken.record_id))
+    reason = misfit(record, rows[-1]["kind"], rows[-1]["subject"]) if rows else ""
+    return _refuse(reason) if reason else None
 
 
 def effective(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from exchange.crypto.keys import generate_salt
 from exchange.domain.record_index import raw_id
 from exchange.domain.validation.limits import DECISION_ITEMS
+from exchange.flows.apply import awaited
 from exchange.flows.apply.answered import node_record
 from exchange.flows.apply.commit import SEQ_CURSOR, StepCommit, StepDone, commit_steps
 from exchange.flows.apply.recorded import RecordedDecisions, read_rulings, ruling_for
@@ -96,6 +97,7 @@ class ApplyLoop:
         self._failures: dict[tuple[int, int], int] = {}
         self._parked: dict[int, dict[int, str]] = {}
         self._look_at_waits = True
+        self._records_awaited = True
         self._futile: set[tuple[int, str]] = set()
         self._wakes = 0
         self._turn = 0
@@ -234,7 +236,9 @@ class ApplyLoop:
 
     def _due_redecisions(self, connection: Connection) -> tuple[LogHead, str, list[Redecide]] | None:
         """A log, what entries of it waited for, and those that can be decided now."""
-        for log_id, token in registers.wait_tokens(connection):
+        tokens = registers.wait_tokens(connection)
+        self._records_awaited = any(awaited.is_record(token) for _, token in tokens)
+        for log_id, token in tokens:
             source = log_store.head_by_id(connection, log_id)
             cause = self._cause(connection, token, source) if source is not None else None
             if source is None or cause is None or (log_id, token) in self._futile:
@@ -267,6 +271,8 @@ class ApplyLoop:
         if sort == CONFIRMED:
             return DecisionCause.DECISION_CAUSE_RECONFIRMED
         if sort == "REFERENCE" and what.startswith(f"{RULES}:") and self._node.rules.book.rules_arrived(what):
+            return DecisionCause.DECISION_CAUSE_REFERENCE_ARRIVED
+        if sort == awaited.REFERENCE and awaited.has_come(connection, source.peer, what):
             return DecisionCause.DECISION_CAUSE_REFERENCE_ARRIVED
         if sort == "REVISION" and not self._waits_still(connection, source.peer, what):
             return DecisionCause.DECISION_CAUSE_REFERENCE_ARRIVED
@@ -397,6 +403,10 @@ class ApplyLoop:
             self._look_at_waits = True  # a later revision may wait for what is decided now
         if any(_waits_for(change, CONFIRMED) for change in step.changes) and not step.redecisions:
             self._look_at_waits = True
+        if any(map(_waits_for_record, step.changes)):
+            self._records_awaited = True
+        if self._records_awaited and any(change.table == "records" for change in step.changes):
+            self._look_at_waits = True  # what somebody speaks of may have come
         if any(change.table == "keys" for change in step.changes):
             self._on_keys(source.peer)
             self.wake()
@@ -416,6 +426,10 @@ def _waits_for(change: Change, token: str | None = None) -> bool:
 def _rules_used(step: StepPlan) -> list[tuple[str, str]]:
     """Editions of the rules that the step decided by."""
     return [(RULES, digest) for digest in dict.fromkeys(each.ruling.digest for each in step.decided) if digest]
+
+
+def _waits_for_record(change: Change) -> bool:
+    return _waits_for(change) and change.row is not None and awaited.is_record(change.row["token"])
 
 
 def last_digest(connection: Connection) -> bytes:

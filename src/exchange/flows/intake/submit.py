@@ -11,7 +11,7 @@ with the same key finds out which.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -25,9 +25,9 @@ from exchange.domain.competence import in_competence
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.domain.record_index import raw_id
 from exchange.domain.validate import validate
-from exchange.flows.apply.judge import references
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.instants import is_instant, micros, micros_of
+from exchange.flows.intake.destinations import Known, destination_of, read_known
 from exchange.flows.intake.ids import format_id, new_id
 from exchange.flows.intake.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES, Sealed, seal, seal_statement
 from exchange.flows.intake.submitted import content_tag, natural_tag
@@ -35,7 +35,7 @@ from exchange.storage import log_store, submissions
 from exchange.storage.submissions import NewSubmission, SubmissionRow
 from exchange.storage.writer import WorkClass
 from exchange.v1.common_pb2 import Problem as ProblemMessage
-from exchange.v1.kind_pb2 import LANE_REGISTRY, Kind, Lane
+from exchange.v1.kind_pb2 import Kind, Lane
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, SealedRecord, Statement
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitResult, SubmittedRecord
@@ -107,6 +107,7 @@ class _Item:
     row: int | None = None
     tag: bytes = b""
     natural_tag: bytes = b""
+    before_tag: bytes = b""
     content_tag: bytes = b""
     problems: list[Problem] = field(default_factory=list)
     taken_by: SubmissionRow | None = None
@@ -299,6 +300,9 @@ class SubmitFlow:
         k = self._node.keys.submission_key
         item.tag = submission_tag(k, agency, item.key, item.request)
         item.natural_tag = natural_tag(k, kinds.kind_of(item.record), kinds.natural_key(item.record))
+        line = kinds.spec_of(item.record)
+        before = line.succeeds(item.record) if line is not None else ""
+        item.before_tag = natural_tag(k, kinds.kind_of(item.record), before)
         item.content_tag = content_tag(k, item.request if item.row is not None else kinds.content_bytes(item.record))
 
     def _round(
@@ -312,24 +316,23 @@ class SubmitFlow:
     ) -> list[_Item]:
         """One pass: read, decide, seal, append. Returns those that another submission overtook."""
         with self._node.database.read() as connection:
-            known = submissions.by_key_tags(connection, (item.tag[:32] for item in items))
-            natural = submissions.newest_by_natural_tags(connection, (item.natural_tag for item in items))
+            repeats = submissions.by_key_tags(connection, (item.tag[:32] for item in items))
+            tags = (tag for item in items for tag in (item.natural_tag, item.before_tag))
+            natural = submissions.newest_by_natural_tags(connection, tags)
             wanted = {raw_id(item.given_id) for item in items if item.given_id}
             wanted |= {row.record_id for row in natural.values()}
-            wanted |= {raw_id(ref.record_id) for item in items for ref in references(item.record.header, item.record)}
-            newest = submissions.newest_by_record_ids(connection, wanted)
-            logs = log_store.current_origins(connection)
+            known = read_known(connection, self._node, (item.record for item in items), wanted)
         ready: list[_Item] = []
         for item in items:
-            repeated = known.get(item.tag[:32])
+            repeated = repeats.get(item.tag[:32])
             if repeated is not None:
                 answers[item.slot] = self._repeated(item, repeated, agency)
                 continue
-            existing = self._complete(item, natural, newest, now)
+            existing = self._complete(item, natural, known.newest, now)
             if existing is not None:
                 answers[item.slot] = self._stored_answer(existing, SubmitResult.SUBMIT_RESULT_UNCHANGED)
                 continue
-            origins = self._destinations(item, newest, logs)
+            origins = self._destinations(item, known)
             if item.problems:
                 answers[item.slot] = self._refused(item.problems, item.taken_by)
                 continue
@@ -345,8 +348,8 @@ class SubmitFlow:
     def _complete(
         self,
         item: _Item,
-        natural: dict[bytes, SubmissionRow],
-        newest: dict[bytes, SubmissionRow],
+        natural: Mapping[bytes, SubmissionRow],
+        newest: Mapping[bytes, SubmissionRow],
         now: datetime,
     ) -> SubmissionRow | None:
         """1: which record and revision this is.
@@ -385,50 +388,26 @@ class SubmitFlow:
             revision = previous.revision + 1
             item.result = SubmitResult.SUBMIT_RESULT_REVISED
             item.problems += _about_revision(previous, kind, state)
+        before = natural.get(item.before_tag) if item.before_tag else None
+        if item.before_tag and before is None:
+            item.problems.append(Problem("EARLIER_REPORT_MISSING", "record"))
+        elif not lifecycles.may_succeed(kind, before.state if before is not None else None, state):
+            item.problems.append(Problem("STATE_NOT_ALLOWED", "state"))
         if item.given_revision not in (0, revision):
             item.problems.append(Problem("REVISION_NOT_NEXT", "header.revision", str(revision)))
         header.revision = revision
         return None
 
-    def _destinations(
-        self, item: _Item, newest: dict[bytes, SubmissionRow], logs: log_store.CurrentOrigins
-    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Addressees and logs: a record that touches another one goes wherever that one went."""
-        record = item.record
-        touched = [
-            (reference, newest.get(raw_id(reference.record_id))) for reference in references(record.header, record)
-        ]
-        rows = [row for _, row in touched if row]
-        for reference, row in touched:
-            if reference.origin not in ("", self._node.name):
-                item.problems.append(Problem("NOT_YOURS", "record", reference.record_id[:36]))
-            elif row is None:
-                item.problems.append(Problem("REFERENCE_UNKNOWN", "record", reference.record_id[:36]))
-            elif row.authority != record.header.authority.uscc:
-                item.problems.append(Problem("NOT_YOURS", "record", reference.record_id[:36]))
-        previous = newest.get(raw_id(record.header.record_id))
-        if previous:
-            rows.append(previous)
-        kind = kinds.kind_of(record)
-        followed = next((lane for row in rows for lane in logs.lanes_of(row)), LANE_REGISTRY)
-        lane = kinds.lane_of(kind, followed)  # type: ignore[arg-type]
-        refused = self._admit(lane)
+    def _destinations(self, item: _Item, known: Known) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Addressees and logs; problems are the item's."""
+        found = destination_of(self._node, item.record, known, addressees=item.addressees, local_only=item.local_only)
+        item.problems += found.problems
+        refused = self._admit(found.lane)
         if refused:
             item.problems.append(refused)
-        earlier = {peer for row in rows for peer in logs.peers_of(row)}
-        if item.local_only and not earlier:
-            return (), (logs.local,)
-        peers = set(item.addressees or (() if item.local_only else self._node.peers.names())) | earlier
-        if item.sealed is not None and peers != set(item.addressees):
+        if item.sealed is not None and found.addressees and set(found.addressees) != set(item.addressees):
             item.problems.append(Problem("SEALED_STATEMENT", "sealed.addressees"))
-        origins = []
-        for peer in sorted(peers):
-            origin = logs.outbound.get((peer, lane))
-            if origin is None:
-                item.problems.append(Problem("ADDRESSEE_UNKNOWN", "addressees", peer))
-            else:
-                origins.append(origin)
-        return tuple(sorted(peers)), tuple(origins)
+        return found.addressees, found.origins
 
     def _seal(
         self, item: _Item, agency: str, destinations: tuple[tuple[str, ...], tuple[str, ...]], now: datetime
@@ -559,7 +538,7 @@ def _first_of_each(items: Sequence[_Item]) -> tuple[list[_Item], list[_Item]]:
             names.add(("natural", item.natural_tag))
         if item.given_id:
             names.add(("record", item.given_id))
-        if seen & names:
+        if seen & names or (item.before_tag and ("natural", item.before_tag) in seen):
             later.append(item)
         else:
             first.append(item)

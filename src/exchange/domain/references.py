@@ -1,0 +1,45 @@
+"""Other records that a record names: which of them it touches, and whether it fits what it is about."""
+
+from __future__ import annotations
+
+from exchange.domain import kinds
+from exchange.v1.common_pb2 import RecordRef
+from exchange.v1.record_pb2 import Record
+
+
+def touched(record: Record) -> list[RecordRef]:
+    """Records that this one supersedes, erases, repairs or revokes: only who stated them, or a superior, may."""
+    found = [record.header.supersedes] if record.header.HasField("supersedes") else []
+    about = _about(record, kinds.Reach.OWN)
+    return [*found, about] if about is not None else found
+
+
+def spoken_of(record: Record) -> RecordRef | None:
+    """The record of anyone that this one answers, corrects or gives feedback on; None where it is about none."""
+    return _about(record, kinds.Reach.KNOWN)
+
+
+def _about(record: Record, reach: kinds.Reach) -> RecordRef | None:
+    line = kinds.spec_of(record)
+    return line.about(record) if line is not None and line.reach is reach else None
+
+
+def misfit(record: Record, kind: int, subject: str) -> str:
+    """Why a record can not be about another one; empty when it can.
+
+    Args:
+        record: The record.
+        kind: Kind of the one that it is about.
+        subject: USCC of that one's subject; empty where it has none, or none is known.
+    """
+    line = kinds.spec_of(record)
+    if line is None or kind not in kinds.KINDS:
+        return ""
+    if line.about_kinds and kind not in line.about_kinds:
+        return "REFERENCE_KIND"
+    if record.HasField("answer") and record.answer.effect not in kinds.spec(kind).effects:  # type: ignore[arg-type]
+        return "ANSWER_EFFECT_UNKNOWN"
+    own = line.subject(record)
+    if subject and own is not None and own.uscc != subject:
+        return "REFERENCE_SUBJECT"
+    return ""
