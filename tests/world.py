@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from google.protobuf.message import Message
 
 from exchange.app.core import Core
 from exchange.crypto import pki
-from exchange.crypto.certificates import Certificate, Identity, Role
+from exchange.crypto.certificates import Certificate, Identity, Role, fingerprint, load_chain
 from exchange.crypto.dsse import ES256, SM2, Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.envelope_verifier import SigningTrust
@@ -37,11 +37,17 @@ from exchange.crypto.keys import (
     generate_ed25519,
     generate_seed,
 )
+from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
+from exchange.crypto.own_trust import OwnTrust
 from exchange.crypto.pki_profile import KeyKind, Profile
 from exchange.crypto.signers.key_file import read_signer
+from exchange.crypto.trust import SIGNING_ROOTS, TLS_ROOTS, TrustSet, to_trust_files
 from exchange.domain.recognition import RuleSet
 from exchange.domain.rule_book import RuleShelf
 from exchange.domain.tables import Tables, load
+from exchange.flows.certificates.peer_roots import PeerRoots
+from exchange.flows.certificates.seen import SeenFlow
+from exchange.flows.certificates.trust import TrustEdition, TrustFlow, TrustFolder
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub, tell_grown
 from exchange.flows.intake.submit import LANE_NAMES
@@ -53,6 +59,7 @@ from exchange.flows.rotation.ed25519_keys import CosignerDriver, LogDriver
 from exchange.flows.rotation.second_keys import SecondCosignerDriver
 from exchange.flows.rotation.signing_files import SigningFiles
 from exchange.flows.rotation.signing_key import SigningDriver
+from exchange.settings.trust_folder import read_peer, write_peer
 from exchange.storage import log_store, schema
 from exchange.storage.database import Database
 from exchange.storage.key_folder import KeyFiles
@@ -194,12 +201,32 @@ class Keyring:
             logs={origin: keys.log_signer(origin).line for origin in origins},
             second_mirror=KeyLine(keys.mirror.name, keys.mirror.second_keys),
             second_witness=KeyLine(keys.witness.name, keys.witness.second_keys),
+            tls_roots=(tls_root().certificate,),
             signing=SigningTrust.build(
                 node=self.name,
                 domain=FEDERATION,
                 roots=b"".join(root.root_pem for root, _ in self.signing({ES256, *require})),
                 require=require,
             ),
+        )
+
+    def card_for(self, other: str) -> NodeCard:
+        """The card that the other node was given."""
+        peer, since = self.peer_for(other), datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+        named = [(KeyRole.MIRROR, peer.mirror), (KeyRole.WITNESS, peer.witness)]
+        named += [(KeyRole.LOG, line) for line in peer.logs.values()]
+        return NodeCard(
+            node=self.name,
+            domain=FEDERATION,
+            addressee=other,
+            authority_uscc=AUTHORITIES[self.name],
+            authority_name=f"演示{self.name}生态环境局",
+            addresses=("127.0.0.1:1",),
+            areas=AREAS[self.name],
+            duty_desk="演示值班室",
+            keys=tuple(TrustedKey(role=role, key=key, valid_from=since) for role, line in named for key in line.active),
+            tls_roots=tls_root().root_pem,
+            signing_roots=self.root.root_pem,
         )
 
 
@@ -373,6 +400,47 @@ class Wire:
         return await self._fetch("return_answer", request, ReturnAnswerResponse)
 
 
+class PeerTrust:
+    """The trust folder of one node, with a set for each peer; what the peers announce is brought into it.
+
+    Args:
+        folder: Where it lies; made when it is not there.
+        name: The node.
+        require: What the peers' envelopes must carry.
+    """
+
+    def __init__(self, folder: Path, name: str, others: Sequence[str], require: Sequence[str]) -> None:
+        self._folder, self._name, self._others, self._require = folder, name, others, require
+        for other in others:
+            if not (folder / other).exists():
+                write_peer(folder, other, to_trust_files(keyring(other).card_for(name)))
+        self._own = {TLS_ROOTS: tls_root().root_pem, SIGNING_ROOTS: keyring(name).root.root_pem}
+        self.first = TrustEdition(
+            own=OwnTrust.load(self._own),
+            peers={other: TrustSet.load(read_peer(folder, other)) for other in others},
+        )
+
+    def roots(self, other: str) -> list[str]:
+        """Fingerprints of a peer's authorities in the folder."""
+        return [fingerprint(each) for each in load_chain(read_peer(self._folder, other)[TLS_ROOTS])]
+
+    def peer_of(self, trust: TrustSet, _now: datetime | None = None) -> Peer:
+        """What a set makes the node believe."""
+        peer = keyring(trust.card.node).peer_for(self._name, self._require)
+        return replace(peer, tls_roots=load_chain(trust.card.tls_roots))
+
+    def make(self, node: Node, bell: Bell, busy: Callable[[], threading.Lock]) -> None:
+        """Put the flows on it."""
+        self.seen = SeenFlow(node)
+        self.flow = TrustFlow(node, self.first, self._read, self.peer_of, busy, bell)
+        self.announced = PeerRoots(
+            node, self.flow, lambda peer, files: write_peer(self._folder, peer, files), self.seen, bell
+        )
+
+    def _read(self) -> TrustFolder:
+        return TrustFolder(own=self._own, peers={other: read_peer(self._folder, other) for other in self._others})
+
+
 class Runtime:
     """One running node."""
 
@@ -395,6 +463,7 @@ class Runtime:
         self.bell = Bell()
         self.database = Database(url)
         events = EventHub()
+        self.trust = PeerTrust(folder / "trust", name, others, require)
 
         self.writer = Writer(self.database, on_commit=lambda grown, _commands: tell_grown(events, grown))
         self.node = Node(
@@ -407,7 +476,7 @@ class Runtime:
             rules=RuleShelf([rules()]),
             require_approvals=False,
             keys=keyring(name).keys_for(sign),
-            peers=PeerBook({other: keyring(other).peer_for(name, require) for other in others}),
+            peers=PeerBook({other: self.trust.peer_of(trust) for other, trust in self.trust.first.peers.items()}),
             database=self.database,
             writer=self.writer,
             events=events,
@@ -416,14 +485,25 @@ class Runtime:
             editions={},
         )
         made = drivers(self.node, keyring(name), folder, sign)
+        self.trust.make(self.node, self.bell, lambda: self.core.apply.busy)
         self.core = Core(
-            self.node, ports, self.bell, pulling=pulling, roots=roots_of, drivers=made, witness_seconds=1.0
+            self.node,
+            ports,
+            self.bell,
+            pulling=pulling,
+            roots=roots_of,
+            drivers=made,
+            witness_seconds=1.0,
+            peer_roots=self.trust.announced,
         )
+        self.trust.flow.listen(lambda _before, _now: self.core.trust_changed())
+        self.trust.announced.start()
 
     async def stop(self) -> None:
         """Stop as a process would on SIGTERM."""
         self.core.pull_door.close()
         await self.core.stop()
+        await asyncio.to_thread(self.trust.announced.close)
         await asyncio.to_thread(self.writer.close)
         self.database.dispose()
 

@@ -40,7 +40,7 @@ CONTRACT = {
         "rehearse",
         "report",
     ],
-    "pki": ["dev", "authority", "issue", "crl"],
+    "pki": ["dev", "authority", "issue", "prove", "crl"],
     "config": ["show", "validate"],
     "db": ["migrate", "backup", "restore", "verify"],
     "adapters": ["list", "test", "convert", "template"],

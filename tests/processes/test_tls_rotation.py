@@ -203,6 +203,7 @@ def test_a_client_key_of_its_own_is_rotated_and_no_call_to_the_peer_fails(tmp_pa
             if (each.owner, each.key, each.fingerprint) == ("cq", "tls-client", mine.fingerprint)
         ]
         assert theirs.counts[0].count > 0
+        assert (theirs.valid_from, theirs.valid_until) == (mine.valid_from, mine.valid_until)
     finally:
         pair.kill()
 

@@ -38,7 +38,7 @@ from exchange.flows.rotation.steps import RotationFlow
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
 from exchange.flows.trust.confirm import PendingTrust
 from exchange.flows.trust.revocations import REVOCATIONS_CHANGED, Freshness, RevocationBook, Roots, no_roots
-from exchange.flows.trust.trust_material import TrustMaterialFlow
+from exchange.flows.trust.trust_material import TRUST_CHANGED, TrustMaterialFlow
 from exchange.storage import links, registers
 from exchange.storage.transaction import LogHead
 from exchange.storage.writer import WorkClass
@@ -81,6 +81,18 @@ class AlarmBell(Protocol):
         ...
 
 
+class AnnouncedRoots(Protocol):
+    """What brings a peer's set to the authorities that it announced."""
+
+    def wake(self, peer: str) -> None:
+        """What is known of a peer's keys changed."""
+        ...
+
+    def follow(self, peer: str) -> bool:
+        """Do it now; False when something is left for later."""
+        ...
+
+
 class Core:
     """One node's flows and loops.
 
@@ -98,6 +110,8 @@ class Core:
         skew_limit: Seconds between two clocks beyond which an alarm is raised.
         roots: Whose revocation lists count.
         freshness: How old revocation lists may be.
+        told_roots: Called with a peer's name and the roots under which it takes our TLS certificates.
+        peer_roots: Brings the peers' sets to what they announced.
     """
 
     def __init__(
@@ -116,7 +130,10 @@ class Core:
         skew_limit: float = SKEW_LIMIT_SECONDS,
         roots: Roots = no_roots,
         freshness: Freshness | None = None,
+        told_roots: Callable[[str, Sequence[str]], None] = lambda _peer, _roots: None,
+        peer_roots: AnnouncedRoots | None = None,
     ) -> None:
+        self._peer_roots = peer_roots
         self._witness_seconds = witness_seconds
         self._skew_limit = skew_limit
         self.node = node
@@ -132,10 +149,12 @@ class Core:
         self.links = Links()
         self.status = NodeStatus(node.peers.names, restored=restored, unacknowledged=unacknowledged)
         self.revocations = RevocationBook(node, alarms, roots, freshness, between_steps=lambda: self.apply.busy)
-        self.trust_material = TrustMaterialFlow(node, self.revocations, self.status.may_apply)
+        self.trust_material = TrustMaterialFlow(node, self.revocations, self.status.may_apply, told_roots)
         self.rotations = RotationFlow(node, drivers, may_append=self.status.may_apply)
         bootstrap.open_logs(node)  # sealed by the keys that the rotations left
-        self.trust = PendingTrust(node, self._keys_changed, may_append=self.status.may_apply)
+        self.trust = PendingTrust(
+            node, self._keys_changed, may_append=self.status.may_apply, on_decided=self._key_decided
+        )
         self.load_keys()
         self.apply = ApplyLoop(
             node,
@@ -367,11 +386,18 @@ class Core:
     def _keys_changed(self, peer: str) -> None:
         self.load_keys(peer)
         self.apply.wake()
+        if self._peer_roots is not None:
+            self._peer_roots.wake(peer)
+
+    def _key_decided(self, peer: str) -> None:
+        if self._peer_roots is not None:
+            self._peer_roots.follow(peer)
 
     def trust_changed(self) -> None:
         """The trust folder gave the peers other cards."""
         self.load_keys()
         self.apply.wake()
+        self.node.events.notify(TRUST_CHANGED)
 
     def load_keys(self, only: str = "") -> None:
         """Put what peers announced, and what our officers decided, beside what their cards say.

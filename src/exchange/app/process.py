@@ -32,6 +32,7 @@ from exchange.app.revocations import RevocationFolder
 from exchange.crypto.key_lock import KeyLock
 from exchange.crypto.trust import SIGNING_ROOTS
 from exchange.flows.alarms import AlarmCommand, Alarms
+from exchange.flows.certificates.peer_roots import PeerRoots
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.context import Node
@@ -41,6 +42,7 @@ from exchange.flows.trust.revocations import Freshness, StalePolicy
 from exchange.flows.watermark import Marks, Watermark
 from exchange.rpc.peer import GrpcPeer
 from exchange.settings import NodeSettings
+from exchange.settings.trust_folder import write_peer
 from exchange.storage.database import Database
 from exchange.storage.migrate import migrate
 from exchange.storage.wal import WalCheckpointer
@@ -101,7 +103,7 @@ async def _serve(settings: NodeSettings, files: startup.Files, lock: KeyLock) ->
     refusals = RefusalFolder(node)
     seen = SeenFlow(node)
     running: list[Core] = []
-    ports, live = _live(settings, files, lock, node, alarms, seen, running)
+    ports, live, announced = _live(settings, files, lock, node, alarms, seen, running)
     core = Core(
         node,
         ports.by_peer,
@@ -124,6 +126,8 @@ async def _serve(settings: NodeSettings, files: startup.Files, lock: KeyLock) ->
         witness_seconds=settings.journal.witness_interval_s,
         skew_limit=settings.clock.skew_limit_s,
         roots=roots_of(node.name, live.trust),
+        told_roots=live.told.tell,
+        peer_roots=announced,
         freshness=Freshness(policy=StalePolicy(settings.trust.crl), grace=timedelta(hours=settings.trust.crl_grace_h)),
         on_retry=lambda peer, lane, reason: metrics.retries.labels(peer=peer, lane=lane).inc(),
     )
@@ -154,13 +158,16 @@ async def _serve(settings: NodeSettings, files: startup.Files, lock: KeyLock) ->
     ports.start()
     await core.start()
     await doors.open()
+    announced.start()
     watches = [
         asyncio.create_task(_watch_connection(port, core, peer), name=f"connection {peer}")
         for peer, port in ports.dialled.items()
     ]
     watches.append(asyncio.create_task(MetricsLoop(settings, core, alarms, metrics, live).run(), name="metrics"))
-    watches.append(asyncio.create_task(keep_giving_back(), name="memory"))
-    watches.append(asyncio.create_task(LiveLoop(settings, core, live).run(), name="live"))
+    watches += [
+        asyncio.create_task(keep_giving_back(), name="memory"),
+        asyncio.create_task(LiveLoop(settings, core, live).run(), name="live"),
+    ]
     watches.append(asyncio.create_task(lists.run(), name="revocation lists"))
     # What was read at the start stays: it is not looked at again.
     gc.collect()
@@ -176,7 +183,7 @@ async def _serve(settings: NodeSettings, files: startup.Files, lock: KeyLock) ->
         await doors.close(settings.shutdown.drain_s)
         await core.stop()
         await ports.close()
-        await asyncio.to_thread(_close_threads, node, refusals, seen, alarms, wal, stop_metrics)
+        await asyncio.to_thread(_close_threads, node, announced, refusals, seen, alarms, wal, stop_metrics)
         database.dispose()
         log.info("node.stopped", node=node.name)
     return 0
@@ -190,7 +197,7 @@ def _live(
     alarms: Alarms,
     seen: SeenFlow,
     running: Sequence[Core],
-) -> tuple[PeerPorts, LiveFiles]:
+) -> tuple[PeerPorts, LiveFiles, PeerRoots]:
     """Connections to peers, and what is taken from files while the node runs; ``running`` gets the core later."""
     ports = PeerPorts(settings, files.tls.client, files.trust, alarms, seen, node.clock)
     # What a rotation left undone is finished while the core is put together: no step runs then.
@@ -206,7 +213,9 @@ def _live(
     )
     live.trust.listen(ports.trust)
     live.tls.listen(shown=lambda _server: None, dialled=ports.dial_by)
-    return ports, live
+    folder = settings.trust.folder
+    announced = PeerRoots(node, live.trust, lambda peer, made: write_peer(folder, peer, made), seen, alarms)
+    return ports, live, announced
 
 
 async def _watch_connection(port: GrpcPeer, core: Core, peer: str) -> None:
@@ -224,12 +233,14 @@ def _on_signals() -> asyncio.Event:
 
 def _close_threads(
     node: Node,
+    announced: PeerRoots,
     refusals: RefusalFolder,
     seen: SeenFlow,
     alarms: Alarms,
     wal: WalCheckpointer,
     stop_metrics: Callable[[], None],
 ) -> None:
+    announced.close()
     refusals.close()
     seen.close()
     alarms.close()

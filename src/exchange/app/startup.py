@@ -10,6 +10,7 @@ from pathlib import Path
 
 from exchange.app.adapters import find_adapters, read_overlays
 from exchange.app.signing import read_signers, signing_files
+from exchange.crypto.certificates import load_chain
 from exchange.crypto.dsse import ES256
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.key_lock import KeyLock
@@ -205,6 +206,7 @@ def peer_of(trust: TrustSet, now: datetime, require: Sequence[str] = (ES256,)) -
         second_witness=_line(card, KeyRole.WITNESS, witness_name(card.node, card.domain), now, second=True),
         signing=trust.signing_trust(require=require),
         duty_desk=card.duty_desk,
+        tls_roots=load_chain(card.tls_roots),
     )
 
 

@@ -11,9 +11,20 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from google.protobuf.message import DecodeError
 
 from exchange.crypto import dsse
-from exchange.crypto.certificates import CertificateUnreadable, load_der, public_key_of, spki_hash
+from exchange.crypto.authority_proof import AuthorityFile, root_of, sign_by
+from exchange.crypto.authority_proof import has_signed as authority_signed
+from exchange.crypto.certificates import (
+    Certificate,
+    CertificateUnreadable,
+    fingerprint,
+    load_der,
+    public_key_of,
+    spki_hash,
+)
 from exchange.crypto.keys import Ed25519Key, MlDsaKey
+from exchange.crypto.pki import Authority
 from exchange.crypto.signers.verifiers import verifier_of as signing_verifier
+from exchange.domain.problems import Problem, Refused
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import COSIGNATURE_ML_DSA_44, VerifierKey
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyUse
@@ -27,8 +38,13 @@ USES = {
     KeyUse.KEY_USE_LOG: "log",
     KeyUse.KEY_USE_MIRROR: "mirror",
     KeyUse.KEY_USE_WITNESS: "witness",
+    KeyUse.KEY_USE_TLS_CA: "tls-ca",
 }
 """Names of uses, in what is signed and for people."""
+
+
+CERTIFIED = frozenset({KeyUse.KEY_USE_SIGNING, KeyUse.KEY_USE_TLS_CA})
+"""Uses of X.509 keys; each of them is confirmed alone."""
 
 
 def possession_message(federation: str, node: str, key: AnnouncedKey) -> bytes:
@@ -42,6 +58,32 @@ def prove(private: Ed25519Key | MlDsaKey, message: bytes) -> bytes:
     return private.sign(message)
 
 
+def prove_authority(
+    new: Authority, old_root: Certificate, old: Authority | None, *, federation: str, node: str
+) -> AuthorityFile:
+    """What the next authority of a node's TLS certificates, and the one before it, say of each other.
+
+    Args:
+        new: The next one, a root.
+        old_root: Certificate of the one that it takes over from.
+        old: The same with its key; None when that is lost: the peers' officers are told so.
+        federation: Domain.
+        node: The node.
+
+    Raises:
+        Refused: PKI_AUTHORITY: the new one is no root, or a key is neither EC nor RSA.
+    """
+    if len(new.chain) != 1:
+        raise Refused([Problem("PKI_AUTHORITY", "ca", "a root is needed")])
+    bare = AuthorityFile(root=new.certificate)
+    message = possession_message(federation, node, bare.announced(fingerprint(old_root)))
+    return AuthorityFile(
+        root=new.certificate,
+        possession=sign_by(new, message),
+        endorsement=sign_by(old, message) if old is not None else b"",
+    )
+
+
 def is_possessed(federation: str, node: str, key: AnnouncedKey) -> bool:
     """Whether an announced key was named by somebody who holds it.
 
@@ -52,6 +94,9 @@ def is_possessed(federation: str, node: str, key: AnnouncedKey) -> bool:
     if key.use == KeyUse.KEY_USE_SIGNING:
         signing = _signing(key)
         return signing is not None and signing.verify(key.possession, message)
+    if key.use == KeyUse.KEY_USE_TLS_CA:
+        root = root_of(key)
+        return root is not None and authority_signed(root, key.possession, message)
     found = verifier_of(key)
     return found is not None and _verifies(found, key.possession, message)
 
@@ -68,6 +113,20 @@ def is_endorsed(federation: str, node: str, key: AnnouncedKey, old: Sequence[Ver
     message = possession_message(federation, node, key)
     named = [each for each in old if id_of(each) == key.replaces]
     return any(_verifies(each, key.endorsement, message) for each in named)
+
+
+def is_endorsed_by(federation: str, node: str, key: AnnouncedKey, old: Sequence[Certificate]) -> bool:
+    """Whether the authority that an announced one replaces named it.
+
+    Args:
+        federation: Domain.
+        node: The announcing node.
+        key: The announced root.
+        old: Roots that are known; the one named by ``replaces`` counts.
+    """
+    message = possession_message(federation, node, key)
+    named = [each for each in old if fingerprint(each) == key.replaces]
+    return any(authority_signed(each, key.endorsement, message) for each in named)
 
 
 def has_signed(key: AnnouncedKey, envelope: bytes) -> bool:
@@ -97,11 +156,11 @@ def verifier_of(key: AnnouncedKey) -> VerifierKey | None:
 
 
 def group_fingerprint(keys: Sequence[AnnouncedKey]) -> str:
-    """Fingerprint over keys that are confirmed together, hex SHA-256; of one signing key, its id.
+    """Fingerprint over keys that are confirmed together, hex SHA-256; of one X.509 key, its id.
 
     Of Ed25519 keys it is that of their sorted verifier keys, each followed by a newline: ``sort | sha256sum``.
     """
-    if len(keys) == 1 and keys[0].use == KeyUse.KEY_USE_SIGNING:
+    if len(keys) == 1 and keys[0].use in CERTIFIED:
         return keys[0].key_id
     return sha256(b"".join(sorted(key.vkey.encode() + b"\n" for key in keys))).hexdigest()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
+from exchange.crypto.certificates import Certificate
 from exchange.crypto.dsse import Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust
@@ -41,6 +42,7 @@ class Peer:
         second_witness: The same of its witness.
         logs: Keys of each of its logs, by origin.
         signing: Verifies its region's envelopes.
+        tls_roots: Authorities of its TLS certificates.
         edition: Counts changes of trust within this process: verdicts are kept by it.
     """
 
@@ -53,6 +55,7 @@ class Peer:
     duty_desk: str = ""
     second_mirror: KeyLine = _NO_KEYS
     second_witness: KeyLine = _NO_KEYS
+    tls_roots: tuple[Certificate, ...] = ()
     edition: int = 0
 
     def log_keys(self, origin: str) -> tuple[VerifierKey, ...]:

@@ -130,7 +130,8 @@ class CallerGate:
         if self._seen is not None:
             if verdict.tally is None:
                 name = self._book.identity_of(verdict.caller)
-                verdict.tally = self._seen.tally(AGENCIES, name, verdict.leaf, roots=verdict.roots)
+                valid = (verdict.not_before, verdict.not_after)
+                verdict.tally = self._seen.tally(AGENCIES, name, verdict.leaf, roots=verdict.roots, valid=valid)
             verdict.tally.calls += 1
         return verdict.caller
 

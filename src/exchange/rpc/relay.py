@@ -98,6 +98,7 @@ class _Known:
     search: PathSearch | None
     standing: Standing = field(default_factory=Standing)
     lists: int = -1
+    valid: tuple[datetime, datetime] | None = None
 
 
 class PeerGate:
@@ -185,7 +186,9 @@ class PeerGate:
                 self._tallies.clear()
             caller = f"spiffe://{known.name}.{self._federation}/node/{known.name}" if known.name else ""
             roots = [path.certificates[-1] for path in known.search.paths] if known.search is not None else []
-            tally = self._tallies[key] = self._seen.tally(PEERS, caller, fingerprint_of(leaf_pem), outcome, roots)
+            tally = self._tallies[key] = self._seen.tally(
+                PEERS, caller, fingerprint_of(leaf_pem), outcome, roots, known.valid
+            )
         tally.calls += 1
 
     def _search(self, leaf_pem: bytes, chain_pem: bytes) -> _Known:
@@ -205,7 +208,11 @@ class PeerGate:
             return nobody
         roots = load_chain(trust.card.tls_roots)
         others = [each for each in chain if fingerprint(each) != fingerprint(leaf)]
-        return _Known(identity.node, find_paths(leaf, [*others, *roots], roots, Purpose.CLIENT))
+        return _Known(
+            identity.node,
+            find_paths(leaf, [*others, *roots], roots, Purpose.CLIENT),
+            valid=(leaf.not_valid_before_utc, leaf.not_valid_after_utc),
+        )
 
 
 class RelayServicer:

@@ -147,6 +147,9 @@ seen_calls = Table(
     Column("outcome", Text, primary_key=True),
     # Fingerprints of the roots that the certificate led to, comma-separated.
     Column("roots", Text, nullable=False),
+    # Validity of the certificate, in microseconds; 0 without one.
+    Column("not_before", BigInteger, nullable=False),
+    Column("not_after", BigInteger, nullable=False),
     Column("calls", BigInteger, nullable=False),
     Column("first_at", BigInteger, nullable=False),
     Column("last_at", BigInteger, nullable=False),

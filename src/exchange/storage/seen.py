@@ -31,6 +31,8 @@ class SeenCount:
         calls: How many.
         first_at: The first one, in microseconds.
         last_at: The last one.
+        not_before: First instant of the certificate, in microseconds; 0 without one.
+        not_after: Its last instant.
     """
 
     day: int
@@ -42,6 +44,8 @@ class SeenCount:
     calls: int
     first_at: int
     last_at: int
+    not_before: int = 0
+    not_after: int = 0
 
     @property
     def key(self) -> tuple[int, str, str, str, str]:
@@ -88,6 +92,8 @@ def since(connection: Connection, day: int) -> list[SeenCount]:
             calls=row.calls,
             first_at=row.first_at,
             last_at=row.last_at,
+            not_before=row.not_before,
+            not_after=row.not_after,
         )
         for row in rows
     ]
@@ -131,6 +137,8 @@ def _together(one: SeenCount, other: SeenCount) -> SeenCount:
         calls=one.calls + other.calls,
         first_at=min(one.first_at, other.first_at),
         last_at=max(one.last_at, other.last_at),
+        not_before=other.not_before,
+        not_after=other.not_after,
     )
 
 
@@ -141,6 +149,8 @@ def _row(count: SeenCount) -> dict[str, object]:
         "calls": count.calls,
         "first_at": count.first_at,
         "last_at": count.last_at,
+        "not_before": count.not_before,
+        "not_after": count.not_after,
     }
 
 

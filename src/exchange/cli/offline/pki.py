@@ -21,6 +21,7 @@ from exchange.crypto.certificates import Identity, Role, facts_of, load_chain, t
 from exchange.crypto.keys import certificates_in
 from exchange.crypto.pki import Authority
 from exchange.crypto.pki_profile import KeyKind, Profile
+from exchange.crypto.possession import prove_authority
 from exchange.domain.problems import Problem, Refused
 
 app = typer.Typer(help=t("help.pki"), no_args_is_help=True)
@@ -176,6 +177,34 @@ def issue(
             ("until", facts.not_after),
         )
     )
+
+
+@app.command("prove", help=t("help.pki_prove"))
+def prove(
+    *,
+    ca: CaOption,
+    node: Annotated[str, typer.Option("--node", help=t("option.node_name"))],
+    domain: Annotated[str, typer.Option("--domain", help=t("option.domain"))],
+    old: Annotated[Path, typer.Option("--old", help=t("option.old_root"), exists=True, dir_okay=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help=t("option.output"), dir_okay=False)],
+    old_ca: Annotated[
+        Path | None,
+        typer.Option("--old-ca", help=t("option.old_ca"), exists=True, file_okay=False, show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the file by which a node announces its next authority: the root, and the signatures of both."""
+    out = Output(as_json)
+    roots = load_chain(old.read_bytes())
+    issuer, before = load_authority(ca), load_authority(old_ca) if old_ca is not None else None
+    if len(roots) != 1 or (before is not None and before.certificate != roots[0]):
+        raise Refused([Problem("PKI_AUTHORITY", "--old", "one root, and that of --old-ca")])
+    made = prove_authority(issuer, roots[0], before, federation=domain, node=node)
+    write_new(output, made.to_pem(), mode=0o644)
+    facts = facts_of(made.root)
+    if out.as_json:
+        out.value({"file": str(output), "fingerprint": facts.fingerprint, "endorsed": bool(made.endorsement)})
+    out.facts((("file", output), ("subject", facts.subject), ("fingerprint", facts.fingerprint)))
 
 
 @app.command("crl", help=t("help.pki_crl"))

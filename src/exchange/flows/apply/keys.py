@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exchange.crypto.possession import USES, group_fingerprint, has_signed, is_possessed
+from exchange.crypto.possession import CERTIFIED, USES, group_fingerprint, has_signed, is_possessed
 from exchange.domain.lifecycles import KEY
 from exchange.flows.apply.effects import RegisterOverlay
 from exchange.flows.apply.entry import ReadEntry
@@ -57,7 +57,7 @@ def take_keys(overlay: RegisterOverlay, entry: ReadEntry, origin: str, federatio
             turn = turn_of(key, known, entry.envelope, origin, federation)
             if deferred and (turn != Turn.OUT_OF_TURN or not has_signed(key, entry.envelope)):
                 continue
-            together = [each for each in fresh if each.use == key.use and key.use != KeyUse.KEY_USE_SIGNING]
+            together = [each for each in fresh if each.use == key.use and key.use not in CERTIFIED]
             row = {
                 "origin": origin,
                 "key_id": key.key_id,

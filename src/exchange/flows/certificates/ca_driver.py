@@ -1,10 +1,11 @@
 """Driver of the authority that issues our TLS certificates: both trusted, new issued, old dropped.
 
-    ANNOUNCE   the new root is trusted at home beside the old one; cards carry both, and each peer's officer is asked
+    ANNOUNCE   the new root is trusted at home beside the old one; peers are told in every lane, their officers asked
     ACTIVATE   our own leaves stand under the new root
     RETIRE     the old root is dropped, once every peer and every caller of the last 30 days was seen on the new one
 
-The authority's own key is never here: what is installed is its certificate.
+The authority's own key is never here: what is installed is its certificate, with the proofs that both authorities made
+where their keys are kept. Without these the peers are told by our card alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from exchange.crypto.authority_proof import AuthorityFile, named_root
 from exchange.crypto.certificates import (
     Certificate,
     CertificateUnreadable,
@@ -22,14 +24,18 @@ from exchange.crypto.certificates import (
 )
 from exchange.crypto.chains import Purpose, authority_problem, find_paths
 from exchange.crypto.own_trust import TLS_ROOTS_FILE, OwnTrust, without_root
+from exchange.crypto.possession import is_endorsed_by, is_possessed
 from exchange.crypto.tls_identity import TlsIdentity
 from exchange.domain.problems import Problem, Refused
+from exchange.flows.apply.answered import node_record
 from exchange.flows.certificates.seen import AGENCIES, DIALLED, PEERS, SERVED, SeenFlow
 from exchange.flows.certificates.tls import CLIENT, SERVER, TlsFlow
+from exchange.flows.certificates.told_roots import ToldRoots
 from exchange.flows.certificates.trust import TrustFlow
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros_of, timestamp
 from exchange.flows.rotation.driver import TLS_CA, MadeKey
+from exchange.flows.rotation.generations import ABORT_GRACE, announced_state, said_of, unconfirmed
 from exchange.storage.leaf_files import LeafFiles
 from exchange.storage.seen import SeenCount
 from exchange.v1.key_announcement_pb2 import KeyState
@@ -57,6 +63,7 @@ class CaDriver:
         write_own: Puts a file of our own part of the trust folder in place.
         tls: Our leaves.
         seen: Who was seen.
+        told: What peers said of our roots.
         overlap: How long a connection may go on with a leaf that was replaced.
     """
 
@@ -70,6 +77,7 @@ class CaDriver:
         write_own: Callable[[str, bytes], None],
         tls: TlsFlow,
         seen: SeenFlow,
+        told: ToldRoots,
         *,
         overlap: timedelta = timedelta(),
     ) -> None:
@@ -79,6 +87,7 @@ class CaDriver:
         self._write_own = write_own
         self._tls = tls
         self._seen = seen
+        self._told = told
         self._overlap = overlap
 
     # -- files -----------------------------------------------------------------------------------------------
@@ -107,40 +116,87 @@ class CaDriver:
         """Take the certificate of the new root: an authority's, valid now, and not trusted yet."""
         content = material or self._files.read(self._files.path(rotation.generation))
         try:
-            found = load_chain(content)
+            brought = AuthorityFile.parse(content)
         except CertificateUnreadable as error:
             raise Refused([Problem("CERTIFICATE_UNREADABLE", "material", str(error))]) from None
-        root = found[0]
+        root = brought.root
         facts = facts_of(root)
         problem = authority_problem(root)
         problems = []
-        if len(found) != 1 or root.issuer != root.subject or problem is not None:
+        if root.issuer != root.subject or problem is not None:
             problems.append(Problem("PKI_AUTHORITY", "material", problem.value if problem else "one root is needed"))
         if not facts.not_before <= now <= facts.not_after:
             problems.append(Problem("CERTIFICATE_EXPIRED", "material", facts.subject))
         if facts.fingerprint == rotation.old_fingerprint:
             problems.append(Problem("ROOT_TRUSTED_ALREADY", "material", facts.subject))
+        problems += self._about_proof(brought, rotation)
         if problems:
             raise Refused(problems)
-        self._files.write(self._files.path(rotation.generation), to_pem(root))
+        self._files.write(self._files.path(rotation.generation), brought.to_pem())
         return MadeKey(fingerprint=facts.fingerprint, not_before=facts.not_before, not_after=facts.not_after)
+
+    def _about_proof(self, brought: AuthorityFile, rotation: Rotation) -> list[Problem]:
+        """Whether the proofs are those that the peers will look at: for this node, and in the place of this root."""
+        if not brought.possession and not brought.endorsement:
+            return []
+        node, key = self._node, brought.announced(rotation.old_fingerprint)
+        found = []
+        if not is_possessed(node.federation, node.name, key):
+            found.append(Problem("KEY_NOT_POSSESSED", "material", key.key_id))
+        if brought.endorsement and not is_endorsed_by(node.federation, node.name, key, self._own.tls):
+            found.append(Problem("KEY_OUT_OF_TURN", "material", rotation.old_fingerprint))
+        return found
 
     # -- who relies on it --------------------------------------------------------------------------------------
 
     def records(self, rotation: Rotation, step: RotationStep.ValueType, now: datetime) -> Mapping[str, Record]:
-        """Nothing yet: peers are told by our card, and take it on their running node."""
-        del rotation, step, now
-        return {}
+        """The announcement of a step; nothing where no proof was brought: peers take our card then."""
+        brought = self._proven(rotation)
+        state = announced_state(rotation, step)
+        if brought is None or state is None:
+            return {}
+        keys = [brought.announced(rotation.old_fingerprint)]
+        keys[0].state = state
+        keys[0].valid_from.CopyFrom(rotation.announced_at)
+        if not rotation.HasField("announced_at"):
+            keys[0].valid_from.FromDatetime(now)
+        if step == RotationStep.ROTATION_STEP_ABORT:
+            keys[0].valid_until.FromDatetime(now + ABORT_GRACE)
+        old = next((each for each in self._own.tls if fingerprint(each) == rotation.old_fingerprint), None)
+        if step == RotationStep.ROTATION_STEP_RETIRE and old is not None:
+            keys.append(named_root(old))
+            keys[1].state = KeyState.KEY_STATE_RETIRED
+            keys[1].valid_from.FromDatetime(facts_of(old).not_before)
+            keys[1].valid_until.FromDatetime(now)
+        found = {}
+        for peer in self._node.peers.names():
+            found[peer] = node_record(self._node, now)
+            found[peer].key_announcement.keys.extend(keys)
+        return found
+
+    def _proven(self, rotation: Rotation) -> AuthorityFile | None:
+        """The new root with its proof, while the rotation goes on; None without one."""
+        content = self._files.read(self._files.path(rotation.generation))
+        brought = AuthorityFile.parse(content) if content else None
+        return brought if brought is not None and brought.possession else None
 
     def confirmations(self, rotation: Rotation) -> Sequence[KeyConfirmation]:
-        """Nobody answers a card."""
-        del rotation
-        return ()
+        """What each peer says of the new root; nobody answers a card."""
+        if not rotation.new_state:
+            return ()
+        told = said_of(self._node, [rotation.new_fingerprint], rotation.new_fingerprint)
+        asked = self._proven(rotation) is not None
+        return [each for each in told if asked or each.verdict]
 
     def waits(self, rotation: Rotation, step: RotationStep.ValueType, now: datetime) -> Sequence[Waiting]:
-        """Before activating: our own leaves. Before dropping: whoever was not seen on the new root."""
+        """Before activating: our own leaves, and peers that were asked. Before dropping: whoever was not seen on it.
+
+        A peer that took our card in the place of confirming is not waited for.
+        """
         if step == RotationStep.ROTATION_STEP_ACTIVATE:
-            return self._old_leaves(rotation)
+            said = self.confirmations(rotation)
+            told = [each for each in said if rotation.new_fingerprint not in (self._told.of(each.peer) or ())]
+            return [*self._old_leaves(rotation), *unconfirmed(self._node, told)]
         if step == RotationStep.ROTATION_STEP_RETIRE:
             return [*self._old_leaves(rotation), *self.missing(rotation, now)]
         if step == RotationStep.ROTATION_STEP_ABORT and rotation.new_fingerprint:
@@ -237,11 +293,12 @@ class CaDriver:
             return
         roots = self._own.files[TLS_ROOTS_FILE]
         held = {fingerprint(each) for each in self._own.tls}
+        root = to_pem(AuthorityFile.parse(content).root)
         if rotation.state in _BOTH and rotation.new_fingerprint not in held:
-            self._write({**self._own.files, TLS_ROOTS_FILE: roots + content}, rotation)
+            self._write({**self._own.files, TLS_ROOTS_FILE: roots + root}, rotation)
         elif rotation.state == RotationState.ROTATION_STATE_RETIRED:
             if rotation.new_fingerprint not in held:
-                self._write({**self._own.files, TLS_ROOTS_FILE: roots + content}, rotation)
+                self._write({**self._own.files, TLS_ROOTS_FILE: roots + root}, rotation)
             if rotation.old_fingerprint in held:
                 self._write(without_root(self._own.files, rotation.old_fingerprint), rotation)
             self._files.forget(waiting)

@@ -15,7 +15,7 @@ from exchange.crypto.pki_request import make_request
 from exchange.crypto.tls_identity import TlsIdentity, names_of
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.certificates.seen import AGENCIES, DIALLED, PEERS, SERVED, SeenFlow
-from exchange.flows.certificates.tls import SERVER, TlsFlow
+from exchange.flows.certificates.tls import CLIENT, SERVER, TlsFlow
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros_of, timestamp
 from exchange.flows.rotation.driver import MadeKey
@@ -45,7 +45,8 @@ class LeafDriver:
         files: The key's files.
         tls: What the process uses.
         seen: Who was seen.
-        strangers: Peers that do not know the root of a certificate yet, each with what it waits for.
+        strangers: Peers that do not trust a root of a leaf, each with what it waits for.
+        callers: Callers who may not know a leaf's root yet, by the leaf before it.
         outdated: Peers that are still dialled by older credentials.
         overlap: How long a connection may go on with the old leaf.
     """
@@ -58,7 +59,8 @@ class LeafDriver:
         tls: TlsFlow,
         seen: SeenFlow,
         *,
-        strangers: Callable[[TlsIdentity], Sequence[Waiting]] = lambda _new: (),
+        strangers: Callable[[TlsIdentity], Sequence[Waiting]],
+        callers: Callable[[TlsIdentity, TlsIdentity], Sequence[Waiting]] = lambda _new, _old: (),
         outdated: Callable[[], Sequence[str]] = lambda: (),
         overlap: timedelta = timedelta(),
     ) -> None:
@@ -68,6 +70,7 @@ class LeafDriver:
         self._tls = tls
         self._seen = seen
         self._strangers = strangers
+        self._callers = callers
         self._outdated = outdated
         self._overlap = overlap
 
@@ -201,7 +204,9 @@ class LeafDriver:
             return [Waiting(reason="ROTATION_NEEDS_CERTIFICATE", detail=f"{(facts.not_after - now).days} d")]
         if rotation.state == RotationState.ROTATION_STATE_ACTIVE:
             return self._still_old(rotation, now)
-        return self.waits(rotation, RotationStep.ROTATION_STEP_ACTIVATE, now)
+        new = TlsIdentity.parse(self._files.read(self._files.path(rotation.generation)))
+        waits = self.waits(rotation, RotationStep.ROTATION_STEP_ACTIVATE, now)
+        return [*waits, *(self._callers(new, self._current) if new.chain else ())]
 
     # -- looking -----------------------------------------------------------------------------------------------
 
@@ -221,18 +226,22 @@ class LeafDriver:
         status.valid_until.FromDatetime(leaf.not_after)
         status.counts.extend(self._own_counts(seen, leaf.fingerprint))
         found = [status]
-        if self._key == SERVER:
-            return found
-        for (who, certificate), counts in sorted(_by_certificate(seen, PEERS).items()):
-            found.append(
-                KeyStatus(
-                    owner=who.rpartition("/")[2],
-                    key=self._key,
-                    state=KeyState.KEY_STATE_ACTIVE,
-                    fingerprint=certificate,
-                    counts=counts,
-                )
+        if self._key == SERVER and self._tls.now.client != self._tls.now.server:
+            return found  # the driver of the key that peers are dialled by shows theirs
+        for (who, certificate), rows in sorted(_by_certificate(seen, PEERS).items()):
+            theirs = KeyStatus(
+                owner=who.rpartition("/")[2],
+                key=CLIENT,
+                state=KeyState.KEY_STATE_ACTIVE,
+                fingerprint=certificate,
+                counts=[_count("CALLS", certificate, "", rows)],
             )
+            # Rows of calls that were counted beside too many others carry none.
+            begin, end = max((each.not_before, each.not_after) for each in rows)
+            if end:
+                theirs.valid_from.CopyFrom(timestamp(begin))
+                theirs.valid_until.CopyFrom(timestamp(end))
+            found.append(theirs)
         return found
 
     def counts(self, rotation: Rotation) -> Sequence[KeyCount]:
@@ -285,12 +294,12 @@ class LeafDriver:
             self._files.forget(self._files.kept_path(rotation.old_fingerprint))
 
 
-def _by_certificate(seen: Sequence[SeenCount], door: str) -> dict[tuple[str, str], list[KeyCount]]:
+def _by_certificate(seen: Sequence[SeenCount], door: str) -> dict[tuple[str, str], list[SeenCount]]:
     rows: dict[tuple[str, str], list[SeenCount]] = {}
     for each in seen:
         if each.door == door and each.outcome == SERVED and each.caller:
             rows.setdefault((each.caller, each.fingerprint), []).append(each)
-    return {key: [_count("CALLS", key[1], "", found)] for key, found in rows.items()}
+    return rows
 
 
 def _count(what: str, certificate: str, who: str, rows: Sequence[SeenCount]) -> KeyCount:

@@ -28,7 +28,7 @@ from exchange.flows.certificates.seen import AGENCIES, PEERS, SERVED, SeenFlow
 from exchange.flows.certificates.tls import TlsFlow
 from exchange.flows.certificates.trust import OWN, SINCE, TrustFlow
 from exchange.flows.context import Node
-from exchange.flows.instants import instant, timestamp
+from exchange.flows.instants import timestamp
 from exchange.flows.intake.refusals import append
 from exchange.flows.status import read_flag
 from exchange.storage.seen import SeenCount
@@ -210,19 +210,7 @@ class TrustList:
 
     def needed_by(self, owner: str, root: str, now: datetime) -> list[Waiting]:
         """Who was seen within the last 30 days under a TLS root, and not behind that under another one."""
-        counts = self._seen.counts(now)
-        door = AGENCIES if owner == self._node.name else PEERS
-        rows = [each for each in counts if each.door == door and each.outcome == SERVED and each.caller]
-        found = []
-        for caller in sorted({each.caller for each in rows if root in each.roots}):
-            mine = [each for each in rows if each.caller == caller]
-            alone = max((each.last_at for each in mine if each.roots == (root,)), default=0)
-            other = max((each.last_at for each in mine if set(each.roots) - {root}), default=0)
-            if alone and alone >= other:
-                reason = "SEEN_ON_OLD_STILL" if other else "SEEN_ON_OLD_ONLY"
-                who = "/".join(caller.split("/")[-2:])
-                found.append(Waiting(reason=reason, who=who, detail=instant(alone).isoformat()[:19]))
-        return found
+        return self._seen.alone_on(AGENCIES if owner == self._node.name else PEERS, root, now)
 
     def _find(self, owner: str, digits: str) -> tuple[str, str, dict[str, bytes]]:
         edition = self._trust.edition

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from exchange.domain.problems import Problem
 from exchange.flows.certificates.listed import TrustList
 from exchange.flows.certificates.tls import CLIENT, SERVER, TlsFlow
+from exchange.flows.certificates.told_roots import ToldRoots
 from exchange.flows.certificates.trust import OWN, SetOutcome, TrustFlow
 
 
 @dataclass(frozen=True, slots=True)
 class LiveFiles:
-    """Trust and TLS keys of a running node."""
+    """Trust and TLS keys of a running node.
+
+    Attributes:
+        told: Under which of our authorities the peers take us, as they said.
+    """
 
     trust: TrustFlow
     tls: TlsFlow
     listed: TrustList
+    told: ToldRoots = field(default_factory=ToldRoots)
 
     def reload(self, actor: str, now: datetime) -> tuple[str, tuple[SetOutcome, ...]]:
         """Take what changed. Trust first: a new leaf may stand under a new root.

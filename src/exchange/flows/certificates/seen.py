@@ -20,6 +20,7 @@ from exchange.flows.instants import instant, micros
 from exchange.storage import seen
 from exchange.storage.seen import SeenCount
 from exchange.storage.writer import WorkClass
+from exchange.v1.rotation_pb2 import Waiting
 
 AGENCIES: Final = "agencies"
 PEERS: Final = "peers"
@@ -46,7 +47,7 @@ log = structlog.get_logger("exchange.seen")
 class Tally:
     """Calls by one certificate with one outcome. Counted on the event loop alone; read from any thread."""
 
-    __slots__ = ("caller", "calls", "door", "fingerprint", "outcome", "roots")
+    __slots__ = ("caller", "calls", "door", "fingerprint", "outcome", "roots", "valid")
 
     def __init__(self, door: str, caller: str, fingerprint: str, outcome: str, roots: tuple[str, ...]) -> None:
         self.door = door
@@ -55,6 +56,7 @@ class Tally:
         self.outcome = outcome
         self.roots = roots
         self.calls = 0
+        self.valid = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,13 @@ class SeenFlow:
     # -- counting --------------------------------------------------------------------------------------------
 
     def tally(
-        self, door: str, caller: str, leaf: str, outcome: str = SERVED, roots: Iterable[Certificate] = ()
+        self,
+        door: str,
+        caller: str,
+        leaf: str,
+        outcome: str = SERVED,
+        roots: Iterable[Certificate] = (),
+        valid: tuple[datetime, datetime] | None = None,
     ) -> Tally:
         """Where calls by one certificate are counted: asked for once, counted on with ``calls += 1``.
 
@@ -113,6 +121,7 @@ class SeenFlow:
             leaf: Fingerprint of the certificate.
             outcome: ``SERVED`` or a reason code.
             roots: Roots that the certificate leads to.
+            valid: Its first and last instant.
         """
         key = (door, caller[:MAX_CALLER], leaf, outcome)
         with self._lock:
@@ -123,6 +132,8 @@ class SeenFlow:
             if known is None:
                 known = self._tallies[key] = Tally(key[0], key[1], key[2], key[3], ())
             known.roots = tuple(sorted({fingerprint(root) for root in roots})) or known.roots
+            if valid is not None and known.fingerprint:
+                known.valid = (micros(valid[0]), micros(valid[1]))
             return known
 
     def flush(self) -> None:
@@ -142,6 +153,8 @@ class SeenFlow:
                     calls=now[key] - self._written.get(key, 0),
                     first_at=at,
                     last_at=at,
+                    not_before=tally.valid[0],
+                    not_after=tally.valid[1],
                 )
                 for key, tally in self._tallies.items()
                 if now[key] > self._written.get(key, 0)
@@ -194,6 +207,20 @@ class SeenFlow:
                 last_on_it=last_on_it,
             )
         return [found[name] for name in sorted(found)]
+
+    def alone_on(self, door: str, root: str, now: datetime) -> list[Waiting]:
+        """Who was served within the window under a root, and not behind that under another one."""
+        rows = [each for each in self.counts(now) if each.door == door and each.outcome == SERVED and each.caller]
+        found = []
+        for caller in sorted({each.caller for each in rows if root in each.roots}):
+            mine = [each for each in rows if each.caller == caller]
+            alone = max((each.last_at for each in mine if each.roots == (root,)), default=0)
+            other = max((each.last_at for each in mine if set(each.roots) - {root}), default=0)
+            if alone and alone >= other:
+                reason = "SEEN_ON_OLD_STILL" if other else "SEEN_ON_OLD_ONLY"
+                who = "/".join(caller.split("/")[-2:])
+                found.append(Waiting(reason=reason, who=who, detail=instant(alone).isoformat()[:19]))
+        return found
 
 
 def _day(at: datetime) -> int:

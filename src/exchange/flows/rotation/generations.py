@@ -113,6 +113,21 @@ class Announced(Protocol):
         ...
 
 
+def announced_state(rotation: Rotation, step: RotationStep.ValueType) -> KeyState.ValueType | None:
+    """What a step says of the new key; None when nothing is told.
+
+    ANNOUNCE says NEXT, ACTIVATE says ACTIVE, RETIRE ends every older generation, ABORT ends the new one.
+    """
+    if step == RotationStep.ROTATION_STEP_ABORT and rotation.new_state:
+        used = rotation.new_state == KeyState.KEY_STATE_ACTIVE
+        return KeyState.KEY_STATE_RETIRED if used else KeyState.KEY_STATE_ABORTED
+    return {
+        RotationStep.ROTATION_STEP_ANNOUNCE: KeyState.KEY_STATE_NEXT,
+        RotationStep.ROTATION_STEP_ACTIVATE: KeyState.KEY_STATE_ACTIVE,
+        RotationStep.ROTATION_STEP_RETIRE: KeyState.KEY_STATE_ACTIVE,
+    }.get(step)
+
+
 def announcement(
     node: Node,
     told: Announced,
@@ -121,19 +136,8 @@ def announcement(
     step: RotationStep.ValueType,
     now: datetime,
 ) -> dict[str, Record]:
-    """The KeyAnnouncement of a step for each peer.
-
-    ANNOUNCE says NEXT, ACTIVATE says ACTIVE, RETIRE ends every older generation, ABORT ends the new one.
-    """
-    states = {
-        RotationStep.ROTATION_STEP_ANNOUNCE: KeyState.KEY_STATE_NEXT,
-        RotationStep.ROTATION_STEP_ACTIVATE: KeyState.KEY_STATE_ACTIVE,
-        RotationStep.ROTATION_STEP_RETIRE: KeyState.KEY_STATE_ACTIVE,
-    }
-    state = states.get(step)
-    if step == RotationStep.ROTATION_STEP_ABORT and rotation.new_state:
-        used = rotation.new_state == KeyState.KEY_STATE_ACTIVE
-        state = KeyState.KEY_STATE_RETIRED if used else KeyState.KEY_STATE_ABORTED
+    """The KeyAnnouncement of a step for each peer."""
+    state = announced_state(rotation, step)
     if state is None:
         return {}
     begin = rotation.announced_at if rotation.HasField("announced_at") else None
@@ -169,21 +173,27 @@ def confirmations(node: Node, told: Announced, rotation: Rotation) -> list[KeyCo
     found = []
     for peer in node.peers.names():
         keys = told.announced(peer, rotation.generation)
-        confirmation = KeyConfirmation(peer=peer, fingerprint=group_fingerprint(keys))
-        with node.database.read() as connection:
-            rows = {
-                row.key_id: row
-                for row in registers.key_answers(connection, [key.key_id for key in keys])
-                if row.peer == peer
-            }
-            if rows and len(rows) == len(keys):
-                last = max(rows.values(), key=lambda row: row.answered_at)
-                log = head_by_id(connection, last.log_id)
-                confirmation.verdict = max(row.verdict for row in rows.values())
-                confirmation.at.CopyFrom(timestamp(last.answered_at))
-                confirmation.log, confirmation.index = (log.origin if log else ""), last.idx
-        found.append(confirmation)
+        found.append(said_by(node, peer, [key.key_id for key in keys], group_fingerprint(keys)))
     return found
+
+
+def said_of(node: Node, key_ids: Sequence[str], fingerprint: str) -> list[KeyConfirmation]:
+    """What each peer says of keys that all of them were told of."""
+    return [said_by(node, peer, key_ids, fingerprint) for peer in node.peers.names()]
+
+
+def said_by(node: Node, peer: str, key_ids: Sequence[str], fingerprint: str) -> KeyConfirmation:
+    """What a peer says of some keys that are confirmed together: of several answers, the least."""
+    confirmation = KeyConfirmation(peer=peer, fingerprint=fingerprint)
+    with node.database.read() as connection:
+        rows = {row.key_id: row for row in registers.key_answers(connection, key_ids) if row.peer == peer}
+        if rows and len(rows) == len(key_ids):
+            last = max(rows.values(), key=lambda row: row.answered_at)
+            log = head_by_id(connection, last.log_id)
+            confirmation.verdict = max(row.verdict for row in rows.values())
+            confirmation.at.CopyFrom(timestamp(last.answered_at))
+            confirmation.log, confirmation.index = (log.origin if log else ""), last.idx
+    return confirmation
 
 
 _WAITS: Mapping[int, str] = {
@@ -239,10 +249,13 @@ def counted() -> list[KeyCount]:
 __all__ = [
     "Announced",
     "Generations",
+    "announced_state",
     "announcement",
     "confirmations",
     "counted",
     "instant",
+    "said_by",
+    "said_of",
     "state_of",
     "status",
     "unconfirmed",

@@ -46,9 +46,19 @@ class PendingTrust:
         node: The node.
         on_keys: Called with a peer's name when what is relied on changed.
         may_append: False while the node recovers.
+        on_decided: Called with a peer's name behind an officer's decision, in his call: what it changes is in use when
+            that returns.
     """
 
-    def __init__(self, node: Node, on_keys: Callable[[str], None], *, may_append: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        on_keys: Callable[[str], None],
+        *,
+        may_append: Callable[[], bool],
+        on_decided: Callable[[str], object] = lambda _peer: None,
+    ) -> None:
+        self._on_decided = on_decided
         self._node = node
         self._on_keys = on_keys
         self._may_append = may_append
@@ -102,6 +112,7 @@ class PendingTrust:
         assert card is not None
         judged = judge(self._node.federation, card, rows, {**decisions, keys.fingerprint: not refuse})
         self._node.writer.call(_decide, self._decision(event, keys, judged, now), WorkClass.URGENT)
+        self._on_decided(keys.peer)
         self._on_keys(keys.peer)
         return keys
 

@@ -4,7 +4,8 @@ signing          in turn, under a root of the card: by itself. Otherwise the off
 log of a new     by itself: its first entry is signed by the region, and both operators agreed on the epoch
 epoch
 log, mirror,     when the card names it; otherwise the officer, who compares the fingerprint. One that its holder
-witness          did not prove to hold, or that its predecessor did not name, is refused
+witness,         did not prove to hold is refused; one that its predecessor did not name waits as out of turn
+TLS authority
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exchange.crypto.possession import is_endorsed, is_possessed, verifier_of
+from exchange.crypto.authority_proof import root_of
+from exchange.crypto.possession import CERTIFIED, is_endorsed, is_endorsed_by, is_possessed, verifier_of
 from exchange.flows.apply.turns import Turn
 from exchange.flows.context import Node, Peer, PeerBook, line_of
 from exchange.flows.instants import micros_of
@@ -101,6 +103,8 @@ def _judged(
         return Judged(key=key, verdict=KeyVerdict.KEY_VERDICT_REJECTED, row=row, reason="KEY_REFUSED_BY_OFFICER")
     if key.use == KeyUse.KEY_USE_SIGNING:
         reason, verdict = _about_signing(card, key, row["turn"])
+    elif key.use == KeyUse.KEY_USE_TLS_CA:
+        reason, verdict = _about_root(federation, card, key)
     else:
         reason, verdict = _about_ed25519(federation, card, keys, key)
     return Judged(key=key, verdict=verdict, row=row, reason=reason)
@@ -114,6 +118,19 @@ def _about_signing(card: Peer, key: AnnouncedKey, turn: int) -> tuple[str, KeyVe
     if turn == Turn.UNPROVEN:
         return "KEY_NOT_POSSESSED", KeyVerdict.KEY_VERDICT_REJECTED
     return "KEY_OUT_OF_TURN", KeyVerdict.KEY_VERDICT_WAITING
+
+
+def _about_root(federation: str, card: Peer, key: AnnouncedKey) -> tuple[str, KeyVerdict.ValueType]:
+    root = root_of(key)
+    if root is None:
+        return "KEY_UNREADABLE", KeyVerdict.KEY_VERDICT_REJECTED
+    if key.state in _ENDED or root in card.tls_roots:
+        return "", KeyVerdict.KEY_VERDICT_ACCEPTED
+    if not is_possessed(federation, card.name, key):
+        return "KEY_NOT_POSSESSED", KeyVerdict.KEY_VERDICT_REJECTED
+    if not is_endorsed_by(federation, card.name, key, card.tls_roots):
+        return "KEY_OUT_OF_TURN", KeyVerdict.KEY_VERDICT_WAITING
+    return "KEY_AWAITS_OFFICER", KeyVerdict.KEY_VERDICT_WAITING
 
 
 def _about_ed25519(
@@ -158,7 +175,7 @@ def _by_line(
 ) -> dict[tuple[KeyUse.ValueType, str, bool], list[tuple[AnnouncedKey, VerifierKey]]]:
     found: dict[tuple[KeyUse.ValueType, str, bool], list[tuple[AnnouncedKey, VerifierKey]]] = {}
     for key in keys:
-        verifier = verifier_of(key) if key.use != KeyUse.KEY_USE_SIGNING else None
+        verifier = verifier_of(key) if key.use not in CERTIFIED else None
         if verifier is not None:
             found.setdefault((key.use, verifier.name, _is_second(verifier)), []).append((key, verifier))
     return found

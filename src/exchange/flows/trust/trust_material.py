@@ -1,16 +1,18 @@
 """Revocation lists over the relay: each node asks its peers for their newest ones, and offers its own when they change.
 
-A list needs no session and no order: it is taken only when its authority's signature verifies and it is newer.
+Both sides also say under which authorities they take the other's TLS certificates. A list needs no session and no
+order: it is taken only when its authority's signature verifies and it is newer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
+from exchange.crypto.certificates import fingerprint
 from exchange.crypto.revocation import RevocationUnreadable
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.context import Node, Peer
@@ -32,6 +34,9 @@ MAX_LISTS = 16
 MAX_HELD = 64
 """Digests of one message."""
 
+TRUST_CHANGED = "trust-changed"
+"""Topic: another set of the trust folder is in use; the peers are told under which roots they are taken."""
+
 MAX_BYTES = 3 << 20
 """Bytes of the lists of one message: they fit the relay's 4 MiB."""
 
@@ -43,9 +48,17 @@ class TrustMaterialFlow:
         node: The node.
         book: Its revocation lists.
         may_take: False while the journal must not grow: lists are offered again later.
+        told: Called with a peer's name and the roots under which it takes our TLS certificates.
     """
 
-    def __init__(self, node: Node, book: RevocationBook, may_take: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        book: RevocationBook,
+        may_take: Callable[[], bool],
+        told: Callable[[str, Sequence[str]], None] = lambda _peer, _roots: None,
+    ) -> None:
+        self._told = told
         self._node = node
         self._book = book
         self._may_take = may_take
@@ -56,10 +69,19 @@ class TrustMaterialFlow:
         Raises:
             Refused: More than a message may hold.
         """
-        if len(request.held) > MAX_HELD:
-            raise Refused([Problem("TOO_MANY_ENTRIES", "held", str(len(request.held)))])
+        for place, named in (("held", request.held), ("trusted", request.trusted)):
+            if len(named) > MAX_HELD:
+                raise Refused([Problem("TOO_MANY_ENTRIES", place, str(len(named)))])
         self._take(peer.name, request.offered)
-        return GetTrustMaterialResponse(lists=self._own(set(request.held)), held=self._held(peer.name))
+        self._told(peer.name, request.trusted)
+        return GetTrustMaterialResponse(
+            lists=self._own(set(request.held)), held=self._held(peer.name), trusted=self._trusted(peer.name)
+        )
+
+    def _trusted(self, owner: str) -> list[str]:
+        """The authorities under which a peer's TLS certificates are taken here."""
+        card = self._node.peers.card(owner)
+        return [fingerprint(root) for root in card.tls_roots][:MAX_HELD] if card is not None else []
 
     def _own(self, held: set[str]) -> list[RevocationListFile]:
         """Lists of our own authorities that the other side does not hold, as many as fit."""
@@ -99,7 +121,7 @@ class TrustMaterialFlow:
             with contextlib.suppress(RuntimeError):  # the loop may be gone while the node stops
                 loop.call_soon_threadsafe(woken.set)
 
-        end = self._node.events.listen(REVOCATIONS_CHANGED, wake)
+        ends = [self._node.events.listen(topic, wake) for topic in (REVOCATIONS_CHANGED, TRUST_CHANGED)]
         held: set[str] = set()
         try:
             while True:
@@ -113,7 +135,8 @@ class TrustMaterialFlow:
                     async with asyncio.timeout(pause):
                         await woken.wait()
         finally:
-            end()
+            for end in ends:
+                end()
 
     async def ask(self, peer: str, port: PeerPort, held: set[str]) -> set[str]:
         """Exchange lists once.
@@ -126,8 +149,9 @@ class TrustMaterialFlow:
         Returns:
             The same, as it says now.
         """
-        request = GetTrustMaterialRequest(held=self._held(peer), offered=self._own(held))
+        request = GetTrustMaterialRequest(held=self._held(peer), offered=self._own(held), trusted=self._trusted(peer))
         response = await port.trust_material(request)
+        self._told(peer, response.trusted[:MAX_HELD])
         try:
             await asyncio.to_thread(self._take, peer, response.lists)
         except Refused as error:

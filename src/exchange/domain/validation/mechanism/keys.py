@@ -13,7 +13,7 @@ _USES = numbers(KeyUse)
 _STATES = numbers(KeyState)
 _VKEY = re.compile(r"[!-*,-~]{1,255}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{4,}={0,2}")
 _KEY_ID = re.compile(r"[!-~]{1,300}")
-_SPKI_HASH = re.compile(r"[0-9a-f]{64}")
+_HASH = re.compile(r"[0-9a-f]{64}")
 _ROOT_BYTES = 32
 _VKEY_CHARACTERS = 4_096
 CONTINUE_REASONS: Final = frozenset({"RESTORED_BOTH", "FORKED", "RETIRED"})
@@ -43,7 +43,11 @@ def _check_key(found: Findings, key: AnnouncedKey, place: str) -> None:
     found.choice(key.state, _STATES, f"{place}.state")
     if found.choice(key.use, _USES, f"{place}.use"):
         if key.use == KeyUse.KEY_USE_SIGNING:
-            _check_signing_key(found, key, place)
+            _check_certified_key(found, key, place)
+        elif key.use == KeyUse.KEY_USE_TLS_CA:
+            _check_certified_key(found, key, place)
+            if len(key.chain) > 1:
+                found.add("KEY_INVALID", f"{place}.chain", "the root alone")
         else:
             _check_note_key(found, key, place)
     if not key.HasField("valid_from"):
@@ -54,8 +58,8 @@ def _check_key(found: Findings, key: AnnouncedKey, place: str) -> None:
             found.add("DATES_REVERSED", f"{place}.valid_until")
 
 
-def _check_signing_key(found: Findings, key: AnnouncedKey, place: str) -> None:
-    if not _SPKI_HASH.fullmatch(key.key_id):
+def _check_certified_key(found: Findings, key: AnnouncedKey, place: str) -> None:
+    if not _HASH.fullmatch(key.key_id):
         found.add("KEY_INVALID", f"{place}.key_id")
     if key.vkey:
         found.add("KEY_INVALID", f"{place}.vkey")
