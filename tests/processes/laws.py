@@ -94,10 +94,19 @@ def card_of(pair: Pair, name: str) -> NodeCard:
     return TrustSet.load(read_peer(pair.nodes[other_of(pair, name)].folder / "trust", name)).card
 
 
-def assert_receipts(pair: Pair, name: str, acknowledged: Sequence[Acknowledged]) -> None:
-    """Each has a receipt that verifies with the cards' keys alone and holds the envelope that was acknowledged."""
-    log_keys = card_of(pair, name).keys_of(KeyRole.LOG)
-    cosigners = card_of(pair, other_of(pair, name)).keys_of(KeyRole.MIRROR)
+def assert_receipts(
+    pair: Pair, name: str, acknowledged: Sequence[Acknowledged], cards: tuple[NodeCard, NodeCard] | None = None
+) -> None:
+    """Each has a receipt that verifies with the cards' keys alone and holds the envelope that was acknowledged.
+
+    Args:
+        pair: The two nodes.
+        name: Whose records.
+        acknowledged: The records.
+        cards: Its card and its peer's; those of the beginning when none are given.
+    """
+    own, others = cards or (card_of(pair, name), card_of(pair, other_of(pair, name)))
+    log_keys, cosigners = own.keys_of(KeyRole.LOG), others.keys_of(KeyRole.MIRROR)
     with pair.nodes[name].client() as client:
         for each in acknowledged:
             answer = client.call(

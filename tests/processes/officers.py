@@ -66,6 +66,11 @@ class Desk:
         )
         return issued.chain
 
+    def find(self, key: str) -> dict[str, Any] | None:
+        """The open rotation of a key."""
+        found = self.types("certs", "status").json.get("open", [])
+        return next((each for each in found if each["rotation"]["key"] == key), None)
+
     def until(self, key: str, state: str) -> dict[str, Any]:
         """The next step again and again, until the rotation stands at a state."""
         view: dict[str, Any] = {}

@@ -90,6 +90,7 @@ class Pair:
         outlive: bool = False,
         passphrase: bytes = b"",
         dialler: str = "",
+        module: str = "exchange.app",
     ) -> None:
         """Prepare both.
 
@@ -100,6 +101,7 @@ class Pair:
             outlive: The processes go on when this one ends.
             passphrase: Encrypts the key files.
             dialler: The only node that may dial; both do when empty.
+            module: What a process runs, by `python -m`.
         """
         self._dialler = dialler
         now = datetime.now(UTC)
@@ -123,7 +125,7 @@ class Pair:
                 node.node_file,
                 output=folder / f"{name}.log",
                 ready=lambda node=node: healthy(node.profile("operator")),  # type: ignore[misc]
-                command=[sys.executable, "-m", "exchange.app"],
+                command=[sys.executable, "-m", module],
                 environment={"PYTHONPATH": os.pathsep.join(sys.path)},
                 outlive=outlive,
             )
