@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
@@ -76,6 +76,7 @@ class NodeKeys:
     Attributes:
         signers: Sign every statement, each the same bytes; the first one names the region's key.
         log_signer: Gives the signer of one log by its origin.
+        next_log_keys: Gives the keys of a log, by its origin, that were announced and do not sign yet.
         submission_key: Makes tags that only this node can recompute.
     """
 
@@ -84,6 +85,7 @@ class NodeKeys:
     mirror: Cosigner
     witness: Cosigner
     submission_key: bytes
+    next_log_keys: Callable[[str], Sequence[VerifierKey]] = lambda _origin: ()
 
 
 class PeerBook:

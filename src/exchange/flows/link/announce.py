@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from exchange.crypto.certificates import facts_of, load_der
+from exchange.crypto.possession import id_of
 from exchange.flows.apply.answered import node_record
 from exchange.flows.context import Node
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, Continues, KeyAnnouncement, KeyState, KeyUse
@@ -16,15 +17,19 @@ def log_announcement(node: Node, origins: Sequence[str], now: datetime) -> Recor
     """The record that tells peers the keys of new epochs of logs that they witness."""
     record = node_record(node, now)
     for origin in origins:
-        record.key_announcement.keys.append(_log_key(node, origin))
-        record.key_announcement.keys[-1].valid_from.FromDatetime(now)
+        for key in _log_keys(node, origin):
+            key.valid_from.FromDatetime(now)
+            record.key_announcement.keys.append(key)
     return record
 
 
-def _log_key(node: Node, origin: str) -> AnnouncedKey:
-    vkey = node.keys.log_signer(origin).vkey
-    name, hint, _ = vkey.split("+", 2)
-    return AnnouncedKey(use=KeyUse.KEY_USE_LOG, key_id=f"{name}+{hint}", vkey=vkey, state=KeyState.KEY_STATE_ACTIVE)
+def _log_keys(node: Node, origin: str) -> list[AnnouncedKey]:
+    """All keys of a new log, in the middle of a rotation too: what is first told of a log is told together."""
+    found = [
+        *((key, KeyState.KEY_STATE_ACTIVE) for key in node.keys.log_signer(origin).line.active),
+        *((key, KeyState.KEY_STATE_NEXT) for key in node.keys.next_log_keys(origin)),
+    ]
+    return [AnnouncedKey(use=KeyUse.KEY_USE_LOG, key_id=id_of(key), vkey=str(key), state=state) for key, state in found]
 
 
 def announcement(node: Node, origin: str, now: datetime, continues: Continues | None = None) -> Record:
@@ -46,14 +51,15 @@ def announcement(node: Node, origin: str, now: datetime, continues: Continues | 
         )
         signing.valid_from.FromDatetime(facts_of(load_der(signer.chain[0])).not_before)
         announced.append(signing)
-    for use, vkey in (
-        (KeyUse.KEY_USE_LOG, node.keys.log_signer(origin).vkey),
-        (KeyUse.KEY_USE_MIRROR, node.keys.mirror.vkey),
-        (KeyUse.KEY_USE_WITNESS, node.keys.witness.vkey),
+    others = _log_keys(node, origin)
+    for use, key in (
+        (KeyUse.KEY_USE_MIRROR, node.keys.mirror.key),
+        (KeyUse.KEY_USE_WITNESS, node.keys.witness.key),
     ):
-        name, hint, _ = vkey.split("+", 2)
-        announced.append(AnnouncedKey(use=use, key_id=f"{name}+{hint}", vkey=vkey, state=KeyState.KEY_STATE_ACTIVE))
-        announced[-1].valid_from.CopyFrom(announced[0].valid_from)
+        others.append(AnnouncedKey(use=use, key_id=id_of(key), vkey=str(key), state=KeyState.KEY_STATE_ACTIVE))
+    for other in others:
+        other.valid_from.CopyFrom(announced[0].valid_from)
+        announced.append(other)
     record = node_record(node, now)
     record.key_announcement.CopyFrom(KeyAnnouncement(keys=announced, continues=continues))
     return record

@@ -281,7 +281,14 @@ class LogDriver(NoteKeyDriver):
                 signers[origin] = NoteSigner(origin, first, older, self.ended(origin))
             return signers[origin]
 
+        following = [life.generation for life in self._generations.all() if life.state == "NEXT"]
+
+        def next_log_keys(origin: str) -> list[VerifierKey]:
+            found = [self.verifier(origin, number) for number in following]
+            return [each for each in found if each is not None]
+
         self._node.keys.log_signer = log_signer
+        self._node.keys.next_log_keys = next_log_keys
 
     def _private(self, name: str, generation: int) -> Ed25519Key | None:
         seed = self._seeds.get(generation)

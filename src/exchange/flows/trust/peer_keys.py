@@ -1,8 +1,8 @@
 """Which of a peer's keys this node relies on: the peer's card, what the logs announced, what our officers decided.
 
 signing          in turn, under a root of the card: by itself. Otherwise the officer
-log of a new     by itself: its first entry is signed by the region, and both operators agreed on the epoch
-epoch
+log of a new     by itself: its first entry is signed by the region, and both operators agreed on the epoch. In the
+epoch            middle of a rotation all of its keys are told together: none of them waits a second time
 log, mirror,     when the card names it; otherwise the officer, who compares the fingerprint. One that its holder
 witness,         did not prove to hold is refused; one that its predecessor did not name waits as out of turn
 TLS authority
@@ -85,17 +85,18 @@ def judge(
 ) -> dict[str, Judged]:
     """Whether each announced key of a peer is relied on."""
     keys = {key_id: AnnouncedKey.FromString(row["announced"]) for key_id, row in rows.items()}
-    return {key_id: _judged(federation, card, keys, rows[key_id], key, decisions) for key_id, key in keys.items()}
+    return {key_id: _judged(federation, card, keys, rows, key, decisions) for key_id, key in keys.items()}
 
 
 def _judged(
     federation: str,
     card: Peer,
     keys: Mapping[str, AnnouncedKey],
-    row: Mapping[str, Any],
+    rows: Mapping[str, Mapping[str, Any]],
     key: AnnouncedKey,
     decisions: Mapping[str, bool],
 ) -> Judged:
+    row = rows[key.key_id]
     decided = decisions.get(row["fingerprint"])
     if decided is not None:
         if decided:
@@ -106,7 +107,7 @@ def _judged(
     elif key.use == KeyUse.KEY_USE_TLS_CA:
         reason, verdict = _about_root(federation, card, key)
     else:
-        reason, verdict = _about_ed25519(federation, card, keys, key)
+        reason, verdict = _about_ed25519(federation, card, keys, rows, key)
     return Judged(key=key, verdict=verdict, row=row, reason=reason)
 
 
@@ -134,7 +135,11 @@ def _about_root(federation: str, card: Peer, key: AnnouncedKey) -> tuple[str, Ke
 
 
 def _about_ed25519(
-    federation: str, card: Peer, keys: Mapping[str, AnnouncedKey], key: AnnouncedKey
+    federation: str,
+    card: Peer,
+    keys: Mapping[str, AnnouncedKey],
+    rows: Mapping[str, Mapping[str, Any]],
+    key: AnnouncedKey,
 ) -> tuple[str, KeyVerdict.ValueType]:
     found = verifier_of(key)
     if found is None:
@@ -144,7 +149,7 @@ def _about_ed25519(
         return "", KeyVerdict.KEY_VERDICT_ACCEPTED
     others = [verifier_of(each) for key_id, each in keys.items() if key_id != key.key_id and each.use == key.use]
     named = [each for each in (*(line.ever if line else ()), *others) if each is not None and _alike(each, found)]
-    if not named and not key.replaces and key.use == KeyUse.KEY_USE_LOG:
+    if line is None and key.use == KeyUse.KEY_USE_LOG and _is_of_first(rows, keys, key, found.name):
         return "", KeyVerdict.KEY_VERDICT_ACCEPTED
     if not key.replaces:
         return "KEY_OUT_OF_TURN", KeyVerdict.KEY_VERDICT_WAITING
@@ -153,6 +158,21 @@ def _about_ed25519(
     if not is_endorsed(federation, card.name, key, named):
         return "KEY_OUT_OF_TURN", KeyVerdict.KEY_VERDICT_WAITING
     return "KEY_AWAITS_OFFICER", KeyVerdict.KEY_VERDICT_WAITING
+
+
+def _is_of_first(
+    rows: Mapping[str, Mapping[str, Any]], keys: Mapping[str, AnnouncedKey], key: AnnouncedKey, name: str
+) -> bool:
+    """Whether a key of a log that no card names was told by the record that told of the log, a first key with it."""
+    of_log = [
+        key_id
+        for key_id, each in keys.items()
+        if each.use == KeyUse.KEY_USE_LOG and each.key_id.rpartition("+")[0] == name
+    ]
+    first = min(rows[key_id]["announced_at"] for key_id in of_log)
+    told = rows[key.key_id]["record_id"]
+    together = [key_id for key_id in of_log if rows[key_id]["record_id"] == told]
+    return rows[key.key_id]["announced_at"] == first and any(not keys[key_id].replaces for key_id in together)
 
 
 def _is_second(key: VerifierKey) -> bool:
