@@ -22,7 +22,9 @@ def heal(world: World, name: str) -> None:
     world.wait(world.settled, 60, what="settled")
 
 
-@pytest.mark.parametrize("key", ["signing", "log", "mirror"])
+@pytest.mark.parametrize(
+    "key", [pytest.param("signing", marks=pytest.mark.slow), "log", pytest.param("mirror", marks=pytest.mark.slow)]
+)
 def test_a_rotation_that_was_open_in_the_backup_goes_on(world: World, key: str) -> None:
     """Open when the backup was taken: its row is there behind the restore, and its steps follow.
 

@@ -102,6 +102,7 @@ def test_the_second_signing_key_is_rotated_under_load_and_both_signatures_stay(w
     evidence.assert_replays(world)
 
 
+@pytest.mark.slow
 def test_both_signing_keys_rotate_at_once_and_go_on_behind_a_restart(world: World) -> None:
     """Two open rotations of two keys, both nodes stopped in the overlap: each keeps its own generations."""
     views = [until_active(world, key) for key in ("signing", "signing-sm2")]
@@ -149,7 +150,7 @@ def lines(world: World, key: str) -> tuple[list[int], int]:
     return [each.alg for each in found], stored.size
 
 
-@pytest.mark.parametrize("key", ["mirror-mldsa", "witness-mldsa"])
+@pytest.mark.parametrize("key", ["mirror-mldsa", pytest.param("witness-mldsa", marks=pytest.mark.slow)])
 def test_an_ml_dsa_key_is_rotated_and_both_kinds_sign_in_the_overlap(quantum: World, key: str) -> None:
     """Ed25519 and two ML-DSA-44 lines in the overlap, one of each behind it; the officer confirmed the new one."""
     world = quantum
