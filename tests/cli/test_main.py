@@ -28,6 +28,7 @@ CONTRACT = {
     "agencies": ["list", "show", "apply", "bind", "suspend"],
     "actions": ["list", "show", "confirm", "refuse"],
     "trust": ["list", "remove", "reload", "pending", "confirm"],
+    "feedback": ["due"],
     "certs": [
         "status",
         "rotate",
