@@ -161,6 +161,7 @@ class Core:
             allowed=self.status.may_apply,
             on_keys=self._keys_changed,
             on_note=self._noted,
+            on_proven=lambda origin: self._alarms.clear("UNPROVEN_TIME", origin),
             on_error=lambda error: log.error("apply.failed", error=type(error).__name__, detail=str(error)[:200]),
         )
         self.apply.recorded = load_recorded(node)
@@ -377,9 +378,10 @@ class Core:
         else:
             self._alarms.clear("CLOCK_SKEW", peer)
 
-    def _noted(self, reason: str, place: str) -> None:
-        log.warning("apply.noted", reason=reason, place=place)
-        self._alarms.raise_(reason, place, "")
+    def _noted(self, reason: str, origin: str, index: int) -> None:
+        """One alarm for a log, however many of its entries give cause: a wrong clock dates thousands."""
+        log.warning("apply.noted", reason=reason, log=origin, index=index)
+        self._alarms.raise_(reason, origin, f"#{index}")
 
     # -- keys and grants -------------------------------------------------------------------------------------
 

@@ -1580,7 +1580,7 @@ Global___RevokeKeyResponse: _TypeAlias = RevokeKeyResponse  # noqa: Y015
 
 @_typing.final
 class UnprovenRecord(_message.Message):
-    """An entry of ours whose time a revocation makes unproven."""
+    """An entry of ours whose time is not proven: by a revocation, or by a clock that was wrong."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1608,7 +1608,7 @@ class UnprovenRecord(_message.Message):
     mirrored: _builtins.bool
     """Whether the addressee has mirrored it by now."""
     confirmed: _builtins.bool
-    """Whether the same statement stands in the log again under another key."""
+    """Whether the same statement stands in the log again: under another key, or at a time that can be true."""
     @_builtins.property
     def logged_at(self) -> _timestamp_pb2.Timestamp:
         """When it was logged."""

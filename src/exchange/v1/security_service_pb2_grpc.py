@@ -285,7 +285,7 @@ class SecurityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReconfirmRecords(self, request, context):
-        """States again what a revoked key signed: the same statement bytes, under the key in use.
+        """States again what a revoked key signed, or what a wrong clock dated: the same statement bytes, under the key in use.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

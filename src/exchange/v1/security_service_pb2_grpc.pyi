@@ -72,7 +72,7 @@ class SecurityServiceStub:
     ListUnprovenRecords: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ListUnprovenRecordsRequest, _security_service_pb2.ListUnprovenRecordsResponse]
     """Lists what a key signed and its addressee had not mirrored before an instant."""
     ReconfirmRecords: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ReconfirmRecordsRequest, _security_service_pb2.ReconfirmRecordsResponse]
-    """States again what a revoked key signed: the same statement bytes, under the key in use."""
+    """States again what a revoked key signed, or what a wrong clock dated: the same statement bytes, under the key in use."""
     ListPendingKeys: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ListPendingKeysRequest, _security_service_pb2.ListPendingKeysResponse]
     """Lists keys that peers announced and that wait for an officer here."""
     ConfirmTrust: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ConfirmTrustRequest, _security_service_pb2.ConfirmTrustResponse]
@@ -122,7 +122,7 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     ListUnprovenRecords: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ListUnprovenRecordsRequest, _security_service_pb2.ListUnprovenRecordsResponse]  # type: ignore[assignment]
     """Lists what a key signed and its addressee had not mirrored before an instant."""
     ReconfirmRecords: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ReconfirmRecordsRequest, _security_service_pb2.ReconfirmRecordsResponse]  # type: ignore[assignment]
-    """States again what a revoked key signed: the same statement bytes, under the key in use."""
+    """States again what a revoked key signed, or what a wrong clock dated: the same statement bytes, under the key in use."""
     ListPendingKeys: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ListPendingKeysRequest, _security_service_pb2.ListPendingKeysResponse]  # type: ignore[assignment]
     """Lists keys that peers announced and that wait for an officer here."""
     ConfirmTrust: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ConfirmTrustRequest, _security_service_pb2.ConfirmTrustResponse]  # type: ignore[assignment]
@@ -289,7 +289,7 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _security_service_pb2.ReconfirmRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.ReconfirmRecordsResponse, _abc.Awaitable[_security_service_pb2.ReconfirmRecordsResponse]]:
-        """States again what a revoked key signed: the same statement bytes, under the key in use."""
+        """States again what a revoked key signed, or what a wrong clock dated: the same statement bytes, under the key in use."""
 
     @_abc_1.abstractmethod
     def ListPendingKeys(

@@ -24,7 +24,7 @@ from exchange.flows.apply.steps import (
     plan,
     trace_of,
 )
-from exchange.flows.apply.waiting import CONFIRMED
+from exchange.flows.apply.waiting import CONFIRMED, UNPROVEN
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.events import LOG_GREW, REGISTERS_CHANGED
 from exchange.flows.intake.seal import MAX_BODY_BYTES, seal
@@ -76,7 +76,8 @@ class ApplyLoop:
         node: The node.
         allowed: Whether registers may change now: not while the node fetches its own entries back.
         on_keys: Called with the peer's name after a step changed what is known of its keys.
-        on_note: Called with (reason, log origin) for each piece of evidence that a step kept.
+        on_note: Called with (reason, log origin, index) for each piece of evidence that a step kept.
+        on_proven: Called with a log's origin when nothing in it waits any more for its time to be proven.
     """
 
     def __init__(
@@ -85,13 +86,15 @@ class ApplyLoop:
         *,
         allowed: Callable[[], bool] = lambda: True,
         on_keys: Callable[[str], None] = lambda peer: None,
-        on_note: Callable[[str, str], None] = lambda reason, log: None,
+        on_note: Callable[[str, str, int], None] = lambda reason, log, index: None,
+        on_proven: Callable[[str], None] = lambda log: None,
         on_error: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         self._node = node
         self._allowed = allowed
         self._on_keys = on_keys
         self._on_note = on_note
+        self._on_proven = on_proven
         self._on_error = on_error
         self._wake = threading.Event()
         self._failures: dict[tuple[int, int], int] = {}
@@ -412,7 +415,11 @@ class ApplyLoop:
             self.wake()
         for note in step.notes:
             if note.reason != DUPLICATE:
-                self._on_note(note.reason, f"{source.origin}#{note.position}")
+                self._on_note(note.reason, source.origin, note.position)
+        if any(each.cause == DecisionCause.DECISION_CAUSE_RECONFIRMED for each in step.redecisions):
+            with self._node.database.read() as connection:
+                if not any(registers.waits_for(connection, source.id, token, 1) for token in (UNPROVEN, CONFIRMED)):
+                    self._on_proven(source.origin)
         for index in range(step.first, step.end):
             self._failures.pop((source.id, index), None)
         self._node.events.notify(REGISTERS_CHANGED)

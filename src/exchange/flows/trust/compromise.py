@@ -6,6 +6,9 @@ The numbered walk of a drill:
   3 each peer decides anew what it mirrored at or after the instant: DEFERRED, UNPROVEN_TIME
   4 the officer looks at the list, and confirms what the region did state: the same statement bytes, a new envelope
 What a crash leaves: 2 is whole or not at all; 4 goes on with what is not confirmed yet.
+
+4 also mends what a wrong clock has done: what claims a time well behind its own mirroring is stated again by the key
+that is in use still.
 """
 
 from __future__ import annotations
@@ -23,12 +26,13 @@ from exchange.flows.access import NotFound
 from exchange.flows.agencies import MAX_REASON
 from exchange.flows.apply.answered import node_record
 from exchange.flows.apply.entry import ReadEntry, payload_of, read_entry
+from exchange.flows.apply.judge import CLOCK_TOLERANCE_MICROS
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros
 from exchange.flows.intake.seal import Sealed, seal, seal_statement
 from exchange.flows.trust.verdicts import signing_keys
 from exchange.storage import journal, log_store, registers
-from exchange.storage.transaction import NewEntry, Transaction
+from exchange.storage.transaction import LogHead, NewEntry, Transaction
 from exchange.storage.writer import WorkClass
 from exchange.v1.journal_pb2 import AdministratorAction, CertificateEvent, JournalEntry
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState, KeyUse
@@ -56,10 +60,10 @@ class NotNowError(ExchangeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unproven:
-    """An entry of ours that the key signed and the peer had not mirrored before the instant.
+    """An entry of ours whose time is not proven to its addressee.
 
     Attributes:
-        confirmed: Whether the same statement stands in the log again under another key.
+        confirmed: Whether the same statement stands in the log again, in a way that counts.
     """
 
     peer: str
@@ -106,7 +110,8 @@ class CompromiseFlow:
             NotNowError: The node recovers.
         """
         self._check(key_id, since, reason, now)
-        self._check_not_in_use(key_id)
+        if self._is_in_use(key_id):
+            raise Refused([Problem("KEY_IN_USE", "key_id", key_id[:16])])
         with self._node.database.read() as connection:
             known = registers.announced_key(connection, self._node.name, key_id)
             lanes = [
@@ -138,13 +143,21 @@ class CompromiseFlow:
     def unproven(self, key_id: str, since: datetime) -> Iterator[Unproven]:
         """Every entry of ours that the key signed and its addressee had not mirrored before the instant, in log order.
 
+        Of a key in use, which nobody doubts: those that claim a time well behind their mirroring, because our clock was
+        fast or the addressee's slow.
+
         Mirrored time is that of the first cosignature that we hold; the peer may hold an earlier one, so this may list
         an entry that it never doubted.
         """
         with self._node.database.read() as connection:
             logs = [log for log in log_store.heads(connection) if log.use == "outbound"]
+        used = self._is_in_use(key_id)
+        ahead = {log.id: self._ahead(log) for log in logs} if used else {}
         confirmed = {
-            payload for log in logs for payload, signers, _ in self._read(log.id, 0, log.size) if key_id not in signers
+            payload
+            for log in logs
+            for payload, signers, entry in self._read(log.id, 0, log.size)
+            if (entry.index not in ahead[log.id] if used else key_id not in signers)
         }
         for log in logs:
             with self._node.database.read() as connection:
@@ -152,7 +165,10 @@ class CompromiseFlow:
                 newest = log_store.last_checkpoint(connection, log.id)
             for payload, signers, entry in self._read(log.id, begin, log.size):
                 statement = entry.statement
-                if key_id not in signers or statement is None or statement.kind == Kind.KIND_KEY_ANNOUNCEMENT:
+                if key_id not in signers or statement is None:
+                    continue
+                # Whoever held a lost key may have announced a key of his own by it.
+                if entry.index not in ahead[log.id] if used else statement.kind == Kind.KIND_KEY_ANNOUNCEMENT:
                     continue
                 yield Unproven(
                     peer=log.peer,
@@ -166,6 +182,19 @@ class CompromiseFlow:
                     mirrored=newest is not None and entry.index < newest.size,
                     confirmed=payload in confirmed,
                 )
+
+    def _ahead(self, log: LogHead) -> set[int]:
+        """Entries that claim a time further behind their own mirroring than clocks may differ."""
+        found: set[int] = set()
+        with self._node.database.read() as connection:
+            newest = log_store.last_checkpoint(connection, log.id)
+            notes = log_store.checkpoints_between(connection, log.id, 1, newest.size) if newest is not None else []
+        begin = 0
+        for note in notes:
+            late = note.cosigned_at + CLOCK_TOLERANCE_MICROS
+            found |= {entry.index for _, _, entry in self._read(log.id, begin, note.size) if entry.logged_at > late}
+            begin = note.size
+        return found
 
     def _read(self, log_id: int, begin: int, end: int) -> Iterator[tuple[bytes, tuple[str, ...], ReadEntry]]:
         """Digest of each statement, the keys that its envelope names, and the entry without its body."""
@@ -183,8 +212,8 @@ class CompromiseFlow:
         """State again what the key signed: the same statement bytes in new envelopes under the key in use.
 
         Args:
-            key_id: The revoked key.
-            since: As it was revoked.
+            key_id: The revoked key, or after a day with a wrong clock the one in use.
+            since: As it was revoked, or from when on the clock was wrong.
             record_ids: Only these records; empty means all of them.
             reason: Why the officer vouches for them.
             actor: Who.
@@ -194,11 +223,10 @@ class CompromiseFlow:
             Statements that were appended; those that are confirmed already, or whose body is gone, are left out.
 
         Raises:
-            Refused: No reason, or ``KEY_IN_USE``.
+            Refused: No reason, or the instant is not past.
             NotNowError: The node recovers.
         """
         self._check(key_id, since, reason, now)
-        self._check_not_in_use(key_id)
         wanted = [
             each
             for each in self.unproven(key_id, since)
@@ -232,9 +260,8 @@ class CompromiseFlow:
         index: int = self._node.writer.call(_append, appended, WorkClass.INTERACTIVE, rows=len(appended.entries) + 1)
         return index
 
-    def _check_not_in_use(self, key_id: str) -> None:
-        if any(signer.keyid == key_id for signer in self._node.keys.signers):
-            raise Refused([Problem("KEY_IN_USE", "key_id", key_id[:16])])
+    def _is_in_use(self, key_id: str) -> bool:
+        return any(signer.keyid == key_id for signer in self._node.keys.signers)
 
     def _check(self, key_id: str, since: datetime, reason: str, now: datetime) -> None:
         problems = []
