@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,27 @@ import pytest
 
 from exchange.cli.envelope_file import write_envelope
 from exchange.crypto import keys
-from exchange.crypto.certificates import load_chain, to_der
+from exchange.crypto.certificates import load_chain, to_der, to_pem
 from exchange.crypto.dsse import make_envelope
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.keys import KeyFile
+from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
+from exchange.crypto.pki import Authority, issue_crl
 from exchange.crypto.sealing import SM3, commit
 from exchange.crypto.signers.key_file import read_signer
+from exchange.crypto.trust import to_trust_files
+from exchange.settings.trust_folder import write_peer
 from exchange.tlog import proof
 from exchange.tlog.checkpoint import Checkpoint
-from exchange.tlog.origin import mirror_name
+from exchange.tlog.note import VerifierKey
+from exchange.tlog.origin import LANES, LogName, mirror_name, witness_name
 from exchange.tlog.tree import leaf_hash
 from exchange.v1.kind_pb2 import KIND_CREDIT_RESULT
 from exchange.v1.record_service_pb2 import GetEnvelopeResponse, SignatureChain
 from exchange.v1.statement_pb2 import LogEntry, Statement
 from tests.cli.conftest import Run, run
+from tests.crypto.region import DOMAIN, PROFILE
+from tests.crypto.test_node_card import card
 
 ORIGIN = "cq.exchange.example/to/sc/registry/1"
 OTHER_ENTRY = LogEntry(version=1, envelope=b"another").SerializeToString()
@@ -45,16 +52,18 @@ class Evidence:
     roots: Path
     chain: Path
 
-    def verify(self, *files: Path, vkeys: bool = True, roots: bool = False, chain: bool = False) -> Run:
+    def verify(
+        self, *files: Path, vkeys: bool = True, roots: bool = False, chain: bool = False, more: tuple[object, ...] = ()
+    ) -> Run:
         """Run verify with some of the material."""
-        more: list[object] = []
+        given: list[object] = [*more]
         if vkeys:
-            more += [part for key in self.vkeys for part in ("--vkey", key)]
+            given += [part for key in self.vkeys for part in ("--vkey", key)]
         if roots:
-            more += ["--roots", self.roots]
+            given += ["--roots", self.roots]
         if chain:
-            more += ["--chain", self.chain]
-        return run("verify", *files, *more, "--json")
+            given += ["--chain", self.chain]
+        return run("verify", *files, *given, "--json")
 
 
 def verdicts(done: Run) -> dict[str, str]:
@@ -103,6 +112,29 @@ def make(
     )  # fmt: skip
 
 
+def card_of(evidence: Evidence, node: str, bounds: tuple[datetime, datetime | None]) -> Path:
+    """The card of cq with the log's key, or of sc with the mirror's, in use between two instants."""
+    peer = "sc" if node == "cq" else "cq"
+    log, mirror = (VerifierKey.parse(vkey) for vkey in evidence.vkeys)
+    names = [*(LogName.outbound(node, DOMAIN, peer, lane) for lane in LANES)]
+    names += [LogName.journal(node, DOMAIN), LogName.local(node, DOMAIN)]
+    logs = {str(name): NoteSigner(str(name), keys.generate_ed25519()).key for name in names} | {log.name: log}
+    own = mirror if node == "sc" else Cosigner(mirror_name(node, DOMAIN), keys.generate_ed25519()).key
+    witness = Cosigner(witness_name(node, DOMAIN), keys.generate_ed25519()).key
+    used = [(KeyRole.LOG, logs[str(name)]) for name in names] + [(KeyRole.MIRROR, own), (KeyRole.WITNESS, witness)]
+    begin, end = bounds
+    made = card(
+        node=node,
+        addressee=peer,
+        keys=tuple(TrustedKey(role=role, key=key, valid_from=begin, valid_until=end) for role, key in used),
+        signing_roots=evidence.roots.read_bytes(),
+        tls_roots=evidence.roots.read_bytes(),
+    )
+    path = evidence.folder / f"{node}.card"
+    path.write_text(made.to_text(), "utf-8")
+    return path
+
+
 @pytest.fixture
 def evidence(tmp_path: Path, regions: Path) -> Evidence:
     """Sound evidence."""
@@ -118,6 +150,7 @@ def test_a_sound_receipt_holds_claim_by_claim(evidence: Evidence) -> None:
         "INCLUSION": "HOLDS",
         "LOG_SIGNATURE": "HOLDS",
         "COSIGNATURE": "HOLDS",
+        "KEY_TIMES": "NOT_ASKED",
         "STATEMENT": "HOLDS",
         "PARTIES": "HOLDS",
         "TIMES": "HOLDS",
@@ -140,7 +173,9 @@ def test_a_sound_envelope_holds_under_its_roots(evidence: Evidence) -> None:
     assert evidence.verify(evidence.envelope, vkeys=False).status == 3
     done = evidence.verify(evidence.envelope, vkeys=False, roots=True)
     assert done.status == 0
-    assert set(verdicts(done).values()) == {"HOLDS"}
+    open_claims = {name for name, verdict in verdicts(done).items() if verdict == "NOT_ASKED"}
+    assert open_claims == {"TIMES", "NOT_REVOKED", "ANNOUNCED"}
+    assert set(verdicts(done).values()) == {"HOLDS", "NOT_ASKED"}
 
 
 def test_foreign_roots_do_not_do(evidence: Evidence, regions: Path) -> None:
@@ -219,6 +254,79 @@ def test_logged_later_than_mirrored_is_wrong(tmp_path: Path, regions: Path) -> N
     """Logged time must not lie more than five minutes behind the cosignature."""
     made = make(tmp_path, regions, logged=4_000_000_000)
     assert verdicts(made.verify(made.receipt))["TIMES"] == "WRONG"
+
+
+_PAST = datetime.now(UTC).replace(microsecond=0) - timedelta(days=400)
+_SINCE = _PAST + timedelta(days=30)
+_SOON = _PAST + timedelta(days=800)
+
+
+@pytest.mark.parametrize(
+    ("log", "mirror", "verdict"),
+    [
+        ((_SINCE, None), (_SINCE, _SOON), "HOLDS"),
+        ((_PAST, _SINCE), (_PAST, None), "WRONG"),
+        ((_PAST, None), (_PAST, _SINCE), "WRONG"),
+        ((_PAST, None), (_SOON, None), "WRONG"),
+    ],
+    ids=["in use", "the log's key had ended", "the mirror's key had ended", "the mirror's key was not in use yet"],
+)
+def test_keys_count_within_the_times_of_the_cards(
+    evidence: Evidence,
+    log: tuple[datetime, datetime | None],
+    mirror: tuple[datetime, datetime | None],
+    verdict: str,
+) -> None:
+    """Both signatures verify, and yet the receipt holds only where both keys were in use when it was cosigned."""
+    cards = [part for each in (("cq", log), ("sc", mirror)) for part in ("--card", card_of(evidence, *each))]
+    done = evidence.verify(evidence.receipt, vkeys=False, more=tuple(cards))
+    told = verdicts(done)
+    assert (told["LOG_SIGNATURE"], told["COSIGNATURE"], told["KEY_TIMES"]) == ("HOLDS", "HOLDS", verdict)
+    assert done.status == (0 if verdict == "HOLDS" else 1)
+
+
+def test_receipt_and_envelope_complete_each_other(evidence: Evidence) -> None:
+    """The receipt tells when the entry was mirrored, the envelope brings the certificates: nothing more is missing."""
+    done = evidence.verify(evidence.receipt, evidence.envelope, roots=True)
+    receipt, envelope = ({c["claim"]: c["verdict"] for c in file["claims"]} for file in done.json["files"])
+    assert (receipt["STATEMENT_SIGNATURE"], envelope["TIMES"]) == ("HOLDS", "HOLDS")
+    evidence.receipt.write_bytes(evidence.receipt.read_bytes().replace(b"index 0", b"index 1"))
+    spoilt = evidence.verify(evidence.receipt, evidence.envelope, roots=True)
+    assert {c["claim"]: c["verdict"] for c in spoilt.json["files"][1]["claims"]}["TIMES"] == "NOT_ASKED"
+
+
+@pytest.mark.parametrize(("hours", "verdict"), [(-1, "WRONG"), (1, "HOLDS")])
+def test_a_revoked_certificate_vouches_for_what_was_mirrored_before(
+    evidence: Evidence, regions: Path, hours: int, verdict: str
+) -> None:
+    """Of a revocation at R the receipt's time decides; without one nobody can say, unless it was logged after R."""
+    trust = evidence.folder / "trust"
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=hours)
+    authority = regions / "ca" / "signing"
+    made = Authority.load(key=(authority / "ca.key").read_bytes(), chain=(authority / "ca.pem").read_bytes())
+    leaf = load_chain(KeyFile.parse((regions / "cq" / "keys" / "sign-p256.pem").read_bytes()).chain)[0]
+    crl = issue_crl(PROFILE, made, [(leaf.serial_number, at)], number=1, now=datetime.now(UTC))
+    named = NodeCard.parse(card_of(evidence, "cq", (_PAST, None)).read_text("utf-8"))
+    write_peer(trust, "cq", to_trust_files(named, signing_crl=to_pem(made.certificate) + crl))
+    more = ("--trust", trust, "--card", card_of(evidence, "sc", (_PAST, None)))
+    both = evidence.verify(evidence.receipt, evidence.envelope, vkeys=False, more=more)
+    for file in both.json["files"]:
+        assert {c["claim"]: c["verdict"] for c in file["claims"]}["NOT_REVOKED"] == verdict, both.out
+    alone = verdicts(evidence.verify(evidence.envelope, vkeys=False, more=more))
+    assert alone["NOT_REVOKED"] == ("WRONG" if verdict == "WRONG" else "UNDECIDED")
+
+
+def test_required_algorithms_are_those_that_the_caller_names(tmp_path: Path) -> None:
+    """ES256 alone satisfies itself, not SM2 as well; both satisfy both; another name is no algorithm."""
+    assert run("pki", "dev", tmp_path / "regions", "--node", "cq", "--sm2").status == 0
+    (tmp_path / "one").mkdir()
+    one = make(tmp_path / "one", tmp_path / "regions")
+    both = make(tmp_path, tmp_path / "regions", sm2=True)
+    for made, require, status in ((one, "ES256", 0), (one, "ES256,SM2", 1), (both, "ES256,SM2", 0), (both, "SM2", 0)):
+        done = made.verify(made.envelope, roots=True, more=("--require", require))
+        assert done.status == status, (require, done.out)
+    assert one.verify(one.envelope, roots=True, more=("--require", "RSA")).status == 2
+    assert one.verify(one.receipt, more=("--require", "ES256")).status == 3
 
 
 def test_cards_and_trust_folders_bring_the_keys(regions: Path, tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
+from exchange.crypto.node_card import TrustedKey
 from exchange.domain.problems import ExchangeError
 from exchange.tlog import proof
 from exchange.tlog.checkpoint import Checkpoint
@@ -15,6 +16,12 @@ from exchange.tlog.note import VerifierKey
 
 MAX_UNIX_TIME = 253_402_300_799
 """Seconds: the last second of the year 9999, beyond which no instant can be shown."""
+
+MOST_AHEAD = timedelta(minutes=5)
+"""How far the clocks of a log's owner and its mirror may lie apart: the protocol's bound on logged time."""
+
+Key = VerifierKey | TrustedKey
+"""A verifier key, or one with the time of its use: then it counts within [from, until) alone."""
 
 
 class ReceiptRefused(ExchangeError):
@@ -43,7 +50,7 @@ class VerifiedReceipt:
 
 
 def verify_receipt(
-    data: bytes, log_keys: Iterable[VerifierKey], cosigners: Iterable[VerifierKey], entry: bytes | None = None
+    data: bytes, log_keys: Iterable[Key], cosigners: Iterable[Key], entry: bytes | None = None
 ) -> VerifiedReceipt:
     """Verify a receipt with keys that the caller trusts.
 
@@ -51,7 +58,8 @@ def verify_receipt(
     2. The entry is the one asked for, or the one that the receipt carries.
     3. The path leads from the entry to the checkpoint's root.
     4. A log key of that origin signed the checkpoint.
-    5. A cosigner's key signed it too.
+    5. A cosigner's key signed it too, at a time at which that key was in use.
+    6. The log's key was in use at that time: a checkpoint has none of its own.
 
     Args:
         data: The receipt.
@@ -79,18 +87,29 @@ def verify_receipt(
     if not receipt.includes(entry):
         raise ReceiptRefused("the path does not lead from the entry to the checkpoint")
     # 4
-    named = [key for key in log_keys if key.name == checkpoint.origin]
+    named = [key for key in log_keys if plain(key).name == checkpoint.origin]
     if not named:
         raise ReceiptRefused(f"no key of the log {checkpoint.origin} is trusted")
-    if all(verify_note(receipt.checkpoint_note, key) is None for key in named):
+    signed = [key for key in named if verify_note(receipt.checkpoint_note, plain(key)) is not None]
+    if not signed:
         raise ReceiptRefused("the log's key did not sign the checkpoint")
     # 5
-    times = [(time, key) for key in cosigners if (time := verify_cosignature(receipt.checkpoint_note, key)) is not None]
-    if not times:
+    found = [
+        (time, key)
+        for key in cosigners
+        if (time := verify_cosignature(receipt.checkpoint_note, plain(key))) is not None
+    ]
+    if not found:
         raise ReceiptRefused("no trusted cosigner signed the checkpoint")
-    time, key = min(times, key=lambda found: found[0])
+    times = [(time, plain(key)) for time, key in found if in_use(key, time)]
+    if not times:
+        raise ReceiptRefused("the cosigner's key was not in use when it signed")
+    time, key = min(times, key=lambda pair: pair[0])
     if time > MAX_UNIX_TIME:
         raise ReceiptRefused("the cosignature's time is no date")
+    # 6
+    if not any(in_use(each, time, MOST_AHEAD) for each in signed):
+        raise ReceiptRefused("the log's key was not in use when the checkpoint was cosigned")
     return VerifiedReceipt(
         entry=entry,
         index=receipt.index,
@@ -98,3 +117,24 @@ def verify_receipt(
         cosigner=key.name,
         cosigned_at=datetime.fromtimestamp(time, UTC),
     )
+
+
+def plain(key: Key) -> VerifierKey:
+    """The verifier key alone."""
+    return key.key if isinstance(key, TrustedKey) else key
+
+
+def in_use(key: Key, time: int, tolerance: timedelta = timedelta(0)) -> bool:
+    """Whether a key was in use at a time; one without bounds always was.
+
+    Args:
+        key: With or without bounds.
+        time: Seconds of unix time, as cosignatures have it.
+        tolerance: How far the clock that bounded the key may lie apart from the one that gave the time.
+    """
+    if not isinstance(key, TrustedKey):
+        return True
+    if not 0 <= time <= MAX_UNIX_TIME:
+        return False
+    at = datetime.fromtimestamp(time, UTC)
+    return key.valid_from - tolerance <= at and (key.valid_until is None or at < key.valid_until + tolerance)

@@ -15,6 +15,7 @@ from exchange.cli.offline.trusted import gather
 from exchange.cli.options import JsonOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Exit, Output, Undecidable, as_dict, finish
 from exchange.cli.texts import t
+from exchange.crypto.receipts import plain
 from exchange.settings.token_uri import split_chain
 from exchange.v1.rotation_pb2 import RotationStep
 from exchange.v1.security_service_pb2 import (
@@ -201,7 +202,9 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Print the journaled report of a rotation, and verify it."""
-    keys = gather(cards=card or (), trust=None, vkeys=(), roots=None, chain=None).log_keys
+    trusted = gather(cards=card or (), trust=None, vkeys=(), roots=None, chain=None)
+    # A rotation is about keys that begin and end: each of the card's is one to try.
+    keys = tuple(plain(key) for key in trusted.log_keys)
     with client(profile) as node:
         answer = node.call(node.security.GetRotation, GetRotationRequest(number=number))
     sound = shown.print_report(Output(as_json), answer, keys)

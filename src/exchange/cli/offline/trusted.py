@@ -8,7 +8,9 @@ from pathlib import Path
 
 from exchange.cli.output import Undecidable
 from exchange.crypto.certificates import load_chain, to_der
+from exchange.crypto.dsse import ES256
 from exchange.crypto.node_card import COSIGNATURES, CardRefused, KeyRole, NodeCard
+from exchange.crypto.receipts import Key
 from exchange.crypto.trust import SIGNING_CRL, TrustSet
 from exchange.domain.problems import Problem, Refused
 from exchange.settings.trust_folder import peer_names, read_own, read_peer
@@ -21,18 +23,22 @@ class Trusted:
     """Trusted keys and roots.
 
     Attributes:
-        log_keys: Keys of logs; a checkpoint's origin chooses among them.
-        cosigners: Mirror and witness keys.
+        log_keys: Keys of logs; a checkpoint's origin chooses among them. Those of cards and sets with their times.
+        cosigners: Mirror and witness keys, likewise.
         roots: Signing roots in PEM by node name; the name is empty for roots that hold for every node.
         chain: DER of a signing certificate that did not come with the evidence, leaf first.
-        crls: Revocation lists in PEM of signing authorities, by node name.
+        crls: Revocation lists in PEM of signing authorities, by node name; none where none was given.
+        require: Algorithms of which a statement must carry a region's signature.
+        require_asked: Whether the caller named them: then it is a finding, or undecided, where one is missing.
     """
 
-    log_keys: tuple[VerifierKey, ...]
-    cosigners: tuple[VerifierKey, ...]
+    log_keys: tuple[Key, ...]
+    cosigners: tuple[Key, ...]
     roots: Mapping[str, bytes]
     chain: tuple[bytes, ...] = ()
     crls: Mapping[str, bytes] = field(default_factory=dict)
+    require: tuple[str, ...] = (ES256,)
+    require_asked: bool = False
 
     def roots_of(self, node: str) -> bytes | None:
         """Signing roots of a node; None where there are none."""
@@ -40,7 +46,13 @@ class Trusted:
 
 
 def gather(
-    *, cards: Sequence[Path], trust: Path | None, vkeys: Sequence[str], roots: Path | None, chain: Path | None
+    *,
+    cards: Sequence[Path],
+    trust: Path | None,
+    vkeys: Sequence[str],
+    roots: Path | None,
+    chain: Path | None,
+    require: Sequence[str] = (),
 ) -> Trusted:
     """Read what the caller names.
 
@@ -50,6 +62,7 @@ def gather(
         vkeys: Verifier keys as text, or names of files with one on each line.
         roots: PEM of signing roots that hold for every node.
         chain: PEM of a signing certificate with its intermediates.
+        require: Algorithms that a statement must be signed by; empty: ES256, as nodes ask where nothing is said.
 
     Raises:
         CardRefused: A card or set has mistakes.
@@ -64,18 +77,24 @@ def gather(
     if trust is not None and (trust / "own").is_dir():
         # Our own records: whoever holds the trust folder trusts its own roots.
         by_node.setdefault("", read_own(trust).signing_roots)
+    lists = {trusted.card.node: trusted.files[SIGNING_CRL] for trusted in sets if SIGNING_CRL in trusted.files}
     if roots is not None:
         by_node[""] = roots.read_bytes()
         load_chain(by_node[""])
     return Trusted(
-        log_keys=(*(k for card in found for k in card.keys_of(KeyRole.LOG)), *(k for k in keys if k.alg == ED25519)),
+        log_keys=(
+            *(k for card in found for k in card.keys if k.role is KeyRole.LOG),
+            *(k for k in keys if k.alg == ED25519),
+        ),
         cosigners=(
-            *(k for card in found for role in (KeyRole.MIRROR, KeyRole.WITNESS) for k in card.keys_of(role)),
+            *(k for card in found for k in card.keys if k.role is not KeyRole.LOG),
             *(k for k in keys if k.alg in COSIGNATURES),
         ),
         roots=by_node,
         chain=tuple(to_der(certificate) for certificate in load_chain(chain.read_bytes())) if chain else (),
-        crls={trusted.card.node: trusted.files.get(SIGNING_CRL, b"") for trusted in sets},
+        crls=lists,
+        require=tuple(require) or (ES256,),
+        require_asked=bool(require),
     )
 
 

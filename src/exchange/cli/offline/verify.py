@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from exchange.cli.offline.claims import Claim, Verdict, check_envelope, check_receipt
+from exchange.cli.envelope_file import read_envelope
+from exchange.cli.offline.claims import Claim, Verdict, check_envelope, check_receipt, mirrored_entry
 from exchange.cli.offline.trusted import Trusted, gather
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Exit, Output, finish
 from exchange.cli.texts import t, word
+from exchange.crypto.dsse import ALGORITHMS
 from exchange.domain.problems import Refused
 
 RECEIPT_HEADER = b"c2sp.org/tlog-proof@v1\n"
@@ -37,12 +40,16 @@ def verify(
     chain: Annotated[
         Path | None, typer.Option("--chain", help=t("option.signing_chain"), exists=True, dir_okay=False)
     ] = None,
+    require: Annotated[str, typer.Option("--require", help=t("option.require"))] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Check evidence offline. Exit status 0: all claims hold; 1: one is wrong; 3: trusted keys are missing."""
     out = Output(as_json)
-    trusted = gather(cards=cards or (), trust=trust, vkeys=vkeys or (), roots=roots, chain=chain)
-    results = [(path, _check(path, trusted)) for path in files]
+    algorithms = [each.strip() for each in require.split(",") if each.strip()]
+    if unknown := [each for each in algorithms if each not in ALGORITHMS]:
+        raise typer.BadParameter(t("message.unknown_choice", name=unknown[0], known=", ".join(ALGORITHMS)))
+    trusted = gather(cards=cards or (), trust=trust, vkeys=vkeys or (), roots=roots, chain=chain, require=algorithms)
+    results = _check_all(files, trusted)
     if out.as_json:
         out.value(
             {
@@ -66,14 +73,37 @@ def verify(
     finish(next((s for s in (Exit.FINDING, Exit.UNDECIDABLE) if s in statuses), Exit.DONE))
 
 
-def _check(path: Path, trusted: Trusted) -> list[Claim]:
-    if path.stat().st_size > MAX_FILE_BYTES:
+def _check_all(files: list[Path], trusted: Trusted) -> list[tuple[Path, list[Claim]]]:
+    """Each file by itself; but a receipt tells the envelope of its entry the mirrored time, and gets certificates."""
+    read = [(path, path.read_bytes() if path.stat().st_size <= MAX_FILE_BYTES else None) for path in files]
+    mirrored: dict[bytes, int] = {}
+    chains: dict[bytes, tuple[tuple[bytes, ...], ...]] = {}
+    for _, data in read:
+        if data is None:
+            continue
+        if data.startswith(RECEIPT_HEADER):
+            proven = mirrored_entry(data, trusted)
+            if proven is not None:
+                mirrored[proven[0]] = proven[1]
+            continue
+        with contextlib.suppress(Refused):
+            exported = read_envelope(data)
+            chains[exported.entry] = exported.chains
+    return [(path, _check(data, trusted, mirrored, chains)) for path, data in read]
+
+
+def _check(
+    data: bytes | None,
+    trusted: Trusted,
+    mirrored: dict[bytes, int],
+    chains: dict[bytes, tuple[tuple[bytes, ...], ...]],
+) -> list[Claim]:
+    if data is None:
         return [Claim(name="FORM", verdict=Verdict.WRONG, detail=f"more than {MAX_FILE_BYTES} bytes")]
-    data = path.read_bytes()
     try:
         if data.startswith(RECEIPT_HEADER):
-            return list(check_receipt(data, trusted))
-        return list(check_envelope(data, trusted))
+            return list(check_receipt(data, trusted, chains))
+        return list(check_envelope(data, trusted, mirrored))
     except Refused as refused:
         return [Claim(name="FORM", verdict=Verdict.WRONG, detail=p.detail) for p in refused.problems]
 
