@@ -302,7 +302,7 @@ def test_a_revoked_certificate_vouches_for_what_was_mirrored_before(
     """Of a revocation at R the receipt's time decides; without one nobody can say, unless it was logged after R."""
     trust = evidence.folder / "trust"
     at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=hours)
-    authority = regions / "ca" / "signing"
+    authority = regions / "cq" / "ca" / "signing"
     made = Authority.load(key=(authority / "ca.key").read_bytes(), chain=(authority / "ca.pem").read_bytes())
     leaf = load_chain(KeyFile.parse((regions / "cq" / "keys" / "sign-p256.pem").read_bytes()).chain)[0]
     crl = issue_crl(PROFILE, made, [(leaf.serial_number, at)], number=1, now=datetime.now(UTC))
