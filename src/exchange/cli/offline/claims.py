@@ -256,15 +256,16 @@ def _signature(
     if verdict.status is VerdictStatus.KEY_UNKNOWN:
         yield Claim(name="STATEMENT_SIGNATURE", verdict=missing, detail=verdict.detail)
         return
-    holds = verdict.status is VerdictStatus.VALID
+    if verdict.status is not VerdictStatus.VALID:
+        yield Claim(name="STATEMENT_SIGNATURE", verdict=Verdict.WRONG, detail=verdict.detail)
+        return
     signed = [f"{name} {keyid[:16]}" for name, keyid in zip(verdict.algorithms, verdict.keyids, strict=True)]
     signed += [f"? {keyid[:16]}" for keyid in verdict.unknown]
-    detail = verdict.detail or f"{', '.join(signed)}; required: {', '.join(trusted.require)}"
-    yield Claim(name="STATEMENT_SIGNATURE", verdict=_holds(holds), detail=detail)
-    if holds:
-        yield _revocation(verdict.revoked_at, logged_at, mirrored, given=bool(lists))
-        # Which keys a region let sign, and from when to when, stands in its logs, of which nothing is here.
-        yield Claim(name="ANNOUNCED", verdict=Verdict.NOT_ASKED)
+    asked = ", ".join(trusted.require)
+    yield Claim(name="STATEMENT_SIGNATURE", verdict=Verdict.HOLDS, detail=f"{', '.join(signed)}; required: {asked}")
+    yield _revocation(verdict.revoked_at, logged_at, mirrored, given=bool(lists))
+    # Which keys a region let sign, and from when to when, stands in its logs, of which nothing is here.
+    yield Claim(name="ANNOUNCED", verdict=Verdict.NOT_ASKED)
 
 
 def _revocation(revoked: datetime | None, logged_at: datetime, mirrored: datetime | None, *, given: bool) -> Claim:
