@@ -47,6 +47,7 @@ CONTRACT = {
     "adapters": ["list", "test", "convert", "template"],
     "hj212": ["decode"],
     "catalogue": ["list", "export"],
+    "feedback": ["due"],
 }
 TOP = ["init", "run", "status", "doctor", "submit", "check", "watch", "verify", "inspect", "explain"]
 

@@ -8,6 +8,7 @@ from exchange.v1.inspection_task_pb2 import InspectionState
 from exchange.v1.lab_qualification_pb2 import LabState
 from exchange.v1.list_entry_pb2 import ListExitReason, ListKind, ListState
 from exchange.v1.measure_feedback_pb2 import FeedbackResult
+from exchange.v1.record_pb2 import Record
 from exchange.v1.standards_equivalence_pb2 import EquivalenceKind
 from tests.domain.breaking import BadRecord, bad, clear, put, together
 from tests.domain.records import DATA_SECOND
@@ -16,6 +17,11 @@ _ENTRY = "list_entry"
 _LAB = "lab_qualification"
 _EXITED = put(f"{_ENTRY}.state", ListState.LIST_STATE_EXITED)
 _SOLD = put(f"{_ENTRY}.exit.reason", ListExitReason.LIST_EXIT_REASON_EXPIRED)
+
+
+def _one_effect(record: Record) -> None:
+    del record.repair_notice.effects[1:]
+
 
 BAD_FACTS: tuple[BadRecord, ...] = (
     bad("not_evaluated", "credit_result.not_evaluated_reason", 0, "ENUM_UNSPECIFIED"),
@@ -170,6 +176,7 @@ BAD_ACTS: tuple[BadRecord, ...] = (
     ),
     bad("repair", "repair_notice.effects.0", 9, "ENUM_UNKNOWN"),
     bad("repair", "repair_notice.effects.0", 2, "DUPLICATE_ITEM", "an effect twice").at("repair_notice.effects"),
+    BadRecord("a repair of one effect", "repair", _one_effect, "EFFECTS_INCOMPLETE", "repair_notice.effects"),
     bad("repair", "repair_notice.due_by", "", "FIELD_MISSING"),
     bad("repair", "repair_notice.repair_rule", "", "FIELD_MISSING"),
     bad("revocation", "header.issued.document_no", "", "FIELD_MISSING", "a revocation without number"),

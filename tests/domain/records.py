@@ -350,7 +350,7 @@ def revocation() -> Record:
     body.ground = RevocationGround.REVOCATION_GROUND_RECONSIDERATION
     body.decided_by = "演示市人民政府"
     body.retroactive = True
-    body.effects.append(RepairEffect.REPAIR_EFFECT_STOP_PUBLISH)
+    body.effects.extend(effect for effect in RepairEffect.values() if effect)
     body.due_by = "2026-03-05"
     body.legal_basis.append("行政复议法 第六十四条")
     return record

@@ -180,6 +180,18 @@ def may_follow(kind: Kind.ValueType, old: int, new: int) -> bool:
     return old == new == 0 if cycle is None else cycle.may_follow(old, new)
 
 
+def ended_in(kind: int, end: str) -> int:
+    """The state in which an act leaves a record; 0 for kinds that acts do not end.
+
+    Args:
+        kind: Kind of the record.
+        end: ``REPAIRED`` or ``REVOKED``.
+    """
+    if kind == Kind.KIND_PENALTY_NOTICE:
+        return dict(PenaltyState.items()).get(f"PENALTY_STATE_{end}", 0)
+    return ListState.LIST_STATE_EXITED if kind == Kind.KIND_LIST_ENTRY else 0
+
+
 def may_enter(kind: Kind.ValueType, state: int) -> bool:
     """Whether a first revision may be in ``state``; kinds without a life cycle begin in state 0."""
     if kind in _SUCCESSIONS:

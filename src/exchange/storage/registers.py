@@ -193,6 +193,9 @@ def clear(tx: Transaction) -> None:
 _WANTED: BindParameter[Any] = bindparam("wanted", expanding=True)
 _RECORD, _COPY, _CURSOR_ROW, _WAIT = schema.records.c, schema.copies.c, schema.cursors.c, schema.waits.c
 _RECORDS = select(schema.records).where(_RECORD.record_id.in_(_WANTED)).order_by(_RECORD.record_id, _RECORD.revision)
+_ACTS = select(_RECORD.origin, _RECORD.record_id, _RECORD.about_origin, _RECORD.about).where(
+    _RECORD.about.in_(_WANTED), _RECORD.kind.in_(bindparam("kinds", expanding=True))
+)
 _COPIES = (
     select(schema.copies)
     .where(_COPY.record_id.in_(_WANTED), _COPY.origin == bindparam("origin"))
@@ -218,6 +221,21 @@ def records_of(connection: Connection, pairs: Iterable[tuple[str, bytes]]) -> di
     for start in range(0, len(ids), CHUNK):
         for row in connection.execute(_RECORDS, {"wanted": ids[start : start + CHUNK]}):
             found[row.origin, row.record_id].append(dict(row._mapping))
+    return found
+
+
+def acts_on(
+    connection: Connection, records: Iterable[tuple[str, bytes]], kinds: Sequence[int]
+) -> dict[tuple[str, bytes], set[tuple[str, bytes]]]:
+    """Records of some kinds, by (origin, record id), about each of some records."""
+    found: dict[tuple[str, bytes], set[tuple[str, bytes]]] = defaultdict(set)
+    wanted = set(records)
+    ids = sorted({record_id for _, record_id in wanted})
+    for start in range(0, len(ids), CHUNK):
+        asked = {"wanted": ids[start : start + CHUNK], "kinds": list(kinds)}
+        for row in connection.execute(_ACTS, asked):
+            if (row.about_origin, row.about) in wanted:
+                found[row.about_origin, row.about].add((row.origin, row.record_id))
     return found
 
 

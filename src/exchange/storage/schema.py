@@ -287,6 +287,7 @@ records = Table(
     Column("newest", Boolean, nullable=False),
     # What the record ended by, by its own words: empty, or REPAIRED, REVOKED, WITHDRAWN.
     Column("own_end", Text, nullable=False),
+    Column("own_end_on", Text, nullable=False),
     # What stands in its place, by its own end or another record's: empty, or REPAIRED, REVOKED, WITHDRAWN, ERASED.
     Column("tombstone", Text, nullable=False),
     Column("tombstone_on", Text, nullable=False),

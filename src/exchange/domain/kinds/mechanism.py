@@ -22,7 +22,7 @@ def _ref_parts(ref: RecordRef) -> tuple[str, str, str]:
 
 def _answer_key(record: Record) -> str:
     body = record.answer
-    return joined(*_ref_parts(body.record), str(body.verb), body.effect)
+    return joined(*_ref_parts(body.record), str(body.verb), body.effect, body.answered_by)
 
 
 def _first_key_day(record: Record) -> str:

@@ -18,6 +18,7 @@ from exchange.v1.answer_pb2 import Answer, AnsweredKey, AnswerVerb
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.recognition_pb2 import Recognition
 from exchange.v1.record_pb2 import Record, RecordHeader, ShareClass
+from exchange.v1.repair_notice_pb2 import RepairEffect
 from exchange.v1.rotation_pb2 import KeyVerdict
 
 NODE_PURPOSE = "互认执行"
@@ -56,6 +57,21 @@ def key_answer(node: Node, entry: ReadEntry, origin: str, at: datetime, judged: 
     ref = RecordRef(origin=origin, record_id=entry.statement.record_id, revision=entry.statement.revision)
     named = [key.key_id for key in entry.record.key_announcement.keys]
     return answer_about_keys(node, ref, [judged[key_id] for key_id in named if key_id in judged], at)
+
+
+def effect_done(node: Node, act: RecordRef, effect: int, at: datetime) -> Record:
+    """That this node has carried out one effect of a repair or revocation on its own doors."""
+    record = node_record(node, at)
+    record.header.answers.CopyFrom(act)
+    answer = Answer(
+        record=act,
+        verb=AnswerVerb.ANSWER_VERB_CONFIRMED,
+        effect=RepairEffect.Name(effect).removeprefix("REPAIR_EFFECT_"),  # type: ignore[arg-type]
+        answered_by=node.name,
+    )
+    answer.answered_at.FromDatetime(at)
+    record.answer.CopyFrom(answer)
+    return record
 
 
 def answer_about_keys(node: Node, announcement: RecordRef, judged: Sequence[Judged], at: datetime) -> Record:

@@ -6,13 +6,14 @@ Law: what an erased record leaves in the registers is what its statement alone w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from exchange.domain import kinds
 from exchange.domain.record_index import index_of, raw_id
 from exchange.domain.references import spoken_of, touched
+from exchange.flows.apply import ending
 from exchange.flows.apply.entry import ReadEntry, payload_of
 from exchange.flows.apply.parts import parts_of
 from exchange.flows.apply.ruling import Decided, Ruling, read_decision
@@ -114,6 +115,12 @@ class RegisterOverlay:
         before = {key_before(entry.record) for entry in entries if entry.record is not None} - {""}
         wanted |= {(origin, self._holders[origin, key]) for key in before if (origin, key) in self._holders}
         loaded = registers.records_of(state, wanted)
+        # Acts bring the notice that they are about; notices bring the acts on them.
+        loaded |= registers.records_of(state, ending.notices_of(loaded) - loaded.keys())
+        acts = registers.acts_on(state, loaded, tuple(ending.ENDS))
+        self._acts: dict[tuple[str, bytes], set[tuple[str, bytes]]] = defaultdict(set, acts)
+        missing = {key for keys in acts.values() for key in keys} - loaded.keys()
+        loaded |= registers.records_of(state, missing)
         self._rows: dict[tuple[str, bytes], list[dict[str, Any]]] = defaultdict(list, loaded)
         self._stated_by: dict[bytes, set[str]] = defaultdict(set)
         for stated_by, record_id in loaded:
@@ -174,6 +181,11 @@ class RegisterOverlay:
         """Register rows of a record, in order of revision."""
         return self._rows.get((origin, record_id), ())
 
+    def acts_on(self, origin: str, record_id: bytes) -> Iterator[Mapping[str, Any]]:
+        """Rows of repairs and revocations of a record, whatever their standing."""
+        for key in self._acts.get((origin, record_id), ()):
+            yield from self._rows.get(key, ())
+
     def standing(self, origin: str, entry: ReadEntry, log_id: int) -> Mapping[str, Any] | None:
         """The register row that an entry made; None when it made none."""
         rows = self._rows.get((origin, entry.record_id), ())
@@ -207,6 +219,8 @@ class RegisterOverlay:
             rows.sort(key=lambda each: each["revision"])
         else:
             rows[known] = row
+        if row["kind"] in ending.ENDS and row["about"]:
+            self._acts[row["about_origin"], row["about"]].add((row["origin"], row["record_id"]))
         if row["natural_key"] and row["newest"]:
             self._holders[row["origin"], row["natural_key"]] = row["record_id"]
         key = (row["origin"], row["record_id"], row["revision"])
@@ -311,6 +325,7 @@ def bare_row(
         "decision": ruling.as_json(edition),
         "newest": ruling.takes_effect,
         "own_end": "",
+        "own_end_on": "",
         "tombstone": "",
         "tombstone_on": "",
     }
@@ -336,15 +351,15 @@ def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]
         row["state"] = index.state
         row["year"] = index.year
         row["sort_on"] = index.sort_on
-        row["own_end"] = index.ended
-        row["tombstone"] = index.ended
-        row["tombstone_on"] = index.ended_on if row["tombstone"] else ""
+        row["own_end"] = row["tombstone"] = index.ended
+        row["own_end_on"] = row["tombstone_on"] = index.ended_on if index.ended else ""
     revisions = list(overlay.revisions(row["origin"], entry.record_id))
     newer = [other for other in revisions if other["revision"] > row["revision"]]
     row["newest"] = row["newest"] and not any(other["newest"] for other in newer)
     ended = next((other for other in newer if other["tombstone"]), None)
     if ended is not None and not row["tombstone"]:
         row |= {"tombstone": ended["tombstone"], "tombstone_on": ended["tombstone_on"]}
+    ending.end_row(row, ending.ended_by_acts(overlay, row["origin"], entry.record_id))
     if ruling.takes_effect:
         _replace(overlay, entry, row, [other for other in revisions if other["revision"] < row["revision"]])
     overlay.skip_to_own_numbers()
@@ -379,6 +394,7 @@ def withdraw(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any], ol
     origin = row["origin"]
     if old["natural_key"]:
         overlay.release(origin, old["natural_key"])
+    act = ending.ended_by_acts(overlay, origin, entry.record_id)
     others = [each for each in overlay.revisions(origin, entry.record_id) if each["revision"] != row["revision"]]
     newer = [each for each in others if each["revision"] > row["revision"]]
     shown = old["newest"]
@@ -389,17 +405,21 @@ def withdraw(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any], ol
         shown = False
         if old["tombstone"] and not other["own_end"] and not any(each["tombstone"] for each in newer):
             changed |= {"tombstone": "", "tombstone_on": ""}
+        ending.end_row(changed, act)
         if changed != other:
             overlay.put_record(changed, salt=b"", place=entry.place, follows=True)
     ended = next((each for each in newer if each["tombstone"]), None)
     if ended is not None:
         row |= {"tombstone": ended["tombstone"], "tombstone_on": ended["tombstone_on"]}
+    ending.end_row(row, act)
     for part in registers.RECORD_PARTS:
         overlay.drop(part, (origin, entry.record_id, row["revision"]), place=entry.place)
     if row["kind"] == Kind.KIND_RECOGNITION:
         overlay.drop(registers.SOURCE_DECISIONS, (row["log_id"], row["idx"]), place=entry.place)
     overlay.skip_to_own_numbers()
     overlay.put_record(row, salt=entry.salt, place=entry.place)
+    if old["kind"] in ending.ENDS and old["about"]:
+        ending.carry_out(overlay, old["about_origin"], old["about"], entry.place)
 
 
 def apply_erasure(overlay: RegisterOverlay, entry: ReadEntry, origin: str, *, mirrored: bool) -> list[Decided]:
@@ -438,6 +458,7 @@ def apply_erasure(overlay: RegisterOverlay, entry: ReadEntry, origin: str, *, mi
             "decision": ERASED.as_json(""),
             "newest": not shown,
             "own_end": "",
+            "own_end_on": "",
             "tombstone": "ERASED",
             "tombstone_on": erasure.ordered_on,
         }

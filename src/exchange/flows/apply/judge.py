@@ -5,7 +5,7 @@ Every check gives a ruling or goes on; a record that makes no sense never blocks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from exchange.domain.rule_book import RuleBook
 from exchange.domain.tables import Tables
 from exchange.domain.validate import validate
 from exchange.domain.validation.limits import CODES
-from exchange.flows.apply import awaited
+from exchange.flows.apply import awaited, ending
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.ruling import UNANSWERED, PartRuling, Ruling, read_decision
 from exchange.flows.apply.waiting import CONFIRMED, UNPROVEN
@@ -50,6 +50,14 @@ class Overlay(Protocol):
 
     def stated_elsewhere(self, origin: str, record_id: bytes) -> bool:
         """Whether another origin has stated a record of this id."""
+        ...
+
+    def acts_on(self, origin: str, record_id: bytes) -> Iterable[Mapping[str, Any]]:
+        """Rows of repairs and revocations of a record."""
+        ...
+
+    def put_record(self, row: dict[str, Any], *, salt: bytes, place: int, follows: bool = False) -> None:
+        """Put a row."""
         ...
 
     def holder(self, origin: str, natural_key: str) -> bytes | None:
@@ -211,7 +219,7 @@ def _about_content(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling |
     elif previous["kind"] != statement.kind or previous["authority"] != record.header.authority.uscc:
         return _refuse("NOT_YOURS")
     else:
-        follows = lifecycles.may_follow(statement.kind, previous["state"], state)
+        follows = lifecycles.may_follow(statement.kind, left_in(previous), state)
         refusal = None if follows else "STATE_NOT_ALLOWED"
     if refusal is None:
         return None
@@ -249,6 +257,8 @@ def _about_reach(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | N
     """
     record = entry.record
     assert record is not None
+    if record.HasField("erasure") and ending.outlives(overlay, bench.origin, raw_id(record.erasure.record.record_id)):
+        return _refuse("ERASE_NOTICE_FIRST")
     for reference in touched(record):
         if reference.origin != bench.origin:
             return _refuse("NOT_YOURS")
@@ -271,6 +281,13 @@ def effective(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The newest of some revisions that took effect and was not erased since: its state is the one that was left."""
     counting = (row for row in reversed(rows) if row["tombstone"] != "ERASED" and read_decision(row["decision"]).rules)
     return next(counting, None)
+
+
+def left_in(row: Mapping[str, Any]) -> int:
+    """The state in which a revision was left: by an act on it, else by itself."""
+    if row["tombstone"] and row["tombstone"] != row["own_end"]:
+        return lifecycles.ended_in(row["kind"], row["tombstone"]) or int(row["state"])
+    return int(row["state"])
 
 
 def _by_rules(entry: ReadEntry, bench: Bench) -> Ruling:

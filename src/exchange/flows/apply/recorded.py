@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from exchange.domain import kinds
+from exchange.domain.kinds.mechanism import KEY_EFFECTS
 from exchange.domain.record_index import is_recognised_kind
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.ruling import UNANSWERED, Ruling, rulings_in
@@ -47,7 +48,7 @@ class RecordedDecisions:
         # The first one counts: a later one about the same was made anew after a restore.
         ranges: dict[str, dict[int, RecordedDecision]] = defaultdict(dict)
         self._items: dict[tuple[str, int, int], RecordedDecision] = {}
-        self._answers: dict[tuple[str, str, int], Address] = {}
+        self._answers: dict[tuple[str, str, int, str], Address] = {}
         for decision in decisions:
             if decision.record.HasField("answer"):
                 self._answers.setdefault(_answered(decision.record), decision.address)
@@ -109,9 +110,10 @@ class RecordedDecisions:
         return decision if decision.message.end > index else None
 
 
-def _answered(record: Record) -> tuple[str, str, int]:
-    about = record.answer.record
-    return about.origin, about.record_id, about.revision
+def _answered(record: Record) -> tuple[str, str, int, str]:
+    """What an answer of this node speaks of: of keys it says one thing, of an act one for each effect."""
+    about, effect = record.answer.record, record.answer.effect
+    return about.origin, about.record_id, about.revision, "" if effect in KEY_EFFECTS else effect
 
 
 def read_rulings(message: Recognition) -> Rulings:

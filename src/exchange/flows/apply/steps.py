@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from exchange.domain import kinds
-from exchange.domain.record_index import is_recognised_kind
-from exchange.flows.apply import answered, effects, keys
+from exchange.domain.record_index import is_recognised_kind, raw_id
+from exchange.flows.apply import answered, effects, ending, keys
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.judge import Bench, judge
 from exchange.flows.apply.ruling import LIES, LIFTED, OWN, UNANSWERED, Decided, Ruling, item_of, ruling_of
@@ -30,6 +30,7 @@ from exchange.storage import log_store
 from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change
 from exchange.storage.transaction import LogHead
+from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import KIND_ANSWER, KIND_ERASURE, KIND_KEY_ANNOUNCEMENT, KIND_RECOGNITION, Outcome
 from exchange.v1.recognition_pb2 import DECISION_CAUSE_ARRIVAL, DecisionItem
 from exchange.v1.record_pb2 import Record
@@ -354,7 +355,9 @@ def _carry_out(
     assert entry.record is not None
     assert entry.statement is not None
     kind = entry.statement.kind
-    if kind == KIND_ERASURE:
+    if kind in ending.ENDS:
+        _end(node, result, overlay, entry, mirrored=mirrored)
+    elif kind == KIND_ERASURE:
         result.decided.extend(effects.apply_erasure(overlay, entry, origin, mirrored=mirrored))
     elif kind == KIND_KEY_ANNOUNCEMENT:
         keys.take_keys(overlay, entry, origin, node.federation, deferred=False)
@@ -367,6 +370,24 @@ def _carry_out(
         problem = answered.take_recognition(overlay, entry, result.source, _taken_then(result, entry.index))
         if problem:
             result.notes.append(Note(problem, entry.index, entry.envelope[:MAX_EVIDENCE]))
+
+
+def _end(node: Node, result: StepPlan, overlay: effects.RegisterOverlay, entry: ReadEntry, *, mirrored: bool) -> None:
+    """A repair or a revocation: tombstones here, and the word to its origin that each effect is carried out here.
+
+    What a node shows, serves and counts in checks is its own: it is done with this step. What agencies did by the
+    notice, they confirm themselves.
+    """
+    record, statement = entry.record, entry.statement
+    assert record is not None
+    assert statement is not None
+    about = kinds.about(record)
+    assert about is not None
+    ending.carry_out(overlay, about.origin, raw_id(about.record_id), entry.place)
+    if mirrored and result.journaled is None:
+        ref = RecordRef(origin=result.source.peer, record_id=statement.record_id, revision=statement.revision)
+        done = record.repair_notice.effects if record.HasField("repair_notice") else record.revocation_notice.effects
+        result.answers += [answered.effect_done(node, ref, effect, result.at) for effect in done]
 
 
 def _taken_then(result: StepPlan, index: int) -> bool | None:

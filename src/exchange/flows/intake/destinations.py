@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exchange.domain import kinds
+from exchange.domain import kinds, lifecycles
 from exchange.domain.problems import Problem
 from exchange.domain.record_index import raw_id
 from exchange.domain.references import misfit, spoken_of, touched
+from exchange.flows.apply.ending import notices_of, outlives
+from exchange.flows.apply.judge import effective, left_in
 from exchange.flows.context import Node
 from exchange.storage import log_store, registers, submissions
 from exchange.storage.database import Connection
@@ -33,6 +35,10 @@ class Known:
     rows: Mapping[tuple[str, bytes], Sequence[Mapping[str, Any]]]
     lanes: Mapping[int, int]
     logs: log_store.CurrentOrigins
+
+    def revisions(self, origin: str, record_id: bytes) -> Sequence[Mapping[str, Any]]:
+        """Register rows of a record, in order of revision."""
+        return self.rows.get((origin, record_id), ())
 
 
 @dataclass(slots=True)
@@ -63,10 +69,15 @@ def read_known(connection: Connection, node: Node, records: Iterable[Record], wa
             pairs.add((about.origin or node.name, raw_id(about.record_id)))
         if about is not None and about.origin in ("", node.name):
             own.add(raw_id(about.record_id))
+        pairs.add((node.name, raw_id(record.header.record_id)))
+    pairs |= {(node.name, each) for each in wanted}
     pairs = {pair for pair in pairs if pair[1]}
+    rows = registers.records_of(connection, pairs) if pairs else {}
+    if any(record.HasField("erasure") for record in records):
+        rows |= registers.records_of(connection, notices_of(rows) - rows.keys())
     return Known(
         newest=submissions.newest_by_record_ids(connection, own),
-        rows=registers.records_of(connection, pairs) if pairs else {},
+        rows=rows,
         lanes={log.id: log.lane for log in log_store.heads(connection)} if pairs else {},
         logs=log_store.current_origins(connection),
     )
@@ -99,6 +110,7 @@ def destination_of(
         if spoken.origin not in ("", node.name):
             origins_of.add(spoken.origin)
     problems += _fitting(node, record, known)
+    problems += _ended(node, record, known)
     previous = known.newest.get(raw_id(record.header.record_id))
     if previous:
         rows.append(previous)
@@ -133,6 +145,20 @@ def _spoken_row(node: Node, reference: RecordRef, known: Known) -> tuple[Submiss
         return known.newest.get(raw), 0
     rows = known.rows.get((reference.origin, raw), ())
     return None, known.lanes.get(rows[-1]["log_id"], 0) if rows else 0
+
+
+def _ended(node: Node, record: Record, known: Known) -> list[Problem]:
+    """What an act ended goes on only as that allows; an act is erased only after its notice."""
+    if record.HasField("erasure"):
+        early = outlives(known, node.name, raw_id(record.erasure.record.record_id))
+        return [Problem("ERASE_NOTICE_FIRST", "erasure.record")] if early else []
+    rows = known.revisions(node.name, raw_id(record.header.record_id))
+    standing = effective(rows)
+    if standing is None or not standing["tombstone"] or standing["tombstone"] == standing["own_end"]:
+        return []
+    kind = kinds.kind_of(record)
+    allowed = lifecycles.may_follow(kind, left_in(standing), kinds.state_of(record))
+    return [] if allowed else [Problem("STATE_NOT_ALLOWED", "state", standing["tombstone"])]
 
 
 def _fitting(node: Node, record: Record, known: Known) -> list[Problem]:

@@ -321,7 +321,7 @@ class SubmitFlow:
             natural = submissions.newest_by_natural_tags(connection, tags)
             wanted = {raw_id(item.given_id) for item in items if item.given_id}
             wanted |= {row.record_id for row in natural.values()}
-            known = read_known(connection, self._node, (item.record for item in items), wanted)
+            known = read_known(connection, self._node, [item.record for item in items], wanted)
         ready: list[_Item] = []
         for item in items:
             repeated = repeats.get(item.tag[:32])

@@ -11,6 +11,7 @@ from exchange.v1.repair_notice_pb2 import RepairEffect, RepairNotice
 from exchange.v1.revocation_notice_pb2 import RevocationGround, RevocationNotice
 
 _EFFECTS = numbers(RepairEffect)
+_EVERY_EFFECT = frozenset(effect for effect in RepairEffect.values() if effect)
 _GROUNDS = numbers(RevocationGround)
 
 
@@ -41,7 +42,9 @@ def check_revocation_notice(found: Findings, body: RevocationNotice) -> None:
 def _check_effects(found: Findings, effects: Sequence[int], place: str) -> None:
     if not found.count(effects, place, ITEMS, required=True):
         return
-    for number, effect in enumerate(effects):
-        found.choice(effect, _EFFECTS, f"{place}[{number}]")
+    known = [found.choice(effect, _EFFECTS, f"{place}[{number}]") for number, effect in enumerate(effects)]
     if len(set(effects)) != len(effects):
         found.add("DUPLICATE_ITEM", place)
+    # A notice whose publicity ends while its measures stay would be one that nobody can look up and somebody applies.
+    elif all(known) and not set(effects) >= _EVERY_EFFECT:
+        found.add("EFFECTS_INCOMPLETE", place)

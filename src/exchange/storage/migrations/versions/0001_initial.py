@@ -240,6 +240,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
         sa.Column("decision", sa.Text(), nullable=False),
         sa.Column("newest", sa.Boolean(), nullable=False),
         sa.Column("own_end", sa.Text(), nullable=False),
+        sa.Column("own_end_on", sa.Text(), nullable=False),
         sa.Column("tombstone", sa.Text(), nullable=False),
         sa.Column("tombstone_on", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
