@@ -47,7 +47,6 @@ CONTRACT = {
     "adapters": ["list", "test", "convert", "template"],
     "hj212": ["decode"],
     "catalogue": ["list", "export"],
-    "feedback": ["due"],
 }
 TOP = ["init", "run", "status", "doctor", "submit", "check", "watch", "verify", "inspect", "explain"]
 
