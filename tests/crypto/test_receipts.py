@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.keys import generate_ed25519
+from exchange.crypto.node_card import KeyRole, TrustedKey
 from exchange.crypto.receipts import ReceiptRefused, verify_receipt
 from exchange.tlog import proof
 from exchange.tlog.checkpoint import Checkpoint
+from exchange.tlog.note import VerifierKey
 from exchange.tlog.proof import Receipt
 from exchange.tlog.tree import Frontier, inclusion_proof, leaf_hash
 
@@ -43,6 +45,35 @@ def test_a_receipt_proves_its_entry(index: int) -> None:
     found = verify_receipt(receipt(index), [LOG.key], [OTHER.key, MIRROR.key])
     assert (found.entry, found.index, found.checkpoint.size) == (ENTRIES[index], index, 11)
     assert (found.cosigner, found.cosigned_at) == (MIRROR.name, datetime.fromtimestamp(TIME, UTC))
+
+
+@pytest.mark.parametrize(
+    ("log", "mirror", "step"),
+    [
+        ((-60, None), (0, 1), ""),
+        ((299, None), (0, None), ""),
+        ((301, None), (0, None), "the log's key was not in use"),
+        ((-9000, -301), (0, None), "the log's key was not in use"),
+        ((-60, None), (1, None), "the cosigner's key was not in use"),
+        ((-60, None), (-60, 0), "the cosigner's key was not in use"),
+    ],
+)
+def test_keys_with_times_count_within_them(
+    log: tuple[int, int | None], mirror: tuple[int, int | None], step: str
+) -> None:
+    """The mirror's key at the second of its own cosignature, the log's with five minutes for another clock."""
+
+    def used(role: KeyRole, key: VerifierKey, bounds: tuple[int, int | None]) -> TrustedKey:
+        begin, end = (datetime.fromtimestamp(TIME + at, UTC) if at is not None else None for at in bounds)
+        assert begin is not None
+        return TrustedKey(role=role, key=key, valid_from=begin, valid_until=end)
+
+    keys = [used(KeyRole.LOG, LOG.key, log)], [used(KeyRole.MIRROR, MIRROR.key, mirror)]
+    if not step:
+        assert verify_receipt(receipt(), *keys).entry == ENTRIES[5]
+        return
+    with pytest.raises(ReceiptRefused, match=step):
+        verify_receipt(receipt(), *keys)
 
 
 def test_an_entry_may_come_another_way() -> None:
