@@ -27,6 +27,7 @@ CONTRACT = {
     "peers": ["card", "add", "list", "show", "remove"],
     "agencies": ["list", "show", "apply", "bind", "suspend"],
     "actions": ["list", "show", "confirm", "refuse"],
+    "rules": ["list", "show", "explain", "diff", "validate", "activate", "redecide"],
     "trust": ["list", "remove", "reload", "pending", "confirm"],
     "feedback": ["due"],
     "certs": [

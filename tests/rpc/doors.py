@@ -38,8 +38,11 @@ from exchange.flows.certificates.trust import TrustEdition, TrustFlow, TrustFold
 from exchange.flows.intake.documents import DocumentFlow
 from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.queries.freshness import FreshnessReader
+from exchange.flows.queries.paging import Tokens
 from exchange.flows.queries.status import NodeStatusView, ProcessFacts
 from exchange.flows.rotation.forced import ForcedRetire
+from exchange.flows.rules.diff import RedecideFlow, RuleDiff
+from exchange.flows.rules.editions import RuleFlow
 from exchange.rpc.agency import AgencyParts, agency_services
 from exchange.rpc.client import failure_of
 from exchange.rpc.failure import CallFailed
@@ -54,6 +57,7 @@ from exchange.v1 import (
     operation_service_pb2_grpc,
     penalty_service_pb2_grpc,
     record_service_pb2_grpc,
+    rule_service_pb2_grpc,
     security_service_pb2_grpc,
     submission_service_pb2_grpc,
 )
@@ -173,6 +177,7 @@ class Stubs:
         self._metadata = (("lang", lang),)
         self.submission = submission_service_pb2_grpc.SubmissionServiceStub(self.channel)
         self.record = record_service_pb2_grpc.RecordServiceStub(self.channel)
+        self.rules = rule_service_pb2_grpc.RuleServiceStub(self.channel)
         self.credit = credit_service_pb2_grpc.CreditServiceStub(self.channel)
         self.monitoring = monitoring_service_pb2_grpc.MonitoringServiceStub(self.channel)
         self.penalty = penalty_service_pb2_grpc.PenaltyServiceStub(self.channel)
@@ -222,12 +227,16 @@ class AgencyDoor:
         documents = DocumentFlow(node, core.submit)
         self.quarantine = QuarantineFlow(node, core.submit, documents)
         self.erase = EraseFlow(node, core.submit)
+        rules = RuleFlow(node, core.apply.wake)
+        redecide = RedecideFlow(node, RuleDiff(node, Tokens(node.keys.submission_key)), core.apply.wake)
         self.actions = ActionFlow(
             node,
             {
                 "retire_lane": core.lanes.carry_out,
                 "discard_quarantine": self.quarantine.carry_out_discard,
                 "erase_record": self.erase.perform,
+                "activate_rules": rules.carry_out,
+                "redecide": redecide.carry_out,
                 "remove_authority": self._remove_authority,
                 "retire_authority": ForcedRetire(core.rotations, core.rotations.retire_by_two).carry_out,
             },
@@ -264,6 +273,8 @@ class AgencyDoor:
                 quarantine=self.quarantine,
                 actions=self.actions,
                 erase=self.erase,
+                rules=rules,
+                redecide=redecide,
                 alarms=self.alarms,
                 lanes=core.lanes,
                 rotations=core.rotations,

@@ -25,8 +25,11 @@ from exchange.flows.intake.documents import DocumentFlow, DocumentLimits
 from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.intake.refusals import RefusalFolder
 from exchange.flows.queries.freshness import FreshnessReader
+from exchange.flows.queries.paging import Tokens
 from exchange.flows.queries.status import ProcessFacts
 from exchange.flows.rotation.forced import ForcedRetire
+from exchange.flows.rules.diff import RedecideFlow, RuleDiff
+from exchange.flows.rules.editions import RuleFlow
 from exchange.flows.watermark import Watermark
 from exchange.rpc.agency import CALL_THREADS, WATCH_THREADS, AgencyParts, agency_services
 from exchange.rpc.door import OnRefusal
@@ -133,12 +136,16 @@ class Doors:
         )
         quarantine = QuarantineFlow(node, core.submit, documents)
         erase = EraseFlow(node, core.submit)
+        rules = RuleFlow(node, core.apply.wake)
+        redecide = RedecideFlow(node, RuleDiff(node, Tokens(node.keys.submission_key)), core.apply.wake)
         self._actions = ActionFlow(
             node,
             {
                 "retire_lane": core.lanes.carry_out,
                 "discard_quarantine": quarantine.carry_out_discard,
                 "erase_record": erase.perform,
+                "activate_rules": rules.carry_out,
+                "redecide": redecide.carry_out,
                 "remove_authority": self._live.listed.carry_out,
                 "retire_authority": ForcedRetire(core.rotations, core.rotations.retire_by_two).carry_out,
             },
@@ -154,6 +161,8 @@ class Doors:
             quarantine=quarantine,
             actions=self._actions,
             erase=erase,
+            rules=rules,
+            redecide=redecide,
             alarms=self._alarms,
             lanes=core.lanes,
             rotations=core.rotations,

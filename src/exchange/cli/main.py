@@ -56,6 +56,7 @@ COMMANDS: Final = {
     "alarms": _Place(package="calls", is_noun=True),
     "agencies": _Place(package="calls", is_noun=True),
     "actions": _Place(package="calls", is_noun=True),
+    "rules": _Place(package="calls", is_noun=True),
     "certs": _Place(package="calls", is_noun=True),
     "trust": _Place(package="calls", is_noun=True),
     "init": _Place(package="node"),

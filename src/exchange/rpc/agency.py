@@ -30,6 +30,9 @@ from exchange.flows.queries.records import RecordQueries
 from exchange.flows.queries.status import LaneControl, NodeStatusView, ProcessFacts, StatusQueries
 from exchange.flows.queries.submissions import SubmissionQueries
 from exchange.flows.rotation.steps import RotationFlow
+from exchange.flows.rules.diff import RedecideFlow, RuleDiff
+from exchange.flows.rules.editions import RuleFlow
+from exchange.flows.rules.queries import RuleQueries
 from exchange.flows.trust.compromise import CompromiseFlow
 from exchange.flows.trust.confirm import PendingTrust
 from exchange.flows.watch import HEARTBEAT_SECONDS, WatchFlow
@@ -43,6 +46,7 @@ from exchange.rpc.services.monitoring import MonitoringServicer
 from exchange.rpc.services.operation import OperationServicer
 from exchange.rpc.services.penalty import PenaltyServicer
 from exchange.rpc.services.record import RecordServicer
+from exchange.rpc.services.rules import RuleServicer
 from exchange.rpc.services.security import SecurityServicer
 from exchange.rpc.services.submission import SubmissionServicer
 
@@ -74,6 +78,8 @@ class AgencyParts:
     lanes: LaneControl
     actions: ActionFlow
     erase: EraseFlow
+    rules: RuleFlow
+    redecide: RedecideFlow
     rotations: RotationFlow
     live: LiveFiles
     trust: PendingTrust
@@ -134,7 +140,11 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
             quarantine=parts.quarantine,
             actions=parts.actions,
             book=book,
+            rules=parts.rules,
+            redecide=parts.redecide,
+            diff=RuleDiff(node, tokens),
         ),
+        RuleServicer(RuleQueries(reading)),
         SecurityServicer(
             AgencyFlow(node, book),
             parts.rotations,

@@ -35,6 +35,11 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
     "CreditService": dict.fromkeys(("GetCreditStanding", "ListCreditResults"), _AGENCY),
     "MonitoringService": dict.fromkeys(("ListStations", "ListReadings"), _AGENCY),
     "PenaltyService": dict.fromkeys(("GetNotice", "ListNotices", "ListDueFeedback"), _AGENCY),
+    "RuleService": {
+        "ListRules": _AGENCY | _OPERATOR | _SECURITY | _AUDITOR,
+        "ListEquivalences": _AGENCY | _OPERATOR | _SECURITY | _AUDITOR,
+        "ExplainRecognition": _AGENCY,
+    },
     "CheckService": dict.fromkeys(("CheckSubject", "BatchCheckSubjects"), _AGENCY),
     "AuditService": dict.fromkeys(
         (
@@ -58,6 +63,11 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
         "ListQuarantine": _OPERATOR,
         "RetryQuarantine": _OPERATOR,
         "DiscardQuarantine": _OPERATOR,
+        "ActivateRules": _OPERATOR,
+        "RedecideRecords": _OPERATOR,
+        # Who confirms looks at what would change, too.
+        "DiffRules": _OPERATOR | _SECURITY,
+        "GetRedecision": _OPERATOR | _SECURITY,
     },
     "SecurityService": _TWO_OFFICERS
     | dict.fromkeys(

@@ -26,10 +26,11 @@ from exchange.v1 import action_pb2 as exchange_dot_v1_dot_action__pb2
 from exchange.v1 import common_pb2 as exchange_dot_v1_dot_common__pb2
 from exchange.v1 import freshness_pb2 as exchange_dot_v1_dot_freshness__pb2
 from exchange.v1 import kind_pb2 as exchange_dot_v1_dot_kind__pb2
+from exchange.v1 import rule_pb2 as exchange_dot_v1_dot_rule__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#exchange/v1/operation_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/action.proto\x1a\x18\x65xchange/v1/common.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x02\n\nLaneStatus\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.exchange.v1.LaneState\x12\x0b\n\x03log\x18\x04 \x01(\t\x12\x0c\n\x04size\x18\x05 \x01(\x03\x12\x11\n\tdelivered\x18\x06 \x01(\x03\x12\x17\n\x0f\x62\x61\x63klog_seconds\x18\x07 \x01(\x01\x12\x12\n\nlast_error\x18\x08 \x01(\t\x12,\n\x08next_try\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05tries\x18\n \x01(\x03\x12\x10\n\x08mirrored\x18\x0b \x01(\x03\x12\x0f\n\x07\x61pplied\x18\x0c \x01(\x03\x12\x16\n\x0emissing_bodies\x18\r \x01(\x03\x12\x0e\n\x06\x64\x65tail\x18\x0e \x01(\t\"\x85\x02\n\x05\x41larm\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06object\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x0e\n\x06remedy\x18\x08 \x01(\t\x12.\n\ncleared_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61\x63knowledged_by\x18\n \x01(\t\"\x12\n\x10GetStatusRequest\"\xfe\x01\n\nPeerStatus\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12.\n\nlast_hello\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13\x63lock_ahead_seconds\x18\x03 \x01(\x01\x12\x11\n\ttransport\x18\x04 \x01(\t\x12.\n\nlast_given\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nlast_taken\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07waiting\x18\x07 \x01(\x05\x12\x11\n\tset_aside\x18\x08 \x01(\x05\"\x9e\x04\n\x11GetStatusResponse\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.exchange.v1.NodeState\x12\"\n\x06\x61larms\x18\x05 \x03(\x0b\x32\x12.exchange.v1.Alarm\x12&\n\x05lanes\x18\x06 \x03(\x0b\x32\x17.exchange.v1.LaneStatus\x12)\n\tfreshness\x18\x07 \x03(\x0b\x32\x16.exchange.v1.Freshness\x12\x13\n\x0bsubmissions\x18\x08 \x01(\x03\x12\x13\n\x0bquarantined\x18\t \x01(\x03\x12\x14\n\x0cjournal_size\x18\n \x01(\x03\x12\x19\n\x11journal_witnessed\x18\x0b \x01(\x03\x12\x11\n\tdisk_free\x18\x0c \x01(\x03\x12\x1d\n\x15\x63\x65rtificate_days_left\x18\r \x01(\x05\x12(\n\x06\x63ounts\x18\x0e \x03(\x0b\x32\x18.exchange.v1.CountingRow\x12.\n\nstarted_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x05peers\x18\x10 \x03(\x0b\x32\x17.exchange.v1.PeerStatus\x12-\n\x07overdue\x18\x1e \x03(\x0b\x32\x1c.exchange.v1.OverdueFeedback\"G\n\x0fOverdueFeedback\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x15\n\roldest_due_on\x18\x03 \x01(\t\"\xda\x01\n\x0b\x43ountingRow\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x11\n\tsubmitted\x18\x02 \x01(\x03\x12\x11\n\tdelivered\x18\x03 \x01(\x03\x12\x0f\n\x07pending\x18\x04 \x01(\x03\x12\x12\n\nunanswered\x18\x05 \x01(\x03\x12\x12\n\nrecognised\x18\x06 \x01(\x03\x12\x13\n\x0b\x63onditional\x18\x07 \x01(\x03\x12\x10\n\x08\x64\x65\x66\x65rred\x18\x08 \x01(\x03\x12\x16\n\x0enot_recognised\x18\t \x01(\x03\x12\x1f\n\x04kind\x18\n \x01(\x0e\x32\x11.exchange.v1.Kind\"S\n\x11ListAlarmsRequest\x12\x17\n\x0finclude_cleared\x18\x01 \x01(\x08\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x12ListAlarmsResponse\x12\"\n\x06\x61larms\x18\x01 \x03(\x0b\x32\x12.exchange.v1.Alarm\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x17\x41\x63knowledgeAlarmRequest\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\"=\n\x18\x41\x63knowledgeAlarmResponse\x12!\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x12.exchange.v1.Alarm\"Q\n\x10PauseLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\":\n\x11PauseLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\"R\n\x11ResumeLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\";\n\x12ResumeLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\"Q\n\x10RetryLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\":\n\x11RetryLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\"b\n\x11RetireLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06mirror\x18\x04 \x01(\x08\"`\n\x12RetireLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x13.exchange.v1.Action\"\xee\x01\n\x0eQuarantinedRow\x12\x15\n\rquarantine_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12\x0e\n\x06\x61gency\x18\x04 \x01(\t\x12\x0b\n\x03row\x18\x05 \x01(\x05\x12\r\n\x05place\x18\x06 \x01(\t\x12&\n\x08problems\x18\x07 \x03(\x0b\x32\x14.exchange.v1.Problem\x12)\n\x05since\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05state\x18\t \x01(\t\x12\x0f\n\x07\x63ontent\x18\n \x01(\t\"{\n\x15ListQuarantineRequest\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x16\n\x0einclude_closed\x18\x05 \x01(\x08\"\\\n\x16ListQuarantineResponse\x12)\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.exchange.v1.QuarantinedRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\x16RetryQuarantineRequest\x12\x16\n\x0equarantine_ids\x18\x01 \x03(\t\"[\n\x17RetryQuarantineResponse\x12\x10\n\x08resolved\x18\x01 \x01(\x05\x12.\n\tremaining\x18\x02 \x03(\x0b\x32\x1b.exchange.v1.QuarantinedRow\"B\n\x18\x44iscardQuarantineRequest\x12\x16\n\x0equarantine_ids\x18\x01 \x03(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"S\n\x19\x44iscardQuarantineResponse\x12\x11\n\tdiscarded\x18\x01 \x01(\x05\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x13.exchange.v1.Action*\x9e\x01\n\tLaneState\x12\x1a\n\x16LANE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12LANE_STATE_RUNNING\x10\x01\x12\x16\n\x12LANE_STATE_WAITING\x10\x02\x12\x15\n\x11LANE_STATE_PAUSED\x10\x03\x12\x16\n\x12LANE_STATE_STOPPED\x10\x04\x12\x16\n\x12LANE_STATE_RETIRED\x10\x05*\xa0\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12NODE_STATE_SERVING\x10\x01\x12\x1d\n\x19NODE_STATE_AWAITING_HELLO\x10\x02\x12\x17\n\x13NODE_STATE_FETCHING\x10\x03\x12\'\n#NODE_STATE_AWAITING_ACKNOWLEDGEMENT\x10\x04\x32\xe1\x06\n\x10OperationService\x12J\n\tGetStatus\x12\x1d.exchange.v1.GetStatusRequest\x1a\x1e.exchange.v1.GetStatusResponse\x12M\n\nListAlarms\x12\x1e.exchange.v1.ListAlarmsRequest\x1a\x1f.exchange.v1.ListAlarmsResponse\x12_\n\x10\x41\x63knowledgeAlarm\x12$.exchange.v1.AcknowledgeAlarmRequest\x1a%.exchange.v1.AcknowledgeAlarmResponse\x12J\n\tPauseLane\x12\x1d.exchange.v1.PauseLaneRequest\x1a\x1e.exchange.v1.PauseLaneResponse\x12M\n\nResumeLane\x12\x1e.exchange.v1.ResumeLaneRequest\x1a\x1f.exchange.v1.ResumeLaneResponse\x12J\n\tRetryLane\x12\x1d.exchange.v1.RetryLaneRequest\x1a\x1e.exchange.v1.RetryLaneResponse\x12M\n\nRetireLane\x12\x1e.exchange.v1.RetireLaneRequest\x1a\x1f.exchange.v1.RetireLaneResponse\x12Y\n\x0eListQuarantine\x12\".exchange.v1.ListQuarantineRequest\x1a#.exchange.v1.ListQuarantineResponse\x12\\\n\x0fRetryQuarantine\x12#.exchange.v1.RetryQuarantineRequest\x1a$.exchange.v1.RetryQuarantineResponse\x12\x62\n\x11\x44iscardQuarantine\x12%.exchange.v1.DiscardQuarantineRequest\x1a&.exchange.v1.DiscardQuarantineResponseB*\n\x0f\x63om.exchange.v1B\x15OperationServiceProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#exchange/v1/operation_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/action.proto\x1a\x18\x65xchange/v1/common.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x16\x65xchange/v1/rule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x02\n\nLaneStatus\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.exchange.v1.LaneState\x12\x0b\n\x03log\x18\x04 \x01(\t\x12\x0c\n\x04size\x18\x05 \x01(\x03\x12\x11\n\tdelivered\x18\x06 \x01(\x03\x12\x17\n\x0f\x62\x61\x63klog_seconds\x18\x07 \x01(\x01\x12\x12\n\nlast_error\x18\x08 \x01(\t\x12,\n\x08next_try\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05tries\x18\n \x01(\x03\x12\x10\n\x08mirrored\x18\x0b \x01(\x03\x12\x0f\n\x07\x61pplied\x18\x0c \x01(\x03\x12\x16\n\x0emissing_bodies\x18\r \x01(\x03\x12\x0e\n\x06\x64\x65tail\x18\x0e \x01(\t\"\x85\x02\n\x05\x41larm\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06object\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x0e\n\x06remedy\x18\x08 \x01(\t\x12.\n\ncleared_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61\x63knowledged_by\x18\n \x01(\t\"\x12\n\x10GetStatusRequest\"\xfe\x01\n\nPeerStatus\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12.\n\nlast_hello\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13\x63lock_ahead_seconds\x18\x03 \x01(\x01\x12\x11\n\ttransport\x18\x04 \x01(\t\x12.\n\nlast_given\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nlast_taken\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07waiting\x18\x07 \x01(\x05\x12\x11\n\tset_aside\x18\x08 \x01(\x05\"\x9e\x04\n\x11GetStatusResponse\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.exchange.v1.NodeState\x12\"\n\x06\x61larms\x18\x05 \x03(\x0b\x32\x12.exchange.v1.Alarm\x12&\n\x05lanes\x18\x06 \x03(\x0b\x32\x17.exchange.v1.LaneStatus\x12)\n\tfreshness\x18\x07 \x03(\x0b\x32\x16.exchange.v1.Freshness\x12\x13\n\x0bsubmissions\x18\x08 \x01(\x03\x12\x13\n\x0bquarantined\x18\t \x01(\x03\x12\x14\n\x0cjournal_size\x18\n \x01(\x03\x12\x19\n\x11journal_witnessed\x18\x0b \x01(\x03\x12\x11\n\tdisk_free\x18\x0c \x01(\x03\x12\x1d\n\x15\x63\x65rtificate_days_left\x18\r \x01(\x05\x12(\n\x06\x63ounts\x18\x0e \x03(\x0b\x32\x18.exchange.v1.CountingRow\x12.\n\nstarted_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x05peers\x18\x10 \x03(\x0b\x32\x17.exchange.v1.PeerStatus\x12-\n\x07overdue\x18\x1e \x03(\x0b\x32\x1c.exchange.v1.OverdueFeedback\"G\n\x0fOverdueFeedback\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x15\n\roldest_due_on\x18\x03 \x01(\t\"\xda\x01\n\x0b\x43ountingRow\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x11\n\tsubmitted\x18\x02 \x01(\x03\x12\x11\n\tdelivered\x18\x03 \x01(\x03\x12\x0f\n\x07pending\x18\x04 \x01(\x03\x12\x12\n\nunanswered\x18\x05 \x01(\x03\x12\x12\n\nrecognised\x18\x06 \x01(\x03\x12\x13\n\x0b\x63onditional\x18\x07 \x01(\x03\x12\x10\n\x08\x64\x65\x66\x65rred\x18\x08 \x01(\x03\x12\x16\n\x0enot_recognised\x18\t \x01(\x03\x12\x1f\n\x04kind\x18\n \x01(\x0e\x32\x11.exchange.v1.Kind\"S\n\x11ListAlarmsRequest\x12\x17\n\x0finclude_cleared\x18\x01 \x01(\x08\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x12ListAlarmsResponse\x12\"\n\x06\x61larms\x18\x01 \x03(\x0b\x32\x12.exchange.v1.Alarm\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x17\x41\x63knowledgeAlarmRequest\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\"=\n\x18\x41\x63knowledgeAlarmResponse\x12!\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x12.exchange.v1.Alarm\"Q\n\x10PauseLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\":\n\x11PauseLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\"R\n\x11ResumeLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\";\n\x12ResumeLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\"Q\n\x10RetryLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\":\n\x11RetryLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\"b\n\x11RetireLaneRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06mirror\x18\x04 \x01(\x08\"`\n\x12RetireLaneResponse\x12%\n\x04lane\x18\x01 \x01(\x0b\x32\x17.exchange.v1.LaneStatus\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x13.exchange.v1.Action\"\xee\x01\n\x0eQuarantinedRow\x12\x15\n\rquarantine_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12\x0e\n\x06\x61gency\x18\x04 \x01(\t\x12\x0b\n\x03row\x18\x05 \x01(\x05\x12\r\n\x05place\x18\x06 \x01(\t\x12&\n\x08problems\x18\x07 \x03(\x0b\x32\x14.exchange.v1.Problem\x12)\n\x05since\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05state\x18\t \x01(\t\x12\x0f\n\x07\x63ontent\x18\n \x01(\t\"{\n\x15ListQuarantineRequest\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x16\n\x0einclude_closed\x18\x05 \x01(\x08\"\\\n\x16ListQuarantineResponse\x12)\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.exchange.v1.QuarantinedRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\x16RetryQuarantineRequest\x12\x16\n\x0equarantine_ids\x18\x01 \x03(\t\"[\n\x17RetryQuarantineResponse\x12\x10\n\x08resolved\x18\x01 \x01(\x05\x12.\n\tremaining\x18\x02 \x03(\x0b\x32\x1b.exchange.v1.QuarantinedRow\"B\n\x18\x44iscardQuarantineRequest\x12\x16\n\x0equarantine_ids\x18\x01 \x03(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"S\n\x19\x44iscardQuarantineResponse\x12\x11\n\tdiscarded\x18\x01 \x01(\x05\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x13.exchange.v1.Action\"N\n\x14\x41\x63tivateRulesRequest\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"g\n\x15\x41\x63tivateRulesResponse\x12)\n\x07\x65\x64ition\x18\x01 \x01(\x0b\x32\x18.exchange.v1.RuleEdition\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x13.exchange.v1.Action\"\x81\x01\n\x0cRuleDecision\x12%\n\x07outcome\x18\x01 \x01(\x0e\x32\x14.exchange.v1.Outcome\x12\x0f\n\x07reasons\x18\x02 \x03(\t\x12*\n\nconditions\x18\x03 \x03(\x0e\x32\x16.exchange.v1.Condition\x12\r\n\x05rules\x18\x04 \x03(\t\"\xa8\x02\n\x0e\x44\x65\x63isionChange\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x12\n\nlegal_date\x18\x03 \x01(\t\x12\x12\n\ndecided_on\x18\x04 \x01(\t\x12+\n\x08recorded\x18\x05 \x01(\x0b\x32\x19.exchange.v1.RuleDecision\x12)\n\x06\x62\x65\x66ore\x18\x06 \x01(\x0b\x32\x19.exchange.v1.RuleDecision\x12(\n\x05\x61\x66ter\x18\x07 \x01(\x0b\x32\x19.exchange.v1.RuleDecision\x12\x10\n\x08\x62y_facts\x18\x08 \x01(\x08\x12\x14\n\x0cmissing_fact\x18\t \x01(\t\"\x90\x01\n\x10\x44iffRulesRequest\x12\x11\n\tedition_a\x18\x01 \x01(\t\x12\x11\n\tedition_b\x18\x02 \x01(\t\x12\x11\n\tcontent_b\x18\x03 \x01(\x0c\x12\x1f\n\x04kind\x18\x04 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x0e\n\x06origin\x18\x05 \x01(\t\x12\x12\n\npage_token\x18\x06 \x01(\t\"}\n\x11\x44iffRulesResponse\x12,\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1b.exchange.v1.DecisionChange\x12\x10\n\x08\x65xamined\x18\x02 \x01(\x03\x12\x0f\n\x07outside\x18\x03 \x01(\x03\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"j\n\x16RedecideRecordsRequest\x12\x0f\n\x07\x65\x64ition\x18\x01 \x01(\t\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"T\n\x17RedecideRecordsResponse\x12\x14\n\x0cwould_change\x18\x01 \x01(\x03\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x13.exchange.v1.Action\"(\n\x14GetRedecisionRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\"D\n\x15GetRedecisionResponse\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.exchange.v1.RedecisionOrder*\x9e\x01\n\tLaneState\x12\x1a\n\x16LANE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12LANE_STATE_RUNNING\x10\x01\x12\x16\n\x12LANE_STATE_WAITING\x10\x02\x12\x15\n\x11LANE_STATE_PAUSED\x10\x03\x12\x16\n\x12LANE_STATE_STOPPED\x10\x04\x12\x16\n\x12LANE_STATE_RETIRED\x10\x05*\xa0\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12NODE_STATE_SERVING\x10\x01\x12\x1d\n\x19NODE_STATE_AWAITING_HELLO\x10\x02\x12\x17\n\x13NODE_STATE_FETCHING\x10\x03\x12\'\n#NODE_STATE_AWAITING_ACKNOWLEDGEMENT\x10\x04\x32\xbb\t\n\x10OperationService\x12J\n\tGetStatus\x12\x1d.exchange.v1.GetStatusRequest\x1a\x1e.exchange.v1.GetStatusResponse\x12M\n\nListAlarms\x12\x1e.exchange.v1.ListAlarmsRequest\x1a\x1f.exchange.v1.ListAlarmsResponse\x12_\n\x10\x41\x63knowledgeAlarm\x12$.exchange.v1.AcknowledgeAlarmRequest\x1a%.exchange.v1.AcknowledgeAlarmResponse\x12J\n\tPauseLane\x12\x1d.exchange.v1.PauseLaneRequest\x1a\x1e.exchange.v1.PauseLaneResponse\x12M\n\nResumeLane\x12\x1e.exchange.v1.ResumeLaneRequest\x1a\x1f.exchange.v1.ResumeLaneResponse\x12J\n\tRetryLane\x12\x1d.exchange.v1.RetryLaneRequest\x1a\x1e.exchange.v1.RetryLaneResponse\x12M\n\nRetireLane\x12\x1e.exchange.v1.RetireLaneRequest\x1a\x1f.exchange.v1.RetireLaneResponse\x12Y\n\x0eListQuarantine\x12\".exchange.v1.ListQuarantineRequest\x1a#.exchange.v1.ListQuarantineResponse\x12\\\n\x0fRetryQuarantine\x12#.exchange.v1.RetryQuarantineRequest\x1a$.exchange.v1.RetryQuarantineResponse\x12\x62\n\x11\x44iscardQuarantine\x12%.exchange.v1.DiscardQuarantineRequest\x1a&.exchange.v1.DiscardQuarantineResponse\x12V\n\rActivateRules\x12!.exchange.v1.ActivateRulesRequest\x1a\".exchange.v1.ActivateRulesResponse\x12J\n\tDiffRules\x12\x1d.exchange.v1.DiffRulesRequest\x1a\x1e.exchange.v1.DiffRulesResponse\x12\\\n\x0fRedecideRecords\x12#.exchange.v1.RedecideRecordsRequest\x1a$.exchange.v1.RedecideRecordsResponse\x12V\n\rGetRedecision\x12!.exchange.v1.GetRedecisionRequest\x1a\".exchange.v1.GetRedecisionResponseB*\n\x0f\x63om.exchange.v1B\x15OperationServiceProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,62 +38,82 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.operation_servi
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\025OperationServiceProtoP\001'
-  _globals['_LANESTATE']._serialized_start=3570
-  _globals['_LANESTATE']._serialized_end=3728
-  _globals['_NODESTATE']._serialized_start=3731
-  _globals['_NODESTATE']._serialized_end=3891
-  _globals['_LANESTATUS']._serialized_start=191
-  _globals['_LANESTATUS']._serialized_end=516
-  _globals['_ALARM']._serialized_start=519
-  _globals['_ALARM']._serialized_end=780
-  _globals['_GETSTATUSREQUEST']._serialized_start=782
-  _globals['_GETSTATUSREQUEST']._serialized_end=800
-  _globals['_PEERSTATUS']._serialized_start=803
-  _globals['_PEERSTATUS']._serialized_end=1057
-  _globals['_GETSTATUSRESPONSE']._serialized_start=1060
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1602
-  _globals['_OVERDUEFEEDBACK']._serialized_start=1604
-  _globals['_OVERDUEFEEDBACK']._serialized_end=1675
-  _globals['_COUNTINGROW']._serialized_start=1678
-  _globals['_COUNTINGROW']._serialized_end=1896
-  _globals['_LISTALARMSREQUEST']._serialized_start=1898
-  _globals['_LISTALARMSREQUEST']._serialized_end=1981
-  _globals['_LISTALARMSRESPONSE']._serialized_start=1983
-  _globals['_LISTALARMSRESPONSE']._serialized_end=2064
-  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_start=2066
-  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_end=2119
-  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_start=2121
-  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_end=2182
-  _globals['_PAUSELANEREQUEST']._serialized_start=2184
-  _globals['_PAUSELANEREQUEST']._serialized_end=2265
-  _globals['_PAUSELANERESPONSE']._serialized_start=2267
-  _globals['_PAUSELANERESPONSE']._serialized_end=2325
-  _globals['_RESUMELANEREQUEST']._serialized_start=2327
-  _globals['_RESUMELANEREQUEST']._serialized_end=2409
-  _globals['_RESUMELANERESPONSE']._serialized_start=2411
-  _globals['_RESUMELANERESPONSE']._serialized_end=2470
-  _globals['_RETRYLANEREQUEST']._serialized_start=2472
-  _globals['_RETRYLANEREQUEST']._serialized_end=2553
-  _globals['_RETRYLANERESPONSE']._serialized_start=2555
-  _globals['_RETRYLANERESPONSE']._serialized_end=2613
-  _globals['_RETIRELANEREQUEST']._serialized_start=2615
-  _globals['_RETIRELANEREQUEST']._serialized_end=2713
-  _globals['_RETIRELANERESPONSE']._serialized_start=2715
-  _globals['_RETIRELANERESPONSE']._serialized_end=2811
-  _globals['_QUARANTINEDROW']._serialized_start=2814
-  _globals['_QUARANTINEDROW']._serialized_end=3052
-  _globals['_LISTQUARANTINEREQUEST']._serialized_start=3054
-  _globals['_LISTQUARANTINEREQUEST']._serialized_end=3177
-  _globals['_LISTQUARANTINERESPONSE']._serialized_start=3179
-  _globals['_LISTQUARANTINERESPONSE']._serialized_end=3271
-  _globals['_RETRYQUARANTINEREQUEST']._serialized_start=3273
-  _globals['_RETRYQUARANTINEREQUEST']._serialized_end=3321
-  _globals['_RETRYQUARANTINERESPONSE']._serialized_start=3323
-  _globals['_RETRYQUARANTINERESPONSE']._serialized_end=3414
-  _globals['_DISCARDQUARANTINEREQUEST']._serialized_start=3416
-  _globals['_DISCARDQUARANTINEREQUEST']._serialized_end=3482
-  _globals['_DISCARDQUARANTINERESPONSE']._serialized_start=3484
-  _globals['_DISCARDQUARANTINERESPONSE']._serialized_end=3567
-  _globals['_OPERATIONSERVICE']._serialized_start=3894
-  _globals['_OPERATIONSERVICE']._serialized_end=4759
+  _globals['_LANESTATE']._serialized_start=4790
+  _globals['_LANESTATE']._serialized_end=4948
+  _globals['_NODESTATE']._serialized_start=4951
+  _globals['_NODESTATE']._serialized_end=5111
+  _globals['_LANESTATUS']._serialized_start=215
+  _globals['_LANESTATUS']._serialized_end=540
+  _globals['_ALARM']._serialized_start=543
+  _globals['_ALARM']._serialized_end=804
+  _globals['_GETSTATUSREQUEST']._serialized_start=806
+  _globals['_GETSTATUSREQUEST']._serialized_end=824
+  _globals['_PEERSTATUS']._serialized_start=827
+  _globals['_PEERSTATUS']._serialized_end=1081
+  _globals['_GETSTATUSRESPONSE']._serialized_start=1084
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1626
+  _globals['_OVERDUEFEEDBACK']._serialized_start=1628
+  _globals['_OVERDUEFEEDBACK']._serialized_end=1699
+  _globals['_COUNTINGROW']._serialized_start=1702
+  _globals['_COUNTINGROW']._serialized_end=1920
+  _globals['_LISTALARMSREQUEST']._serialized_start=1922
+  _globals['_LISTALARMSREQUEST']._serialized_end=2005
+  _globals['_LISTALARMSRESPONSE']._serialized_start=2007
+  _globals['_LISTALARMSRESPONSE']._serialized_end=2088
+  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_start=2090
+  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_end=2143
+  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_start=2145
+  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_end=2206
+  _globals['_PAUSELANEREQUEST']._serialized_start=2208
+  _globals['_PAUSELANEREQUEST']._serialized_end=2289
+  _globals['_PAUSELANERESPONSE']._serialized_start=2291
+  _globals['_PAUSELANERESPONSE']._serialized_end=2349
+  _globals['_RESUMELANEREQUEST']._serialized_start=2351
+  _globals['_RESUMELANEREQUEST']._serialized_end=2433
+  _globals['_RESUMELANERESPONSE']._serialized_start=2435
+  _globals['_RESUMELANERESPONSE']._serialized_end=2494
+  _globals['_RETRYLANEREQUEST']._serialized_start=2496
+  _globals['_RETRYLANEREQUEST']._serialized_end=2577
+  _globals['_RETRYLANERESPONSE']._serialized_start=2579
+  _globals['_RETRYLANERESPONSE']._serialized_end=2637
+  _globals['_RETIRELANEREQUEST']._serialized_start=2639
+  _globals['_RETIRELANEREQUEST']._serialized_end=2737
+  _globals['_RETIRELANERESPONSE']._serialized_start=2739
+  _globals['_RETIRELANERESPONSE']._serialized_end=2835
+  _globals['_QUARANTINEDROW']._serialized_start=2838
+  _globals['_QUARANTINEDROW']._serialized_end=3076
+  _globals['_LISTQUARANTINEREQUEST']._serialized_start=3078
+  _globals['_LISTQUARANTINEREQUEST']._serialized_end=3201
+  _globals['_LISTQUARANTINERESPONSE']._serialized_start=3203
+  _globals['_LISTQUARANTINERESPONSE']._serialized_end=3295
+  _globals['_RETRYQUARANTINEREQUEST']._serialized_start=3297
+  _globals['_RETRYQUARANTINEREQUEST']._serialized_end=3345
+  _globals['_RETRYQUARANTINERESPONSE']._serialized_start=3347
+  _globals['_RETRYQUARANTINERESPONSE']._serialized_end=3438
+  _globals['_DISCARDQUARANTINEREQUEST']._serialized_start=3440
+  _globals['_DISCARDQUARANTINEREQUEST']._serialized_end=3506
+  _globals['_DISCARDQUARANTINERESPONSE']._serialized_start=3508
+  _globals['_DISCARDQUARANTINERESPONSE']._serialized_end=3591
+  _globals['_ACTIVATERULESREQUEST']._serialized_start=3593
+  _globals['_ACTIVATERULESREQUEST']._serialized_end=3671
+  _globals['_ACTIVATERULESRESPONSE']._serialized_start=3673
+  _globals['_ACTIVATERULESRESPONSE']._serialized_end=3776
+  _globals['_RULEDECISION']._serialized_start=3779
+  _globals['_RULEDECISION']._serialized_end=3908
+  _globals['_DECISIONCHANGE']._serialized_start=3911
+  _globals['_DECISIONCHANGE']._serialized_end=4207
+  _globals['_DIFFRULESREQUEST']._serialized_start=4210
+  _globals['_DIFFRULESREQUEST']._serialized_end=4354
+  _globals['_DIFFRULESRESPONSE']._serialized_start=4356
+  _globals['_DIFFRULESRESPONSE']._serialized_end=4481
+  _globals['_REDECIDERECORDSREQUEST']._serialized_start=4483
+  _globals['_REDECIDERECORDSREQUEST']._serialized_end=4589
+  _globals['_REDECIDERECORDSRESPONSE']._serialized_start=4591
+  _globals['_REDECIDERECORDSRESPONSE']._serialized_end=4675
+  _globals['_GETREDECISIONREQUEST']._serialized_start=4677
+  _globals['_GETREDECISIONREQUEST']._serialized_end=4717
+  _globals['_GETREDECISIONRESPONSE']._serialized_start=4719
+  _globals['_GETREDECISIONRESPONSE']._serialized_end=4787
+  _globals['_OPERATIONSERVICE']._serialized_start=5114
+  _globals['_OPERATIONSERVICE']._serialized_end=6325
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from exchange.v1 import action_pb2 as _action_pb2
 from exchange.v1 import common_pb2 as _common_pb2
 from exchange.v1 import freshness_pb2 as _freshness_pb2
 from exchange.v1 import kind_pb2 as _kind_pb2
+from exchange.v1 import rule_pb2 as _rule_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -1062,3 +1063,351 @@ class DiscardQuarantineResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DiscardQuarantineResponse: _TypeAlias = DiscardQuarantineResponse  # noqa: Y015
+
+@_typing.final
+class ActivateRulesRequest(_message.Message):
+    """Asks for bringing in an edition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """The file, TOML, at most 40 KiB."""
+    reason: _builtins.str
+    """Why."""
+    validate_only: _builtins.bool
+    """Only say what would be wrong; nothing is asked for."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "reason", b"reason", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivateRulesRequest: _TypeAlias = ActivateRulesRequest  # noqa: Y015
+
+@_typing.final
+class ActivateRulesResponse(_message.Message):
+    """Answer to ActivateRules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EDITION_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def edition(self) -> _rule_pb2.RuleEdition:
+        """The edition as the file says."""
+
+    @_builtins.property
+    def action(self) -> _action_pb2.Action:
+        """What waits for confirmation; absent where it was only validated."""
+
+    def __init__(
+        self,
+        *,
+        edition: _rule_pb2.RuleEdition | None = ...,
+        action: _action_pb2.Action | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "edition", b"edition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "edition", b"edition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivateRulesResponse: _TypeAlias = ActivateRulesResponse  # noqa: Y015
+
+@_typing.final
+class RuleDecision(_message.Message):
+    """What an edition decides of one record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    CONDITIONS_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    outcome: _kind_pb2.Outcome.ValueType
+    """Outcome."""
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Reason codes."""
+
+    @_builtins.property
+    def conditions(self) -> _containers.RepeatedScalarFieldContainer[_kind_pb2.Condition.ValueType]:
+        """Conditions of a CONDITIONAL outcome."""
+
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Rules that fired."""
+
+    def __init__(
+        self,
+        *,
+        outcome: _kind_pb2.Outcome.ValueType = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
+        conditions: _abc.Iterable[_kind_pb2.Condition.ValueType] | None = ...,
+        rules: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "outcome", b"outcome", "reasons", b"reasons", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RuleDecision: _TypeAlias = RuleDecision  # noqa: Y015
+
+@_typing.final
+class DecisionChange(_message.Message):
+    """One record whose decision differs, or of which that can not be told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    LEGAL_DATE_FIELD_NUMBER: _builtins.int
+    DECIDED_ON_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    BY_FACTS_FIELD_NUMBER: _builtins.int
+    MISSING_FACT_FIELD_NUMBER: _builtins.int
+    kind: _kind_pb2.Kind.ValueType
+    """Its kind."""
+    legal_date: _builtins.str
+    """Its own date, YYYY-MM-DD; empty where neither body nor facts tell it."""
+    decided_on: _builtins.str
+    """Day of the decision that stands, YYYY-MM-DD: both editions are asked for that day."""
+    by_facts: _builtins.bool
+    """True when the body is erased: the facts that the decision lists alone decide."""
+    missing_fact: _builtins.str
+    """Fact that is missing where it can not be told; empty otherwise."""
+    @_builtins.property
+    def ref(self) -> _common_pb2.RecordRef:
+        """The record."""
+
+    @_builtins.property
+    def recorded(self) -> Global___RuleDecision:
+        """What stands."""
+
+    @_builtins.property
+    def before(self) -> Global___RuleDecision:
+        """What the first edition decides; absent where it can not be told."""
+
+    @_builtins.property
+    def after(self) -> Global___RuleDecision:
+        """What the second edition decides; absent where it can not be told."""
+
+    def __init__(
+        self,
+        *,
+        ref: _common_pb2.RecordRef | None = ...,
+        kind: _kind_pb2.Kind.ValueType = ...,
+        legal_date: _builtins.str = ...,
+        decided_on: _builtins.str = ...,
+        recorded: Global___RuleDecision | None = ...,
+        before: Global___RuleDecision | None = ...,
+        after: Global___RuleDecision | None = ...,
+        by_facts: _builtins.bool = ...,
+        missing_fact: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "recorded", b"recorded", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "by_facts", b"by_facts", "decided_on", b"decided_on", "kind", b"kind", "legal_date", b"legal_date", "missing_fact", b"missing_fact", "recorded", b"recorded", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecisionChange: _TypeAlias = DecisionChange  # noqa: Y015
+
+@_typing.final
+class DiffRulesRequest(_message.Message):
+    """Lists what another edition would have decided otherwise."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EDITION_A_FIELD_NUMBER: _builtins.int
+    EDITION_B_FIELD_NUMBER: _builtins.int
+    CONTENT_B_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    edition_a: _builtins.str
+    """First edition; it is in use."""
+    edition_b: _builtins.str
+    """Second edition; empty when its file is given."""
+    content_b: _builtins.bytes
+    """File of the second edition, which is not in use yet."""
+    kind: _kind_pb2.Kind.ValueType
+    """Only records of this kind; UNSPECIFIED means all."""
+    origin: _builtins.str
+    """Only records of this origin; empty means all."""
+    page_token: _builtins.str
+    """From an earlier answer; empty for the first stretch."""
+    def __init__(
+        self,
+        *,
+        edition_a: _builtins.str = ...,
+        edition_b: _builtins.str = ...,
+        content_b: _builtins.bytes = ...,
+        kind: _kind_pb2.Kind.ValueType = ...,
+        origin: _builtins.str = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_b", b"content_b", "edition_a", b"edition_a", "edition_b", b"edition_b", "kind", b"kind", "origin", b"origin", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffRulesRequest: _TypeAlias = DiffRulesRequest  # noqa: Y015
+
+@_typing.final
+class DiffRulesResponse(_message.Message):
+    """Answer to DiffRules: one stretch of history."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    EXAMINED_FIELD_NUMBER: _builtins.int
+    OUTSIDE_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    examined: _builtins.int
+    """Decisions of this stretch that were looked at."""
+    outside: _builtins.int
+    """Decisions of this stretch about days that not both editions apply to: they are left out."""
+    next_page_token: _builtins.str
+    """Empty once all of history was looked at."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecisionChange]:
+        """What differs, or can not be told, in the order in which it arrived."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___DecisionChange] | None = ...,
+        examined: _builtins.int = ...,
+        outside: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "examined", b"examined", "next_page_token", b"next_page_token", "outside", b"outside"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffRulesResponse: _TypeAlias = DiffRulesResponse  # noqa: Y015
+
+@_typing.final
+class RedecideRecordsRequest(_message.Message):
+    """Asks for deciding again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EDITION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    edition: _builtins.str
+    """Edition; it is in use."""
+    kind: _kind_pb2.Kind.ValueType
+    """Only records of this kind; UNSPECIFIED means all."""
+    origin: _builtins.str
+    """Only records of this origin; empty means all."""
+    reason: _builtins.str
+    """Why."""
+    def __init__(
+        self,
+        *,
+        edition: _builtins.str = ...,
+        kind: _kind_pb2.Kind.ValueType = ...,
+        origin: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edition", b"edition", "kind", b"kind", "origin", b"origin", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RedecideRecordsRequest: _TypeAlias = RedecideRecordsRequest  # noqa: Y015
+
+@_typing.final
+class RedecideRecordsResponse(_message.Message):
+    """Answer to RedecideRecords."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WOULD_CHANGE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    would_change: _builtins.int
+    """Decisions that would change."""
+    @_builtins.property
+    def action(self) -> _action_pb2.Action:
+        """What waits for confirmation; absent when nothing would change."""
+
+    def __init__(
+        self,
+        *,
+        would_change: _builtins.int = ...,
+        action: _action_pb2.Action | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "would_change", b"would_change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RedecideRecordsResponse: _TypeAlias = RedecideRecordsResponse  # noqa: Y015
+
+@_typing.final
+class GetRedecisionRequest(_message.Message):
+    """Shows an order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """Id of the order: that of the action."""
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRedecisionRequest: _TypeAlias = GetRedecisionRequest  # noqa: Y015
+
+@_typing.final
+class GetRedecisionResponse(_message.Message):
+    """Answer to GetRedecision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order(self) -> _rule_pb2.RedecisionOrder:
+        """The order."""
+
+    def __init__(
+        self,
+        *,
+        order: _rule_pb2.RedecisionOrder | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRedecisionResponse: _TypeAlias = GetRedecisionResponse  # noqa: Y015

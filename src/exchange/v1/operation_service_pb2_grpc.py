@@ -85,6 +85,26 @@ class OperationServiceStub:
                 request_serializer=exchange_dot_v1_dot_operation__service__pb2.DiscardQuarantineRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_operation__service__pb2.DiscardQuarantineResponse.FromString,
                 _registered_method=True)
+        self.ActivateRules = channel.unary_unary(
+                '/exchange.v1.OperationService/ActivateRules',
+                request_serializer=exchange_dot_v1_dot_operation__service__pb2.ActivateRulesRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_operation__service__pb2.ActivateRulesResponse.FromString,
+                _registered_method=True)
+        self.DiffRules = channel.unary_unary(
+                '/exchange.v1.OperationService/DiffRules',
+                request_serializer=exchange_dot_v1_dot_operation__service__pb2.DiffRulesRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_operation__service__pb2.DiffRulesResponse.FromString,
+                _registered_method=True)
+        self.RedecideRecords = channel.unary_unary(
+                '/exchange.v1.OperationService/RedecideRecords',
+                request_serializer=exchange_dot_v1_dot_operation__service__pb2.RedecideRecordsRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_operation__service__pb2.RedecideRecordsResponse.FromString,
+                _registered_method=True)
+        self.GetRedecision = channel.unary_unary(
+                '/exchange.v1.OperationService/GetRedecision',
+                request_serializer=exchange_dot_v1_dot_operation__service__pb2.GetRedecisionRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_operation__service__pb2.GetRedecisionResponse.FromString,
+                _registered_method=True)
 
 
 class OperationServiceServicer:
@@ -161,6 +181,34 @@ class OperationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ActivateRules(self, request, context):
+        """Asks for bringing in an edition of the recognition rules; the other role confirms.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiffRules(self, request, context):
+        """Lists what another edition would have decided otherwise, a stretch of history at a time. Nothing is decided.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RedecideRecords(self, request, context):
+        """Asks for deciding again what an edition decides otherwise; the other role confirms.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRedecision(self, request, context):
+        """Shows how far an order to decide again is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -213,6 +261,26 @@ def add_OperationServiceServicer_to_server(servicer, server):
                     servicer.DiscardQuarantine,
                     request_deserializer=exchange_dot_v1_dot_operation__service__pb2.DiscardQuarantineRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_operation__service__pb2.DiscardQuarantineResponse.SerializeToString,
+            ),
+            'ActivateRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivateRules,
+                    request_deserializer=exchange_dot_v1_dot_operation__service__pb2.ActivateRulesRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_operation__service__pb2.ActivateRulesResponse.SerializeToString,
+            ),
+            'DiffRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffRules,
+                    request_deserializer=exchange_dot_v1_dot_operation__service__pb2.DiffRulesRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_operation__service__pb2.DiffRulesResponse.SerializeToString,
+            ),
+            'RedecideRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.RedecideRecords,
+                    request_deserializer=exchange_dot_v1_dot_operation__service__pb2.RedecideRecordsRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_operation__service__pb2.RedecideRecordsResponse.SerializeToString,
+            ),
+            'GetRedecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRedecision,
+                    request_deserializer=exchange_dot_v1_dot_operation__service__pb2.GetRedecisionRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_operation__service__pb2.GetRedecisionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -486,6 +554,114 @@ class OperationService:
             '/exchange.v1.OperationService/DiscardQuarantine',
             exchange_dot_v1_dot_operation__service__pb2.DiscardQuarantineRequest.SerializeToString,
             exchange_dot_v1_dot_operation__service__pb2.DiscardQuarantineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivateRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.OperationService/ActivateRules',
+            exchange_dot_v1_dot_operation__service__pb2.ActivateRulesRequest.SerializeToString,
+            exchange_dot_v1_dot_operation__service__pb2.ActivateRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.OperationService/DiffRules',
+            exchange_dot_v1_dot_operation__service__pb2.DiffRulesRequest.SerializeToString,
+            exchange_dot_v1_dot_operation__service__pb2.DiffRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RedecideRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.OperationService/RedecideRecords',
+            exchange_dot_v1_dot_operation__service__pb2.RedecideRecordsRequest.SerializeToString,
+            exchange_dot_v1_dot_operation__service__pb2.RedecideRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRedecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.OperationService/GetRedecision',
+            exchange_dot_v1_dot_operation__service__pb2.GetRedecisionRequest.SerializeToString,
+            exchange_dot_v1_dot_operation__service__pb2.GetRedecisionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,14 @@ class OperationServiceStub:
     """Maps quarantined rows again with the tables of now."""
     DiscardQuarantine: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.DiscardQuarantineRequest, _operation_service_pb2.DiscardQuarantineResponse]
     """Asks for discarding quarantined rows with a reason; a security officer confirms."""
+    ActivateRules: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.ActivateRulesRequest, _operation_service_pb2.ActivateRulesResponse]
+    """Asks for bringing in an edition of the recognition rules; the other role confirms."""
+    DiffRules: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.DiffRulesRequest, _operation_service_pb2.DiffRulesResponse]
+    """Lists what another edition would have decided otherwise, a stretch of history at a time. Nothing is decided."""
+    RedecideRecords: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.RedecideRecordsRequest, _operation_service_pb2.RedecideRecordsResponse]
+    """Asks for deciding again what an edition decides otherwise; the other role confirms."""
+    GetRedecision: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.GetRedecisionRequest, _operation_service_pb2.GetRedecisionResponse]
+    """Shows how far an order to decide again is."""
 
 @_typing.type_check_only
 class OperationServiceAsyncStub(OperationServiceStub):
@@ -79,6 +87,14 @@ class OperationServiceAsyncStub(OperationServiceStub):
     """Maps quarantined rows again with the tables of now."""
     DiscardQuarantine: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.DiscardQuarantineRequest, _operation_service_pb2.DiscardQuarantineResponse]  # type: ignore[assignment]
     """Asks for discarding quarantined rows with a reason; a security officer confirms."""
+    ActivateRules: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ActivateRulesRequest, _operation_service_pb2.ActivateRulesResponse]  # type: ignore[assignment]
+    """Asks for bringing in an edition of the recognition rules; the other role confirms."""
+    DiffRules: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.DiffRulesRequest, _operation_service_pb2.DiffRulesResponse]  # type: ignore[assignment]
+    """Lists what another edition would have decided otherwise, a stretch of history at a time. Nothing is decided."""
+    RedecideRecords: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.RedecideRecordsRequest, _operation_service_pb2.RedecideRecordsResponse]  # type: ignore[assignment]
+    """Asks for deciding again what an edition decides otherwise; the other role confirms."""
+    GetRedecision: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.GetRedecisionRequest, _operation_service_pb2.GetRedecisionResponse]  # type: ignore[assignment]
+    """Shows how far an order to decide again is."""
 
 class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
     """For operators: see what is stuck and why, and mend it."""
@@ -162,5 +178,37 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operation_service_pb2.DiscardQuarantineResponse, _abc.Awaitable[_operation_service_pb2.DiscardQuarantineResponse]]:
         """Asks for discarding quarantined rows with a reason; a security officer confirms."""
+
+    @_abc_1.abstractmethod
+    def ActivateRules(
+        self,
+        request: _operation_service_pb2.ActivateRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_service_pb2.ActivateRulesResponse, _abc.Awaitable[_operation_service_pb2.ActivateRulesResponse]]:
+        """Asks for bringing in an edition of the recognition rules; the other role confirms."""
+
+    @_abc_1.abstractmethod
+    def DiffRules(
+        self,
+        request: _operation_service_pb2.DiffRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_service_pb2.DiffRulesResponse, _abc.Awaitable[_operation_service_pb2.DiffRulesResponse]]:
+        """Lists what another edition would have decided otherwise, a stretch of history at a time. Nothing is decided."""
+
+    @_abc_1.abstractmethod
+    def RedecideRecords(
+        self,
+        request: _operation_service_pb2.RedecideRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_service_pb2.RedecideRecordsResponse, _abc.Awaitable[_operation_service_pb2.RedecideRecordsResponse]]:
+        """Asks for deciding again what an edition decides otherwise; the other role confirms."""
+
+    @_abc_1.abstractmethod
+    def GetRedecision(
+        self,
+        request: _operation_service_pb2.GetRedecisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_service_pb2.GetRedecisionResponse, _abc.Awaitable[_operation_service_pb2.GetRedecisionResponse]]:
+        """Shows how far an order to decide again is."""
 
 def add_OperationServiceServicer_to_server(servicer: OperationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

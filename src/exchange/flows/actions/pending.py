@@ -55,6 +55,8 @@ VERBS: Mapping[str, str] = {
     "discard_quarantine": "quarantine.discard",
     "erase_record": "records.erase",
     "remove_authority": "authorities.remove",
+    "activate_rules": "rules.activate",
+    "redecide": "rules.redecide",
     "retire_authority": "authorities.retire",
 }
 """Verbs by the field of ``ActionRequest`` that asks for them."""

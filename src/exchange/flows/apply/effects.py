@@ -95,7 +95,7 @@ class RegisterOverlay:
     ) -> None:
         self._logs = logs
         self._state = state
-        self._log_id = log_id
+        self.log_id = log_id
         self._base = next_seq
         self._place = 0
         self._taken = 0
@@ -159,7 +159,7 @@ class RegisterOverlay:
         ]
         found = []
         for log_id, index in dict.fromkeys(places):
-            if (log_id, index) == (self._log_id, entry.index):
+            if (log_id, index) == (self.log_id, entry.index):
                 continue
             waits = registers.waits_at(self._state, log_id, [index]).get(index)
             if waits is None or waits.token not in (UNPROVEN, CONFIRMED):
@@ -354,6 +354,11 @@ def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]
         row["own_end"] = row["tombstone"] = index.ended
         row["own_end_on"] = row["tombstone_on"] = index.ended_on if index.ended else ""
     revisions = list(overlay.revisions(row["origin"], entry.record_id))
+    standing = next((other for other in revisions if other["revision"] == row["revision"]), None)
+    had_effect = standing is not None and bool(read_decision(standing["decision"]).rules)
+    if standing is not None and had_effect and standing["tombstone"] != "ERASED" and not ruling.takes_effect:
+        withdraw(overlay, entry, row, standing)
+        return
     newer = [other for other in revisions if other["revision"] > row["revision"]]
     row["newest"] = row["newest"] and not any(other["newest"] for other in newer)
     ended = next((other for other in newer if other["tombstone"]), None)
@@ -364,7 +369,7 @@ def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]
         _replace(overlay, entry, row, [other for other in revisions if other["revision"] < row["revision"]])
     overlay.skip_to_own_numbers()
     overlay.put_record(row, salt=entry.salt, place=entry.place)
-    if ruling.takes_effect and record is not None:
+    if ruling.takes_effect and record is not None and not had_effect:
         for table, part in parts_of(record, row):
             overlay.put_numbered(table, part, salt=entry.salt, place=entry.place)
 

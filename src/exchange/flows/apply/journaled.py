@@ -10,11 +10,14 @@ from exchange.storage.queries import actions, checks, rotations, rules
 from exchange.storage.registers import Change
 from exchange.v1.journal_pb2 import GrantChanged, JournalEntry, TrustDecided
 
-_NAMES: Final[tuple[Literal["grant_changed", "rotation_stepped", "trust_decided", "action_changed"], ...]] = (
+_NAMES: Final[
+    tuple[Literal["grant_changed", "rotation_stepped", "trust_decided", "action_changed", "redecision_ordered"], ...]
+] = (
     "grant_changed",
     "rotation_stepped",
     "trust_decided",
     "action_changed",
+    "redecision_ordered",
 )
 
 
@@ -37,6 +40,8 @@ def changes_of(state: Connection, event: JournalEntry, log_id: int, index: int) 
         return [_agency(event.grant_changed)]
     if event.HasField("action_changed"):
         return [actions.change_of(event)]
+    if event.HasField("redecision_ordered"):
+        return [rules.order_change(event)]
     if event.HasField("rotation_stepped"):
         return rotations.changes_of(state, event, log_id, index)
     if event.HasField("trust_decided"):

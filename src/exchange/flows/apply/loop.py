@@ -12,6 +12,7 @@ from exchange.domain.validation.limits import DECISION_ITEMS
 from exchange.flows.apply import awaited
 from exchange.flows.apply.answered import node_record
 from exchange.flows.apply.commit import SEQ_CURSOR, StepCommit, StepDone, commit_steps
+from exchange.flows.apply.ordered import OrderedSweep
 from exchange.flows.apply.recorded import RecordedDecisions, read_rulings, ruling_for
 from exchange.flows.apply.revoked import RevokedSweep
 from exchange.flows.apply.ruling import read_decision, recognition_of
@@ -39,6 +40,7 @@ from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.kind_pb2 import Lane
 from exchange.v1.recognition_pb2 import DecisionCause
 from exchange.v1.record_pb2 import Record
+from exchange.v1.rule_pb2 import RedecisionOrder
 
 IDLE_SECONDS = 1.0
 """How long the loop sleeps when nothing wakes it: only what a lost wake-up would cost."""
@@ -109,6 +111,7 @@ class ApplyLoop:
         self._next_seq = 1
         self._outdated = False
         self._revoked = RevokedSweep(node)
+        self._ordered = OrderedSweep(node)
         self.recorded: RecordedDecisions | None = None
         self.busy = threading.Lock()
         self.reload()
@@ -152,6 +155,7 @@ class ApplyLoop:
         """Take up where the journal stands."""
         self._outdated = False
         self._revoked.forget()
+        self._ordered.forget()
         with self._node.database.read() as connection:
             self._digest = last_digest(connection)
             positions = registers.next_indices(connection)
@@ -178,8 +182,11 @@ class ApplyLoop:
             chosen = self._choose(connection, self._resting if rest else {})
             if chosen is None:
                 again = self._due_redecisions(connection) if look else None
+                ordered = self._ordered.due(connection) if look and again is None else False
+                if isinstance(ordered, tuple):
+                    again = ordered[0], "", self._together(*ordered)
                 if again is None:
-                    return False
+                    return self._searched(ordered)
                 source, token, redecisions = again
                 step = self._plan(connection, source, 0, 0, redecisions)
             else:
@@ -255,6 +262,13 @@ class ApplyLoop:
                 return source, token, self._together(source, due)
         found = self._revoked.due(connection)
         return None if found is None else (found[0], "", self._together(*found))
+
+    def _searched(self, found: object) -> bool:
+        """Nothing is decided in this step; returns whether to go on at once."""
+        if isinstance(found, RedecisionOrder):
+            self._ordered.finish(found)
+        self._look_at_waits = self._look_at_waits or bool(found)
+        return bool(found)
 
     def _together(self, source: LogHead, due: list[Redecide]) -> list[Redecide]:
         """The first of them that one step can decide: those of one recorded decision, or those of none."""

@@ -21,7 +21,16 @@ from exchange.domain.record_index import is_recognised_kind, raw_id
 from exchange.flows.apply import answered, effects, ending, keys
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.judge import Bench, judge
-from exchange.flows.apply.ruling import LIES, LIFTED, OWN, UNANSWERED, Decided, Ruling, item_of, ruling_of
+from exchange.flows.apply.ruling import (
+    LIES,
+    LIFTED,
+    OWN,
+    UNANSWERED,
+    Decided,
+    Ruling,
+    item_of,
+    ruling_of,
+)
 from exchange.flows.apply.waiting import CONFIRMED
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.trust.peer_keys import learn_first, rely
@@ -364,6 +373,8 @@ def _carry_out(
         if mirrored and result.journaled is None:  # a replay writes rows, and nobody relies on what they were once
             verdicts = rely(node, origin, overlay.keys(origin), overlay.decided_on(origin))
             result.answers.append(answered.key_answer(node, entry, origin, result.at, verdicts))
+    elif kind == KIND_RECOGNITION and not mirrored:
+        answered.keep_own(overlay, entry)
     elif kind == KIND_ANSWER and mirrored:
         answered.take_answer(overlay, entry, result.source)
     elif kind == KIND_RECOGNITION and mirrored:

@@ -89,17 +89,21 @@ class RuleFlow:
         self._node = node
         self._wake = wake
 
-    def check(self, content: bytes) -> RuleSet:
+    def check(self, content: bytes) -> tuple[RuleSet, RuleBook]:
         """Say what bringing it in would say. Nothing is stored.
+
+        Returns:
+            The edition, and the book as it would be.
 
         Raises:
             Refused: It is ill-formed, is there already, or does not go with the others.
         """
         edition = read_rules(content)
         book = self._node.rules.book
-        if book.with_edition(edition) is book:
+        after = book.with_edition(edition)
+        if after is book:
             raise Refused([Problem("RULES_EDITION_TAKEN", "rules.edition", edition.edition)])
-        return edition
+        return edition, after
 
     def carry_out(self, request: ActionRequest, who: Confirmed) -> str:
         """Bring in the edition that two officers agreed on; its name and digest are the outcome.

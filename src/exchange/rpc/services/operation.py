@@ -10,14 +10,17 @@ from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.alarms import Alarms
 from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.queries.status import LaneControl, StatusQueries, checked_reason
+from exchange.flows.rules.diff import RedecideFlow, RuleDiff
+from exchange.flows.rules.editions import RuleFlow
 from exchange.rpc.door import Call
+from exchange.rpc.services.rule_actions import RuleRpcs
 from exchange.rpc.services.submission import authoriser
 from exchange.v1 import operation_service_pb2 as pb
 from exchange.v1.action_pb2 import ActionRequest, DiscardQuarantineAction, RetireLaneAction
 from exchange.v1.kind_pb2 import Lane
 
 
-class OperationServicer:
+class OperationServicer(RuleRpcs):
     """Answers OperationService.
 
     Args:
@@ -27,6 +30,9 @@ class OperationServicer:
         quarantine: Rows that could not be mapped.
         actions: What needs a second officer.
         book: Agencies: rows that are retried go by their agency's grants of now.
+        rules: How editions of the rules come.
+        redecide: How records are decided again.
+        diff: What other rules would decide.
     """
 
     descriptor = pb.DESCRIPTOR.services_by_name["OperationService"]
@@ -40,12 +46,15 @@ class OperationServicer:
         quarantine: QuarantineFlow,
         actions: ActionFlow,
         book: AgencyBook,
+        rules: RuleFlow,
+        redecide: RedecideFlow,
+        diff: RuleDiff,
     ) -> None:
+        super().__init__(actions, rules, redecide, diff)
         self._status = status
         self._alarms = alarms
         self._lanes = lanes
         self._quarantine = quarantine
-        self._actions = actions
         self._book = book
 
     async def get_status(self, call: Call, _request: pb.GetStatusRequest) -> pb.GetStatusResponse:

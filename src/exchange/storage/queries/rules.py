@@ -1,10 +1,11 @@
-"""The register of rule editions: each as it was brought in, none ever edited."""
+"""The registers of rule editions, each as it was brought in, and of orders to decide again by one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, select
 
@@ -13,6 +14,7 @@ from exchange.storage import journal, registers, schema
 from exchange.storage.registers import Change
 from exchange.storage.transaction import Transaction
 from exchange.v1.journal_pb2 import JournalEntry
+from exchange.v1.rule_pb2 import RedecisionOrder, RedecisionState
 
 RULES = "RULES"
 """What an ``Activated`` line that brings in an edition of the recognition rules is about."""
@@ -71,4 +73,42 @@ def put(tx: Transaction, payloads: Sequence[EditionChange]) -> list[int | Except
         index = journal.append(tx, [payload.event])
         registers.write(tx, [change_of(payload.event)])
         answers.append(index)
+    return answers
+
+
+def open_orders(connection: Connection) -> list[RedecisionOrder]:
+    """Orders that are being carried out, the oldest first."""
+    table = schema.rule_orders
+    query = select(table.c.order).where(table.c.open.is_(True)).order_by(table.c.order_id)
+    return [RedecisionOrder.FromString(row.order) for row in connection.execute(query)]
+
+
+def order_of(connection: Connection, order_id: str) -> RedecisionOrder | None:
+    """One order."""
+    table = schema.rule_orders
+    found = connection.execute(select(table.c.order).where(table.c.order_id == UUID(order_id).bytes)).scalar()
+    return RedecisionOrder.FromString(found) if found is not None else None
+
+
+def order_change(event: JournalEntry) -> Change:
+    """The row change that a journal entry makes."""
+    order = event.redecision_ordered.order
+    row = {
+        "order_id": UUID(order.order_id).bytes,
+        "open": order.state == RedecisionState.REDECISION_STATE_OPEN,
+        "order": order.SerializeToString(deterministic=True),
+    }
+    return Change("rule_orders", (row["order_id"],), row)
+
+
+def put_orders(tx: Transaction, payloads: Sequence[JournalEntry]) -> list[int]:
+    """Put orders as they are from here on, each with its journal entry in the same transaction.
+
+    Returns:
+        For each payload, the index of its journal entry.
+    """
+    answers = []
+    for event in payloads:
+        answers.append(journal.append(tx, [event]))
+        registers.write(tx, [order_change(event)])
     return answers
