@@ -52,7 +52,9 @@ from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub, tell_grown
 from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.link.mirror import NotYourLogError
+from exchange.flows.link.pace import LanePace
 from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError
+from exchange.flows.reach.folder import Courier, FolderPeer
 from exchange.flows.reach.pulled import NotPulledError, PulledPeer
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.flows.rotation.ed25519_keys import CosignerDriver, LogDriver
@@ -441,6 +443,16 @@ class PeerTrust:
         return TrustFolder(own=self._own, peers={other: read_peer(self._folder, other) for other in self._others})
 
 
+Ports = Callable[[Node, Bell], dict[str, PeerPort]]
+"""Makes the ports of a node."""
+
+COURIER = Courier(look=0.02, again=0.5, overdue=3600.0, settle=0.5)
+"""A courier who goes many times in a second."""
+
+FOLDER_PACE = LanePace(first_batch=4, confirm=5.0, gather=0.01, window=4)
+"""Small batches, so that several are under way."""
+
+
 class Runtime:
     """One running node."""
 
@@ -449,7 +461,7 @@ class Runtime:
         name: str,
         url: str,
         others: list[str],
-        ports: dict[str, PeerPort],
+        ports: Ports,
         skew: timedelta,
         folder: Path,
         *,
@@ -484,17 +496,19 @@ class Runtime:
             clock=lambda: datetime.now(UTC) + skew,
             editions={},
         )
+        self.ports = ports(self.node, self.bell)
         made = drivers(self.node, keyring(name), folder, sign)
         self.trust.make(self.node, self.bell, lambda: self.core.apply.busy)
         self.core = Core(
             self.node,
-            ports,
+            self.ports,
             self.bell,
             pulling=pulling,
             roots=roots_of,
             drivers=made,
             witness_seconds=1.0,
             peer_roots=self.trust.announced,
+            folder_pace=FOLDER_PACE,
         )
         self.trust.flow.listen(lambda _before, _now: self.core.trust_changed())
         self.trust.announced.start()
@@ -511,9 +525,10 @@ class Runtime:
 class World:
     """Two nodes and the link between them, on an event loop of their own thread."""
 
-    def __init__(self, urls: dict[str, str], *, dialler: str = "") -> None:
+    def __init__(self, urls: dict[str, str], *, dialler: str = "", spools: Path | None = None) -> None:
         self.urls = urls
         self.dialler = dialler
+        self.spools = spools
         self.folder = Path(tempfile.mkdtemp(prefix="world-"))
         self.nodes: dict[str, Runtime] = {}
         self.wires = {name: Wire(name) for name in urls}
@@ -541,7 +556,7 @@ class World:
                 name,
                 self.urls[name],
                 others,
-                {other: self.port(name) for other in others},
+                lambda node, bell, others=others: {other: self.port(node, other, bell) for other in others},  # type: ignore[misc]
                 self.skew[name],
                 self.folder / name,
                 sign=self.sign[name],
@@ -553,11 +568,14 @@ class World:
                 self.wires[other].target = runtime
             self.run(runtime.core.start())
 
-    def port(self, name: str) -> PeerPort:
-        """How a node reaches the other one: by its wire, or where only the other may dial, by being fetched from."""
-        if self.dialler in ("", name):
-            return self.wires[name]
-        return PulledPeer(lambda: datetime.now(UTC) + self.skew[name], fetched=0.5, answered=5.0)
+    def port(self, node: Node, other: str, bell: Bell) -> PeerPort:
+        """How a node reaches the other one: by its wire, by files, or where only the other dials, by being fetched."""
+        if self.spools is not None:
+            folder = self.spools / node.name
+            return FolderPeer(node, other, folder, COURIER, raise_=bell.raise_, clear=bell.clear)
+        if self.dialler in ("", node.name):
+            return self.wires[node.name]
+        return PulledPeer(node.clock, fetched=0.5, answered=5.0)
 
     def stop(self, *names: str) -> None:
         """Stop nodes."""

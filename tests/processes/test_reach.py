@@ -9,6 +9,7 @@ import pytest
 from exchange.v1.operation_service_pb2 import GetStatusRequest
 from tests.processes import laws
 from tests.processes.load import Load
+from tests.rigs.courier import Courier
 from tests.rigs.pair import Pair, running_pair
 
 
@@ -56,4 +57,19 @@ def test_two_processes_of_which_one_dials(tmp_path: Path) -> None:
         assert transports == {"cq": "pull", "sc": "pulled"}
         assert peer.HasField("last_taken")
         assert peer.HasField("last_given")
+        _assert_all_arrived(pair, loads)
+
+
+@pytest.mark.timeout(240)
+def test_two_processes_that_nothing_joins_but_a_courier(tmp_path: Path) -> None:
+    """Load on both, one killed with files on their way; a courier who loses, doubles, cuts: all arrives once."""
+    quick = "[courier]\nlook_s = 1\nagain_s = 2\nsettle_s = 1\ngather_s = 1\n"
+    with running_pair(tmp_path, courier=quick) as pair, Courier(pair.spools) as courier:
+        courier.loss, courier.double, courier.cut = 0.05, 0.1, 0.05
+        loads = _load_through(pair, "sc")
+        courier.honest()
+        laws.wait_at_rest(pair)
+        with pair.nodes["cq"].client("operator") as client:
+            (peer,) = client.call(client.operation.GetStatus, GetStatusRequest()).peers
+        assert (peer.transport, peer.HasField("last_given"), peer.HasField("last_taken")) == ("folder", True, True)
         _assert_all_arrived(pair, loads)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rigs.courier import Courier
 from tests.world import NODES, World
 
 
@@ -24,4 +25,19 @@ def databases(tmp_path: Path, migrated_file: Path) -> dict[str, str]:
 def pulled_world(databases: dict[str, str]) -> Iterator[World]:
     """Two nodes of which only cq dials."""
     with contextlib.closing(World(databases, dialler="cq")) as made:
+        yield made
+
+
+@pytest.fixture
+def folder_world(databases: dict[str, str], tmp_path: Path) -> Iterator[World]:
+    """Two nodes that nothing joins but a folder each."""
+    with contextlib.closing(World(databases, spools=tmp_path / "spools")) as made:
+        yield made
+
+
+@pytest.fixture
+def courier(folder_world: World) -> Iterator[Courier]:
+    """Who goes between them; honest unless told otherwise."""
+    assert folder_world.spools is not None
+    with Courier({name: folder_world.spools / name for name in NODES}) as made:
         yield made

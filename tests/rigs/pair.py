@@ -91,6 +91,7 @@ class Pair:
         passphrase: bytes = b"",
         dialler: str = "",
         module: str = "exchange.app",
+        courier: str = "",
     ) -> None:
         """Prepare both.
 
@@ -102,8 +103,11 @@ class Pair:
             passphrase: Encrypts the key files.
             dialler: The only node that may dial; both do when empty.
             module: What a process runs, by `python -m`.
+            courier: Nobody dials: files are carried between the folders ``spools``. This is their ``[courier]``.
         """
         self._dialler = dialler
+        self._courier = courier
+        self.spools = {name: folder / name / "spool" for name in AREAS}
         now = datetime.now(UTC)
         folder.mkdir(parents=True, exist_ok=True)
         self.nodes = {name: NodeFolder(name, folder / name) for name in AREAS}
@@ -154,12 +158,14 @@ metrics = "127.0.0.1:{node.metrics_port}"
 
 [recognition]
 require_approvals = false
-{database}{settings}{peers}"""
+{self._courier}{database}{settings}{peers}"""
         )
 
     def _reach(self, name: str, other: str) -> str:
         """How a node reaches another one, as its node file says it."""
         dial = f'dial = "127.0.0.1:{self.nodes[other].peers_port}"\n'
+        if self._courier:
+            return f'transport = "folder"\nfolder = "{self.spools[name]}"\n'
         if not self._dialler:
             return dial
         return 'transport = "pull"\n' + (dial if name == self._dialler else "")

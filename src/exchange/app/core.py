@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 import structlog
@@ -19,18 +20,20 @@ from exchange.flows.apply.loop import ApplyLoop
 from exchange.flows.apply.replay import write_replayed
 from exchange.flows.context import Node, Peer
 from exchange.flows.intake.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
-from exchange.flows.link.deliver import LanePace, LaneSender
+from exchange.flows.link.deliver import LaneSender
 from exchange.flows.link.fetch import fetch_entries
 from exchange.flows.link.hello import Findings
 from exchange.flows.link.lanes import RESTORED_BOTH, LaneControl
 from exchange.flows.link.links import Links
 from exchange.flows.link.mirror import MirrorFlow
+from exchange.flows.link.pace import LanePace
 from exchange.flows.link.peer_port import PeerPort
 from exchange.flows.link.recover import REPLAYING, RecoverFlow, load_recorded
 from exchange.flows.link.session import HelloFlow
 from exchange.flows.link.witness import WITNESS_SECONDS, WitnessFlow, WitnessLoop
 from exchange.flows.reach import calls
 from exchange.flows.reach.calls import AskingPeer
+from exchange.flows.reach.folder import FolderPeer
 from exchange.flows.reach.pulled import PullDoor
 from exchange.flows.reach.pulling import NOT_PULLED, WAIT_SECONDS, Puller, PullPort
 from exchange.flows.rotation.driver import KeyDriver
@@ -106,6 +109,7 @@ class Core:
         drivers: Of each kind of key that this node can rotate.
         on_retry: Called with (peer, lane name, reason) for each failed try.
         pace: How lanes go about it.
+        folder_pace: How they do towards a peer that is reached by files.
         witness_seconds: How often grown journals are shown to witnesses.
         skew_limit: Seconds between two clocks beyond which an alarm is raised.
         roots: Whose revocation lists count.
@@ -126,6 +130,7 @@ class Core:
         admit: Callable[[int], object] = lambda lane: None,
         drivers: Sequence[KeyDriver] = (),
         pace: LanePace | None = None,
+        folder_pace: LanePace | None = None,
         witness_seconds: float = WITNESS_SECONDS,
         skew_limit: float = SKEW_LIMIT_SECONDS,
         roots: Roots = no_roots,
@@ -196,7 +201,7 @@ class Core:
                 may_sign=lambda peer=peer: self.status.may_sign(peer),  # type: ignore[misc]
                 on_stop=self._stopped,
                 on_try=self._tried,
-                pace=pace,
+                pace=folder_pace if isinstance(self.ports[peer], FolderPeer) else pace,
             )
             for peer in node.peers.names()
             if peer in self.ports
@@ -210,6 +215,11 @@ class Core:
             )
             for peer, port in (pulling or {}).items()
         }
+        self.folders = {peer: port for peer, port in self.ports.items() if isinstance(port, FolderPeer)}
+        for peer, folder in self.folders.items():
+            self.links.of(peer).carried = True
+            folder.deliver_carried = self._deliver_carried
+            folder.on_new_run = lambda peer=peer: self._peer_began_anew(peer)  # type: ignore[misc]
         self.lanes = LaneControl(node, self.links, self.senders, self._nudge)
         # Asked here, for as long as the node lives: what a list or announcement revokes is decided again.
         node.events.listen(REVOCATIONS_CHANGED, self.apply.wake)
@@ -230,6 +240,8 @@ class Core:
             self._tasks.append(asyncio.create_task(witness.run(), name=f"witness {peer}"))
             lists = self.trust_material.run(peer, port)
             self._tasks.append(asyncio.create_task(lists, name=f"lists {peer}"))
+        for peer, port in self.folders.items():
+            self._tasks.append(asyncio.create_task(port.run(self.work), name=f"folder {peer}"))
         for peer, puller in self.pullers.items():
             for name in LANE_NUMBERS:
                 self._tasks.append(asyncio.create_task(puller.run_lane(name), name=f"pull {peer} {name}"))
@@ -338,6 +350,14 @@ class Core:
         if reason in ("FORK", "BAD_CHECKPOINT") and name.lane:
             self.lanes.stop(peer, LANE_NUMBERS[name.lane], links.MIRROR_STOP + reason, (), self.node.clock())
         self._alarms.raise_(reason, origin, peer)
+
+    def _deliver_carried(self, peer: Peer, request: DeliverRequest, written: datetime) -> DeliverResponse:
+        return self.mirror.deliver(peer, request, self.node.clock(), shown_at=written)
+
+    def _peer_began_anew(self, peer: str) -> None:
+        """The session that it gave us was of a process that is no more."""
+        self.links.of(peer).given = None
+        self.peer_is_back(peer)
 
     def _not_pulled(self, peer: str, reason: str) -> None:
         if reason:

@@ -15,8 +15,9 @@ from exchange.crypto.chains import Purpose, find_paths
 from exchange.crypto.tls_identity import TlsIdentity
 from exchange.flows.certificates.seen import DIALLED, SeenFlow, Tally
 from exchange.flows.certificates.trust import TrustEdition
+from exchange.flows.context import Node
 from exchange.flows.link.peer_port import PeerPort
-from exchange.flows.reach.calls import Clock
+from exchange.flows.reach.folder import Courier, FolderPeer
 from exchange.flows.reach.pulled import PulledPeer
 from exchange.flows.reach.pulling import PullPort
 from exchange.rpc.peer import Credentials, GrpcPeer
@@ -40,7 +41,7 @@ class PeerPorts:
         trust: The roots of each.
         alarms: Where alarms go.
         seen: Counts our calls by the certificate that they went by.
-        clock: The clock.
+        node: The node.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class PeerPorts:
         trust: TrustEdition,
         alarms: AlarmBell,
         seen: SeenFlow,
-        clock: Clock,
+        node: Node,
     ) -> None:
         self._settings = settings
         self._client = client
@@ -72,15 +73,33 @@ class PeerPorts:
             if link.dial is not None
         }
         self._pulled = {
-            link.name: PulledPeer(clock, answered=settings.delivery.call_timeout_s)
+            link.name: PulledPeer(node.clock, answered=settings.delivery.call_timeout_s)
             for link in settings.peers
             if link.reaches_by == "pulled"
+        }
+        courier = settings.courier
+        self._folders = {
+            link.name: FolderPeer(
+                node,
+                link.name,
+                link.folder,
+                Courier(
+                    look=courier.look_s,
+                    again=courier.again_s,
+                    overdue=courier.overdue_h * 3600.0,
+                    settle=courier.settle_s,
+                ),
+                raise_=alarms.raise_,
+                clear=alarms.clear,
+            )
+            for link in settings.peers
+            if link.transport == "folder" and link.folder is not None
         }
 
     @property
     def by_peer(self) -> Mapping[str, PeerPort]:
         """The port of each peer."""
-        return {**self._ports, **self._pulled}
+        return {**self._ports, **self._pulled, **self._folders}
 
     @property
     def dialled(self) -> Mapping[str, GrpcPeer]:

@@ -37,7 +37,6 @@ from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.context import Node
 from exchange.flows.intake.refusals import RefusalFolder
-from exchange.flows.link.deliver import LanePace
 from exchange.flows.trust.revocations import Freshness, StalePolicy
 from exchange.flows.watermark import Marks, Watermark
 from exchange.rpc.peer import GrpcPeer
@@ -115,14 +114,8 @@ async def _serve(settings: NodeSettings, files: startup.Files, lock: KeyLock) ->
             *startup.key_drivers(node, settings, lock, lambda: live.trust.edition.own.files[SIGNING_ROOTS]),
         ),
         admit=watermark.admit,
-        pace=LanePace(
-            first_batch=settings.delivery.batch_entries,
-            batch_bytes=settings.delivery.batch_bytes,
-            retry_min=settings.delivery.retry_min_ms / 1000,
-            retry_max=settings.delivery.retry_max_ms / 1000,
-            confirm=settings.delivery.confirm_interval_s,
-            gather=settings.delivery.gather_ms / 1000,
-        ),
+        pace=startup.lane_pace(settings),
+        folder_pace=startup.folder_pace(settings),
         witness_seconds=settings.journal.witness_interval_s,
         skew_limit=settings.clock.skew_limit_s,
         roots=roots_of(node.name, live.trust),
@@ -199,7 +192,7 @@ def _live(
     running: Sequence[Core],
 ) -> tuple[PeerPorts, LiveFiles, PeerRoots]:
     """Connections to peers, and what is taken from files while the node runs; ``running`` gets the core later."""
-    ports = PeerPorts(settings, files.tls.client, files.trust, alarms, seen, node.clock)
+    ports = PeerPorts(settings, files.tls.client, files.trust, alarms, seen, node)
     # What a rotation left undone is finished while the core is put together: no step runs then.
     live = make_live(
         settings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from exchange.flows.certificates.tls import TlsFiles
 from exchange.flows.certificates.trust import TrustEdition, TrustFolder
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub, tell_grown
+from exchange.flows.link.pace import MAX_BATCH, LanePace
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.flows.rotation.ed25519_keys import CosignerDriver, LogDriver
 from exchange.flows.rotation.second_keys import SecondCosignerDriver
@@ -226,6 +227,30 @@ def _line(card: NodeCard, role: KeyRole, name: str, now: datetime, *, second: bo
     active = tuple(each.key for each in keys if each.in_use_at(now))
     ended = ((each.key, each.valid_until) for each in keys if each.key not in active)
     return KeyLine(name, active, tuple((key, int(end.timestamp())) for key, end in ended if end is not None))
+
+
+def lane_pace(settings: NodeSettings) -> LanePace:
+    """How lanes go about it towards peers that answer at once."""
+    delivery = settings.delivery
+    return LanePace(
+        first_batch=delivery.batch_entries,
+        batch_bytes=delivery.batch_bytes,
+        retry_min=delivery.retry_min_ms / 1000,
+        retry_max=delivery.retry_max_ms / 1000,
+        confirm=delivery.confirm_interval_s,
+        gather=delivery.gather_ms / 1000,
+    )
+
+
+def folder_pace(settings: NodeSettings) -> LanePace:
+    """How they do where an answer takes a courier's journey: large batches, several under way."""
+    return replace(
+        lane_pace(settings),
+        first_batch=MAX_BATCH,
+        confirm=settings.courier.confirm_interval_s,
+        gather=settings.courier.gather_s,
+        window=settings.courier.window,
+    )
 
 
 def make_node(

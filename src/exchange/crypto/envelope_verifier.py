@@ -356,6 +356,39 @@ class SigningTrust:
             revoked_at=min(revoked, default=None),
         )
 
+    def vouches(self, envelope: Envelope, payload_type: str, chain: Sequence[bytes], at: datetime) -> bool:
+        """Whether something else than a statement is signed by a key of the region that holds at an instant.
+
+        1. It is of the type asked for, with 1 to 8 signatures.
+        2. A key that was announced counts as it was announced; one that was not, by the chain that came along.
+        3. Some signature verifies, and none that names a known key fails.
+        4. A chain of that key is valid at the instant, leads to a root of the region, and is not revoked.
+
+        Raises:
+            ValueError: The type is that of statements: those are judged by ``verify``.
+        """
+        if payload_type == dsse.PAYLOAD_TYPE:
+            raise ValueError("a statement has a verdict of its own")
+        # 1
+        if envelope.payload_type != payload_type or not 1 <= len(envelope.signatures) <= dsse.MAX_SIGNATURES:
+            return False
+        # 2
+        if any(signature.keyid in self._known for signature in envelope.signatures):
+            return self._vouched(envelope, at)
+        return self.with_chains([SigningChain(certificates=tuple(chain))])._vouched(envelope, at)  # noqa: SLF001
+
+    def _vouched(self, envelope: Envelope, at: datetime) -> bool:
+        # 3
+        check = dsse.verify(envelope, self._keys)
+        if check.failed:
+            return False
+        # 4
+        return any(
+            not entry.problem_at(at) and entry.revoked_at(at) is None
+            for keyid in check.verified
+            for entry in self._known[keyid]
+        )
+
     def verify_many(
         self, items: Sequence[tuple[bytes, datetime]], pool: Executor | None = None
     ) -> list[EnvelopeVerdict]:

@@ -175,17 +175,18 @@ class PeerLink:
     name: str = _key(form="node")
     transport: str = _key(
         "push",
-        choices=("push", "pull"),
-        why="both sides dial; pull where only one may: with dial this one, without it the other",
+        choices=("push", "pull", "folder"),
+        why="both sides dial; pull where only one may: with dial this one, without it the other; folder where none may",
     )
-    dial: Address | None = _key(None, why="where the peer listens; absent only with pull, and then it dials us")
+    dial: Address | None = _key(None, why="where the peer listens; absent with pull when it dials us, and with folder")
+    folder: Path | None = _key(None, why="with transport folder: where out/ and in/ are; the courier's")
     require: tuple[str, ...] = _key(
         ("ES256",), choices=("ES256", "SM2"), why="the one signature that every node makes; SM2 beside it where agreed"
     )
 
     @property
     def reaches_by(self) -> str:
-        """How calls of ours reach it: ``push``, ``pull`` (we dial and fetch as well), ``pulled`` (it dials us)."""
+        """How calls reach it: ``push``, ``pull`` (we dial and fetch as well), ``pulled`` (it dials us), ``folder``."""
         return "pulled" if self.transport == "pull" and self.dial is None else self.transport
 
 
@@ -254,6 +255,21 @@ class Delivery:
     retry_max_ms: int = _key(30_000, unit="ms", low=50, high=600_000, why="how late a silent peer's return may be seen")
     call_timeout_s: int = _key(30, unit="s", low=1, high=300, why="a half-open connection is given up after this")
     confirm_interval_s: int = _key(60, unit="s", low=1, high=3_600, why="an idle lane shows that it is complete")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CourierSettings:
+    """How files travel to peers with transport folder."""
+
+    look_s: int = _key(2, unit="s", low=1, high=600, why="a look costs a listing of in/ and out/")
+    again_s: int = _key(
+        600, unit="s", low=1, high=604_800, why="what was taken away and has no answer by then is put out again"
+    )
+    overdue_h: int = _key(26, unit="h", low=1, high=1_440, why="a courier who comes every day, and is late")
+    settle_s: int = _key(60, unit="s", low=1, high=3_600, why="a slow copy grows again within it")
+    gather_s: int = _key(5, unit="s", low=0, high=3_600, why="records that come one by one share a file")
+    window: int = _key(16, unit="file", low=1, high=64, why="deliveries of a lane under way at once; each up to 4 MiB")
+    confirm_interval_s: int = _key(3_600, unit="s", low=60, high=86_400, why="an idle lane shows that it is complete")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -368,6 +384,7 @@ class NodeSettings:
     limits: Limits
     connections: Connections
     delivery: Delivery
+    courier: CourierSettings
     journal: JournalSettings
     recognition: Recognition
     sealing: Sealing

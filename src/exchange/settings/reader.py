@@ -211,13 +211,7 @@ class _Reader:
                 if name == OWN:
                     self._wrong("SETTING_VALUE", place, f"{OWN} is the trust folder's name for this node's own roots")
         if peers is not _WRONG:
-            for number, peer in enumerate(peers):
-                if peer.dial is None and peer.transport == "push":
-                    self._wrong(
-                        "SETTING_MISSING",
-                        f"peer[{number}].dial",
-                        'must be written, unless the peer dials us: transport = "pull"',
-                    )
+            self._check_reach(peers)
         if keys is not _WRONG:
             uses = [("tls", keys.tls), ("log", keys.log), ("mirror", keys.mirror), ("witness", keys.witness)]
             uses += [("signing", source) for source in keys.signing]
@@ -236,6 +230,23 @@ class _Reader:
             self._wrong(
                 "SETTING_RANGE", "disk", "telemetry is refused first, urgent last: each bound at least the next"
             )
+
+    def _check_reach(self, peers: Any) -> None:
+        """Each way of reaching a peer has its own keys, and no other's."""
+        folders: dict[Path, str] = {}
+        for number, peer in enumerate(peers):
+            place, by_folder = f"peer[{number}]", peer.transport == "folder"
+            if peer.dial is None and peer.transport == "push":
+                why = 'must be written, unless the peer dials us (transport = "pull") or files are carried ("folder")'
+                self._wrong("SETTING_MISSING", f"{place}.dial", why)
+            if by_folder and peer.dial is not None:
+                self._wrong("SETTING_VALUE", f"{place}.dial", "a peer that is reached by files is not dialled")
+            if by_folder and peer.folder is None:
+                self._wrong("SETTING_MISSING", f"{place}.folder", "must be written with transport folder")
+            if not by_folder and peer.folder is not None:
+                self._wrong("SETTING_VALUE", f"{place}.folder", "only with transport folder")
+            if peer.folder is not None and folders.setdefault(peer.folder, peer.name) != peer.name:
+                self._wrong("SETTING_VALUE", f"{place}.folder", f"also of {folders[peer.folder]}")
 
     def _database(self, database: Any, data: Path) -> Any:
         prefix = "sqlite:///"

@@ -352,6 +352,135 @@ class ReturnAnswerResponse(_message.Message):
 Global___ReturnAnswerResponse: _TypeAlias = ReturnAnswerResponse  # noqa: Y015
 
 @_typing.final
+class Parcel(_message.Message):
+    """A call or an answer as a file: the payload of a DSSE envelope of type
+    application/vnd.env-exchange.parcel.v1+protobuf, signed by the sending region's signing key, for nobody tells by
+    whom a file was put there.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEDERATION_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
+    RECEIVER_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    HEARD_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    federation: _builtins.str
+    """Federation of both nodes."""
+    sender: _builtins.str
+    """Node that wrote it."""
+    receiver: _builtins.str
+    """Node that it is for."""
+    heard: _builtins.bytes
+    """The newest process of the other side that the writer had heard of; empty when of none. A hello counts only when it
+    was written after the process that is asked began: what it shows may otherwise be older than a restored database.
+    """
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When it was written, by the clock of its writer."""
+
+    @_builtins.property
+    def run(self) -> Global___Run:
+        """The process that wrote it."""
+
+    @_builtins.property
+    def waiting(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Tickets of the writer's calls that had no answer yet: answers to its other calls need not be carried any more."""
+
+    @_builtins.property
+    def request(self) -> Global___PeerRequest:
+        """A call."""
+
+    @_builtins.property
+    def answer(self) -> Global___PeerAnswer:
+        """The answer to one."""
+
+    def __init__(
+        self,
+        *,
+        federation: _builtins.str = ...,
+        sender: _builtins.str = ...,
+        receiver: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        run: Global___Run | None = ...,
+        heard: _builtins.bytes = ...,
+        waiting: _abc.Iterable[_builtins.bytes] | None = ...,
+        request: Global___PeerRequest | None = ...,
+        answer: Global___PeerAnswer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "at", b"at", "content", b"content", "request", b"request", "run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "at", b"at", "content", b"content", "federation", b"federation", "heard", b"heard", "receiver", b"receiver", "request", b"request", "run", b"run", "sender", b"sender", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["request", "answer"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___Parcel: _TypeAlias = Parcel  # noqa: Y015
+
+@_typing.final
+class Run(_message.Message):
+    """A process of a node."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    BEGAN_FIELD_NUMBER: _builtins.int
+    id: _builtins.bytes
+    """Random."""
+    @_builtins.property
+    def began(self) -> _timestamp_pb2.Timestamp:
+        """When it began; a later process of the same node began later."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.bytes = ...,
+        began: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["began", b"began"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["began", b"began", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class SignedParcel(_message.Message):
+    """A parcel with its signature, as it stands in a file behind the line "exchange-parcel/1 LENGTH SHA256"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    CHAIN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def envelope(self) -> _statement_pb2.Envelope:
+        """Envelope over the parcel."""
+
+    @_builtins.property
+    def chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Signing certificate and intermediates, DER; the root is on the sender's card."""
+
+    def __init__(
+        self,
+        *,
+        envelope: _statement_pb2.Envelope | None = ...,
+        chain: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "envelope", b"envelope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignedParcel: _TypeAlias = SignedParcel  # noqa: Y015
+
+@_typing.final
 class RevocationListFile(_message.Message):
     """A revocation list of an authority of the speaker. It proves itself: only its signature and its age matter."""
 

@@ -24,6 +24,7 @@ from exchange.rpc.profile import ProfileInvalid, find_profile
 from exchange.settings.trust_folder import read_peer
 from exchange.storage.database import Database
 from exchange.storage.migrate import require_newest, sqlite_path
+from exchange.storage.spool import IN, OUT, SET_ASIDE
 from exchange.v1.operation_service_pb2 import GetStatusRequest
 
 if TYPE_CHECKING:
@@ -153,12 +154,26 @@ def _peers(settings: NodeSettings) -> Iterator[Problem]:
             yield Problem("TRUST_MISSING", peer.name)
         except Refused as refused:
             yield from refused.problems
+        if peer.folder is not None:
+            yield from _courier(peer.name, peer.folder)
         if peer.dial is None:
             continue
         try:
             socket.create_connection((peer.dial.host, peer.dial.port), CONNECT_TIMEOUT_S).close()
         except OSError as error:
             yield Problem("PEER_PORT_CLOSED", f"{peer.name} {peer.dial}", error.strerror or str(error))
+
+
+def _courier(peer: str, folder: Path) -> Iterator[Problem]:
+    """Whether the courier's folders are there, ours to write, and free of what is not for us."""
+    for name in (OUT, IN):
+        path = folder / name
+        if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+            yield Problem("FOLDER_UNUSABLE", f"{peer} {path}")
+    aside = folder / SET_ASIDE
+    held = sum(1 for _ in aside.iterdir()) if aside.is_dir() else 0
+    if held:
+        yield Problem("PARCEL_SET_ASIDE", f"{peer} {aside}", str(held))
 
 
 def _running(settings: NodeSettings, profile: Path | None) -> list[tuple[str, tuple[Problem, ...]]]:

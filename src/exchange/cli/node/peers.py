@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from exchange.cli.node.card import make_card
+from exchange.cli.node.courier import courier
 from exchange.cli.offline.trusted import read_card
 from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeOption, ProfileOption, read_settings
 from exchange.cli.output import Exit, Output, Undecidable, finish, problem_dicts
@@ -21,6 +22,8 @@ from exchange.settings.model import ANY_ADDRESS
 from exchange.settings.trust_folder import peer_names, read_peer, remove_peer, write_peer
 
 app = typer.Typer(help=t("help.peers"), no_args_is_help=True)
+
+app.command("courier", help=t("help.peers_courier"))(courier)
 
 PeerArgument = Annotated[str, typer.Argument(help=t("option.peer"))]
 

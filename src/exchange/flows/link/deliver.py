@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from tenacity import RetryCallState
 from tenacity.wait import wait_random_exponential
@@ -22,6 +22,20 @@ from exchange.flows.context import Node, Peer
 from exchange.flows.events import lane_grew
 from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.link.links import Link
+from exchange.flows.link.pace import (
+    FRUITLESS_ANSWERS,
+    LATE_BYTES,
+    MAX_BATCH,
+    MAX_GATHER_SECONDS,
+    MAX_LATE,
+    MAX_NOTE_BYTES,
+    MAX_NOTES,
+    REFUSED_SECONDS,
+    UNVERIFIABLE_NOTES,
+    WAKE_SECONDS,
+    LanePace,
+    LaneView,
+)
 from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError
 from exchange.storage import links, log_store
 from exchange.storage.database import Connection
@@ -34,72 +48,6 @@ from exchange.v1.kind_pb2 import Lane
 from exchange.v1.operation_service_pb2 import LaneState
 from exchange.v1.relay_service_pb2 import DeliverRequest, DeliverResponse, DeliverResult, LateBody
 from exchange.v1.statement_pb2 import Body
-
-FIRST_BATCH = 256
-"""Entries of the first batch after a start or a fault: small enough to find out quickly."""
-
-MAX_BATCH = 4_096
-"""Protocol constant: entries of one call."""
-
-BATCH_BYTES = 3 << 20
-"""Bytes of entries and bodies in one batch: leaves room below the protocol's 4 MiB."""
-
-LATE_BYTES = 512 << 10
-"""Bytes of late bodies that ride on one batch."""
-
-MIN_RETRY_SECONDS = 0.05
-MAX_RETRY_SECONDS = 30.0
-"""Waiting between tries: exponential with jitter between these two, for ever."""
-
-CONFIRM_SECONDS = 60.0
-"""An idle lane shows its checkpoint again after this long: a small part of the limit beyond which data is stale."""
-
-REFUSED_SECONDS = 1.0
-"""Least waiting after a refusal: the same call will hardly fare better at once."""
-
-FRUITLESS_ANSWERS = 3
-"""Answers in a row that bring the lane no further before it waits: a peer that has been restored needs one or two."""
-
-UNVERIFIABLE_NOTES = 3
-"""Notes in a row without a valid cosignature before the lane stops: one may be a fault of the line."""
-
-MAX_NOTES = 1_000
-"""Cosigned notes given back in one call: about 400 kB, beside the batch."""
-
-MAX_NOTE_BYTES = 20_000
-"""Bytes of a refused note that are kept as evidence: ours and sixteen signatures are shorter."""
-
-MAX_LATE = 256
-"""Late bodies in one call (protocol)."""
-
-GATHER_SECONDS = 0.025
-"""What comes within this time after a batch that took all there was goes into the next one: a call costs both sides
-several milliseconds, whatever it carries."""
-
-WAKE_SECONDS = 1.0
-"""While a peer is away, new entries wake the loop at most this often: a peer that is down stays cheap."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LanePace:
-    """How a lane goes about it; the node file sets it.
-
-    Attributes:
-        first_batch: Entries of the first batch after a start or a fault.
-        batch_bytes: Bytes of entries and bodies in one batch.
-        retry_min: Shortest wait between tries, in seconds.
-        retry_max: Longest one.
-        confirm: Seconds after which an idle lane shows its checkpoint again.
-        gather: Seconds between a batch that took all there was and the next one; the urgent lane does not wait.
-    """
-
-    first_batch: int = FIRST_BATCH
-    batch_bytes: int = BATCH_BYTES
-    retry_min: float = MIN_RETRY_SECONDS
-    retry_max: float = MAX_RETRY_SECONDS
-    confirm: float = CONFIRM_SECONDS
-    gather: float = GATHER_SECONDS
-
 
 Hello = Callable[[str], Awaitable[Link]]
 """Makes sure that the link to a peer has a session; raises what the port raises."""
@@ -115,29 +63,20 @@ class LaneStoppedError(ExchangeError):
 
 
 @dataclass(slots=True)
-class LaneView:
-    """What status shows of a lane."""
-
-    state: int = LaneState.LANE_STATE_WAITING
-    last_error: str = ""
-    detail: str = ""
-    next_try: datetime | None = None
-    tries: int = 0
-
-
-@dataclass(slots=True)
 class _Batch:
     """One call.
 
     Attributes:
         size: Of the checkpoint.
         offered: Entries whose late bodies ride on it, or are not here any more.
+        may_be_followed: Whether what is new behind it may be sent before it is answered.
     """
 
     request: DeliverRequest
     log: LogHead
     size: int
     offered: Sequence[int] = ()
+    may_be_followed: bool = False
 
 
 class LaneSender:
@@ -188,6 +127,9 @@ class LaneSender:
         self._fruitless = 0
         self._unverifiable = 0
         self._confirm = False
+        self._flying: set[asyncio.Task[None]] = set()
+        self._taking = asyncio.Lock()
+        self._ahead: tuple[str, int] | None = None
         self._shown_by: dict[str, tuple[int, VerifierKey]] = {}
         self._wait = wait_random_exponential(multiplier=pace.retry_min, max=pace.retry_max)
 
@@ -209,12 +151,13 @@ class LaneSender:
                     if not progressed:
                         await self._idle()
                     elif not self._more and self.lane != Lane.LANE_URGENT:
-                        await self._pause(self._pace.gather)
+                        await self._pause(min(self._pace.gather * 2 ** len(self._flying), MAX_GATHER_SECONDS))
                 except PeerAwayError as error:
                     await self._failed(error.reason, str(error), error.retry_after or 0.0)
                 except PeerRefusedError as error:
                     await self._failed(error.reason, str(error), REFUSED_SECONDS)
                 except LaneStoppedError as error:
+                    self._land()
                     self.view.state = LaneState.LANE_STATE_STOPPED
                     self.view.last_error = error.reason
                     await asyncio.to_thread(self._on_stop, self.peer, self.lane, error.reason, error.evidence)
@@ -224,6 +167,7 @@ class LaneSender:
                     await self._failed("INTERNAL", f"{type(error).__name__}: {error}", REFUSED_SECONDS)
         finally:
             end()
+            self._land()
 
     async def _idle(self) -> None:
         """Wait for news; an idle lane shows its checkpoint now and then, so that the peer knows it is complete."""
@@ -287,6 +231,7 @@ class LaneSender:
         self.view = LaneView(state=LaneState.LANE_STATE_RUNNING)
 
     async def _failed(self, reason: str, detail: str, at_least: float) -> None:
+        self._land()
         self.view.tries += 1
         self.view.state = LaneState.LANE_STATE_WAITING
         self.view.last_error, self.view.detail = reason, detail[:300]
@@ -306,12 +251,57 @@ class LaneSender:
     async def _deliver_once(self) -> bool:
         """Deliver the next batch; returns False when the peer holds everything."""
         link = await self._hello(self.peer)
+        if self._pace.window > 1:
+            return await self._deliver_ahead(link)
         batch = await asyncio.to_thread(self._prepare, link)
         if batch is None:
             return False
         response = await self._port.deliver(batch.request)
         await asyncio.to_thread(self._take, link, batch, response)
         return True
+
+    async def _deliver_ahead(self, link: Link) -> bool:
+        """The same where an answer takes a journey: batches follow each other before the first one is answered.
+
+        What is new goes ahead, each batch from where the one before it ends. Whatever else has to be said, and whatever
+        goes wrong with one of them, waits until nothing is under way, and goes on from what the peer holds.
+        """
+        for flight in [each for each in self._flying if each.done()]:
+            self._flying.discard(flight)
+            flight.result()
+        if not self._flying:
+            self._ahead = None
+        if not self._flying or (self._ahead is not None and len(self._flying) < self._pace.window):
+            batch = await asyncio.to_thread(self._prepare, link)
+            if batch is not None:
+                self._ahead = (batch.log.origin, batch.size) if batch.may_be_followed else None
+                self._flying.add(asyncio.create_task(self._fly(link, batch)))
+                return True
+        if not self._flying:
+            return False
+        news = asyncio.create_task(self._news.wait())
+        try:
+            full = self._ahead is None or len(self._flying) >= self._pace.window
+            await asyncio.wait((*self._flying, *(() if full else (news,))), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            news.cancel()
+        return True
+
+    async def _fly(self, link: Link, batch: _Batch) -> None:
+        response = await self._port.deliver(batch.request)
+        async with self._taking:
+            await asyncio.to_thread(self._take, link, batch, response)
+        if response.result != DeliverResult.DELIVER_RESULT_COSIGNED:
+            self._ahead = None  # what follows goes on from what the peer says
+
+    def _land(self) -> None:
+        """Give up what is under way: it may still arrive, and does no harm."""
+        for flight in self._flying:
+            # What became of it is looked at, or the interpreter would complain that nobody did.
+            flight.add_done_callback(lambda done: _discard(done.cancelled() or done.exception()))
+            flight.cancel()
+        self._flying.clear()
+        self._ahead = None
 
     def _prepare(self, link: Link) -> _Batch | None:
         """The next batch: first what a restored peer lacks of older epochs, then where the newest stands."""
@@ -322,6 +312,8 @@ class LaneSender:
             row = links.get(connection, self.peer, self.lane)
             if row.own_stop or row.paused:
                 return None  # what hello showed may have stopped it
+            if self._ahead is not None:
+                return self._next_ahead(connection, link.given, *self._ahead)
             logs = log_store.of_lane(connection, "outbound", self.peer, self.lane)
             in_this_session = {log.origin for log in logs if self._shown_in.get(log.origin) == link.given}
             for log in logs:
@@ -344,6 +336,13 @@ class LaneSender:
                 if batch is not None:
                     return batch
         return None
+
+    def _next_ahead(self, connection: Connection, session: bytes, origin: str, start: int) -> _Batch | None:
+        """What is new behind the batches that are under way; bodies that are asked for wait until these are landed."""
+        log = log_store.head(connection, origin)
+        if log is None or log.retired or self._late.get(origin) or start >= log.size:
+            return None
+        return self._batch_of(connection, log, session, start, log.size, restored=False, confirm=False)
 
     def _lacks_newest_key(self, origin: str, held: StoredCheckpoint) -> bool:
         """Whether our newest cosigned checkpoint was made before our newest key came into use: shown again, once."""
@@ -391,7 +390,8 @@ class LaneSender:
         )
         checkpoint = Checkpoint(log.origin, size, log_store.root(connection, log, size))
         request.checkpoint = self.node.keys.log_signer(log.origin).sign_checkpoint(checkpoint)
-        return _Batch(request, log, size, offered)
+        follow = bool(entries) and not (restored or log.retired or late)
+        return _Batch(request, log, size, offered, may_be_followed=follow)
 
     def _checkpoint_only(self, connection: Connection, log: LogHead, session: bytes, size: int) -> _Batch | None:
         """Shows our checkpoint of a size, so that the peer can tell a fault of the line from a fork."""
@@ -428,7 +428,8 @@ class LaneSender:
                 kept = self._verified(link, batch, response.note)
                 with self.node.database.read() as connection:
                     newest = log_store.last_checkpoint(connection, batch.log.id, kept.cosigner)
-                further = further or newest is None or newest.size < kept.size or origin in link.held
+                # Of several under way a later one may have been answered first.
+                further = further or newest is None or newest.size != kept.size or origin in link.held
                 self.node.writer.call(
                     keep_cosigned, (batch.log.id, kept), WorkClass.URGENT if self.lane == 1 else WorkClass.REGISTRY
                 )

@@ -13,9 +13,10 @@ from exchange.flows.instants import instant, micros_of
 from exchange.flows.intake.seal import seal
 from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.link.announce import announcement
-from exchange.flows.link.deliver import LaneSender, LaneView
+from exchange.flows.link.deliver import LaneSender
 from exchange.flows.link.evidence import evidence_event
 from exchange.flows.link.links import Links
+from exchange.flows.link.pace import LaneView
 from exchange.storage import journal, links, log_store, registers
 from exchange.storage.recovery import move_tail
 from exchange.storage.transaction import NewEntry, Transaction

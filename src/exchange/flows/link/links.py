@@ -29,6 +29,7 @@ class Link:
         offered: Bodies (log of ours, index) that were brought over late in this session: once is enough.
         last_hello: When the last hello in either direction succeeded, in microseconds; 0 before the first.
         clock_skew: Peer's clock minus ours at that hello, in seconds.
+        carried: Whether calls travel for an unknown time: then only a clock that is ahead can be told.
     """
 
     peer: str
@@ -41,6 +42,7 @@ class Link:
     last_hello: int = 0
     clock_skew: float = 0.0
     version: str = ""
+    carried: bool = False
 
 
 class Links:

@@ -119,8 +119,16 @@ class MirrorFlow:
         """Size of a peer's log that it last showed by a signed checkpoint, and when, in microseconds."""
         return self._confirmed.get((peer, lane))
 
-    def deliver(self, peer: Peer, request: DeliverRequest, now: datetime) -> DeliverResponse:
+    def deliver(
+        self, peer: Peer, request: DeliverRequest, now: datetime, *, shown_at: datetime | None = None
+    ) -> DeliverResponse:
         """Take one call.
+
+        Args:
+            peer: The caller.
+            request: The call.
+            now: When it is taken.
+            shown_at: When it was made, where it travelled for long: the log was complete then.
 
         Raises:
             Refused: The call's sizes do not agree or are over the protocol's limits.
@@ -158,7 +166,7 @@ class MirrorFlow:
         else:
             answer = self._extend(peer, request, log, checkpoint, now)
         if answer.result == DeliverResult.DELIVER_RESULT_COSIGNED and answer.size == checkpoint.size:
-            self._confirmed[peer.name, LANE_NUMBERS[name.lane or ""]] = (checkpoint.size, micros(now))
+            self._confirmed[peer.name, LANE_NUMBERS[name.lane or ""]] = (checkpoint.size, micros(shown_at or now))
         return answer
 
     # -- checks ----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 
 from exchange.domain.problems import ExchangeError
 from exchange.flows.context import Node, Peer
@@ -100,10 +101,9 @@ class HelloFlow:
                 return hello.request(self._node, connection, peer, now, restored=self._status.restored)
 
         response = await self._ports[peer.name].hello(await asyncio.to_thread(ask))
-        skew = (micros_of(response.at) - micros(now)) / 1e6
         self._links.of(peer.name).version = response.version
         findings = await asyncio.to_thread(self._examined, peer, response)
-        await asyncio.to_thread(self._noticed, peer.name, skew)
+        await asyncio.to_thread(self._noticed, peer.name, micros_of(response.at), now)
         await asyncio.to_thread(self._look_at_both, peer.name, findings, response.restored)
         return findings, response
 
@@ -119,8 +119,10 @@ class HelloFlow:
             self._on_forks(peer.name, findings)
         return findings
 
-    def _noticed(self, name: str, skew: float) -> None:
+    def _noticed(self, name: str, at: int, now: datetime) -> None:
         link = self._links.of(name)
+        # What travelled for long was written long ago; what seems to come from the future tells of a clock.
+        skew = max(0.0, (at - micros(self._node.clock())) / 1e6) if link.carried else (at - micros(now)) / 1e6
         link.clock_skew, link.last_hello = skew, micros(self._node.clock())
         self._on_skew(name, skew)
 
@@ -148,7 +150,7 @@ class HelloFlow:
             # Our own session is void: the next delivery says hello, finds the same, and heals.
             link.given = None
             self._status.fetching(peer.name)
-        self._noticed(peer.name, (micros_of(request.at) - micros(now)) / 1e6)
+        self._noticed(peer.name, micros_of(request.at), now)
         self._look_at_both(peer.name, findings, request.restored)
         with self._node.database.read() as connection:
             return hello.answer(

@@ -118,6 +118,11 @@ def answer(work: Work, peer: Peer, request: PeerRequest) -> PeerAnswer:
     return made
 
 
+def failed(request: PeerRequest, reason: str) -> PeerAnswer:
+    """The answer to a call that may do later."""
+    return PeerAnswer(ticket=request.ticket, failure=_failure(reason, "", later=True))
+
+
 def _failure(reason: str, detail: str, *, later: bool) -> PeerFailure:
     return PeerFailure(reason=reason, detail=detail[:MAX_DETAIL], later=later)
 
