@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -56,8 +56,12 @@ def test_a_few_hostile_clients_cost_little(pair: Pair) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
-def test_a_hundred_hostile_clients_cost_no_more(pair: Pair, name: str) -> None:
-    """As many as there are systems in a province, all at once."""
+def test_a_hundred_hostile_clients_cost_no_more(
+    pair: Pair, name: str, record_property: Callable[[str, object], None]
+) -> None:
+    """As many as there are systems in a province, all at once; what it cost stands in the report (`--junitxml`)."""
     attack = _attack(pair, name, MANY)
+    record_property("peak_mib", round(attack.peak / MIB))
+    record_property("answers", dict(attack.answers))
     _served(pair)
     assert attack.back_to_idle(ROOM, IDLE_S)
