@@ -29,7 +29,7 @@ CONTRACT = {
     "actions": ["list", "show", "confirm", "refuse"],
     "rules": ["list", "show", "explain", "diff", "validate", "activate", "redecide"],
     "trust": ["list", "remove", "reload", "pending", "confirm"],
-    "feedback": ["due"],
+    "feedback": ["due", "effects"],
     "certs": [
         "status",
         "rotate",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
+from exchange.crypto.certificates import Role
+from exchange.flows.queries.effects import unconfirmed_by_agency
 from exchange.v1 import penalty_service_pb2, record_service_pb2
 from exchange.v1.answer_pb2 import AnswerVerb
 from exchange.v1.common_pb2 import RecordRef
@@ -14,11 +17,13 @@ from exchange.v1.matter_pb2 import MATTER_KIND_FUNDS
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import GetRecordRequest, ListRecordsRequest, RecordView
+from exchange.v1.security_service_pb2 import Verb
 from tests import evidence
 from tests.domain import records
-from tests.rpc.doors import AgencyDoor, CallFailed, Stubs
+from tests.rpc.doors import AgencyDoor, CallFailed, Stubs, client_issued, full_agency, grant
 from tests.rpc.facts import firm, submit, wait_settled
 from tests.rpc.test_measures import asked, owed
+from tests.world import AUTHORITIES
 
 FACTS = "演示违法事实"
 
@@ -167,3 +172,51 @@ def test_nobody_else_repairs_a_notice(doors: dict[str, AgencyDoor]) -> None:
     with pytest.raises(CallFailed) as refused:
         submit(sc, foreign, "others-2")
     assert "NOT_YOURS" in {problem.reason for problem in refused.value.problems}
+
+
+def unconfirmed(stubs: Stubs) -> list[tuple[str, tuple[str, ...], str]]:
+    """What the caller is asked to confirm: notice, effects, by when."""
+    request = penalty_service_pb2.ListUnconfirmedEffectsRequest()
+    rows = stubs.call(stubs.penalty.ListUnconfirmedEffects, request).effects
+    return [(row.notice.record_id, tuple(row.effects), row.due_by) for row in rows]
+
+
+def _is_asked(stubs: Stubs, expected: list[tuple[str, tuple[str, ...], str]]) -> bool:
+    return unconfirmed(stubs) == expected
+
+
+def test_whoever_was_shown_a_notice_is_asked_to_confirm(doors: dict[str, AgencyDoor]) -> None:
+    """Each reader for itself, effect by effect, until it has answered; who never saw the notice is not asked."""
+    cq, sc = doors["cq"].agency("stating"), doors["sc"]
+    for name in ("reads", "checks-only", "knows-nothing"):
+        agency = full_agency(name)
+        agency.grants.append(grant(Verb.VERB_SUBMIT, (Kind.KIND_ANSWER,)))
+        sc.put(agency)
+    reads, checks, nothing = (
+        sc.stubs(client_issued("sc", Role.AGENCY, name)) for name in ("reads", "checks-only", "knows-nothing")
+    )
+    about = firm(805)
+    sent = submit(cq, notice_about(about, "演环惩〔2026〕805号"), "asked-1").record_id
+    wait_settled(doors["cq"])
+    reads.call(reads.record.GetRecord, GetRecordRequest(ref=RecordRef(origin="cq", record_id=sent)))
+    asked(checks, about, MATTER_KIND_FUNDS)
+    assert [unconfirmed(each) for each in (reads, checks, nothing)] == [[], [], []]
+    act = submit(cq, act_on("repair", sent, about), "asked-2").record_id
+    wait_settled(doors["cq"])
+    effects = ("STOP_PUBLISH", "STOP_SHARE", "LIFT_MEASURES")
+    assert unconfirmed(reads) == unconfirmed(checks) == [(sent, effects, "2026-03-05")]
+    assert unconfirmed(nothing) == []
+    for number, effect in enumerate(effects):
+        record = records.answer()
+        record.header.authority.uscc, record.header.area_code = AUTHORITIES["sc"], "510100"
+        record.answer.record.CopyFrom(RecordRef(origin="cq", record_id=act, revision=1))
+        record.answer.verb, record.answer.effect = AnswerVerb.ANSWER_VERB_CONFIRMED, effect
+        record.answer.answered_by = "desk-1"
+        submit(reads, record, f"asked-{3 + number}")
+        left = [(sent, effects[number + 1 :], "2026-03-05")] if number < len(effects) - 1 else []
+        doors["sc"].world.wait(partial(_is_asked, reads, left), what="the answer's effect")
+    assert unconfirmed(checks) == [(sent, effects, "2026-03-05")]
+    with sc.node.database.read() as connection:
+        counts = {each.agency: each.count for each in unconfirmed_by_agency(connection, "sc")}
+    assert counts["checks-only"] == 1
+    assert "reads" not in counts

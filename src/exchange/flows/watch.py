@@ -238,6 +238,7 @@ class _Records:
                 if self.reading.book.may_read(self.asked.caller.name, row.kind, row.area, row.tombstone) is None
             ]
             views = record_views(connection, self.reading, visible, self.asked.words)
+        self.reading.readers.shown(self.asked.caller.name, views)
         messages = []
         for row, view in zip(visible, views, strict=True):
             self._seq = row.seq

@@ -20,6 +20,7 @@ from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.intake.submit import SubmitFlow
 from exchange.flows.queries.audit import AuditQueries
 from exchange.flows.queries.credit import CreditQueries
+from exchange.flows.queries.effects import EffectQueries
 from exchange.flows.queries.feedback import FeedbackQueries
 from exchange.flows.queries.freshness import FreshnessReader
 from exchange.flows.queries.monitoring import MonitoringQueries
@@ -29,6 +30,7 @@ from exchange.flows.queries.reading import Reading
 from exchange.flows.queries.records import RecordQueries
 from exchange.flows.queries.status import LaneControl, NodeStatusView, ProcessFacts, StatusQueries
 from exchange.flows.queries.submissions import SubmissionQueries
+from exchange.flows.readers import Readers
 from exchange.flows.rotation.steps import RotationFlow
 from exchange.flows.rules.diff import RedecideFlow, RuleDiff
 from exchange.flows.rules.editions import RuleFlow
@@ -97,7 +99,7 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
     """The door and everything behind it, for ``agency_server``."""
     node, book = parts.node, parts.book
     tokens = Tokens(node.keys.submission_key)
-    reading = Reading(node=node, book=book, freshness=parts.freshness, tokens=tokens)
+    reading = Reading(node=node, book=book, freshness=parts.freshness, tokens=tokens, readers=Readers(node))
     door = Door(
         node,
         parts.gate,
@@ -131,7 +133,7 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         RecordServicer(RecordQueries(reading), watch),
         CreditServicer(CreditQueries(reading)),
         MonitoringServicer(MonitoringQueries(reading)),
-        PenaltyServicer(PenaltyQueries(reading), FeedbackQueries(reading)),
+        PenaltyServicer(PenaltyQueries(reading), FeedbackQueries(reading), EffectQueries(reading)),
         AuditServicer(AuditQueries(node)),
         OperationServicer(
             status,

@@ -34,12 +34,12 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
     "RecordService": dict.fromkeys(("GetRecord", "ListRecords", "WatchRecords", "GetEnvelope"), _AGENCY),
     "CreditService": dict.fromkeys(("GetCreditStanding", "ListCreditResults"), _AGENCY),
     "MonitoringService": dict.fromkeys(("ListStations", "ListReadings"), _AGENCY),
-    "PenaltyService": dict.fromkeys(("GetNotice", "ListNotices", "ListDueFeedback"), _AGENCY),
     "RuleService": {
         "ListRules": _AGENCY | _OPERATOR | _SECURITY | _AUDITOR,
         "ListEquivalences": _AGENCY | _OPERATOR | _SECURITY | _AUDITOR,
         "ExplainRecognition": _AGENCY,
     },
+    "PenaltyService": dict.fromkeys(("GetNotice", "ListNotices", "ListDueFeedback", "ListUnconfirmedEffects"), _AGENCY),
     "CheckService": dict.fromkeys(("CheckSubject", "BatchCheckSubjects"), _AGENCY),
     "AuditService": dict.fromkeys(
         (

@@ -134,6 +134,18 @@ alarms = Table(
     Index("alarms_code", "code", "object"),
 )
 
+# Which agency was shown which notice or list entry: who is asked to confirm when it is repaired or revoked.
+notice_readers = Table(
+    "notice_readers",
+    metadata,
+    Column("record_id", LargeBinary, primary_key=True),
+    Column("origin", Text, primary_key=True),
+    Column("agency", Text, primary_key=True),
+    # When it was first shown.
+    Column("since", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # Calls by certificate, folded per day (days since 1970).
 seen_calls = Table(
     "seen_calls",

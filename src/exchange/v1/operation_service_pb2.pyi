@@ -329,6 +329,7 @@ class GetStatusResponse(_message.Message):
     STARTED_AT_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
     OVERDUE_FIELD_NUMBER: _builtins.int
+    UNCONFIRMED_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """Node."""
     domain: _builtins.str
@@ -377,6 +378,10 @@ class GetStatusResponse(_message.Message):
     def overdue(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverdueFeedback]:
         """Feedback about measures that agencies owe and that is overdue, by agency."""
 
+    @_builtins.property
+    def unconfirmed(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnconfirmedActs]:
+        """Repairs and revocations whose effects agencies have not confirmed, by agency."""
+
     def __init__(
         self,
         *,
@@ -397,14 +402,41 @@ class GetStatusResponse(_message.Message):
         started_at: _timestamp_pb2.Timestamp | None = ...,
         peers: _abc.Iterable[Global___PeerStatus] | None = ...,
         overdue: _abc.Iterable[Global___OverdueFeedback] | None = ...,
+        unconfirmed: _abc.Iterable[Global___UnconfirmedActs] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "certificate_days_left", b"certificate_days_left", "counts", b"counts", "disk_free", b"disk_free", "domain", b"domain", "freshness", b"freshness", "journal_size", b"journal_size", "journal_witnessed", b"journal_witnessed", "lanes", b"lanes", "node", b"node", "overdue", b"overdue", "peers", b"peers", "quarantined", b"quarantined", "started_at", b"started_at", "state", b"state", "submissions", b"submissions", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "certificate_days_left", b"certificate_days_left", "counts", b"counts", "disk_free", b"disk_free", "domain", b"domain", "freshness", b"freshness", "journal_size", b"journal_size", "journal_witnessed", b"journal_witnessed", "lanes", b"lanes", "node", b"node", "overdue", b"overdue", "peers", b"peers", "quarantined", b"quarantined", "started_at", b"started_at", "state", b"state", "submissions", b"submissions", "unconfirmed", b"unconfirmed", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class UnconfirmedActs(_message.Message):
+    """Repairs and revocations that one agency has not confirmed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    """Agency that was shown the notices."""
+    count: _builtins.int
+    """Acts of which at least one effect is open."""
+    def __init__(
+        self,
+        *,
+        agency: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnconfirmedActs: _TypeAlias = UnconfirmedActs  # noqa: Y015
 
 @_typing.final
 class OverdueFeedback(_message.Message):

@@ -299,3 +299,101 @@ class ListDueFeedbackResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListDueFeedbackResponse: _TypeAlias = ListDueFeedbackResponse  # noqa: Y015
+
+@_typing.final
+class ListUnconfirmedEffectsRequest(_message.Message):
+    """Lists what the caller is asked to confirm."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Rows to return, at most 500; 0 means 100."""
+    page_token: _builtins.str
+    """From an earlier answer; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUnconfirmedEffectsRequest: _TypeAlias = ListUnconfirmedEffectsRequest  # noqa: Y015
+
+@_typing.final
+class UnconfirmedEffects(_message.Message):
+    """A repair or revocation of a notice that the caller was shown."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    EFFECTS_FIELD_NUMBER: _builtins.int
+    DUE_BY_FIELD_NUMBER: _builtins.int
+    kind: _kind_pb2.Kind.ValueType
+    """Its kind."""
+    due_by: _builtins.str
+    """Day by which they have to be carried out, YYYY-MM-DD; empty when the act's text is not here."""
+    @_builtins.property
+    def act(self) -> _common_pb2.RecordRef:
+        """The act: what an Answer is to name."""
+
+    @_builtins.property
+    def notice(self) -> _common_pb2.RecordRef:
+        """The notice or list entry that it ended."""
+
+    @_builtins.property
+    def effects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Effects not confirmed yet, as in LIFT_MEASURES: what an Answer is to name as its effect."""
+
+    def __init__(
+        self,
+        *,
+        act: _common_pb2.RecordRef | None = ...,
+        kind: _kind_pb2.Kind.ValueType = ...,
+        notice: _common_pb2.RecordRef | None = ...,
+        effects: _abc.Iterable[_builtins.str] | None = ...,
+        due_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "notice", b"notice"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "due_by", b"due_by", "effects", b"effects", "kind", b"kind", "notice", b"notice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnconfirmedEffects: _TypeAlias = UnconfirmedEffects  # noqa: Y015
+
+@_typing.final
+class ListUnconfirmedEffectsResponse(_message.Message):
+    """Answer to ListUnconfirmedEffects."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EFFECTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def effects(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnconfirmedEffects]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        effects: _abc.Iterable[Global___UnconfirmedEffects] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effects", b"effects", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUnconfirmedEffectsResponse: _TypeAlias = ListUnconfirmedEffectsResponse  # noqa: Y015

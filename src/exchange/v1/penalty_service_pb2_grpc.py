@@ -50,6 +50,11 @@ class PenaltyServiceStub:
                 request_serializer=exchange_dot_v1_dot_penalty__service__pb2.ListDueFeedbackRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_penalty__service__pb2.ListDueFeedbackResponse.FromString,
                 _registered_method=True)
+        self.ListUnconfirmedEffects = channel.unary_unary(
+                '/exchange.v1.PenaltyService/ListUnconfirmedEffects',
+                request_serializer=exchange_dot_v1_dot_penalty__service__pb2.ListUnconfirmedEffectsRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_penalty__service__pb2.ListUnconfirmedEffectsResponse.FromString,
+                _registered_method=True)
 
 
 class PenaltyServiceServicer:
@@ -77,6 +82,14 @@ class PenaltyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListUnconfirmedEffects(self, request, context):
+        """Lists repairs and revocations of notices that the caller was shown, and what of them it has not confirmed: newest
+        first. Confirmed by submitting an Answer for each effect.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PenaltyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +107,11 @@ def add_PenaltyServiceServicer_to_server(servicer, server):
                     servicer.ListDueFeedback,
                     request_deserializer=exchange_dot_v1_dot_penalty__service__pb2.ListDueFeedbackRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_penalty__service__pb2.ListDueFeedbackResponse.SerializeToString,
+            ),
+            'ListUnconfirmedEffects': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUnconfirmedEffects,
+                    request_deserializer=exchange_dot_v1_dot_penalty__service__pb2.ListUnconfirmedEffectsRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_penalty__service__pb2.ListUnconfirmedEffectsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +196,33 @@ class PenaltyService:
             '/exchange.v1.PenaltyService/ListDueFeedback',
             exchange_dot_v1_dot_penalty__service__pb2.ListDueFeedbackRequest.SerializeToString,
             exchange_dot_v1_dot_penalty__service__pb2.ListDueFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUnconfirmedEffects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.PenaltyService/ListUnconfirmedEffects',
+            exchange_dot_v1_dot_penalty__service__pb2.ListUnconfirmedEffectsRequest.SerializeToString,
+            exchange_dot_v1_dot_penalty__service__pb2.ListUnconfirmedEffectsResponse.FromString,
             options,
             channel_credentials,
             insecure,

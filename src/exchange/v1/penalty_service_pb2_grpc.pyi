@@ -39,6 +39,10 @@ class PenaltyServiceStub:
     """Lists notices, newest first."""
     ListDueFeedback: _grpc.UnaryUnaryMultiCallable[_penalty_service_pb2.ListDueFeedbackRequest, _penalty_service_pb2.ListDueFeedbackResponse]
     """Lists feedback that the caller owes about measures (措施反馈), that due first before the others."""
+    ListUnconfirmedEffects: _grpc.UnaryUnaryMultiCallable[_penalty_service_pb2.ListUnconfirmedEffectsRequest, _penalty_service_pb2.ListUnconfirmedEffectsResponse]
+    """Lists repairs and revocations of notices that the caller was shown, and what of them it has not confirmed: newest
+    first. Confirmed by submitting an Answer for each effect.
+    """
 
 @_typing.type_check_only
 class PenaltyServiceAsyncStub(PenaltyServiceStub):
@@ -51,6 +55,10 @@ class PenaltyServiceAsyncStub(PenaltyServiceStub):
     """Lists notices, newest first."""
     ListDueFeedback: _aio.UnaryUnaryMultiCallable[_penalty_service_pb2.ListDueFeedbackRequest, _penalty_service_pb2.ListDueFeedbackResponse]  # type: ignore[assignment]
     """Lists feedback that the caller owes about measures (措施反馈), that due first before the others."""
+    ListUnconfirmedEffects: _aio.UnaryUnaryMultiCallable[_penalty_service_pb2.ListUnconfirmedEffectsRequest, _penalty_service_pb2.ListUnconfirmedEffectsResponse]  # type: ignore[assignment]
+    """Lists repairs and revocations of notices that the caller was shown, and what of them it has not confirmed: newest
+    first. Confirmed by submitting an Answer for each effect.
+    """
 
 class PenaltyServiceServicer(metaclass=_abc_1.ABCMeta):
     """For agencies: notices of both regions."""
@@ -78,5 +86,15 @@ class PenaltyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_penalty_service_pb2.ListDueFeedbackResponse, _abc.Awaitable[_penalty_service_pb2.ListDueFeedbackResponse]]:
         """Lists feedback that the caller owes about measures (措施反馈), that due first before the others."""
+
+    @_abc_1.abstractmethod
+    def ListUnconfirmedEffects(
+        self,
+        request: _penalty_service_pb2.ListUnconfirmedEffectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_penalty_service_pb2.ListUnconfirmedEffectsResponse, _abc.Awaitable[_penalty_service_pb2.ListUnconfirmedEffectsResponse]]:
+        """Lists repairs and revocations of notices that the caller was shown, and what of them it has not confirmed: newest
+        first. Confirmed by submitting an Answer for each effect.
+        """
 
 def add_PenaltyServiceServicer_to_server(servicer: PenaltyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

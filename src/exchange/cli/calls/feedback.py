@@ -12,16 +12,16 @@ from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, Profile
 from exchange.cli.output import Exit, Output, finish
 from exchange.cli.texts import t, word
 from exchange.v1.matter_pb2 import MatterKind
-from exchange.v1.penalty_service_pb2 import DueFeedback, ListDueFeedbackRequest
+from exchange.v1.penalty_service_pb2 import (
+    DueFeedback,
+    ListDueFeedbackRequest,
+    ListUnconfirmedEffectsRequest,
+    UnconfirmedEffects,
+)
 
 app = typer.Typer(help=t("help.feedback"), no_args_is_help=True)
 
 _HEADINGS = ("due_on", "overdue", "code", "measure", "kind", "record_id", "matter", "matter_no", "given")
-
-
-@app.callback()
-def _noun() -> None:
-    """A noun keeps its verbs, also while it has only one."""
 
 
 @app.command("due", help=t("help.feedback_due"))
@@ -40,6 +40,27 @@ def due(
         rows = list(walk(node, node.penalties.ListDueFeedback, request, "feedback", limit))
     show(out, "feedback", rows, _HEADINGS, _cells)
     finish(Exit.FINDING if any(row.overdue for row in rows) else Exit.DONE)
+
+
+@app.command("effects", help=t("help.feedback_effects"))
+def effects(profile: ProfileOption = None, *, limit: LimitOption = DEFAULT_LIMIT, as_json: JsonOption = False) -> None:
+    """List repairs and revocations that the caller is asked to confirm; exit status 1 when there are some."""
+    out = Output(as_json)
+    with client(profile) as node:
+        request = ListUnconfirmedEffectsRequest()
+        rows = list(walk(node, node.penalties.ListUnconfirmedEffects, request, "effects", limit))
+    show(out, "effects", rows, ("due_by", "kind", "act", "notice", "effects"), _effect_cells)
+    finish(Exit.FINDING if rows else Exit.DONE)
+
+
+def _effect_cells(row: UnconfirmedEffects) -> tuple[object, ...]:
+    return (
+        row.due_by,
+        words.kind_word(row.kind),
+        f"{row.act.origin} {row.act.record_id}",
+        f"{row.notice.origin} {row.notice.record_id}",
+        "\n".join(word("repair_effect", effect) for effect in row.effects),
+    )
 
 
 def _cells(row: DueFeedback) -> tuple[object, ...]:

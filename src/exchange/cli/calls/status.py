@@ -69,6 +69,12 @@ def _show(out: Output, answer: GetStatusResponse) -> None:
             [(each.agency, each.count, each.oldest_due_on) for each in answer.overdue],
             title=t("title.overdue"),
         )
+    if answer.unconfirmed:
+        out.table(
+            ("agency", "unconfirmed"),
+            [(each.agency, each.count) for each in answer.unconfirmed],
+            title=t("title.unconfirmed"),
+        )
     out.table(
         ("peer", "lane", "complete_until", "mirrored", "applied", "stale"),
         [

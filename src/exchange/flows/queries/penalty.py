@@ -52,6 +52,7 @@ class PenaltyQueries:
                 raise AccessDenied(first)
             visible = [row for row, problem in zip(rows, denied, strict=True) if problem is None]
             views = record_views(connection, self._reading, visible, asked.words)
+        self._reading.readers.shown(asked.caller.name, views)
         return GetNoticeResponse(notices=views, freshness=fresh)
 
     def page(self, asked: Asked, request: ListNoticesRequest) -> ListNoticesResponse:

@@ -14,6 +14,7 @@ from exchange.flows.context import Node
 from exchange.flows.queries.freshness import FreshnessReader
 from exchange.flows.queries.paging import Tokens
 from exchange.flows.queries.wording import Wording
+from exchange.flows.readers import Readers
 from exchange.storage.queries import Connection, records
 from exchange.storage.queries.records import AreaLimit, RecordRow
 from exchange.v1.common_pb2 import RecordRef
@@ -57,6 +58,7 @@ class Reading:
     book: AgencyBook
     freshness: FreshnessReader
     tokens: Tokens
+    readers: Readers
     logs: LogNames = field(default_factory=LogNames)
 
     def allow(self, asked: Asked, row: RecordRow) -> None:

@@ -10,7 +10,7 @@ from exchange.flows.access import NotFound
 from exchange.flows.intake.ids import format_id
 from exchange.flows.queries.paging import page_size
 from exchange.flows.queries.reading import Asked, Reading, record_id_of
-from exchange.flows.queries.views import record_views, tombstone_of
+from exchange.flows.queries.views import record_views, ref_of, tombstone_of
 from exchange.storage import log_store, registers
 from exchange.storage.queries import Connection, records
 from exchange.storage.queries.records import RecordFilter, RecordRow
@@ -60,6 +60,7 @@ class RecordQueries:
         with self._reading.node.database.read() as connection:
             row = self._find(connection, asked, request.ref)
             view = record_views(connection, self._reading, [row], asked.words)[0]
+        self._reading.readers.shown(asked.caller.name, [view])
         return GetRecordResponse(record=view, freshness=fresh)
 
     def page(self, asked: Asked, request: ListRecordsRequest) -> ListRecordsResponse:
@@ -105,6 +106,8 @@ class RecordQueries:
         if row.tombstone:
             answer.tombstone.CopyFrom(tombstone_of(row))
         elif stored.body is not None and stored.salt is not None:
+            if row.kind in (Kind.KIND_PENALTY_NOTICE, Kind.KIND_LIST_ENTRY):
+                self._reading.readers.note(asked.caller.name, [ref_of(row)])
             answer.sealed.body.record = stored.body
             answer.sealed.body.salt = stored.salt
         return answer
@@ -135,6 +138,15 @@ class RecordQueries:
 
 
 def record_page(
+    reading: Reading, asked: Asked, name: str, wanted: RecordFilter, *, token: str, limit: int
+) -> tuple[list[RecordView], str]:
+    """Records of a page, and the token of the next one; empty on the last. Who was shown a notice is kept."""
+    views, following = _record_page(reading, asked, name, wanted, token=token, limit=limit)
+    reading.readers.shown(asked.caller.name, views)
+    return views, following
+
+
+def _record_page(
     reading: Reading, asked: Asked, name: str, wanted: RecordFilter, *, token: str, limit: int
 ) -> tuple[list[RecordView], str]:
     """Records of a page, and the token of the next one; empty on the last.

@@ -11,12 +11,20 @@ from exchange.domain.problems import Problem, Refused
 from exchange.flows.alarms import Alarms
 from exchange.flows.context import Node
 from exchange.flows.queries.counts import Counts
+from exchange.flows.queries.effects import unconfirmed_by_agency
 from exchange.flows.queries.feedback import overdue_by_agency
 from exchange.flows.queries.freshness import FreshnessReader
 from exchange.flows.queries.wording import Wording
 from exchange.storage import journal, log_store, quarantine
 from exchange.storage.queries import Connection, standing
-from exchange.v1.operation_service_pb2 import GetStatusResponse, LaneStatus, NodeState, OverdueFeedback, PeerStatus
+from exchange.v1.operation_service_pb2 import (
+    GetStatusResponse,
+    LaneStatus,
+    NodeState,
+    OverdueFeedback,
+    PeerStatus,
+    UnconfirmedActs,
+)
 
 MAX_REASON = 500
 """Characters of a reason: two sentences."""
@@ -126,6 +134,10 @@ class StatusQueries:
                 overdue=[
                     OverdueFeedback(agency=each.agency, count=each.count, oldest_due_on=each.oldest)
                     for each in overdue_by_agency(connection, now)
+                ],
+                unconfirmed=[
+                    UnconfirmedActs(agency=each.agency, count=each.count)
+                    for each in unconfirmed_by_agency(connection, self._node.name)
                 ],
             )
         answer.started_at.FromDatetime(self._facts.started_at)

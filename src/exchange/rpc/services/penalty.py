@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exchange.flows.queries.effects import EffectQueries
 from exchange.flows.queries.feedback import FeedbackQueries
 from exchange.flows.queries.penalty import PenaltyQueries
 from exchange.rpc.door import Call
@@ -13,9 +14,10 @@ class PenaltyServicer:
 
     descriptor = pb.DESCRIPTOR.services_by_name["PenaltyService"]
 
-    def __init__(self, queries: PenaltyQueries, feedback: FeedbackQueries) -> None:
+    def __init__(self, queries: PenaltyQueries, feedback: FeedbackQueries, effects: EffectQueries) -> None:
         self._queries = queries
         self._feedback = feedback
+        self._effects = effects
 
     async def get_notice(self, call: Call, request: pb.GetNoticeRequest) -> pb.GetNoticeResponse:
         """GetNotice."""
@@ -28,3 +30,9 @@ class PenaltyServicer:
     async def list_due_feedback(self, call: Call, request: pb.ListDueFeedbackRequest) -> pb.ListDueFeedbackResponse:
         """ListDueFeedback."""
         return await call.run(self._feedback.due, call.asked, request)
+
+    async def list_unconfirmed_effects(
+        self, call: Call, request: pb.ListUnconfirmedEffectsRequest
+    ) -> pb.ListUnconfirmedEffectsResponse:
+        """ListUnconfirmedEffects."""
+        return await call.run(self._effects.page, call.asked, request)

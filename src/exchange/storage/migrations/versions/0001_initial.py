@@ -365,6 +365,15 @@ def _actions() -> None:
 
 def _feedback() -> None:
     op.create_table(
+        "notice_readers",
+        sa.Column("record_id", sa.LargeBinary(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("agency", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("record_id", "origin", "agency"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "reg_dues",
         sa.Column("agency", sa.Text(), nullable=False),
         sa.Column("source_origin", sa.Text(), nullable=False),
