@@ -21,6 +21,7 @@ from exchange.crypto.keys import derive_log_key, encode_private, encode_seed, ge
 from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
 from exchange.crypto.pki_profile import Profile as CertificateProfile
 from exchange.crypto.trust import to_trust_files
+from exchange.domain.kinds import KINDS, spec
 from exchange.flows.intake.submit import LANE_NAMES
 from exchange.rpc.client import Client
 from exchange.rpc.profile import Profile, load_profile
@@ -35,7 +36,7 @@ DOMAIN = "exchange.example"
 AREAS = {"cq": "50", "sc": "51"}
 AUTHORITIES = {"cq": "11500000MB1614741U", "sc": make_uscc(900, prefix="11510000")}
 OFFICERS = (Role.OPERATOR, Role.SECURITY, Role.AUDITOR)
-SUBMITTED = (Kind.KIND_CREDIT_RESULT, Kind.KIND_MONITORING_BATCH, Kind.KIND_PENALTY_NOTICE, Kind.KIND_ERASURE)
+SUBMITTED = tuple(kind for kind in KINDS if spec(kind).submittable)
 
 
 @dataclass(slots=True)
@@ -196,7 +197,7 @@ require_approvals = false
                         display_name="演示单位",
                         grants=[
                             Grant(verb=Verb.VERB_SUBMIT, kinds=kinds, areas=["*"]),
-                            Grant(verb=Verb.VERB_READ, kinds=kinds, areas=["*"]),
+                            Grant(verb=Verb.VERB_READ, kinds={*kinds, Kind.KIND_ANSWER}, areas=["*"]),
                             Grant(verb=Verb.VERB_CHECK, areas=["*"]),
                         ],
                     ),

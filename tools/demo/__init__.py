@@ -1,0 +1,1 @@
+"""`make demo`: a day between two nodes."""
