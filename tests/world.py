@@ -449,7 +449,7 @@ Ports = Callable[[Node, Bell], dict[str, PeerPort]]
 COURIER = Courier(look=0.02, again=0.5, overdue=3600.0, settle=0.5)
 """A courier who goes many times in a second."""
 
-FOLDER_PACE = LanePace(first_batch=4, confirm=5.0, gather=0.01, window=4)
+FOLDER_PACE = LanePace(first_batch=4, confirm=600.0, gather=0.01, window=4)
 """Small batches, so that several are under way."""
 
 
@@ -529,6 +529,7 @@ class World:
         self.urls = urls
         self.dialler = dialler
         self.spools = spools
+        self.courier = COURIER
         self.folder = Path(tempfile.mkdtemp(prefix="world-"))
         self.nodes: dict[str, Runtime] = {}
         self.wires = {name: Wire(name) for name in urls}
@@ -572,7 +573,7 @@ class World:
         """How a node reaches the other one: by its wire, by files, or where only the other dials, by being fetched."""
         if self.spools is not None:
             folder = self.spools / node.name
-            return FolderPeer(node, other, folder, COURIER, raise_=bell.raise_, clear=bell.clear)
+            return FolderPeer(node, other, folder, self.courier, raise_=bell.raise_, clear=bell.clear)
         if self.dialler in ("", node.name):
             return self.wires[node.name]
         return PulledPeer(node.clock, fetched=0.5, answered=5.0)

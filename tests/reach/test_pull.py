@@ -11,7 +11,9 @@ from google.protobuf.message import Message
 from exchange.flows.link.peer_port import PeerAwayError
 from exchange.v1.submission_service_pb2 import SubmitResult
 from tests import evidence, test_walk
+from tests.backups import copy_of, put_back
 from tests.domain import records
+from tests.flows import test_recovering
 from tests.world import World, lane_origin
 
 
@@ -67,4 +69,28 @@ def test_fetches_and_answers_may_be_lost_doubled_and_late(pulled_world: World) -
     world.wires["cq"].before = world.wires["cq"].after = None
     world.wait(world.settled)
     assert world.nodes["cq"].bell.ever | world.nodes["sc"].bell.ever <= {"PEER_AWAY"}
+    evidence.assert_laws(world)
+
+
+@pytest.mark.parametrize("name", ["cq", "sc"])
+def test_a_restored_node_is_healed_though_only_one_side_dials(pulled_world: World, name: str) -> None:
+    """Whichever of them was restored: what the other mirrored comes back, or is sent again."""
+    if name == "cq":
+        test_recovering.test_what_the_peer_had_comes_back(pulled_world)
+        return
+    world = pulled_world
+    world.start()
+    test_recovering.submit(world, range(6), "sc")
+    world.wait(world.settled)
+    copy = copy_of(world, "sc")
+    lost = test_recovering.submit(world, range(6, 12), "sc")
+    world.wait(world.settled)
+    world.stop("sc")
+    put_back(world, "sc", copy)
+    world.start("sc")
+    world.wait(test_recovering.healed(world, "sc"), what="healed")
+    held = test_recovering.ids_in(world, "sc", lane_origin("sc", "cq"))
+    assert {each.record_id for each in lost.values()} <= set(held)
+    world.wait(world.settled)
+    test_recovering.assert_no_fork(world)
     evidence.assert_laws(world)

@@ -28,7 +28,8 @@ class Courier:
         self.loss = self.double = self.cut = self.late = 0.0
         self.moves = True
         self.carried: list[str] = []
-        self.resting = threading.Event()
+        self._resting = threading.Event()
+        self._walking = threading.Lock()
         self._folders = dict(folders)
         self._moments = random.Random(seed)
         self._again: list[tuple[Path, str, bytes]] = []
@@ -44,12 +45,26 @@ class Courier:
         self._stop.set()
         self._thread.join(timeout=10)
 
+    def rest(self) -> None:
+        """Go no more by himself; the walk that is under way is over when this returns."""
+        self._resting.set()
+        with self._walking:
+            pass
+
+    def go(self) -> None:
+        """Go by himself again."""
+        self._resting.clear()
+
     def honest(self) -> None:
         """From now on all arrives."""
         self.loss = self.double = self.cut = self.late = 0.0
 
     def walk(self) -> None:
         """Go once, in both directions."""
+        with self._walking:
+            self._walk()
+
+    def _walk(self) -> None:
         names = sorted(self._folders)
         for sender, receiver in (names, names[::-1]):
             out, into = self._folders[sender] / "out", self._folders[receiver] / "in"
@@ -90,5 +105,5 @@ class Courier:
 
     def _run(self) -> None:
         while not self._stop.wait(PATIENCE_S):
-            if not self.resting.is_set():
+            if not self._resting.is_set():
                 self.walk()

@@ -218,7 +218,6 @@ class Core:
         self.folders = {peer: port for peer, port in self.ports.items() if isinstance(port, FolderPeer)}
         for peer, folder in self.folders.items():
             self.links.of(peer).carried = True
-            folder.deliver_carried = self._deliver_carried
             folder.on_new_run = lambda peer=peer: self._peer_began_anew(peer)  # type: ignore[misc]
         self.lanes = LaneControl(node, self.links, self.senders, self._nudge)
         # Asked here, for as long as the node lives: what a list or announcement revokes is decided again.
@@ -241,7 +240,7 @@ class Core:
             lists = self.trust_material.run(peer, port)
             self._tasks.append(asyncio.create_task(lists, name=f"lists {peer}"))
         for peer, port in self.folders.items():
-            self._tasks.append(asyncio.create_task(port.run(self.work), name=f"folder {peer}"))
+            self._tasks.append(asyncio.create_task(port.run(self.work, self._deliver_carried), name=f"folder {peer}"))
         for peer, puller in self.pullers.items():
             for name in LANE_NUMBERS:
                 self._tasks.append(asyncio.create_task(puller.run_lane(name), name=f"pull {peer} {name}"))

@@ -13,11 +13,9 @@ than a restored database. Whoever hears of a new run of the peer gives up the ca
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,39 +28,16 @@ from google.protobuf.message import Message
 from exchange.flows.context import Node, Peer
 from exchange.flows.instants import micros, timestamp
 from exchange.flows.link.peer_port import PeerAwayError
-from exchange.flows.reach.calls import (
-    COSIGN,
-    DELIVER,
-    HELLO,
-    AskingPeer,
-    Reach,
-    Work,
-    answer,
-    failed,
-    request_of,
-    result_of,
-)
-from exchange.flows.reach.parcel import (
-    ASK,
-    MAX_PARCEL_BYTES,
-    ParcelIncompleteError,
-    ParcelName,
-    ParcelRefusedError,
-    began,
-    name_of,
-    open_parcel,
-    seal,
-    written_at,
-)
+from exchange.flows.reach.answering import OF_A_SESSION, Answering, DeliverCarried
+from exchange.flows.reach.arrivals import Arrivals, order_of
+from exchange.flows.reach.calls import DELIVER, HELLO, AskingPeer, Reach, Work, request_of, result_of
+from exchange.flows.reach.parcel import ASK, ParcelName, began, name_of, seal, written_at
 from exchange.flows.status import read_flag, set_flags
-from exchange.storage.spool import OUT, SENT, Found, Spool
+from exchange.storage.spool import OUT, SENT, Spool
 from exchange.storage.writer import WorkClass
-from exchange.v1.relay_service_pb2 import DeliverRequest, DeliverResponse, DeliverResult, Parcel, PeerAnswer, Run
+from exchange.v1.relay_service_pb2 import DeliverRequest, DeliverResponse, Parcel, PeerAnswer, Run
 
 log = structlog.get_logger("exchange.reach")
-
-HELLO_STALE = "HELLO_STALE"
-"""A hello was written before the process that it asks began, or before a newer one: the same is asked again."""
 
 OVERDUE = "COURIER_OVERDUE"
 """Alarm: nothing came for longer than the node file says, while something waits."""
@@ -76,29 +51,14 @@ UNUSABLE = "FOLDER_UNUSABLE"
 UNUSABLE_SECONDS = 10.0
 """How often that is tried again: a disk may have to be mounted."""
 
-_OF_A_SESSION = (HELLO, DELIVER, COSIGN)
-"""Calls that are worth nothing to another process of the peer."""
+GRACE_RUNS = 3
+"""A delivery that came before those that it follows is kept for so many times the time after which these come again."""
 
 MAX_ANSWERS = 1_024
 """Answers that wait in ``out/`` at most: the oldest goes, and its call is answered again when it comes again."""
 
 MAX_ANSWER_BYTES = 256 << 20
 """Bytes of them."""
-
-MAX_REMEMBERED = 4_096
-"""Calls of the peer's that are known to have been answered."""
-
-INCOMPLETE_SECONDS = 600.0
-"""A file that is shorter than it says has so long to grow, from when it last did."""
-
-_SAYS_SIZE = (
-    DeliverResult.DELIVER_RESULT_COSIGNED,
-    DeliverResult.DELIVER_RESULT_STORED,
-    DeliverResult.DELIVER_RESULT_OUT_OF_STEP,
-)
-
-GRACE_RUNS = 3
-"""A delivery that came before those that it follows is kept for so many times the time after which these come again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,20 +77,6 @@ class Courier:
     again: float = 600.0
     overdue: float = 26 * 3600.0
     settle: float = 60.0
-
-
-@dataclass(slots=True)
-class _Seen:
-    """A file of ``in/``.
-
-    Attributes:
-        since: Since when it stands so, by the steady clock.
-        due: When it is looked at again.
-    """
-
-    found: Found
-    since: float
-    due: float
 
 
 @dataclass(slots=True, eq=False)
@@ -179,16 +125,12 @@ class FolderPeer(AskingPeer):
         self._raise = raise_
         self._clear = clear
         self._asks: dict[str, _Ask] = {}
-        self._remembered: OrderedDict[str, PeerAnswer] = OrderedDict()
+        self._tickets: set[str] = set()
         self._answers: dict[str, tuple[str, int]] = {}
         self._left: set[str] = set()
         self._ready = asyncio.Event()
         self._writing = threading.Lock()
         self._missed = False
-        self._seen: dict[str, _Seen] = {}
-        self._early: dict[str, tuple[str, int, float]] = {}
-        self._sizes: dict[str, int] = {}
-        self._newest_hello = 0
         self._set_aside = 0
         self._last_given = 0
         self._last_taken = 0
@@ -197,7 +139,9 @@ class FolderPeer(AskingPeer):
         self._run = Run(id=secrets.token_bytes(16))
         self._heard = b""
         self._heard_began = 0
-        self.deliver_carried: Callable[[Peer, DeliverRequest, datetime], DeliverResponse] | None = None
+        self._answering = Answering(self._run.id, GRACE_RUNS * courier.again, self._deliver_now)
+        self._arrivals = Arrivals(node, name, self._spool, courier.settle, self._answering.waits)
+        self._deliver: DeliverCarried | None = None
         self.on_new_run: Callable[[], None] = lambda: None
 
     # -- our calls -------------------------------------------------------------------------------------------
@@ -210,13 +154,17 @@ class FolderPeer(AskingPeer):
         await self._ready.wait()
         request = request_of(verb, message)
         ticket = request.ticket.hex()
-        name = await asyncio.to_thread(self._put, Parcel(request=request), keep=True)
-        ask = self._asks[ticket] = _Ask(verb, name, time.monotonic())
+        # Before it is written: no parcel of ours may say that we do not wait for it.
+        self._tickets.add(ticket)
+        name = ""
         try:
+            name = await asyncio.to_thread(self._put, Parcel(request=request), keep=True)
+            ask = self._asks[ticket] = _Ask(verb, name, time.monotonic())
             result = result_of(verb, await ask.answer)
         finally:
-            del self._asks[ticket]
-            if not (verb == DELIVER and self._node.stopping.is_set()):
+            self._tickets.discard(ticket)
+            self._asks.pop(ticket, None)
+            if name and not (verb == DELIVER and self._node.stopping.is_set()):
                 self._spool.drop(name)
         if verb == HELLO:
             # Deliveries go on from what the peer holds now: those of an earlier run are out of date.
@@ -247,7 +195,7 @@ class FolderPeer(AskingPeer):
         parcel.federation, parcel.sender, parcel.receiver = self._node.federation, self._node.name, self._name
         parcel.run.CopyFrom(self._run)
         parcel.heard = self._heard
-        parcel.waiting.extend(bytes.fromhex(ticket) for ticket in tuple(self._asks))
+        parcel.waiting.extend(bytes.fromhex(ticket) for ticket in tuple(self._tickets))
         name = str(name_of(parcel))
         try:
             self._spool.put(name, seal(parcel, self._node.keys.signers[0]), keep=keep)
@@ -257,12 +205,14 @@ class FolderPeer(AskingPeer):
 
     # -- the look --------------------------------------------------------------------------------------------
 
-    async def run(self, work: Work) -> None:
+    async def run(self, work: Work, deliver: DeliverCarried) -> None:
         """Answer the peer's calls and take its answers until cancelled.
 
         Args:
             work: By what its calls are answered.
+            deliver: By what its deliveries are taken: they were written some time ago.
         """
+        self._deliver = deliver
         while not self._ready.is_set():
             try:
                 await asyncio.to_thread(self._begin)
@@ -278,6 +228,11 @@ class FolderPeer(AskingPeer):
             except Exception as error:  # a loop that ends carries nothing until the next start
                 log.exception("folder.failed", peer=self._name, error=type(error).__name__)
             await asyncio.sleep(self._courier.look)
+
+    def _deliver_now(self, peer: Peer, request: DeliverRequest, written: datetime) -> DeliverResponse:
+        if self._deliver is None:
+            raise PeerAwayError("not begun")
+        return self._deliver(peer, request, written)
 
     def _begin(self) -> None:
         """A new run. Calls of the one before are asked anew, but for deliveries: they count whoever asks."""
@@ -303,71 +258,17 @@ class FolderPeer(AskingPeer):
 
         Answers come first, then calls in the order in which they were written, whatever the courier made of it.
         """
-        for found in await asyncio.to_thread(self._due):
-            parcel = await asyncio.to_thread(self._open, found)
+        for found in await asyncio.to_thread(self._arrivals.due):
+            parcel = await asyncio.to_thread(self._arrivals.open, found)
             if parcel is not None:
                 await self._take(work, found.name, parcel)
         await asyncio.to_thread(self._tidy)
 
     def _tidy(self) -> None:
+        self._answering.forget(self._arrivals.names)
         self._put_again()
         self._bound_answers()
         self._watch_courier()
-
-    def _due(self) -> list[Found]:
-        """Files that are to be read, in order: new ones, changed ones, and those whose time has come."""
-        now, arrived, due = time.monotonic(), self._spool.arrived(), []
-        for found in arrived:
-            seen = self._seen.get(found.name)
-            if seen is None or seen.found != found:
-                self._seen[found.name] = _Seen(found, now, now)
-                due.append(found)
-            elif now >= seen.due and not self._waits(found.name, now):
-                due.append(found)
-        names = {found.name for found in arrived}
-        self._seen = {name: seen for name, seen in self._seen.items() if name in names}
-        self._early = {name: early for name, early in self._early.items() if name in names}
-        return sorted(due, key=_order)
-
-    def _waits(self, name: str, now: float) -> bool:
-        """Whether a delivery still waits for those before it."""
-        early = self._early.get(name)
-        return early is not None and self._sizes.get(early[0], 0) < early[1] and now < early[2]
-
-    def _open(self, found: Found) -> Parcel | None:
-        """A file's parcel. None when it is none: it is looked at again, and set aside when it stands so for long."""
-        seen = self._seen[found.name]
-        patience = self._courier.settle
-        try:
-            return self._read(found)
-        except FileNotFoundError:
-            return None
-        except ParcelIncompleteError as error:
-            patience, reason, detail = max(INCOMPLETE_SECONDS, patience), error.reason, ""
-        except ParcelRefusedError as error:
-            reason, detail = error.reason, str(error)
-        except OSError as error:
-            reason, detail = ParcelRefusedError.reason, error.strerror or ""
-        seen.due = seen.since + patience
-        if time.monotonic() >= seen.due:
-            self._aside(found.name, reason, detail)
-        return None
-
-    def _read(self, found: Found) -> Parcel:
-        peer = self._node.peers.get(self._name)
-        if peer is None or ParcelName.parse(found.name) is None:
-            raise ParcelRefusedError("its name is none of ours")
-        data = self._spool.read(found.name, MAX_PARCEL_BYTES + 1_024)
-        if data is None:
-            raise ParcelRefusedError("no plain file, or too large")
-        return open_parcel(
-            data, federation=self._node.federation, receiver=self._node.name, peer=peer, now=self._node.clock()
-        )
-
-    def _aside(self, name: str, reason: str, detail: str) -> None:
-        with contextlib.suppress(OSError):
-            self._spool.set_aside(name, reason, micros(self._node.clock()))
-        log.warning("folder.set-aside", peer=self._name, file=name[:100], reason=reason, detail=detail)
 
     # -- what came -------------------------------------------------------------------------------------------
 
@@ -382,7 +283,8 @@ class FolderPeer(AskingPeer):
                 ask.answer.set_result(parcel.answer)
             await asyncio.to_thread(self._spool.take, name)
             return
-        made = await asyncio.to_thread(self._answered, work, name, parcel)
+        peer = self._node.peers.get(self._name)
+        made = await asyncio.to_thread(self._answering.answered, work, peer, name, parcel) if peer is not None else None
         if made is None:
             return
         # The answer first, then the call goes: a crash between the two answers it once more.
@@ -396,50 +298,11 @@ class FolderPeer(AskingPeer):
         self._heard, self._heard_began = parcel.run.id, began(parcel)
         flag = (f"heard/{self._name}", f"{self._heard.hex()} {self._heard_began}")
         await asyncio.to_thread(self._node.writer.call, set_flags, flag, WorkClass.BACKGROUND)
-        self._newest_hello = 0
+        self._answering.new_run()
         self.on_new_run()
         for ask in tuple(self._asks.values()):
-            if ask.verb in _OF_A_SESSION and not ask.answer.done():
+            if ask.verb in OF_A_SESSION and not ask.answer.done():
                 ask.answer.set_exception(PeerAwayError("the peer was started anew"))
-
-    def _answered(self, work: Work, name: str, parcel: Parcel) -> PeerAnswer | None:
-        """The answer to a call: the one that it had, when it came before. None while it waits for those before it."""
-        ticket, peer = parcel.request.ticket.hex(), self._node.peers.get(self._name)
-        known = self._remembered.get(ticket)
-        if known is not None:
-            return known
-        if peer is None:
-            return None
-        verb = parcel.request.WhichOneof("request")
-        if verb == HELLO and (parcel.heard != self._run.id or micros(written_at(parcel)) <= self._newest_hello):
-            # Not remembered: it costs nothing, and the same call is never asked again.
-            return failed(parcel.request, HELLO_STALE)
-        carried = self.deliver_carried
-        if verb == DELIVER and carried is not None:
-            at = written_at(parcel)
-            work = {**work, DELIVER: lambda of, request: carried(of, request, at)}
-        made = answer(work, peer, parcel.request)
-        if verb == HELLO:
-            self._newest_hello = micros(written_at(parcel))
-        if verb == DELIVER and made.HasField("deliver"):
-            if made.deliver.result in _SAYS_SIZE:
-                self._sizes[parcel.request.deliver.origin] = made.deliver.size
-            if self._is_early(name, parcel.request.deliver, made.deliver):
-                return None
-        if verb in _OF_A_SESSION and not made.HasField("failure"):
-            self._remembered[ticket] = made
-        while len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
-        return made
-
-    def _is_early(self, name: str, request: DeliverRequest, response: DeliverResponse) -> bool:
-        """A delivery beyond what we hold: those before it are on their way, or lost and put out again."""
-        if response.result != DeliverResult.DELIVER_RESULT_OUT_OF_STEP:
-            return False
-        now = time.monotonic()
-        until = self._early[name][2] if name in self._early else now + GRACE_RUNS * self._courier.again
-        self._early[name] = (request.origin, request.start, until)
-        return now < until
 
     def _give(self, made: PeerAnswer, asked: int) -> None:
         """Put an answer out. One that is still there is not written twice."""
@@ -473,11 +336,16 @@ class FolderPeer(AskingPeer):
             if not self._spool.is_out(name):
                 self._left.discard(name)
                 self._spool.drop(name)
+        for name in self._spool.written(SENT):
+            # Given up while it was being written.
+            parsed = ParcelName.parse(name)
+            if name not in self._left and (parsed is None or parsed.ticket not in self._tickets):
+                self._spool.drop(name)
 
     def _bound_answers(self) -> None:
         """Answers that nobody took: the oldest go first."""
         names = [name for name in self._spool.written(OUT) if name.endswith(".ans")]
-        names.sort(key=_order_of_name)
+        names.sort(key=order_of)
         sizes = [self._spool.size_out(name) for name in names]
         left, total = len(names), sum(sizes)
         for name, size in zip(names, sizes, strict=True):
@@ -501,13 +369,3 @@ class FolderPeer(AskingPeer):
         elif aside != self._set_aside:
             self._raise(SET_ASIDE, self._name, f"{self._spool.folder / 'set-aside'}: {aside}")
         self._set_aside = aside
-
-
-def _order(found: Found) -> tuple[bool, int, str]:
-    return _order_of_name(found.name)
-
-
-def _order_of_name(name: str) -> tuple[bool, int, str]:
-    """Answers first, then in the order of writing; names that are none come last."""
-    parsed = ParcelName.parse(name)
-    return (parsed is None or parsed.kind == ASK, parsed.at if parsed else 0, name)
