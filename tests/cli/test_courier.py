@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def carry(folders: Path, name: str) -> dict[str, object]:
     other = "sc" if name == "cq" else "cq"
     done = run("peers", "courier", other, folders / "disk", "-n", folders / name / "node.toml", "--json")
     assert done.status == 0, done
-    found: dict[str, object] = done.json()
+    found: dict[str, object] = done.json
     return found
 
 
@@ -63,7 +64,7 @@ def test_what_is_none_of_ours_stays_on_the_disk(folders: Path, tmp_path: Path) -
     (box / "Urlaub.jpg").write_bytes(b"\xff")
     secret = tmp_path / "secret"
     secret.write_text("no")
-    (box / "link.ask").symlink_to(secret)
+    (box / NAMES["cq"][0]).symlink_to(secret)
     assert carry(folders, "sc")["left"] == 2
     assert list((folders / "sc" / "spool" / "in").iterdir()) == []
 
@@ -73,3 +74,12 @@ def test_a_peer_that_is_dialled_has_no_courier(folders: Path) -> None:
     done = run("peers", "courier", "gz", folders / "disk", "-n", folders / "cq" / "node.toml")
     assert done.status == 1
     assert "PEER_NOT_BY_FOLDER" in done.err
+
+
+def test_a_folder_that_no_node_has_made_is_not_made_by_the_courier(folders: Path) -> None:
+    """Made by an administrator it would not be the node's own."""
+    shutil.rmtree(folders / "cq" / "spool")
+    done = run("peers", "courier", "sc", folders / "disk", "-n", folders / "cq" / "node.toml")
+    assert done.status == 1
+    assert "FOLDER_UNUSABLE" in done.err
+    assert not (folders / "cq" / "spool").exists()

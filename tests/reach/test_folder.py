@@ -22,7 +22,7 @@ def names(world: World, name: str, folder: str, ending: str = "") -> list[str]:
     """Files in one of a node's folders."""
     assert world.spools is not None
     path = world.spools / name / folder
-    return sorted(each for each in (os.listdir(path) if path.is_dir() else ()) if each.endswith(ending))
+    return sorted(each.name for each in (path.iterdir() if path.is_dir() else ()) if each.name.endswith(ending))
 
 
 @pytest.mark.usefixtures("courier")

@@ -160,10 +160,11 @@ class Spool:
         Raises:
             OSError: It can not be read or written.
         """
+        if not stat.S_ISREG(source.lstat().st_mode):
+            return False
         handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(handle, "rb") as file:
-            seen = os.fstat(file.fileno())
-            if not stat.S_ISREG(seen.st_mode) or seen.st_size > limit:
+            if os.fstat(file.fileno()).st_size > limit:
                 return False
             data = file.read(limit)
         self._write(IN, source.name, data)

@@ -12,7 +12,7 @@ from exchange.cli.output import Output
 from exchange.cli.texts import t
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.reach.parcel import MAX_PARCEL_BYTES, ParcelName
-from exchange.storage.spool import Spool, write_whole
+from exchange.storage.spool import IN, OUT, Spool, write_whole
 
 MAX_FILE_BYTES: Final = MAX_PARCEL_BYTES + 1_024
 """Bytes of one file: a parcel and its first line."""
@@ -36,7 +36,9 @@ def courier(
     if link is None or link.folder is None:
         raise Refused([Problem("PEER_NOT_BY_FOLDER", peer)])
     spool = Spool(link.folder)
-    spool.prepare()
+    for folder in (OUT, IN):
+        if not (link.folder / folder).is_dir():
+            raise Refused([Problem("FOLDER_UNUSABLE", str(link.folder / folder))])
     taken, left = _take(spool, disk / f"exchange-{peer}-to-{settings.node.name}")
     given, removed = _give(spool, disk / f"exchange-{settings.node.name}-to-{peer}")
     if out.as_json:
