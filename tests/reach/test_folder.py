@@ -66,7 +66,12 @@ def test_deliveries_follow_each_other_before_the_first_is_answered(folder_world:
     world.start()
     world.wait(world.settled)
     courier.rest()
-    world.wait(lambda: courier.walk() or not under_way(), what="nothing is under way")
+
+    def walked() -> bool:
+        courier.walk()
+        return not under_way()
+
+    world.wait(walked, what="nothing is under way")
     before = world.delivered("cq", outbound)
     test_recovering.submit(world, range(40))
     world.wait(lambda: len(under_way()) >= 4, what="a window of deliveries")

@@ -21,9 +21,9 @@ from tests.world import FEDERATION, keyring
 NOW = datetime.now(UTC)
 
 
-def parcel(**fields: str) -> Parcel:
+def parcel(sender: str = "cq", receiver: str = "sc", federation: str = FEDERATION) -> Parcel:
     """A hello of cq's to sc."""
-    made = Parcel(**{"federation": FEDERATION, "sender": "cq", "receiver": "sc", **fields}, run=Run(id=bytes(16)))
+    made = Parcel(federation=federation, sender=sender, receiver=receiver, run=Run(id=bytes(16)))
     made.at.FromDatetime(NOW)
     made.run.began.FromDatetime(NOW)
     made.request.CopyFrom(PeerRequest(ticket=bytes(16), hello=HelloRequest(node="cq")))
