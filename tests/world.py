@@ -76,6 +76,7 @@ from exchange.v1.record_pb2 import Record
 from exchange.v1.relay_service_pb2 import (
     CosignJournalResponse,
     DeliverResponse,
+    FetchAttachmentResponse,
     FetchEntriesResponse,
     FetchRequestsResponse,
     GetTrustMaterialResponse,
@@ -380,6 +381,10 @@ class Wire:
     async def fetch_entries(self, request: Any) -> FetchEntriesResponse:
         """FetchEntries."""
         return await self._fetch("fetch_entries", request, FetchEntriesResponse)
+
+    async def fetch_attachment(self, request: Any) -> FetchAttachmentResponse:
+        """FetchAttachment."""
+        return await self._call("attachment", request, FetchAttachmentResponse)
 
     async def cosign_journal(self, request: Any) -> CosignJournalResponse:
         """CosignJournal."""

@@ -19,7 +19,9 @@ from exchange.flows.apply.journaled import changes_of
 from exchange.flows.apply.loop import ApplyLoop
 from exchange.flows.apply.replay import write_replayed
 from exchange.flows.context import Node, Peer
+from exchange.flows.intake.attachments import expire
 from exchange.flows.intake.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
+from exchange.flows.link.attachments import SPOILT, AttachmentLoop, answer_attachment
 from exchange.flows.link.deliver import LaneSender
 from exchange.flows.link.fetch import fetch_entries
 from exchange.flows.link.hello import Findings
@@ -53,6 +55,8 @@ from exchange.v1.relay_service_pb2 import (
     CosignJournalResponse,
     DeliverRequest,
     DeliverResponse,
+    FetchAttachmentRequest,
+    FetchAttachmentResponse,
     GetTrustMaterialRequest,
     GetTrustMaterialResponse,
     HelloRequest,
@@ -67,6 +71,9 @@ SKEW_LIMIT_SECONDS = 10.0
 
 DUE_SECONDS = 1.0
 """How often the node looks for a new key whose time has come: one row is read."""
+
+EXPIRE_SECONDS = 600.0
+"""How often attachments without a record are looked for: they are kept for a day."""
 
 AWAY_TRIES = 6
 """Tries in a row that fail before a peer counts as away: some seconds, longer than a restart."""
@@ -239,6 +246,15 @@ class Core:
             self._tasks.append(asyncio.create_task(witness.run(), name=f"witness {peer}"))
             lists = self.trust_material.run(peer, port)
             self._tasks.append(asyncio.create_task(lists, name=f"lists {peer}"))
+            fetching = AttachmentLoop(
+                self.node,
+                peer,
+                port,
+                allowed=self.status.may_apply,
+                admit=self.submit.admit,
+                on_spoilt=self._spoilt,
+            )
+            self._tasks.append(asyncio.create_task(fetching.run(), name=f"attachments {peer}"))
         for peer, port in self.folders.items():
             self._tasks.append(asyncio.create_task(port.run(self.work, self._deliver_carried), name=f"folder {peer}"))
         for peer, puller in self.pullers.items():
@@ -246,6 +262,7 @@ class Core:
                 self._tasks.append(asyncio.create_task(puller.run_lane(name), name=f"pull {peer} {name}"))
             self._tasks.append(asyncio.create_task(puller.run_requests(), name=f"pull {peer}"))
         self._tasks.append(asyncio.create_task(self._activate_due(), name="rotations"))
+        self._tasks.append(asyncio.create_task(self._expire_staged(), name="staged attachments"))
         for task in self._tasks:
             task.add_done_callback(self._ended)
 
@@ -282,6 +299,10 @@ class Core:
         """A peer delivers."""
         return self.mirror.deliver(peer, request, self.node.clock())
 
+    def answer_attachment(self, peer: Peer, request: FetchAttachmentRequest) -> FetchAttachmentResponse:
+        """A peer fetches a piece of an attachment."""
+        return answer_attachment(self.node, peer, request)
+
     def answer_cosign(self, peer: Peer, request: CosignJournalRequest) -> CosignJournalResponse:
         """A peer shows the head of its journal or local log."""
         return self.witness.cosign(peer, request, self.node.clock())
@@ -296,6 +317,7 @@ class Core:
         return {
             calls.HELLO: self.answer_hello,
             calls.DELIVER: self.answer_deliver,
+            calls.ATTACHMENT: self.answer_attachment,
             calls.FETCH: lambda peer, request: fetch_entries(self.node, peer, request),
             calls.COSIGN: self.answer_cosign,
             calls.LISTS: self.answer_trust_material,
@@ -384,6 +406,20 @@ class Core:
             await asyncio.sleep(DUE_SECONDS)
             if self.status.may_apply():
                 await asyncio.to_thread(self.rotations.activate_due, self.node.clock())
+
+    async def _expire_staged(self) -> None:
+        """Drops attachments that no record came to list."""
+        while True:
+            await asyncio.sleep(EXPIRE_SECONDS)
+            dropped = await asyncio.to_thread(expire, self.node, self.node.clock())
+            if dropped:
+                log.info("attachments.expired", files=dropped)
+
+    def _spoilt(self, where: str, reason: str) -> None:
+        if reason:
+            self._alarms.raise_(SPOILT, where, reason)
+        else:
+            self._alarms.clear(SPOILT, where)
 
     def _restored(self, detail: str) -> None:
         self.rotations.follow()

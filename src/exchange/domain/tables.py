@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exchange.domain.areas import Areas, load_areas
+from exchange.domain.attachments import AttachmentTypes, load_attachment_types
 from exchange.domain.calendars import Calendars, load_calendars
 from exchange.domain.codes import AcceptedCodes, load_accepted_codes
 from exchange.domain.fact_texts import FactTexts, load_fact_texts
@@ -39,6 +40,7 @@ FILES = (
     "publicity.toml",
     "sharing_catalogue.toml",
     "superiors.toml",
+    "attachment_types.toml",
 )
 """Files that :func:`load` reads, beside a calendar for each year; others in the mapping belong to somebody else."""
 
@@ -68,6 +70,7 @@ class Tables:
     calendars: Calendars
     sharing: SharingCatalogue
     superiors: Superiors
+    attachment_types: AttachmentTypes
     digest: str
 
 
@@ -117,6 +120,7 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
         calendars=load_calendars(open_table(name, content) for name, content in sorted(years.items())),
         sharing=load_sharing(rows[_SHARING]),
         superiors=load_superiors(rows["superiors.toml"], added.get("superiors.toml")),
+        attachment_types=load_attachment_types(rows["attachment_types.toml"]),
         digest=digest_of(read),
     )
 

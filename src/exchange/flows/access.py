@@ -234,6 +234,11 @@ class AgencyBook:
             return Problem("GRANT_AUTHORITY", "header.authority.uscc", f"{_named(verb, kind, area)} {authority[:18]}")
         return None
 
+    def submits(self, agency: str) -> bool:
+        """Whether an agency may submit anything at all: only then may it hand in attachments."""
+        entry = self._current.entries.get(agency)
+        return entry is not None and not entry.suspended and any(verb == Verb.VERB_SUBMIT for verb, _ in entry.allowed)
+
     def signature_problem(self, agency: str, kind: int, envelope: Envelope | None, now: datetime) -> Problem | None:
         """What is wrong with the agency's own signature, or None.
 

@@ -15,9 +15,11 @@ from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.checks.batch import BatchCheckFlow
 from exchange.flows.checks.check import CheckFlow
 from exchange.flows.context import Node
+from exchange.flows.intake.attachments import UploadFlow
 from exchange.flows.intake.documents import DocumentFlow
 from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.intake.submit import SubmitFlow
+from exchange.flows.queries.attachments import AttachmentQueries
 from exchange.flows.queries.audit import AuditQueries
 from exchange.flows.queries.credit import CreditQueries
 from exchange.flows.queries.effects import EffectQueries
@@ -119,6 +121,7 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         freshness=parts.freshness,
         facts=parts.facts,
     )
+    stated = RecordQueries(reading)
     # gRPC asks one after the other whose call it is: those that are called most come first.
     return door, (
         CheckServicer(CheckFlow(reading), BatchCheckFlow(reading)),
@@ -126,11 +129,12 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
             book,
             submit=parts.submit,
             documents=parts.documents,
+            uploads=UploadFlow(node, book, parts.submit.admit),
             queries=SubmissionQueries(reading),
             watch=watch,
             limits=parts.limits,
         ),
-        RecordServicer(RecordQueries(reading), watch),
+        RecordServicer(stated, AttachmentQueries(node, stated), watch),
         CreditServicer(CreditQueries(reading)),
         MonitoringServicer(MonitoringQueries(reading)),
         PenaltyServicer(PenaltyQueries(reading), FeedbackQueries(reading), EffectQueries(reading)),

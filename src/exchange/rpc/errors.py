@@ -63,6 +63,8 @@ CODES: Final[Mapping[str, grpc.StatusCode]] = {
     "LANE_UNKNOWN": _Code.NOT_FOUND,
     "QUARANTINE_CLOSED": _Code.FAILED_PRECONDITION,
     "RECEIPT_PENDING": _Code.FAILED_PRECONDITION,
+    "ATTACHMENT_MISSING": _Code.FAILED_PRECONDITION,
+    "ATTACHMENT_WITHHELD": _Code.FAILED_PRECONDITION,
     "ROTATION_STEP": _Code.FAILED_PRECONDITION,
     "ROTATION_OPEN": _Code.FAILED_PRECONDITION,
     "ROTATION_NEEDS_CERTIFICATE": _Code.FAILED_PRECONDITION,
@@ -78,6 +80,7 @@ CODES: Final[Mapping[str, grpc.StatusCode]] = {
     "CONTENDED": _Code.ABORTED,
     # later
     "DISK_WATERMARK": _Code.RESOURCE_EXHAUSTED,
+    "ATTACHMENT_QUOTA": _Code.RESOURCE_EXHAUSTED,
     "RESOURCE_EXHAUSTED": _Code.RESOURCE_EXHAUSTED,
     "TOO_MANY_RECORDS": _Code.RESOURCE_EXHAUSTED,
     "TOO_MANY_CALLS": _Code.RESOURCE_EXHAUSTED,
@@ -105,6 +108,8 @@ RETRY_AFTER: Final[Mapping[str, timedelta]] = {
     "AWAITING_ACKNOWLEDGEMENT": timedelta(seconds=60),
     "DISK_WATERMARK": timedelta(seconds=60),
     "RECEIPT_PENDING": timedelta(seconds=1),
+    "ATTACHMENT_MISSING": timedelta(seconds=10),
+    "ATTACHMENT_QUOTA": timedelta(hours=1),
     "PEER_AWAY": timedelta(seconds=5),
 }
 """When to come again: how long each condition lasts at least."""

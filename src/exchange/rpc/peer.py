@@ -20,6 +20,8 @@ from exchange.v1.relay_service_pb2 import (
     CosignJournalResponse,
     DeliverRequest,
     DeliverResponse,
+    FetchAttachmentRequest,
+    FetchAttachmentResponse,
     FetchEntriesRequest,
     FetchEntriesResponse,
     FetchRequestsRequest,
@@ -122,6 +124,10 @@ class GrpcPeer:
     async def fetch_entries(self, request: FetchEntriesRequest) -> FetchEntriesResponse:
         """Fetch our own entries back."""
         return await self._call(self._live.stub.FetchEntries, request)
+
+    async def fetch_attachment(self, request: FetchAttachmentRequest) -> FetchAttachmentResponse:
+        """Fetch a piece of an attachment."""
+        return await self._call(self._live.stub.FetchAttachment, request)
 
     async def cosign_journal(self, request: CosignJournalRequest) -> CosignJournalResponse:
         """Have our journal or local log witnessed."""

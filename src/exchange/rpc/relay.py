@@ -41,6 +41,8 @@ from exchange.v1.relay_service_pb2 import (
     CosignJournalResponse,
     DeliverRequest,
     DeliverResponse,
+    FetchAttachmentRequest,
+    FetchAttachmentResponse,
     GetTrustMaterialRequest,
     GetTrustMaterialResponse,
     HelloRequest,
@@ -79,6 +81,10 @@ class RelayCore(Protocol):
 
     def answer_deliver(self, peer: Peer, request: DeliverRequest) -> DeliverResponse:
         """A peer delivers."""
+        ...
+
+    def answer_attachment(self, peer: Peer, request: FetchAttachmentRequest) -> FetchAttachmentResponse:
+        """A peer fetches a piece of an attachment."""
         ...
 
     def answer_cosign(self, peer: Peer, request: CosignJournalRequest) -> CosignJournalResponse:
@@ -234,6 +240,7 @@ class RelayServicer:
         self._work: dict[str, Callable[[Peer, Any], Message]] = {
             "Hello": core.answer_hello,
             "Deliver": core.answer_deliver,
+            "FetchAttachment": core.answer_attachment,
             "CosignJournal": core.answer_cosign,
             "GetTrustMaterial": core.answer_trust_material,
         }

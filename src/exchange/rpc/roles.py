@@ -28,10 +28,13 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
             "ListSubmissions",
             "WatchSubmissions",
             "GetReceipt",
+            "UploadAttachment",
         ),
         _AGENCY,
     ),
-    "RecordService": dict.fromkeys(("GetRecord", "ListRecords", "WatchRecords", "GetEnvelope"), _AGENCY),
+    "RecordService": dict.fromkeys(
+        ("GetRecord", "ListRecords", "WatchRecords", "GetEnvelope", "GetAttachment"), _AGENCY
+    ),
     "CreditService": dict.fromkeys(("GetCreditStanding", "ListCreditResults"), _AGENCY),
     "MonitoringService": dict.fromkeys(("ListStations", "ListReadings"), _AGENCY),
     "RuleService": {
@@ -98,6 +101,7 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
             "Hello",
             "Deliver",
             "FetchEntries",
+            "FetchAttachment",
             "CosignJournal",
             "GetTrustMaterial",
             "ReturnCosignature",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, or_, select, tuple_, update
 
-from exchange.storage import schema
+from exchange.storage import attachments, schema
 from exchange.storage.submissions import SubmissionRow
 from exchange.storage.transaction import STORED_LEVEL, LogHead, Transaction, head_of
 from exchange.tlog.errors import LogFormatError
@@ -343,7 +343,7 @@ def put_body(tx: Transaction, log_id: int, index: int, salt: bytes, body: bytes)
 
 
 def erase_bodies(tx: Transaction, addresses: Sequence[tuple[int, int]]) -> None:
-    """Destroy bodies and salts; the entries stay."""
+    """Destroy bodies and salts, and attachments that no other entry lists; the entries stay."""
     table = schema.entries.c
     for log_id in {log for log, _ in addresses}:
         indices = [index for log, index in addresses if log == log_id]
@@ -351,6 +351,7 @@ def erase_bodies(tx: Transaction, addresses: Sequence[tuple[int, int]]) -> None:
         tx.connection.execute(
             update(schema.entries).where(table.log_id == log_id, table.idx.in_(indices)).values(salt=None, body=None)
         )
+        attachments.release(tx, log_id, indices)
 
 
 def absent_bodies(connection: Connection, log_id: int, start: int, end: int) -> list[int]:
@@ -372,6 +373,9 @@ def truncate(tx: Transaction, log: LogHead, size: int) -> LogHead:
     cut = frontier(tx.connection, log, size)
     entry, node, note = schema.entries.c, schema.tree_nodes.c, schema.checkpoints.c
     tx.connection.execute(delete(schema.entries).where(entry.log_id == log.id, entry.idx >= size))
+    listed = schema.attachment_uses.c
+    # The bytes stay: the entries are applied again where they are appended.
+    tx.connection.execute(delete(schema.attachment_uses).where(listed.log_id == log.id, listed.idx >= size))
     # A stored node (level, idx) is complete only while its last leaf is below the size.
     top = tx.connection.execute(select(func.max(node.level)).where(node.log_id == log.id)).scalar() or 0
     for level in range(STORED_LEVEL, top + 1):

@@ -92,6 +92,49 @@ quarantine = Table(
     Index("quarantine_state", "state", "since"),
 )
 
+# Bytes of attachments, apart from the bodies that list them: handed in by agencies, fetched from peers.
+attachments = Table(
+    "attachments",
+    metadata,
+    # The first digest that the record lists: over a salt and the bytes.
+    Column("digest", LargeBinary, primary_key=True),
+    # Serialized Attachment without its name: the salts are erased with it.
+    Column("listed", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("received", BigInteger, nullable=False),
+    # True once all of it is there and is what the digests say.
+    Column("complete", Boolean, nullable=False),
+    # Agency that handed it in; empty where it is fetched.
+    Column("agency", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+Index(
+    "attachments_missing",
+    attachments.c.since,
+    sqlite_where=attachments.c.complete.is_(False),
+    postgresql_where=attachments.c.complete.is_(False),
+)
+
+# Entries whose records list an attachment: it is erased with the last of them.
+attachment_uses = Table(
+    "attachment_uses",
+    metadata,
+    Column("log_id", Integer, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, primary_key=True),
+    Index("attachment_uses_digest", "digest"),
+    sqlite_with_rowid=False,
+)
+
+# Pieces without a gap from the first byte on.
+attachment_parts = Table(
+    "attachment_parts",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
 links = Table(
     "links",
     metadata,

@@ -9,17 +9,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 
 from google.protobuf.message import DecodeError
 from sqlalchemy import func, select, text
 
 from exchange.domain.record_index import raw_id
-from exchange.storage import alarms, log_store, schema, submissions
+from exchange.storage import alarms, attachments, log_store, schema, submissions
 from exchange.storage.database import Database
 from exchange.storage.migrate import require_newest
 from exchange.storage.transaction import LogHead
 from exchange.storage.verify_log import Finding, LogCheck
+from exchange.v1.common_pb2 import Attachment
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
+
+CHUNK_ATTACHMENTS = 50
+"""Attachments whose rows are looked at in one transaction."""
 
 CHUNK_ROWS = 500
 """Submissions, or entries, looked at in one transaction."""
@@ -47,6 +52,7 @@ def findings(database: Database) -> Iterator[Finding]:
     4. cursors do not run ahead
     5. at most one open alarm of a name
     6. rows in quarantine have their document
+    7. attachments: pieces without a gap, digests of what is whole, none of an erased body
     """
     require_newest(database)
     yield from _integrity(database)
@@ -60,6 +66,7 @@ def findings(database: Database) -> Iterator[Finding]:
     yield from _cursors(database)
     yield from _alarms(database)
     yield from _quarantine(database)
+    yield from _attachments(database)
 
 
 def _integrity(database: Database) -> Iterator[Finding]:
@@ -172,3 +179,31 @@ def _quarantine(database: Database) -> Iterator[Finding]:
     with database.read() as connection:
         for quarantine_id in connection.execute(query).scalars():
             yield Finding("DOCUMENT_MISSING", f"quarantine {quarantine_id.hex()}", "")
+
+
+def _attachments(database: Database) -> Iterator[Finding]:
+    """7. One after the other: each may be 20 MiB."""
+    last = b""
+    while True:
+        with database.read() as connection:
+            rows = list(attachments.faults(connection, last, CHUNK_ATTACHMENTS))
+        if not rows:
+            break
+        for digest, fault, listed in rows:
+            last = digest
+            detail = fault or _spoilt(database, digest, listed)
+            if detail:
+                yield Finding("ATTACHMENT_SPOILT", f"attachment {digest.hex()}", detail)
+    with database.read() as connection:
+        for log_id, index in attachments.orphans(connection, CHUNK_ROWS):
+            yield Finding("ATTACHMENT_SPOILT", f"log {log_id}#{index}", "listed by an entry without a body")
+
+
+def _spoilt(database: Database, digest: bytes, listed: Attachment) -> str:
+    with database.read() as connection:
+        held = attachments.held(connection, digest)
+        if held is None or not held.complete:
+            return ""
+        content = attachments.whole(connection, digest)
+    sound = all(sha256(each.salt + content).digest() == each.digest for each in listed.digests)
+    return "" if sound else "the bytes do not give the digest"

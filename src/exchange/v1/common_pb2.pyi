@@ -209,7 +209,7 @@ Global___SaltedDigest: _TypeAlias = SaltedDigest  # noqa: Y015
 
 @_typing.final
 class Attachment(_message.Message):
-    """A file that belongs to a record. The bytes follow in a later edition; digests are kept from the start."""
+    """A file that belongs to a record. Its bytes travel apart from the record, after it, and are checked by its digests."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -220,12 +220,12 @@ class Attachment(_message.Message):
     name: _builtins.str
     """File name."""
     media_type: _builtins.str
-    """IANA media type."""
+    """Media type: one that the node's table lists, as in application/ofd or application/pdf."""
     size: _builtins.int
-    """Size in bytes."""
+    """Size in bytes, 1 to 20 MiB."""
     @_builtins.property
     def digests(self) -> _containers.RepeatedCompositeFieldContainer[Global___SaltedDigest]:
-        """Salted digests of the bytes."""
+        """Salted digests of the bytes. The first one names the file: a salt of its own makes it another file."""
 
     def __init__(
         self,

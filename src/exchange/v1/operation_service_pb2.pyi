@@ -330,6 +330,7 @@ class GetStatusResponse(_message.Message):
     PEERS_FIELD_NUMBER: _builtins.int
     OVERDUE_FIELD_NUMBER: _builtins.int
     UNCONFIRMED_FIELD_NUMBER: _builtins.int
+    MISSING_ATTACHMENTS_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """Node."""
     domain: _builtins.str
@@ -382,6 +383,10 @@ class GetStatusResponse(_message.Message):
     def unconfirmed(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnconfirmedActs]:
         """Repairs and revocations whose effects agencies have not confirmed, by agency."""
 
+    @_builtins.property
+    def missing_attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___MissingAttachments]:
+        """Attachments that records list and this node does not hold; only sides that lack some."""
+
     def __init__(
         self,
         *,
@@ -403,14 +408,51 @@ class GetStatusResponse(_message.Message):
         peers: _abc.Iterable[Global___PeerStatus] | None = ...,
         overdue: _abc.Iterable[Global___OverdueFeedback] | None = ...,
         unconfirmed: _abc.Iterable[Global___UnconfirmedActs] | None = ...,
+        missing_attachments: _abc.Iterable[Global___MissingAttachments] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "certificate_days_left", b"certificate_days_left", "counts", b"counts", "disk_free", b"disk_free", "domain", b"domain", "freshness", b"freshness", "journal_size", b"journal_size", "journal_witnessed", b"journal_witnessed", "lanes", b"lanes", "node", b"node", "overdue", b"overdue", "peers", b"peers", "quarantined", b"quarantined", "started_at", b"started_at", "state", b"state", "submissions", b"submissions", "unconfirmed", b"unconfirmed", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "certificate_days_left", b"certificate_days_left", "counts", b"counts", "disk_free", b"disk_free", "domain", b"domain", "freshness", b"freshness", "journal_size", b"journal_size", "journal_witnessed", b"journal_witnessed", "lanes", b"lanes", "missing_attachments", b"missing_attachments", "node", b"node", "overdue", b"overdue", "peers", b"peers", "quarantined", b"quarantined", "started_at", b"started_at", "state", b"state", "submissions", b"submissions", "unconfirmed", b"unconfirmed", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class MissingAttachments(_message.Message):
+    """Attachments that are missing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    OLDEST_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    """Node that states the records: a peer, or this one, whose agencies have not handed them in."""
+    count: _builtins.int
+    """Attachments."""
+    bytes: _builtins.int
+    """Bytes that are still to come."""
+    @_builtins.property
+    def oldest(self) -> _timestamp_pb2.Timestamp:
+        """Since when the oldest is missing."""
+
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        count: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        oldest: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["oldest", b"oldest"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "count", b"count", "oldest", b"oldest", "origin", b"origin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MissingAttachments: _TypeAlias = MissingAttachments  # noqa: Y015
 
 @_typing.final
 class UnconfirmedActs(_message.Message):

@@ -369,6 +369,70 @@ class WatchRecordsResponse(_message.Message):
 Global___WatchRecordsResponse: _TypeAlias = WatchRecordsResponse  # noqa: Y015
 
 @_typing.final
+class GetAttachmentRequest(_message.Message):
+    """Fetches an attachment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    place: _builtins.int
+    """Its place in the record's header, from 0."""
+    offset: _builtins.int
+    """First byte to send: how much a call that was cut had brought."""
+    @_builtins.property
+    def ref(self) -> _common_pb2.RecordRef:
+        """Record that lists it; revision 0 means the newest."""
+
+    def __init__(
+        self,
+        *,
+        ref: _common_pb2.RecordRef | None = ...,
+        place: _builtins.int = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "place", b"place", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAttachmentRequest: _TypeAlias = GetAttachmentRequest  # noqa: Y015
+
+@_typing.final
+class GetAttachmentResponse(_message.Message):
+    """A piece of an attachment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTACHMENT_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    offset: _builtins.int
+    """Where the piece begins."""
+    content: _builtins.bytes
+    """The piece."""
+    @_builtins.property
+    def attachment(self) -> _common_pb2.Attachment:
+        """The attachment as the record lists it; in the first piece only."""
+
+    def __init__(
+        self,
+        *,
+        attachment: _common_pb2.Attachment | None = ...,
+        offset: _builtins.int = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment", "content", b"content", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAttachmentResponse: _TypeAlias = GetAttachmentResponse  # noqa: Y015
+
+@_typing.final
 class GetEnvelopeRequest(_message.Message):
     """Fetches envelope and body."""
 

@@ -50,6 +50,11 @@ class RecordServiceStub:
                 request_serializer=exchange_dot_v1_dot_record__service__pb2.WatchRecordsRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_record__service__pb2.WatchRecordsResponse.FromString,
                 _registered_method=True)
+        self.GetAttachment = channel.unary_stream(
+                '/exchange.v1.RecordService/GetAttachment',
+                request_serializer=exchange_dot_v1_dot_record__service__pb2.GetAttachmentRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_record__service__pb2.GetAttachmentResponse.FromString,
+                _registered_method=True)
         self.GetEnvelope = channel.unary_unary(
                 '/exchange.v1.RecordService/GetEnvelope',
                 request_serializer=exchange_dot_v1_dot_record__service__pb2.GetEnvelopeRequest.SerializeToString,
@@ -82,6 +87,13 @@ class RecordServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAttachment(self, request, context):
+        """Fetches an attachment of a record, in pieces; withheld with the record.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetEnvelope(self, request, context):
         """Fetches envelope and body for verification elsewhere.
         """
@@ -106,6 +118,11 @@ def add_RecordServiceServicer_to_server(servicer, server):
                     servicer.WatchRecords,
                     request_deserializer=exchange_dot_v1_dot_record__service__pb2.WatchRecordsRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_record__service__pb2.WatchRecordsResponse.SerializeToString,
+            ),
+            'GetAttachment': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetAttachment,
+                    request_deserializer=exchange_dot_v1_dot_record__service__pb2.GetAttachmentRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_record__service__pb2.GetAttachmentResponse.SerializeToString,
             ),
             'GetEnvelope': grpc.unary_unary_rpc_method_handler(
                     servicer.GetEnvelope,
@@ -195,6 +212,33 @@ class RecordService:
             '/exchange.v1.RecordService/WatchRecords',
             exchange_dot_v1_dot_record__service__pb2.WatchRecordsRequest.SerializeToString,
             exchange_dot_v1_dot_record__service__pb2.WatchRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAttachment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/exchange.v1.RecordService/GetAttachment',
+            exchange_dot_v1_dot_record__service__pb2.GetAttachmentRequest.SerializeToString,
+            exchange_dot_v1_dot_record__service__pb2.GetAttachmentResponse.FromString,
             options,
             channel_credentials,
             insecure,

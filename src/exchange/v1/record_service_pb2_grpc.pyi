@@ -39,6 +39,8 @@ class RecordServiceStub:
     """Lists records, newest first."""
     WatchRecords: _grpc.UnaryStreamMultiCallable[_record_service_pb2.WatchRecordsRequest, _record_service_pb2.WatchRecordsResponse]
     """Follows what arrives: at least once, in lane order."""
+    GetAttachment: _grpc.UnaryStreamMultiCallable[_record_service_pb2.GetAttachmentRequest, _record_service_pb2.GetAttachmentResponse]
+    """Fetches an attachment of a record, in pieces; withheld with the record."""
     GetEnvelope: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.GetEnvelopeRequest, _record_service_pb2.GetEnvelopeResponse]
     """Fetches envelope and body for verification elsewhere."""
 
@@ -53,6 +55,8 @@ class RecordServiceAsyncStub(RecordServiceStub):
     """Lists records, newest first."""
     WatchRecords: _aio.UnaryStreamMultiCallable[_record_service_pb2.WatchRecordsRequest, _record_service_pb2.WatchRecordsResponse]  # type: ignore[assignment]
     """Follows what arrives: at least once, in lane order."""
+    GetAttachment: _aio.UnaryStreamMultiCallable[_record_service_pb2.GetAttachmentRequest, _record_service_pb2.GetAttachmentResponse]  # type: ignore[assignment]
+    """Fetches an attachment of a record, in pieces; withheld with the record."""
     GetEnvelope: _aio.UnaryUnaryMultiCallable[_record_service_pb2.GetEnvelopeRequest, _record_service_pb2.GetEnvelopeResponse]  # type: ignore[assignment]
     """Fetches envelope and body for verification elsewhere."""
 
@@ -82,6 +86,14 @@ class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_record_service_pb2.WatchRecordsResponse], _abc.AsyncIterator[_record_service_pb2.WatchRecordsResponse]]:
         """Follows what arrives: at least once, in lane order."""
+
+    @_abc_1.abstractmethod
+    def GetAttachment(
+        self,
+        request: _record_service_pb2.GetAttachmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_record_service_pb2.GetAttachmentResponse], _abc.AsyncIterator[_record_service_pb2.GetAttachmentResponse]]:
+        """Fetches an attachment of a record, in pieces; withheld with the record."""
 
     @_abc_1.abstractmethod
     def GetEnvelope(

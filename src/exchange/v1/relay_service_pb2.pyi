@@ -77,6 +77,7 @@ class PeerRequest(_message.Message):
     FETCH_ENTRIES_FIELD_NUMBER: _builtins.int
     COSIGN_JOURNAL_FIELD_NUMBER: _builtins.int
     GET_TRUST_MATERIAL_FIELD_NUMBER: _builtins.int
+    FETCH_ATTACHMENT_FIELD_NUMBER: _builtins.int
     ticket: _builtins.bytes
     """Random; names the answer."""
     @_builtins.property
@@ -99,6 +100,10 @@ class PeerRequest(_message.Message):
     def get_trust_material(self) -> Global___GetTrustMaterialRequest:
         """GetTrustMaterial."""
 
+    @_builtins.property
+    def fetch_attachment(self) -> Global___FetchAttachmentRequest:
+        """FetchAttachment."""
+
     def __init__(
         self,
         *,
@@ -108,12 +113,13 @@ class PeerRequest(_message.Message):
         fetch_entries: Global___FetchEntriesRequest | None = ...,
         cosign_journal: Global___CosignJournalRequest | None = ...,
         get_trust_material: Global___GetTrustMaterialRequest | None = ...,
+        fetch_attachment: Global___FetchAttachmentRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cosign_journal", b"cosign_journal", "deliver", b"deliver", "fetch_entries", b"fetch_entries", "get_trust_material", b"get_trust_material", "hello", b"hello", "request", b"request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cosign_journal", b"cosign_journal", "deliver", b"deliver", "fetch_attachment", b"fetch_attachment", "fetch_entries", b"fetch_entries", "get_trust_material", b"get_trust_material", "hello", b"hello", "request", b"request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosign_journal", b"cosign_journal", "deliver", b"deliver", "fetch_entries", b"fetch_entries", "get_trust_material", b"get_trust_material", "hello", b"hello", "request", b"request", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosign_journal", b"cosign_journal", "deliver", b"deliver", "fetch_attachment", b"fetch_attachment", "fetch_entries", b"fetch_entries", "get_trust_material", b"get_trust_material", "hello", b"hello", "request", b"request", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["hello", "deliver", "fetch_entries", "cosign_journal", "get_trust_material"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["hello", "deliver", "fetch_entries", "cosign_journal", "get_trust_material", "fetch_attachment"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -132,6 +138,7 @@ class PeerAnswer(_message.Message):
     COSIGN_JOURNAL_FIELD_NUMBER: _builtins.int
     GET_TRUST_MATERIAL_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    FETCH_ATTACHMENT_FIELD_NUMBER: _builtins.int
     ticket: _builtins.bytes
     """Of the request."""
     @_builtins.property
@@ -158,6 +165,10 @@ class PeerAnswer(_message.Message):
     def failure(self) -> Global___PeerFailure:
         """It was not answered."""
 
+    @_builtins.property
+    def fetch_attachment(self) -> Global___FetchAttachmentResponse:
+        """FetchAttachment."""
+
     def __init__(
         self,
         *,
@@ -168,12 +179,13 @@ class PeerAnswer(_message.Message):
         cosign_journal: Global___CosignJournalResponse | None = ...,
         get_trust_material: Global___GetTrustMaterialResponse | None = ...,
         failure: Global___PeerFailure | None = ...,
+        fetch_attachment: Global___FetchAttachmentResponse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cosign_journal", b"cosign_journal", "deliver", b"deliver", "failure", b"failure", "fetch_entries", b"fetch_entries", "get_trust_material", b"get_trust_material", "hello", b"hello"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cosign_journal", b"cosign_journal", "deliver", b"deliver", "failure", b"failure", "fetch_attachment", b"fetch_attachment", "fetch_entries", b"fetch_entries", "get_trust_material", b"get_trust_material", "hello", b"hello"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cosign_journal", b"cosign_journal", "deliver", b"deliver", "failure", b"failure", "fetch_entries", b"fetch_entries", "get_trust_material", b"get_trust_material", "hello", b"hello", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cosign_journal", b"cosign_journal", "deliver", b"deliver", "failure", b"failure", "fetch_attachment", b"fetch_attachment", "fetch_entries", b"fetch_entries", "get_trust_material", b"get_trust_material", "hello", b"hello", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["hello", "deliver", "fetch_entries", "cosign_journal", "get_trust_material", "failure"]  # noqa: Y015
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["hello", "deliver", "fetch_entries", "cosign_journal", "get_trust_material", "failure", "fetch_attachment"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
 
@@ -1021,3 +1033,67 @@ class CosignJournalResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CosignJournalResponse: _TypeAlias = CosignJournalResponse  # noqa: Y015
+
+@_typing.final
+class FetchAttachmentRequest(_message.Message):
+    """Fetches a piece of an attachment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    """Origin of the log whose entry lists it: the called node's towards the caller, or the caller's own."""
+    index: _builtins.int
+    """Index of that entry."""
+    digest: _builtins.bytes
+    """First digest of the attachment."""
+    offset: _builtins.int
+    """Where the piece begins."""
+    limit: _builtins.int
+    """Most bytes to return; at most 1 MiB, which 0 means too."""
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        index: _builtins.int = ...,
+        digest: _builtins.bytes = ...,
+        offset: _builtins.int = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "index", b"index", "limit", b"limit", "offset", b"offset", "origin", b"origin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchAttachmentRequest: _TypeAlias = FetchAttachmentRequest  # noqa: Y015
+
+@_typing.final
+class FetchAttachmentResponse(_message.Message):
+    """Answer to FetchAttachment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HELD_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    held: _builtins.bool
+    """True: the called node holds all of it. False: it may later, or withholds it."""
+    content: _builtins.bytes
+    """The piece; empty beyond the end."""
+    def __init__(
+        self,
+        *,
+        held: _builtins.bool = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "held", b"held"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchAttachmentResponse: _TypeAlias = FetchAttachmentResponse  # noqa: Y015

@@ -55,6 +55,11 @@ class RelayServiceStub:
                 request_serializer=exchange_dot_v1_dot_relay__service__pb2.CosignJournalRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_relay__service__pb2.CosignJournalResponse.FromString,
                 _registered_method=True)
+        self.FetchAttachment = channel.unary_unary(
+                '/exchange.v1.RelayService/FetchAttachment',
+                request_serializer=exchange_dot_v1_dot_relay__service__pb2.FetchAttachmentRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_relay__service__pb2.FetchAttachmentResponse.FromString,
+                _registered_method=True)
         self.GetTrustMaterial = channel.unary_unary(
                 '/exchange.v1.RelayService/GetTrustMaterial',
                 request_serializer=exchange_dot_v1_dot_relay__service__pb2.GetTrustMaterialRequest.SerializeToString,
@@ -110,6 +115,13 @@ class RelayServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FetchAttachment(self, request, context):
+        """Brings a piece of an attachment that a record in a log between the two lists.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTrustMaterial(self, request, context):
         """Exchanges the newest revocation lists of both sides' own authorities.
         """
@@ -160,6 +172,11 @@ def add_RelayServiceServicer_to_server(servicer, server):
                     servicer.CosignJournal,
                     request_deserializer=exchange_dot_v1_dot_relay__service__pb2.CosignJournalRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_relay__service__pb2.CosignJournalResponse.SerializeToString,
+            ),
+            'FetchAttachment': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchAttachment,
+                    request_deserializer=exchange_dot_v1_dot_relay__service__pb2.FetchAttachmentRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_relay__service__pb2.FetchAttachmentResponse.SerializeToString,
             ),
             'GetTrustMaterial': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTrustMaterial,
@@ -291,6 +308,33 @@ class RelayService:
             '/exchange.v1.RelayService/CosignJournal',
             exchange_dot_v1_dot_relay__service__pb2.CosignJournalRequest.SerializeToString,
             exchange_dot_v1_dot_relay__service__pb2.CosignJournalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchAttachment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.RelayService/FetchAttachment',
+            exchange_dot_v1_dot_relay__service__pb2.FetchAttachmentRequest.SerializeToString,
+            exchange_dot_v1_dot_relay__service__pb2.FetchAttachmentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,8 @@ class RelayServiceStub:
     """
     CosignJournal: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.CosignJournalRequest, _relay_service_pb2.CosignJournalResponse]
     """Witnesses the head of the caller's journal or local log."""
+    FetchAttachment: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.FetchAttachmentRequest, _relay_service_pb2.FetchAttachmentResponse]
+    """Brings a piece of an attachment that a record in a log between the two lists."""
     GetTrustMaterial: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.GetTrustMaterialRequest, _relay_service_pb2.GetTrustMaterialResponse]
     """Exchanges the newest revocation lists of both sides' own authorities."""
     ReturnCosignature: _grpc.UnaryUnaryMultiCallable[_relay_service_pb2.ReturnCosignatureRequest, _relay_service_pb2.ReturnCosignatureResponse]
@@ -67,6 +69,8 @@ class RelayServiceAsyncStub(RelayServiceStub):
     """
     CosignJournal: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.CosignJournalRequest, _relay_service_pb2.CosignJournalResponse]  # type: ignore[assignment]
     """Witnesses the head of the caller's journal or local log."""
+    FetchAttachment: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.FetchAttachmentRequest, _relay_service_pb2.FetchAttachmentResponse]  # type: ignore[assignment]
+    """Brings a piece of an attachment that a record in a log between the two lists."""
     GetTrustMaterial: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.GetTrustMaterialRequest, _relay_service_pb2.GetTrustMaterialResponse]  # type: ignore[assignment]
     """Exchanges the newest revocation lists of both sides' own authorities."""
     ReturnCosignature: _aio.UnaryUnaryMultiCallable[_relay_service_pb2.ReturnCosignatureRequest, _relay_service_pb2.ReturnCosignatureResponse]  # type: ignore[assignment]
@@ -112,6 +116,14 @@ class RelayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_relay_service_pb2.CosignJournalResponse, _abc.Awaitable[_relay_service_pb2.CosignJournalResponse]]:
         """Witnesses the head of the caller's journal or local log."""
+
+    @_abc_1.abstractmethod
+    def FetchAttachment(
+        self,
+        request: _relay_service_pb2.FetchAttachmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_relay_service_pb2.FetchAttachmentResponse, _abc.Awaitable[_relay_service_pb2.FetchAttachmentResponse]]:
+        """Brings a piece of an attachment that a record in a log between the two lists."""
 
     @_abc_1.abstractmethod
     def GetTrustMaterial(

@@ -65,6 +65,11 @@ class SubmissionServiceStub:
                 request_serializer=exchange_dot_v1_dot_submission__service__pb2.WatchSubmissionsRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_submission__service__pb2.WatchSubmissionsResponse.FromString,
                 _registered_method=True)
+        self.UploadAttachment = channel.unary_unary(
+                '/exchange.v1.SubmissionService/UploadAttachment',
+                request_serializer=exchange_dot_v1_dot_submission__service__pb2.UploadAttachmentRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_submission__service__pb2.UploadAttachmentResponse.FromString,
+                _registered_method=True)
         self.GetReceipt = channel.unary_unary(
                 '/exchange.v1.SubmissionService/GetReceipt',
                 request_serializer=exchange_dot_v1_dot_submission__service__pb2.GetReceiptRequest.SerializeToString,
@@ -118,6 +123,13 @@ class SubmissionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UploadAttachment(self, request, context):
+        """Hands in a piece of an attachment, before or after the record that lists it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetReceipt(self, request, context):
         """Fetches the receipt of a delivered submission as a C2SP tlog-proof.
         """
@@ -157,6 +169,11 @@ def add_SubmissionServiceServicer_to_server(servicer, server):
                     servicer.WatchSubmissions,
                     request_deserializer=exchange_dot_v1_dot_submission__service__pb2.WatchSubmissionsRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_submission__service__pb2.WatchSubmissionsResponse.SerializeToString,
+            ),
+            'UploadAttachment': grpc.unary_unary_rpc_method_handler(
+                    servicer.UploadAttachment,
+                    request_deserializer=exchange_dot_v1_dot_submission__service__pb2.UploadAttachmentRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_submission__service__pb2.UploadAttachmentResponse.SerializeToString,
             ),
             'GetReceipt': grpc.unary_unary_rpc_method_handler(
                     servicer.GetReceipt,
@@ -327,6 +344,33 @@ class SubmissionService:
             '/exchange.v1.SubmissionService/WatchSubmissions',
             exchange_dot_v1_dot_submission__service__pb2.WatchSubmissionsRequest.SerializeToString,
             exchange_dot_v1_dot_submission__service__pb2.WatchSubmissionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadAttachment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SubmissionService/UploadAttachment',
+            exchange_dot_v1_dot_submission__service__pb2.UploadAttachmentRequest.SerializeToString,
+            exchange_dot_v1_dot_submission__service__pb2.UploadAttachmentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,8 @@ class SubmissionServiceStub:
     """Lists the caller's submissions, newest first."""
     WatchSubmissions: _grpc.UnaryStreamMultiCallable[_submission_service_pb2.WatchSubmissionsRequest, _submission_service_pb2.WatchSubmissionsResponse]
     """Follows the caller's submissions: at least once, in lane order."""
+    UploadAttachment: _grpc.UnaryUnaryMultiCallable[_submission_service_pb2.UploadAttachmentRequest, _submission_service_pb2.UploadAttachmentResponse]
+    """Hands in a piece of an attachment, before or after the record that lists it."""
     GetReceipt: _grpc.UnaryUnaryMultiCallable[_submission_service_pb2.GetReceiptRequest, _submission_service_pb2.GetReceiptResponse]
     """Fetches the receipt of a delivered submission as a C2SP tlog-proof."""
 
@@ -65,6 +67,8 @@ class SubmissionServiceAsyncStub(SubmissionServiceStub):
     """Lists the caller's submissions, newest first."""
     WatchSubmissions: _aio.UnaryStreamMultiCallable[_submission_service_pb2.WatchSubmissionsRequest, _submission_service_pb2.WatchSubmissionsResponse]  # type: ignore[assignment]
     """Follows the caller's submissions: at least once, in lane order."""
+    UploadAttachment: _aio.UnaryUnaryMultiCallable[_submission_service_pb2.UploadAttachmentRequest, _submission_service_pb2.UploadAttachmentResponse]  # type: ignore[assignment]
+    """Hands in a piece of an attachment, before or after the record that lists it."""
     GetReceipt: _aio.UnaryUnaryMultiCallable[_submission_service_pb2.GetReceiptRequest, _submission_service_pb2.GetReceiptResponse]  # type: ignore[assignment]
     """Fetches the receipt of a delivered submission as a C2SP tlog-proof."""
 
@@ -118,6 +122,14 @@ class SubmissionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_submission_service_pb2.WatchSubmissionsResponse], _abc.AsyncIterator[_submission_service_pb2.WatchSubmissionsResponse]]:
         """Follows the caller's submissions: at least once, in lane order."""
+
+    @_abc_1.abstractmethod
+    def UploadAttachment(
+        self,
+        request: _submission_service_pb2.UploadAttachmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_submission_service_pb2.UploadAttachmentResponse, _abc.Awaitable[_submission_service_pb2.UploadAttachmentResponse]]:
+        """Hands in a piece of an attachment, before or after the record that lists it."""
 
     @_abc_1.abstractmethod
     def GetReceipt(

@@ -25,6 +25,7 @@ from exchange.cli.options import (
     read_kind,
 )
 from exchange.cli.output import Exit, Output, Undecidable, as_dict, finish, moment, problem_dicts
+from exchange.cli.sending.fetching import fetch_attachment
 from exchange.cli.texts import t
 from exchange.domain import kinds
 from exchange.v1.action_pb2 import EraseRecordAction
@@ -123,6 +124,27 @@ def show_record(
         )
     elif view.HasField("tombstone"):
         out.say(t("message.tombstone", reason=view.tombstone.reason, since=view.tombstone.since))
+
+
+@app.command("attachment", help=t("help.records_attachment"))
+def attachment(
+    record: RecordArgument,
+    profile: ProfileOption = None,
+    *,
+    place: Annotated[int, typer.Option("--place", help=t("option.attachment_place"), min=1)] = 1,
+    origin: OriginOption = "",
+    revision: RevisionOption = 0,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch an attachment and check it by its digests; a fetch that was cut goes on where it ended."""
+    out = Output(as_json)
+    ref = RecordRef(origin=origin, record_id=record, revision=revision)
+    with client(profile) as node:
+        listed, path = fetch_attachment(node, ref, place - 1, output)
+    if out.as_json:
+        out.value({"file": str(path), "attachment": as_dict(listed)})
+    out.say(t("message.written", file=path))
 
 
 @app.command("envelope", help=t("help.records_envelope"))

@@ -63,6 +63,12 @@ def _show(out: Output, answer: GetStatusResponse) -> None:
             ],
             title=t("title.peers"),
         )
+    if answer.missing_attachments:
+        out.table(
+            ("origin", "missing_attachments", "missing_bytes", "oldest"),
+            [(m.origin, m.count, m.bytes, moment(m.oldest)) for m in answer.missing_attachments],
+            title=t("title.missing_attachments"),
+        )
     if answer.overdue:
         out.table(
             ("agency", "overdue", "oldest_due"),

@@ -18,7 +18,8 @@ from exchange.cli.adapter_set import adapters, find_adapter
 from exchange.cli.options import JsonOption, KindOption, ProfileOption, client, read_kind
 from exchange.cli.output import Exit, Output, finish, problem_dicts
 from exchange.cli.sending.answers import write_answer
-from exchange.cli.sending.plan import Wishes, find_files
+from exchange.cli.sending.attaching import read_attachments
+from exchange.cli.sending.plan import Wishes, find_files, is_one_record
 from exchange.cli.sending.sealing import Seal, node_of, read_signers
 from exchange.cli.sending.send import Sender
 from exchange.cli.texts import reason_text, t, word
@@ -57,6 +58,9 @@ def submit(
     tables: Annotated[
         Path | None, typer.Option("--tables", help=t("option.sign_tables"), exists=True, file_okay=False)
     ] = None,
+    attach: Annotated[
+        list[Path] | None, typer.Option("--attach", help=t("option.attach"), exists=True, dir_okay=False)
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help=t("option.dry_run"))] = False,
     results: Annotated[Path | None, typer.Option("--results", help=t("option.results"), file_okay=False)] = None,
     answers: Annotated[bool, typer.Option("--answers/--no-answers", help=t("option.answers"))] = True,
@@ -71,6 +75,11 @@ def submit(
     if local_only and addressees:
         raise typer.BadParameter(t("message.local_or_addressee"))
     authority = Authority(uscc=authority_uscc, name=authority_name) if authority_uscc or authority_name else None
+    if attach and (len(paths) > 1 or not is_one_record(paths[0])):
+        raise typer.BadParameter(t("message.attach_to_one"))
+    attached = (
+        read_attachments(attach, load_profile(find_profile(profile, os.environ)).key.read_bytes()) if attach else ()
+    )
     wishes = Wishes(
         adapter=adapter,
         kind=read_kind(kind),
@@ -80,6 +89,7 @@ def submit(
         purpose=purpose,
         authority=authority,
         key=key,
+        attached=tuple(each.listed for each in attached),
     )
     if not sign_keys and (sign_certs or sign_for or tables):
         raise typer.BadParameter(t("message.sign_options"))
@@ -89,6 +99,8 @@ def submit(
     found: list[FileResult] = []
     with client(profile) as node, _progress(out, paths) as advance:
         sender = Sender(node, wishes, patience=patience, progress=advance, seal=seal)
+        if attached and not dry_run:
+            sender.attach(attached)
         for path in paths:
             result = sender.send(path)
             if answers and not dry_run and result.rows:

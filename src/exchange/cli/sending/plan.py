@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from google.protobuf.json_format import ParseDict, ParseError
 
 from exchange.domain.problems import Problem, Refused
-from exchange.v1.common_pb2 import Authority
+from exchange.v1.common_pb2 import Attachment, Authority
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitDocumentRequest
@@ -43,6 +44,7 @@ class Wishes:
 
     Attributes:
         key: Idempotency key; empty: derived from the content.
+        attached: Attachments of the one typed record that is submitted.
     """
 
     adapter: str = ""
@@ -53,6 +55,7 @@ class Wishes:
     purpose: str = ""
     authority: Authority | None = None
     key: str = ""
+    attached: tuple[Attachment, ...] = ()
 
     def digest(self, *parts: bytes) -> str:
         """Names content and wishes together: the same file for another purpose is another request."""
@@ -165,12 +168,22 @@ def record_items(path: Path, wishes: Wishes) -> Iterator[Item]:
             continue
         if wishes.purpose and not record.header.purpose:
             record.header.purpose = wishes.purpose
+        record.header.attachments.extend(wishes.attached)
         content = record.SerializeToString(deterministic=True)
         key = f"{wishes.key}/{place.rpartition(':')[2]}" if wishes.key else f"r-{wishes.digest(content)}"
         submission = RecordSubmission(
             idempotency_key=key, record=record, addressees=wishes.addressees, local_only=wishes.local_only
         )
         yield Item(place=place, submission=submission)
+
+
+def is_one_record(path: Path) -> bool:
+    """Whether a file holds one typed record, and nothing else: files are attached to no more than one.
+
+    Raises:
+        Refused: ``FILE_TYPE``: not JSON.
+    """
+    return is_records(path) and len(list(islice(_trees(path), 2))) == 1
 
 
 def _trees(path: Path) -> Iterator[tuple[str, Any]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exchange.cli.calls.words import problem_of
+from exchange.cli.sending.attaching import AttachedFile, upload
 from exchange.cli.sending.plan import (
     BATCH_BYTES,
     BATCH_ITEMS,
@@ -75,6 +76,15 @@ class Sender:
         self._seal = seal
         self._patience = patience
         self._progress = progress
+
+    def attach(self, files: Sequence[AttachedFile]) -> None:
+        """Hand attachments in, before the record that lists them.
+
+        Raises:
+            CallFailed: Refused, or no answer within the patience.
+        """
+        for size in upload(self._client, self._call, files):
+            self._progress(size)
 
     def send(self, path: Path) -> FileResult:
         """Submit one file. Never raises for what is wrong with the file or the node: the result says it."""

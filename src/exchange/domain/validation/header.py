@@ -119,8 +119,10 @@ def _check_attachments(found: Findings, attachments: Sequence[Attachment]) -> No
     for number, item in enumerate(attachments):
         place = f"header.attachments[{number}]"
         found.text(item.name, f"{place}.name", NAME_CHARACTERS, required=True)
-        if not _MEDIA_TYPE.fullmatch(item.media_type) or not 0 <= item.size <= ATTACHMENT_BYTES:
+        if not _MEDIA_TYPE.fullmatch(item.media_type) or not 1 <= item.size <= ATTACHMENT_BYTES:
             found.add("ATTACHMENT_INVALID", place)
+        elif item.media_type not in found.tables.attachment_types.by_type:
+            found.add("ATTACHMENT_TYPE", f"{place}.media_type")
         if not item.digests:
             found.add("DIGEST_INVALID", f"{place}.digests")
         for index, digest in enumerate(item.digests):

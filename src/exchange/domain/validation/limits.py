@@ -40,8 +40,8 @@ READINGS: Final = 200
 ATTACHMENTS: Final = 20
 """Attachments of one record."""
 
-ATTACHMENT_BYTES: Final = 1 << 30
-"""Size that an attachment may declare, 1 GiB: more is no document."""
+ATTACHMENT_BYTES: Final = 20 << 20
+"""Size of one attachment, 20 MiB: a scanned decision of two hundred pages."""
 
 PROVENANCE_LINES: Final = 2_000
 """Mapped fields of one record: a batch of 24 hours with 40 factors and 2 statistics."""

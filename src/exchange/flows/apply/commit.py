@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from exchange.domain.problems import ExchangeError
 from exchange.flows.apply.steps import StepPlan, digest_leaves
-from exchange.storage import journal, log_store, registers, submissions
+from exchange.flows.instants import micros
+from exchange.storage import attachments, journal, log_store, registers, submissions
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.v1.journal_pb2 import (
     AppendedDecision,
@@ -98,6 +99,9 @@ def _commit(tx: Transaction, payload: StepCommit) -> StepDone | Exception:
     book = journal.head_in(tx)
     registers.keep_leaves(tx, book.id, index, registers.pack_leaves(leaves))
     registers.write(tx, plan.changes)
+    attachments.use(
+        tx, (attachments.Use(log_id=source.id, index=i, attachment=a) for i, a in plan.attached), micros(plan.at)
+    )
     erase(tx, plan, payload.local_origin)
     return StepDone(digest, plan.next_seq)
 

@@ -18,6 +18,7 @@ from datetime import datetime
 
 from exchange.domain import kinds
 from exchange.domain.record_index import is_recognised_kind, raw_id
+from exchange.domain.validation.limits import ATTACHMENTS
 from exchange.flows.apply import answered, effects, ending, keys
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.judge import Bench, judge
@@ -39,7 +40,7 @@ from exchange.storage import log_store
 from exchange.storage.database import Connection
 from exchange.storage.registers import NO_ENTRY, Change
 from exchange.storage.transaction import LogHead
-from exchange.v1.common_pb2 import RecordRef
+from exchange.v1.common_pb2 import Attachment, RecordRef
 from exchange.v1.kind_pb2 import KIND_ANSWER, KIND_ERASURE, KIND_KEY_ANNOUNCEMENT, KIND_RECOGNITION, Outcome
 from exchange.v1.recognition_pb2 import DECISION_CAUSE_ARRIVAL, DecisionItem
 from exchange.v1.record_pb2 import Record
@@ -93,6 +94,7 @@ class StepPlan:
         decided: Rulings that a Recognition will carry.
         answers: Records that answer entries which no Recognition answers.
         notes: Evidence for the journal.
+        attached: Attachments that the step's records list, with the index of the entry.
         journaled: In a replay, the notes that the step made then, by position; None when it is made now.
         erased_places: Places of entries without a body.
     """
@@ -108,6 +110,7 @@ class StepPlan:
     erasures: list[effects.ErasedRow] = field(default_factory=list)
     redecisions: Sequence[Redecide] = ()
     notes: list[Note] = field(default_factory=list)
+    attached: list[tuple[int, Attachment]] = field(default_factory=list)
     erased_places: frozenset[int] = frozenset()
     journaled: Mapping[int, Note] | None = None
 
@@ -194,6 +197,9 @@ def plan(
             ruling = judge(entry, bench, overlay)
         if "BODY_MISSING" in ruling.reasons:
             entry.drop_body()
+        if entry.record is not None and (ruling.makes_row or not mirrored):
+            listed = entry.record.header.attachments[:ATTACHMENTS]
+            result.attached += [(entry.index, each) for each in listed if node.tables.attachment_types.takes(each)]
         # 3
         _take(node, result, overlay, entry, ruling, again.get(entry.index), times)
     result.next_seq = next_seq + effects.NUMBERS_PER_STEP

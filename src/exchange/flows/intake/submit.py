@@ -126,7 +126,7 @@ class SubmitFlow:
 
     def __init__(self, node: Node, admit: Callable[[int], Problem | None] = lambda lane: None) -> None:
         self._node = node
-        self._admit = admit
+        self.admit = admit
 
     def submit(
         self,
@@ -402,7 +402,7 @@ class SubmitFlow:
         """Addressees and logs; problems are the item's."""
         found = destination_of(self._node, item.record, known, addressees=item.addressees, local_only=item.local_only)
         item.problems += found.problems
-        refused = self._admit(found.lane)
+        refused = self.admit(found.lane)
         if refused:
             item.problems.append(refused)
         if item.sealed is not None and found.addressees and set(found.addressees) != set(item.addressees):

@@ -1,4 +1,4 @@
-"""The peer as a port: four calls, and a closed set of errors. Requests and responses are the same bytes as files."""
+"""The peer as a port: six calls, and a closed set of errors. Requests and responses are the same bytes as files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from exchange.v1.relay_service_pb2 import (
     CosignJournalResponse,
     DeliverRequest,
     DeliverResponse,
+    FetchAttachmentRequest,
+    FetchAttachmentResponse,
     FetchEntriesRequest,
     FetchEntriesResponse,
     GetTrustMaterialRequest,
@@ -52,6 +54,10 @@ class PeerPort(Protocol):
 
     async def fetch_entries(self, request: FetchEntriesRequest) -> FetchEntriesResponse:
         """Fetch our own entries back."""
+        ...
+
+    async def fetch_attachment(self, request: FetchAttachmentRequest) -> FetchAttachmentResponse:
+        """Fetch a piece of an attachment."""
         ...
 
     async def cosign_journal(self, request: CosignJournalRequest) -> CosignJournalResponse:

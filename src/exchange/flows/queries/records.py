@@ -58,7 +58,7 @@ class RecordQueries:
         """
         fresh = self._reading.freshness.read(asked.now)
         with self._reading.node.database.read() as connection:
-            row = self._find(connection, asked, request.ref)
+            row = self.find(connection, asked, request.ref)
             view = record_views(connection, self._reading, [row], asked.words)[0]
         self._reading.readers.shown(asked.caller.name, [view])
         return GetRecordResponse(record=view, freshness=fresh)
@@ -90,7 +90,7 @@ class RecordQueries:
     def envelope(self, asked: Asked, request: GetEnvelopeRequest) -> GetEnvelopeResponse:
         """Envelope and body of a record, to be verified elsewhere; a tombstone instead of a body that is withheld."""
         with self._reading.node.database.read() as connection:
-            row = self._find(connection, asked, request.ref)
+            row = self.find(connection, asked, request.ref)
             stored = log_store.entries_at(connection, row.log_id, [row.idx])[row.idx]
             entry = LogEntry.FromString(stored.entry)
             answer = GetEnvelopeResponse(
@@ -112,7 +112,14 @@ class RecordQueries:
             answer.sealed.body.salt = stored.salt
         return answer
 
-    def _find(self, connection: Connection, asked: Asked, ref: RecordRef) -> RecordRow:
+    def find(self, connection: Connection, asked: Asked, ref: RecordRef) -> RecordRow:
+        """The row of a record that the caller may read.
+
+        Raises:
+            Refused: The reference is ill-formed.
+            NotFound: No such record.
+            AccessDenied: It may not be read.
+        """
         raw = record_id_of(ref, "ref")
         origin = ref.origin or self._reading.node.name
         row = records.of_record(connection, origin, raw, ref.revision)

@@ -10,16 +10,18 @@ from typing import Protocol
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.alarms import Alarms
 from exchange.flows.context import Node
+from exchange.flows.instants import timestamp
 from exchange.flows.queries.counts import Counts
 from exchange.flows.queries.effects import unconfirmed_by_agency
 from exchange.flows.queries.feedback import overdue_by_agency
 from exchange.flows.queries.freshness import FreshnessReader
 from exchange.flows.queries.wording import Wording
-from exchange.storage import journal, log_store, quarantine
+from exchange.storage import attachments, journal, log_store, quarantine
 from exchange.storage.queries import Connection, standing
 from exchange.v1.operation_service_pb2 import (
     GetStatusResponse,
     LaneStatus,
+    MissingAttachments,
     NodeState,
     OverdueFeedback,
     PeerStatus,
@@ -139,9 +141,15 @@ class StatusQueries:
                     UnconfirmedActs(agency=each.agency, count=each.count)
                     for each in unconfirmed_by_agency(connection, self._node.name)
                 ],
+                missing_attachments=[self._missing(each) for each in attachments.missing_counts(connection)],
             )
         answer.started_at.FromDatetime(self._facts.started_at)
         return answer
+
+    def _missing(self, counted: attachments.MissingCount) -> MissingAttachments:
+        shown = MissingAttachments(origin=counted.peer or self._node.name, count=counted.count, bytes=counted.size)
+        shown.oldest.CopyFrom(timestamp(counted.since))
+        return shown
 
     def _witnessed(self, connection: Connection, log_id: int) -> int:
         """Entries of the journal that every peer witnessed."""

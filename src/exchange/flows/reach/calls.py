@@ -23,6 +23,8 @@ from exchange.v1.relay_service_pb2 import (
     CosignJournalResponse,
     DeliverRequest,
     DeliverResponse,
+    FetchAttachmentRequest,
+    FetchAttachmentResponse,
     FetchEntriesRequest,
     FetchEntriesResponse,
     GetTrustMaterialRequest,
@@ -43,6 +45,7 @@ MAX_DETAIL = 200
 """Characters of a failure's detail."""
 
 HELLO, DELIVER, FETCH, COSIGN, LISTS = "hello", "deliver", "fetch_entries", "cosign_journal", "get_trust_material"
+ATTACHMENT = "fetch_attachment"
 """The calls, by their field in ``PeerRequest`` and ``PeerAnswer``."""
 
 Work = Mapping[str, Callable[[Peer, Any], Message]]
@@ -154,6 +157,10 @@ class AskingPeer:
     async def fetch_entries(self, request: FetchEntriesRequest) -> FetchEntriesResponse:
         """Fetch our own entries back."""
         return await self.ask(FETCH, request)  # type: ignore[no-any-return]
+
+    async def fetch_attachment(self, request: FetchAttachmentRequest) -> FetchAttachmentResponse:
+        """Fetch a piece of an attachment."""
+        return await self.ask(ATTACHMENT, request)  # type: ignore[no-any-return]
 
     async def cosign_journal(self, request: CosignJournalRequest) -> CosignJournalResponse:
         """Have our journal or local log witnessed."""

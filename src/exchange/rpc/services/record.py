@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+from exchange.flows.queries.attachments import AttachmentQueries
 from exchange.flows.queries.records import RecordQueries
 from exchange.flows.watch import WatchFlow
 from exchange.rpc.door import Call
@@ -15,8 +16,9 @@ class RecordServicer:
 
     descriptor = pb.DESCRIPTOR.services_by_name["RecordService"]
 
-    def __init__(self, queries: RecordQueries, watch: WatchFlow) -> None:
+    def __init__(self, queries: RecordQueries, attachments: AttachmentQueries, watch: WatchFlow) -> None:
         self._queries = queries
+        self._attachments = attachments
         self._watch = watch
 
     async def get_record(self, call: Call, request: pb.GetRecordRequest) -> pb.GetRecordResponse:
@@ -32,6 +34,22 @@ class RecordServicer:
     ) -> AsyncGenerator[pb.WatchRecordsResponse, None]:
         """WatchRecords."""
         return self._watch.records(call.asked, request)
+
+    async def get_attachment(
+        self, call: Call, request: pb.GetAttachmentRequest
+    ) -> AsyncGenerator[pb.GetAttachmentResponse, None]:
+        """GetAttachment: one piece after the other, each read when the one before it has left."""
+        found = await call.run(self._attachments.find, call.asked, request)
+        offset, listed = request.offset, found.listed
+        while True:
+            content = await call.run(self._attachments.piece, found, offset) if offset < listed.size else b""
+            piece = pb.GetAttachmentResponse(offset=offset, content=content)
+            if offset == request.offset:
+                piece.attachment.CopyFrom(listed)
+            yield piece
+            offset += len(content)
+            if offset >= listed.size:
+                return
 
     async def get_envelope(self, call: Call, request: pb.GetEnvelopeRequest) -> pb.GetEnvelopeResponse:
         """GetEnvelope."""

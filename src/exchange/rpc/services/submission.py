@@ -11,6 +11,7 @@ from typing import Protocol
 from exchange.domain import kinds
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import AgencyBook
+from exchange.flows.intake.attachments import UploadFlow
 from exchange.flows.intake.document_answer import shortened
 from exchange.flows.intake.documents import DocumentFlow
 from exchange.flows.intake.submit import INTERACTIVE_ITEMS, Authorise, SubmitFlow
@@ -64,6 +65,7 @@ class SubmissionServicer:
         book: Agencies and grants.
         submit: The door for records.
         documents: The door for native documents.
+        uploads: The door for attachments.
         queries: What became of submissions.
         watch: Streams.
         limits: Batches and documents.
@@ -77,6 +79,7 @@ class SubmissionServicer:
         *,
         submit: SubmitFlow,
         documents: DocumentFlow,
+        uploads: UploadFlow,
         queries: SubmissionQueries,
         watch: WatchFlow,
         limits: CallLimits,
@@ -84,6 +87,7 @@ class SubmissionServicer:
         self._book = book
         self._submit = submit
         self._documents = documents
+        self._uploads = uploads
         self._queries = queries
         self._watch = watch
         self._limits = limits
@@ -150,6 +154,11 @@ class SubmissionServicer:
         _speak(words, (row.submitted for row in answer.rows))
         words.complete(answer.remarks)
         return shortened(answer)
+
+    async def upload_attachment(self, call: Call, request: pb.UploadAttachmentRequest) -> pb.UploadAttachmentResponse:
+        """UploadAttachment."""
+        call.charge(0)
+        return await call.run(self._uploads.upload, call.asked.caller.name, request, call.asked.now)
 
     async def get_submission(self, call: Call, request: pb.GetSubmissionRequest) -> pb.GetSubmissionResponse:
         """GetSubmission."""

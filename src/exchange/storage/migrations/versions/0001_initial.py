@@ -413,6 +413,46 @@ def _certificates() -> None:
     _rotations()
     _seen_calls()
     _feedback()
+    _attachments()
+
+
+def _attachments() -> None:
+    op.create_table(
+        "attachments",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("listed", sa.LargeBinary(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("received", sa.BigInteger(), nullable=False),
+        sa.Column("complete", sa.Boolean(), nullable=False),
+        sa.Column("agency", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+    )
+    with op.batch_alter_table("attachments", schema=None) as batch_op:
+        batch_op.create_index(
+            "attachments_missing",
+            ["since"],
+            unique=False,
+            sqlite_where=sa.text("complete IS 0"),
+            postgresql_where=sa.text("complete IS false"),
+        )
+    op.create_table(
+        "attachment_uses",
+        sa.Column("log_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("idx", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "idx", "digest"),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("attachment_uses", schema=None) as batch_op:
+        batch_op.create_index("attachment_uses_digest", ["digest"], unique=False)
+    op.create_table(
+        "attachment_parts",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", "start"),
+    )
 
 
 def _seen_calls() -> None:
