@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from exchange.crypto.certificates import Role
+from exchange.domain.record_index import raw_id
 from exchange.rpc.client import failure_of
 from exchange.storage.attachments import PART_BYTES
 from exchange.v1 import record_service_pb2 as pb
@@ -69,6 +70,9 @@ def test_an_attachment_from_hand_to_hand(doors: dict[str, AgencyDoor]) -> None:
     world.wait(lambda: not operator.call(operator.operation.GetStatus, GetStatusRequest()).missing_attachments)
     pieces = fetch(sc, record_id)
     assert b"".join(each.content for each in pieces) == content
+    # Who was given the decision is asked about its repair later on.
+    readers = {(row.agency, row.record_id) for row in world.rows("sc", "notice_readers")}
+    assert ("reader", raw_id(record_id)) in readers
     assert pieces[0].attachment == file
     assert [each.HasField("attachment") for each in pieces] == [True] + [False] * (len(pieces) - 1)
     rest = fetch(sc, record_id, offset=PART_BYTES)

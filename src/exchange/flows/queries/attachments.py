@@ -62,6 +62,7 @@ class AttachmentQueries:
             held = attachments.held(connection, attachments.name_of(found)) if found.digests else None
             if held is None or not held.complete:
                 raise Refused([Problem("ATTACHMENT_MISSING", "place", found.media_type)])
+        self._stated.told(asked, row)
         return FoundAttachment(listed=found, log_id=row.log_id, index=row.idx)
 
     def piece(self, found: FoundAttachment, offset: int) -> bytes:

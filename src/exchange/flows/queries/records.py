@@ -106,11 +106,15 @@ class RecordQueries:
         if row.tombstone:
             answer.tombstone.CopyFrom(tombstone_of(row))
         elif stored.body is not None and stored.salt is not None:
-            if row.kind in (Kind.KIND_PENALTY_NOTICE, Kind.KIND_LIST_ENTRY):
-                self._reading.readers.note(asked.caller.name, [ref_of(row)])
+            self.told(asked, row)
             answer.sealed.body.record = stored.body
             answer.sealed.body.salt = stored.salt
         return answer
+
+    def told(self, asked: Asked, row: RecordRow) -> None:
+        """Keep that the caller is about to be told what a notice says."""
+        if row.kind in (Kind.KIND_PENALTY_NOTICE, Kind.KIND_LIST_ENTRY):
+            self._reading.readers.note(asked.caller.name, [ref_of(row)])
 
     def find(self, connection: Connection, asked: Asked, ref: RecordRef) -> RecordRow:
         """The row of a record that the caller may read.
