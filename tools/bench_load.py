@@ -43,7 +43,8 @@ IN_FLIGHT = 8
 SEGMENT = 20_480
 """Records that are made before the clock goes on: making them is not part of what is measured."""
 
-CHECKS_IN_FLIGHT = 16
+CHECKS_IN_FLIGHT = 64
+CHECKS_A_CALL = 1_000
 DOCUMENT_ROWS = 1_000
 POLL_S = 0.5
 """Between two looks at what was delivered: a call that costs the node some milliseconds."""
@@ -65,7 +66,7 @@ class Order:
     """What to do.
 
     Attributes:
-        task: ``flow``, ``single``, ``checks`` or ``documents``.
+        task: ``flow``, ``single``, ``checks``, ``batch_checks`` or ``documents``.
         agency: Profile file of the agency.
         operator: Profile file of the operator.
         pids: Process of each node.
@@ -73,6 +74,8 @@ class Order:
         first: Number of the first record: no number is used twice in a run.
         kind: Of the flow: ``penalty`` or ``monitoring``.
         body_bytes: Size that registry records are filled up to.
+        firms: Of checks: firms that are asked for in turn; 0 asks for those of the flow.
+        per_second: Of checks: no more than that; 0 as fast as may be.
     """
 
     task: str
@@ -83,6 +86,8 @@ class Order:
     first: int = 0
     kind: str = "penalty"
     body_bytes: int = 1024
+    firms: int = 0
+    per_second: float = 0.0
 
     def argument(self) -> str:
         """As the command line carries it."""
@@ -201,6 +206,7 @@ class Bench:
             "flow": self.flow,
             "single": self.single,
             "checks": self.checks,
+            "batch_checks": self.batch_checks,
             "documents": self.documents,
         }
         try:
@@ -300,8 +306,10 @@ class Bench:
 
         async def work() -> None:
             for number in numbers:
+                if self.order.per_second:
+                    await asyncio.sleep(max(0.0, start + number / self.order.per_second - time.perf_counter()))
                 request = checking.CheckSubjectRequest(
-                    uscc=firm(self.order.first + number * 7),
+                    uscc=self.checked(number),
                     matter_kind=matters.MatterKind.MATTER_KIND_PERMIT,
                     matter_no=f"bench-{number}",
                     purpose="行政许可审查",
@@ -315,17 +323,48 @@ class Bench:
                 found.append(len(answer.notices))
 
         found: list[int] = []
-        begin = time.perf_counter()
+        start = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             for _ in range(CHECKS_IN_FLIGHT):
                 group.create_task(work())
-        seconds = time.perf_counter() - begin
+        seconds = time.perf_counter() - start
         return {
             "checks_per_s": self.order.count / seconds,
             "notices_found": sum(found),
             "in_flight": CHECKS_IN_FLIGHT,
             **latency(taken),
         }
+
+    def checked(self, number: int) -> str:
+        """The firm of a check: spread over all there are."""
+        if self.order.firms:
+            return make_uscc(number * 7_919 % self.order.firms)
+        return firm(self.order.first + number * 7)
+
+    async def batch_checks(self) -> dict[str, Any]:
+        """Checks of a thousand firms a call, two calls in flight."""
+        starts = iter(range(0, self.order.count, CHECKS_A_CALL))
+
+        async def work() -> None:
+            for first in starts:
+                request = checking.BatchCheckSubjectsRequest(
+                    usccs=dict.fromkeys(self.checked(first + place) for place in range(CHECKS_A_CALL)),
+                    matter_kind=matters.MatterKind.MATTER_KIND_INSPECTION,
+                    matter_no=f"bench-batch-{first}",
+                    purpose="双随机检查",
+                    officer_ref="0001",
+                )
+                answer = await self.agency.call(
+                    "/exchange.v1.CheckService/BatchCheckSubjects", request, checking.BatchCheckSubjectsResponse
+                )
+                answered.append(len(answer.subjects))
+
+        answered: list[int] = []
+        begin = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2):
+                group.create_task(work())
+        return {"checks_per_s": sum(answered) / (time.perf_counter() - begin), "per_call": CHECKS_A_CALL}
 
     async def documents(self) -> dict[str, Any]:
         """CSV documents of the region's own form, two in flight."""
