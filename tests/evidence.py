@@ -33,6 +33,7 @@ REGISTERS = (
     "reg_records",
     "reg_decisions",
     "reg_blocks",
+    "reg_labs",
     "reg_keys",
     "reg_waits",
     "reg_copies",

@@ -393,8 +393,8 @@ _BATCHES: tuple[BadRecord, ...] = (
     bad("monitoring", f"{_BATCH}.protocol_edition", 0, "ENUM_UNSPECIFIED", "a verdict without an edition"),
     bad("monitoring", f"{_BATCH}.crc_verdict", 0, "ENUM_UNSPECIFIED", "frames without a verdict"),
     bad("monitoring", f"{_BATCH}.crc_verdict", CrcVerdict.CRC_VERDICT_BAD, "CRC_BAD"),
-    bad("monitoring", f"{_BATCH}.lab_cma_no", "12345", "CMA_FORMAT"),
-    bad("monitoring", f"{_BATCH}.lab_cma_no", "249901060345", "CMA_ISSUER"),
+    bad("monitoring", f"{_BATCH}.lab_cma_no", "12345", "CMA_NO_FORMAT"),
+    bad("monitoring", f"{_BATCH}.lab_cma_no", "渝检1号", "CMA_NO_FORMAT"),
     bad("monitoring", f"{_BATCH}.lab_uscc", "91", "USCC_FORMAT"),
     BadRecord("no series", "monitoring", clear(f"{_BATCH}.series"), "SERIES_MISSING", f"{_BATCH}.series"),
     BadRecord(

@@ -342,9 +342,9 @@ _ONE_RULE = '[[rule]]\nid = "X-1"\nzh = "一"\nen = "one"\nkind = "CreditResult"
         (RULES.replace('condition = "INCENTIVES_EXCLUDED"', 'condition = "ANYTHING"'), "rules.rule[8].condition"),
         (RULES.replace('condition = "INCENTIVES_EXCLUDED"', ""), "rules.rule[8].condition"),
         (RULES.replace('RED = "60"', 'BLACK = "60"'), "rules.rule[7].when[1].explained.BLACK"),
-        (RULES + _ONE_RULE, "rules.rule[29].outcome"),
-        (RULES + _ONE_RULE + 'outcome = "FULL"\nreason = "WHY"\n', "rules.rule[29].reason"),
-        (RULES + _ONE_RULE + 'outcome = "FULL"\nscope = "part"\nwhen2 = 1\n', "rules.rule[29].when2"),
+        (RULES + _ONE_RULE, "rules.rule[35].outcome"),
+        (RULES + _ONE_RULE + 'outcome = "FULL"\nreason = "WHY"\n', "rules.rule[35].reason"),
+        (RULES + _ONE_RULE + 'outcome = "FULL"\nscope = "part"\nwhen2 = 1\n', "rules.rule[35].when2"),
         (
             RULES.replace("approvals = []", 'approvals = [{ node = "cq", document_no = "x" }]'),
             "rules.approvals[0].approved_on",

@@ -53,6 +53,7 @@ from exchange.v1 import (
     audit_service_pb2_grpc,
     check_service_pb2_grpc,
     credit_service_pb2_grpc,
+    laboratory_service_pb2_grpc,
     monitoring_service_pb2_grpc,
     operation_service_pb2_grpc,
     penalty_service_pb2_grpc,
@@ -180,6 +181,7 @@ class Stubs:
         self.rules = rule_service_pb2_grpc.RuleServiceStub(self.channel)
         self.credit = credit_service_pb2_grpc.CreditServiceStub(self.channel)
         self.monitoring = monitoring_service_pb2_grpc.MonitoringServiceStub(self.channel)
+        self.laboratory = laboratory_service_pb2_grpc.LaboratoryServiceStub(self.channel)
         self.penalty = penalty_service_pb2_grpc.PenaltyServiceStub(self.channel)
         self.check = check_service_pb2_grpc.CheckServiceStub(self.channel)
         self.audit = audit_service_pb2_grpc.AuditServiceStub(self.channel)

@@ -28,6 +28,7 @@ _USCC = re.compile(r"[1-9ANY][1-9][0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}")
 _PERMIT_TAIL = re.compile(r"[0-9]{3}[0-9A-Z]")
 _PERMIT_FALLBACK = re.compile(r"[0-9A-Z]{22}")
 _CMA = re.compile(r"[0-9]{12}")
+_CMA_NO = re.compile(r"[0-9A-Z][0-9A-Z\-]{5,31}")
 _AREA = re.compile(r"[0-9]{4}(?:[0-9]{2}|X[0-9])")
 _AREA_PREFIX = re.compile(r"[0-9]{2}(?:[0-9]{2})?")
 _OUTLET = re.compile(r"D[AW][0-9]{3}")
@@ -213,6 +214,15 @@ def permit_is_of(text: str, uscc: str) -> bool:
 def permit_is_fallback(text: str, accepted: AcceptedCodes) -> bool:
     """Whether the permit code is of a unit without USCC, so that its first 18 characters name no firm."""
     return text.startswith(accepted.permit_fallback_prefixes) if accepted.permit_fallback_prefixes else False
+
+
+def cma_no_holds(text: str) -> bool:
+    """Whether the text may be the number of a CMA certificate as records state it.
+
+    The usual form has 12 digits; numbers after the change of forms of 2023 may differ, so that only their alphabet
+    and length hold.
+    """
+    return text.isascii() and _CMA_NO.fullmatch(text) is not None
 
 
 def cma_reasons(text: str, accepted: AcceptedCodes) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from exchange.domain import kinds
 from exchange.domain.problems import ExchangeError
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditResult, CreditState
 from exchange.v1.kind_pb2 import Kind
-from exchange.v1.lab_qualification_pb2 import LabQualification, LabState
+from exchange.v1.lab_qualification_pb2 import LabQualification, LabStanding, LabState
 from exchange.v1.list_entry_pb2 import ListEntry, ListKind, ListState
 from exchange.v1.measure_pb2 import Measure
 from exchange.v1.monitoring_batch_pb2 import (
@@ -42,8 +42,11 @@ FACT_VALUES: Final = 20
 """Values of one fact that a decision lists: two such facts beside the others stay within the facts of one item."""
 
 COMMON: Final = frozenset({"DECIDED_ON", "LEGAL_DATE"})
-PART_FACTS: Final = frozenset({"USABILITY", "UNIT_SOURCE"})
+PART_FACTS: Final = frozenset({"USABILITY", "UNIT_SOURCE", "LAB_STANDING"})
 """Facts of one value of a batch."""
+
+CONTEXT_FACTS: Final = frozenset({"LAB_KNOWN"})
+"""Facts that rest on another record: a decision lists them whatever it says, for they cannot be read off again."""
 
 SETS: Final[Mapping[str, frozenset[str]]] = {
     "CreditResult/1": COMMON
@@ -53,7 +56,7 @@ SETS: Final[Mapping[str, frozenset[str]]] = {
     "LabQualification/1": COMMON | {"STATE", "VALID_UNTIL", "CMA_FORM"},
     "MonitoringBatch/1": COMMON
     | PART_FACTS
-    | {"CRC_VERDICT", "PROTOCOL_EDITION", "INTERVAL", "QA_LEVEL", "QA_RULE", "LAB_STATED", "POINTS"},
+    | {"CRC_VERDICT", "PROTOCOL_EDITION", "INTERVAL", "QA_LEVEL", "QA_RULE", "LAB_STATED", "LAB_KNOWN", "POINTS"},
 }
 """Facts that are looked for, by list. A list is never changed: a newer one gets the next number."""
 
@@ -179,15 +182,23 @@ def read_facts(listed: Iterable[tuple[str, str]]) -> Facts:
         if name == FACT_SET:
             known |= SETS.get(value, frozenset())
     kept = [(name, value) for name, value in pairs if name not in cut and name != CUT]
-    return Facts({}, known - cut - PART_FACTS).plus(kept)
+    unknown = cut | PART_FACTS
+    if "LAB_STATED" in known and all(name != "LAB_STATED" for name, _ in kept):
+        unknown -= {"LAB_STANDING"}  # no laboratory is named, so that none stood in any way
+    return Facts({}, known - unknown).plus(kept)
 
 
-def part_facts(usability: int, unit_source: int) -> tuple[tuple[str, str], ...]:
-    """Facts of one value of a batch."""
-    return (
+def part_facts(
+    usability: int, unit_source: int, standing: int = LabStanding.LAB_STANDING_UNSPECIFIED
+) -> tuple[tuple[str, str], ...]:
+    """Facts of one value of a batch; of its laboratory only where one is named."""
+    found = (
         ("USABILITY", Usability.Name(usability).removeprefix("USABILITY_")),  # type: ignore[arg-type]
         ("UNIT_SOURCE", UnitSource.Name(unit_source).removeprefix("UNIT_SOURCE_")),  # type: ignore[arg-type]
     )
+    if not standing:
+        return found
+    return (*found, ("LAB_STANDING", LabStanding.Name(standing).removeprefix("LAB_STANDING_")))  # type: ignore[arg-type]
 
 
 def code_of(text: str) -> str:

@@ -12,12 +12,12 @@ from exchange.domain.facts import Facts, code_of, names_for
 from exchange.domain.table_file import Row
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
 from exchange.v1.kind_pb2 import Kind
-from exchange.v1.lab_qualification_pb2 import LabState
+from exchange.v1.lab_qualification_pb2 import LabStanding, LabState
 from exchange.v1.list_entry_pb2 import ListKind, ListState
 from exchange.v1.monitoring_batch_pb2 import CrcVerdict, ProtocolEdition, UnitSource, Usability
 from exchange.v1.penalty_notice_pb2 import NoticeKind
 
-PART_TESTS: Final = frozenset({"always", "usability_in", "unit_source_in", "fact_in"})
+PART_TESTS: Final = frozenset({"always", "usability_in", "unit_source_in", "lab_standing_in", "fact_in"})
 """Tests that can be asked of one value of a batch."""
 
 MAX_MONTHS: Final = 1200
@@ -200,6 +200,11 @@ def _cma_unusual(_row: Row) -> Test:
     return lambda question: question.facts.one("CMA_FORM") == "OTHER"
 
 
+def _lab_unknown(_row: Row) -> Test:
+    """A laboratory is named that no record states yet."""
+    return lambda question: question.facts.one("LAB_KNOWN") == "NO"
+
+
 def _code_in(fact: str) -> Callable[[Row], Test]:
     """A test whether a fact that is a text of the source is one of some texts; ``-`` where it is not stated."""
 
@@ -248,5 +253,7 @@ _VOCABULARY: Final[Mapping[int, Mapping[str, Callable[[Row], Test]]]] = {
         "unit_source_in": _named("UNIT_SOURCE", UnitSource, "UNIT_SOURCE_"),
         "protocol_edition_in": _named("PROTOCOL_EDITION", ProtocolEdition, "PROTOCOL_EDITION_"),
         "qa_level_in": _code_in("QA_LEVEL"),
+        "lab_unknown": _lab_unknown,
+        "lab_standing_in": _named("LAB_STANDING", LabStanding, "LAB_STANDING_"),
     },
 }

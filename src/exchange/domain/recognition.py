@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-from exchange.domain.facts import PART_FACTS, Facts, FactSource, facts_of, part_facts
+from exchange.domain.facts import CONTEXT_FACTS, PART_FACTS, Facts, FactSource, facts_of, part_facts
 from exchange.domain.kinds import kind_of, sort_date, spec
+from exchange.domain.labs import LabSource, StatedLab, lab_code, no_labs
 from exchange.domain.predicates import Question
 from exchange.domain.problems import Problem
 from exchange.domain.rules import (
@@ -32,6 +33,10 @@ from exchange.domain.table_file import TableError, open_table
 from exchange.v1.kind_pb2 import KIND_MONITORING_BATCH, KIND_RECOGNITION, KIND_UNSPECIFIED, Condition, Kind, Outcome
 from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
 from exchange.v1.record_pb2 import Record
+
+LAB: Final = "LAB"
+LAB_UNKNOWN: Final = "LAB_UNKNOWN"
+"""Sort of what a batch waits for whose laboratory no record states yet, and the reason."""
 
 PARTS_LIMIT: Final = 32
 """Parts of one batch told apart by factor; beyond it they are told apart by flag alone, so that the decision about a
@@ -65,6 +70,7 @@ class DecisionContext:
         require_approvals: A rule without the approvals of both nodes gives at most CONDITIONAL.
         kind: Kind of the statement, for records of a kind that this edition does not know.
         sources: Where facts come from that do not stand in the record.
+        labs: The laboratory that a batch names.
     """
 
     decided_on: date
@@ -73,6 +79,7 @@ class DecisionContext:
     require_approvals: bool
     kind: int = 0
     sources: tuple[FactSource, ...] = ()
+    labs: LabSource = no_labs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,8 +215,22 @@ class RuleSet:
             return Decision(outcome=DEFERRED, reasons=("KIND_UNKNOWN",), waits_for=waits)
         if spec(kind).answered_by != KIND_RECOGNITION:
             raise ValueError(f"{spec(kind).name} is not answered by a recognition")
+        if kind == KIND_MONITORING_BATCH:
+            return self._decide_batch(record, context)
+        return self._decide(kind, facts_of(record, context.decided_on, context.sources), context, None, None)
+
+    def _decide_batch(self, record: Record, context: DecisionContext) -> Decision:
+        """Where the batch names a laboratory, how that stood counts; while it is not known, the batch waits for it."""
+        batch = record.monitoring_batch
+        lab = context.labs(batch) if batch.lab_cma_no else None
         facts = facts_of(record, context.decided_on, context.sources)
-        return self._decide(kind, facts, context, record.monitoring_batch if kind == KIND_MONITORING_BATCH else None)
+        if lab is not None:
+            facts = facts.plus([("LAB_KNOWN", "YES" if lab.known else "NO")])
+        decision = self._decide(KIND_MONITORING_BATCH, facts, context, batch, lab)
+        if decision.outcome == DEFERRED and decision.reasons == (LAB_UNKNOWN,):
+            waits = f"REFERENCE:{LAB}:{lab_code(batch.lab_cma_no, batch.lab_uscc)}"
+            return replace(decision, waits_for=(waits,))
+        return decision
 
     def decide_again(self, kind: Kind.ValueType, facts: Facts, context: DecisionContext) -> Decision:
         """Decide by the facts that a decision lists, without the record. Parts of a batch are not decided so.
@@ -217,10 +238,15 @@ class RuleSet:
         Raises:
             FactUnknown: A rule asks for a fact that is not listed.
         """
-        return self._decide(kind, facts, context, None)
+        return self._decide(kind, facts, context, None, None)
 
     def _decide(
-        self, kind: Kind.ValueType, facts: Facts, context: DecisionContext, batch: MonitoringBatch | None
+        self,
+        kind: Kind.ValueType,
+        facts: Facts,
+        context: DecisionContext,
+        batch: MonitoringBatch | None,
+        lab: StatedLab | None,
     ) -> Decision:
         question = Question(
             facts=facts,
@@ -235,18 +261,21 @@ class RuleSet:
         fired = _walk([rule for rule in rules if not rule.part], question)
         whole = _conclude(fired, context)
         if batch is not None and whole.outcome in (FULL, CONDITIONAL):
-            whole = self._with_parts(batch, fired, question, context, whole)
+            whole = self._with_parts(batch, lab, fired, question, context, whole)
         elif kind == KIND_MONITORING_BATCH and whole.outcome in (FULL, CONDITIONAL):
-            known = tuple((name, question.facts.one(name)) for name in sorted(PART_FACTS))
+            values = [(name, question.facts.one(name)) for name in sorted(PART_FACTS)]
+            known = tuple((name, value) for name, value in values if value)
             whole = _decide_part([rule for rule in rules if rule.part], known, fired, question, context)
         noted = [(rule.fact, "1") for rule in fired if rule.fact]
-        if whole.outcome == FULL and not noted and not whole.parts:
+        told = bool(noted or whole.parts or CONTEXT_FACTS & facts.values.keys())
+        if whole.outcome == FULL and not told:
             return replace(whole, facts=())
         return replace(whole, facts=(*facts.without(PART_FACTS).listed(), *whole.facts, *noted))
 
     def _with_parts(
         self,
         body: MonitoringBatch,
+        lab: StatedLab | None,
         fired: Sequence[Rule],
         question: Question,
         context: DecisionContext,
@@ -254,11 +283,13 @@ class RuleSet:
     ) -> Decision:
         """The decision where values may differ: the best outcome that any value has, and the parts that differ."""
         rules = [rule for rule in self.rules.get(Kind.KIND_MONITORING_BATCH, ()) if rule.part]
-        found: dict[tuple[str, str], set[tuple[int, int]]] = {}
+        found: dict[tuple[str, str], set[tuple[int, int, int]]] = {}
+        standings = _best_standings(body, lab)
         for series in body.series:
             factor, source = series.factor_code, series.unit_source
             for point in series.points:
-                found.setdefault((factor, point.source_flag), set()).add((point.usability, source))
+                key = (factor, point.source_flag)
+                found.setdefault(key, set()).add((point.usability, source, standings.get(key, 0)))
         by_facts = {
             known: _decide_part(rules, part_facts(*known), fired, question, context)
             for known in set().union(*found.values())
@@ -283,6 +314,23 @@ class RuleSet:
         )
         ids = dict.fromkeys(rule for decision in (best, *differing.values()) for rule in decision.rules)
         return replace(best, parts=told, rules=tuple(ids), facts=best.facts if not differing else ())
+
+
+def _best_standings(body: MonitoringBatch, lab: StatedLab | None) -> dict[tuple[str, str], int]:
+    """How the laboratory stood for the values of each factor and flag, on the best of their days.
+
+    On which of the days it did not hold is asked for each value when it is shown, and changes with what is learned
+    later. A decision says no only where it held on none of them.
+    """
+    found: dict[tuple[str, str], int] = {}
+    if lab is None:
+        return found
+    for series in body.series:
+        for point in series.points:
+            key = (series.factor_code, point.source_flag)
+            standing = lab.standing(series, point)
+            found[key] = min(standing, found.get(key, standing))
+    return found
 
 
 def legal_date(record: Record) -> date | None:

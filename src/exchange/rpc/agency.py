@@ -25,6 +25,7 @@ from exchange.flows.queries.credit import CreditQueries
 from exchange.flows.queries.effects import EffectQueries
 from exchange.flows.queries.feedback import FeedbackQueries
 from exchange.flows.queries.freshness import FreshnessReader
+from exchange.flows.queries.labs import LabQueries
 from exchange.flows.queries.monitoring import MonitoringQueries
 from exchange.flows.queries.paging import Tokens
 from exchange.flows.queries.penalty import PenaltyQueries
@@ -46,6 +47,7 @@ from exchange.rpc.limits import CallLimits
 from exchange.rpc.services.audit import AuditServicer
 from exchange.rpc.services.check import CheckServicer
 from exchange.rpc.services.credit import CreditServicer
+from exchange.rpc.services.laboratory import LaboratoryServicer
 from exchange.rpc.services.monitoring import MonitoringServicer
 from exchange.rpc.services.operation import OperationServicer
 from exchange.rpc.services.penalty import PenaltyServicer
@@ -137,6 +139,7 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         RecordServicer(stated, AttachmentQueries(node, stated), watch),
         CreditServicer(CreditQueries(reading)),
         MonitoringServicer(MonitoringQueries(reading)),
+        LaboratoryServicer(LabQueries(reading)),
         PenaltyServicer(PenaltyQueries(reading), FeedbackQueries(reading), EffectQueries(reading)),
         AuditServicer(AuditQueries(node)),
         OperationServicer(

@@ -18,6 +18,7 @@ from exchange.rpc.failure import CallFailed
 from exchange.rpc.profile import Profile, ProfileInvalid
 from exchange.v1.check_service_pb2_grpc import CheckServiceStub
 from exchange.v1.credit_service_pb2_grpc import CreditServiceStub
+from exchange.v1.laboratory_service_pb2_grpc import LaboratoryServiceStub
 from exchange.v1.monitoring_service_pb2_grpc import MonitoringServiceStub
 from exchange.v1.operation_service_pb2_grpc import OperationServiceStub
 from exchange.v1.penalty_service_pb2_grpc import PenaltyServiceStub
@@ -56,6 +57,7 @@ class Client:
         self.records = RecordServiceStub(self._channel)
         self.credit = CreditServiceStub(self._channel)
         self.monitoring = MonitoringServiceStub(self._channel)
+        self.laboratories = LaboratoryServiceStub(self._channel)
         self.penalties = PenaltyServiceStub(self._channel)
         self.checks = CheckServiceStub(self._channel)
         self.rules = RuleServiceStub(self._channel)

@@ -37,6 +37,7 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
     ),
     "CreditService": dict.fromkeys(("GetCreditStanding", "ListCreditResults"), _AGENCY),
     "MonitoringService": dict.fromkeys(("ListStations", "ListReadings"), _AGENCY),
+    "LaboratoryService": dict.fromkeys(("GetLaboratory", "ListLaboratories"), _AGENCY),
     "RuleService": {
         "ListRules": _AGENCY | _OPERATOR | _SECURITY | _AUDITOR,
         "ListEquivalences": _AGENCY | _OPERATOR | _SECURITY | _AUDITOR,

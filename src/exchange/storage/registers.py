@@ -37,6 +37,9 @@ the same change, and never had the blocks.
 RECORD_FEEDBACK = "record-feedback"
 """Likewise, everything that one revision of a record says of measures."""
 
+RECORD_LABS = "record-labs"
+"""Likewise, every run of days of one revision of a laboratory's record."""
+
 SOURCE_DECISIONS = "source-decisions"
 """Everything that one Recognition of a peer said of our records, which is only ever dropped."""
 
@@ -48,6 +51,8 @@ TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     RECORD_BLOCKS: (schema.blocks, ("origin", "record_id", "revision")),
     "feedback": (schema.feedback, ("seq",)),
     RECORD_FEEDBACK: (schema.feedback, ("origin", "record_id", "revision")),
+    "labs": (schema.labs, ("seq",)),
+    RECORD_LABS: (schema.labs, ("origin", "record_id", "revision")),
     "dues": (schema.dues, ("agency", "source_origin", "source", "catalogue", "code", "matter_no")),
     "keys": (schema.keys, ("origin", "key_id")),
     "key_decisions": (schema.key_decisions, ("origin", "fingerprint")),
@@ -64,7 +69,7 @@ TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
 }
 """Registers by name, with the columns that name a row."""
 
-RECORD_PARTS: dict[str, str] = {RECORD_BLOCKS: "blocks", RECORD_FEEDBACK: "feedback"}
+RECORD_PARTS: dict[str, str] = {RECORD_BLOCKS: "blocks", RECORD_FEEDBACK: "feedback", RECORD_LABS: "labs"}
 """Registers of what stands within a record: the name that drops all of a revision, and the register it drops from."""
 
 

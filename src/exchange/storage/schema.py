@@ -403,6 +403,10 @@ blocks = Table(
     Column("record_id", LargeBinary, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("area", Text, nullable=False),
+    # CMA number and USCC of the laboratory that took the values, both empty for automatic stations. How it stood is
+    # joined when asked.
+    Column("lab_cma_no", Text, nullable=False),
+    Column("lab_uscc", Text, nullable=False),
     # Serialized MonitoringBatch with the series of this factor only.
     Column("series", LargeBinary, nullable=False),
 )
@@ -547,6 +551,33 @@ feedback = Table(
     Index("reg_feedback_record", "record_id"),
 )
 
+# Laboratories in time: one row for each run of days of a revision's certificate, scope, suspensions and removal.
+labs = Table(
+    "reg_labs",
+    metadata,
+    Column("seq", _SERIAL, primary_key=True, autoincrement=False),
+    Column("origin", Text, nullable=False),
+    Column("record_id", LargeBinary, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("cma_no", Text, nullable=False),
+    Column("uscc", Text, nullable=False),
+    # What deferred batches call it by that name its number alone, and its number and firm.
+    Column("code", Text, nullable=False),
+    Column("firm_code", Text, nullable=False),
+    # SliceKind.
+    Column("slice", Integer, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("factor", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("first_on", Text, nullable=False),
+    # Empty: open.
+    Column("last_on", Text, nullable=False),
+    Index("reg_labs_cma_no", "cma_no"),
+    Index("reg_labs_code", "code"),
+    Index("reg_labs_firm_code", "firm_code"),
+    Index("reg_labs_record", "record_id"),
+)
+
 rotations = Table(
     "reg_rotations",
     metadata,
@@ -612,6 +643,7 @@ PROJECTIONS = (
     actions,
     dues,
     feedback,
+    labs,
     rotations,
     rotation_steps,
     waits,

@@ -48,6 +48,50 @@ LAB_STATE_REMOVED: LabState.ValueType  # 3
 """Taken off the roster."""
 Global___LabState: _TypeAlias = LabState  # noqa: Y015
 
+class _LabStanding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LabStandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LabStanding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LAB_STANDING_UNSPECIFIED: _LabStanding.ValueType  # 0
+    """Not asked, or no laboratory is named."""
+    LAB_STANDING_HELD: _LabStanding.ValueType  # 1
+    """Certificate, scope and roster standing held."""
+    LAB_STANDING_NOT_IN_SCOPE: _LabStanding.ValueType  # 2
+    """No line of the scope covered factor and method on that day."""
+    LAB_STANDING_NOT_YET_VALID: _LabStanding.ValueType  # 3
+    """The certificate was not valid yet."""
+    LAB_STANDING_EXPIRED: _LabStanding.ValueType  # 4
+    """The certificate was not valid any more."""
+    LAB_STANDING_SUSPENDED: _LabStanding.ValueType  # 5
+    """Suspended on that day, perhaps stated later."""
+    LAB_STANDING_REMOVED: _LabStanding.ValueType  # 6
+    """Off the roster."""
+    LAB_STANDING_UNKNOWN: _LabStanding.ValueType  # 7
+    """No record that stands states such a laboratory."""
+
+class LabStanding(_LabStanding, metaclass=_LabStandingEnumTypeWrapper):
+    """How a laboratory stood on a day, computed when asked: the first that fits, from removed up."""
+
+LAB_STANDING_UNSPECIFIED: LabStanding.ValueType  # 0
+"""Not asked, or no laboratory is named."""
+LAB_STANDING_HELD: LabStanding.ValueType  # 1
+"""Certificate, scope and roster standing held."""
+LAB_STANDING_NOT_IN_SCOPE: LabStanding.ValueType  # 2
+"""No line of the scope covered factor and method on that day."""
+LAB_STANDING_NOT_YET_VALID: LabStanding.ValueType  # 3
+"""The certificate was not valid yet."""
+LAB_STANDING_EXPIRED: LabStanding.ValueType  # 4
+"""The certificate was not valid any more."""
+LAB_STANDING_SUSPENDED: LabStanding.ValueType  # 5
+"""Suspended on that day, perhaps stated later."""
+LAB_STANDING_REMOVED: LabStanding.ValueType  # 6
+"""Off the roster."""
+LAB_STANDING_UNKNOWN: LabStanding.ValueType  # 7
+"""No record that stands states such a laboratory."""
+Global___LabStanding: _TypeAlias = LabStanding  # noqa: Y015
+
 @_typing.final
 class LabScope(_message.Message):
     """One line of the certificate's scope (检测能力附表), with the days on which it holds."""

@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from exchange.v1 import freshness_pb2 as exchange_dot_v1_dot_freshness__pb2
 from exchange.v1 import kind_pb2 as exchange_dot_v1_dot_kind__pb2
+from exchange.v1 import lab_qualification_pb2 as exchange_dot_v1_dot_lab__qualification__pb2
 from exchange.v1 import monitoring_batch_pb2 as exchange_dot_v1_dot_monitoring__batch__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$exchange/v1/monitoring_service.proto\x12\x0b\x65xchange.v1\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\"exchange/v1/monitoring_batch.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x01\n\x0bStationView\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12%\n\x07station\x18\x02 \x01(\x0b\x32\x14.exchange.v1.Station\x12\x13\n\x0bmedium_code\x18\x03 \x01(\t\x12\x14\n\x0c\x66\x61\x63tor_codes\x18\x04 \x03(\t\x12\x32\n\x0elast_data_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x13ListStationsRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04\x61rea\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\x86\x01\n\x14ListStationsResponse\x12*\n\x08stations\x18\x01 \x03(\x0b\x32\x18.exchange.v1.StationView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\tfreshness\x18\x03 \x03(\x0b\x32\x16.exchange.v1.Freshness\"\xea\x02\n\x0bReadingView\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x12\n\nstation_id\x18\x02 \x01(\t\x12\x13\n\x0bmedium_code\x18\x03 \x01(\t\x12\'\n\x08interval\x18\x04 \x01(\x0e\x32\x15.exchange.v1.Interval\x12\x13\n\x0b\x66\x61\x63tor_code\x18\x05 \x01(\t\x12*\n\nvalue_kind\x18\x06 \x01(\x0e\x32\x16.exchange.v1.ValueKind\x12\x0c\n\x04unit\x18\x07 \x01(\t\x12!\n\x05point\x18\x08 \x01(\x0b\x32\x12.exchange.v1.Point\x12\x10\n\x08revision\x18\t \x01(\x05\x12\x11\n\trecord_id\x18\n \x01(\t\x12%\n\x07outcome\x18\x0b \x01(\x0e\x32\x14.exchange.v1.Outcome\x12\x0f\n\x07reasons\x18\x0c \x03(\t\x12*\n\nconditions\x18\r \x03(\x0e\x32\x16.exchange.v1.Condition\"\x8d\x02\n\x13ListReadingsRequest\x12\x12\n\nstation_id\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x13\n\x0b\x66\x61\x63tor_code\x18\x03 \x01(\t\x12\'\n\x08interval\x18\x04 \x01(\x0e\x32\x15.exchange.v1.Interval\x12(\n\x04\x66rom\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\x12\x18\n\x10include_replaced\x18\t \x01(\x08\"\x86\x01\n\x14ListReadingsResponse\x12*\n\x08readings\x18\x01 \x03(\x0b\x32\x18.exchange.v1.ReadingView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\tfreshness\x18\x03 \x03(\x0b\x32\x16.exchange.v1.Freshness2\xbd\x01\n\x11MonitoringService\x12S\n\x0cListStations\x12 .exchange.v1.ListStationsRequest\x1a!.exchange.v1.ListStationsResponse\x12S\n\x0cListReadings\x12 .exchange.v1.ListReadingsRequest\x1a!.exchange.v1.ListReadingsResponseB+\n\x0f\x63om.exchange.v1B\x16MonitoringServiceProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$exchange/v1/monitoring_service.proto\x12\x0b\x65xchange.v1\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x16\x65xchange/v1/kind.proto\x1a#exchange/v1/lab_qualification.proto\x1a\"exchange/v1/monitoring_batch.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x01\n\x0bStationView\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12%\n\x07station\x18\x02 \x01(\x0b\x32\x14.exchange.v1.Station\x12\x13\n\x0bmedium_code\x18\x03 \x01(\t\x12\x14\n\x0c\x66\x61\x63tor_codes\x18\x04 \x03(\t\x12\x32\n\x0elast_data_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x13ListStationsRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04\x61rea\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\x86\x01\n\x14ListStationsResponse\x12*\n\x08stations\x18\x01 \x03(\x0b\x32\x18.exchange.v1.StationView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\tfreshness\x18\x03 \x03(\x0b\x32\x16.exchange.v1.Freshness\"\x81\x04\n\x0bReadingView\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x12\n\nstation_id\x18\x02 \x01(\t\x12\x13\n\x0bmedium_code\x18\x03 \x01(\t\x12\'\n\x08interval\x18\x04 \x01(\x0e\x32\x15.exchange.v1.Interval\x12\x13\n\x0b\x66\x61\x63tor_code\x18\x05 \x01(\t\x12*\n\nvalue_kind\x18\x06 \x01(\x0e\x32\x16.exchange.v1.ValueKind\x12\x0c\n\x04unit\x18\x07 \x01(\t\x12!\n\x05point\x18\x08 \x01(\x0b\x32\x12.exchange.v1.Point\x12\x10\n\x08revision\x18\t \x01(\x05\x12\x11\n\trecord_id\x18\n \x01(\t\x12%\n\x07outcome\x18\x0b \x01(\x0e\x32\x14.exchange.v1.Outcome\x12\x0f\n\x07reasons\x18\x0c \x03(\t\x12*\n\nconditions\x18\r \x03(\x0e\x32\x16.exchange.v1.Condition\x12\x12\n\nlab_cma_no\x18\x0e \x01(\t\x12.\n\x0clab_standing\x18\x0f \x01(\x0e\x32\x18.exchange.v1.LabStanding\x12\x12\n\nsampled_on\x18\x10 \x01(\t\x12-\n\x0f\x64\x65\x63ided_outcome\x18\x11 \x01(\x0e\x32\x14.exchange.v1.Outcome\x12\x0e\n\x06usable\x18\x12 \x01(\x08\"\x8d\x02\n\x13ListReadingsRequest\x12\x12\n\nstation_id\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x13\n\x0b\x66\x61\x63tor_code\x18\x03 \x01(\t\x12\'\n\x08interval\x18\x04 \x01(\x0e\x32\x15.exchange.v1.Interval\x12(\n\x04\x66rom\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\x12\x18\n\x10include_replaced\x18\t \x01(\x08\"\x86\x01\n\x14ListReadingsResponse\x12*\n\x08readings\x18\x01 \x03(\x0b\x32\x18.exchange.v1.ReadingView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\tfreshness\x18\x03 \x03(\x0b\x32\x16.exchange.v1.Freshness2\xbd\x01\n\x11MonitoringService\x12S\n\x0cListStations\x12 .exchange.v1.ListStationsRequest\x1a!.exchange.v1.ListStationsResponse\x12S\n\x0cListReadings\x12 .exchange.v1.ListReadingsRequest\x1a!.exchange.v1.ListReadingsResponseB+\n\x0f\x63om.exchange.v1B\x16MonitoringServiceProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,18 +37,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.monitoring_serv
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\026MonitoringServiceProtoP\001'
-  _globals['_STATIONVIEW']._serialized_start=176
-  _globals['_STATIONVIEW']._serialized_end=339
-  _globals['_LISTSTATIONSREQUEST']._serialized_start=341
-  _globals['_LISTSTATIONSREQUEST']._serialized_end=431
-  _globals['_LISTSTATIONSRESPONSE']._serialized_start=434
-  _globals['_LISTSTATIONSRESPONSE']._serialized_end=568
-  _globals['_READINGVIEW']._serialized_start=571
-  _globals['_READINGVIEW']._serialized_end=933
-  _globals['_LISTREADINGSREQUEST']._serialized_start=936
-  _globals['_LISTREADINGSREQUEST']._serialized_end=1205
-  _globals['_LISTREADINGSRESPONSE']._serialized_start=1208
-  _globals['_LISTREADINGSRESPONSE']._serialized_end=1342
-  _globals['_MONITORINGSERVICE']._serialized_start=1345
-  _globals['_MONITORINGSERVICE']._serialized_end=1534
+  _globals['_STATIONVIEW']._serialized_start=213
+  _globals['_STATIONVIEW']._serialized_end=376
+  _globals['_LISTSTATIONSREQUEST']._serialized_start=378
+  _globals['_LISTSTATIONSREQUEST']._serialized_end=468
+  _globals['_LISTSTATIONSRESPONSE']._serialized_start=471
+  _globals['_LISTSTATIONSRESPONSE']._serialized_end=605
+  _globals['_READINGVIEW']._serialized_start=608
+  _globals['_READINGVIEW']._serialized_end=1121
+  _globals['_LISTREADINGSREQUEST']._serialized_start=1124
+  _globals['_LISTREADINGSREQUEST']._serialized_end=1393
+  _globals['_LISTREADINGSRESPONSE']._serialized_start=1396
+  _globals['_LISTREADINGSRESPONSE']._serialized_end=1530
+  _globals['_MONITORINGSERVICE']._serialized_start=1533
+  _globals['_MONITORINGSERVICE']._serialized_end=1722
 # @@protoc_insertion_point(module_scope)

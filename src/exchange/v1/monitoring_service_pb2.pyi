@@ -6,6 +6,7 @@ Queries of stations and readings."""
 from collections import abc as _abc
 from exchange.v1 import freshness_pb2 as _freshness_pb2
 from exchange.v1 import kind_pb2 as _kind_pb2
+from exchange.v1 import lab_qualification_pb2 as _lab_qualification_pb2
 from exchange.v1 import monitoring_batch_pb2 as _monitoring_batch_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -153,6 +154,11 @@ class ReadingView(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     CONDITIONS_FIELD_NUMBER: _builtins.int
+    LAB_CMA_NO_FIELD_NUMBER: _builtins.int
+    LAB_STANDING_FIELD_NUMBER: _builtins.int
+    SAMPLED_ON_FIELD_NUMBER: _builtins.int
+    DECIDED_OUTCOME_FIELD_NUMBER: _builtins.int
+    USABLE_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     """Node whose region states it."""
     station_id: _builtins.str
@@ -172,7 +178,19 @@ class ReadingView(_message.Message):
     record_id: _builtins.str
     """Record that states it."""
     outcome: _kind_pb2.Outcome.ValueType
-    """Outcome for this reading; UNSPECIFIED for own records."""
+    """Outcome for this reading, its laboratory's standing by now included; UNSPECIFIED for own records."""
+    lab_cma_no: _builtins.str
+    """CMA number of the laboratory that took it; empty where the batch names none."""
+    lab_standing: _lab_qualification_pb2.LabStanding.ValueType
+    """How that laboratory stood on the day of sampling for this factor and method, by what is known now."""
+    sampled_on: _builtins.str
+    """Day of sampling that was asked for, YYYY-MM-DD; empty where the batch names no laboratory."""
+    decided_outcome: _kind_pb2.Outcome.ValueType
+    """Outcome as the recognition says, which a laboratory's standing by now does not edit; UNSPECIFIED for own records."""
+    usable: _builtins.bool
+    """False when nothing may be concluded from the value: by outcome, by flag, or by the laboratory's standing, own
+    readings included.
+    """
     @_builtins.property
     def point(self) -> _monitoring_batch_pb2.Point:
         """The value."""
@@ -201,10 +219,15 @@ class ReadingView(_message.Message):
         outcome: _kind_pb2.Outcome.ValueType = ...,
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         conditions: _abc.Iterable[_kind_pb2.Condition.ValueType] | None = ...,
+        lab_cma_no: _builtins.str = ...,
+        lab_standing: _lab_qualification_pb2.LabStanding.ValueType = ...,
+        sampled_on: _builtins.str = ...,
+        decided_outcome: _kind_pb2.Outcome.ValueType = ...,
+        usable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["point", b"point"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "factor_code", b"factor_code", "interval", b"interval", "medium_code", b"medium_code", "origin", b"origin", "outcome", b"outcome", "point", b"point", "reasons", b"reasons", "record_id", b"record_id", "revision", b"revision", "station_id", b"station_id", "unit", b"unit", "value_kind", b"value_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "decided_outcome", b"decided_outcome", "factor_code", b"factor_code", "interval", b"interval", "lab_cma_no", b"lab_cma_no", "lab_standing", b"lab_standing", "medium_code", b"medium_code", "origin", b"origin", "outcome", b"outcome", "point", b"point", "reasons", b"reasons", "record_id", b"record_id", "revision", b"revision", "sampled_on", b"sampled_on", "station_id", b"station_id", "unit", b"unit", "usable", b"usable", "value_kind", b"value_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
+from exchange.domain.recognition import LAB
 from exchange.domain.record_index import raw_id
 from exchange.storage import registers
 from exchange.storage.database import Connection
+from exchange.storage.queries import labs
 
 REFERENCE: Final = "REFERENCE"
 """Begins what is waited for."""
 
 _RECORD: Final = "RECORD"
 _FACT: Final = "FACT"
+_LAB: Final = LAB
 
 
 def record(record_id: str) -> str:
@@ -27,7 +30,7 @@ def fact(natural_key: str) -> str:
 
 def is_record(token: str) -> bool:
     """Whether what is waited for is a record."""
-    return token.startswith((f"{REFERENCE}:{_RECORD}:", f"{REFERENCE}:{_FACT}:"))
+    return token.startswith(tuple(f"{REFERENCE}:{sort}:" for sort in (_RECORD, _FACT, _LAB)))
 
 
 def has_come(connection: Connection, origin: str, what: str) -> bool:
@@ -41,4 +44,6 @@ def has_come(connection: Connection, origin: str, what: str) -> bool:
     sort, _, name = what.partition(":")
     if sort == _RECORD:
         return bool(registers.records_named(connection, raw_id(name)))
+    if sort == _LAB:
+        return labs.is_stated(connection, name)
     return sort == _FACT and (origin, name) in registers.holders_of(connection, [name])

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any, Protocol
 
 from exchange.domain import competence, kinds, lifecycles
+from exchange.domain.labs import LabSource, no_labs
 from exchange.domain.recognition import Decision, DecisionContext, RuleSet
 from exchange.domain.record_index import is_recognised_kind, may_travel_in, raw_id
 from exchange.domain.references import misfit, spoken_of, touched
@@ -78,6 +79,7 @@ class Bench:
         verdict: Verdict on an envelope at its logged time.
         mirrored_at: Time of the first cosignature that covers an index, in microseconds.
         today: Local date of the decision.
+        labs: The laboratory that a batch names, as registers state it now.
         causes: Why entries of the step are decided again, by index.
     """
 
@@ -93,6 +95,7 @@ class Bench:
     rules: RuleBook
     require_approvals: bool
     today: date
+    labs: LabSource = no_labs
     causes: Mapping[int, int] = field(default_factory=dict)
 
 
@@ -302,6 +305,7 @@ def _by_rules(entry: ReadEntry, bench: Bench) -> Ruling:
         receiver=bench.me,
         require_approvals=bench.require_approvals,
         kind=entry.statement.kind,
+        labs=bench.labs,
     )
     return ruling_by(*bench.rules.decide(entry.record, context))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from exchange.domain.labs import lab_code, slices_of
 from exchange.domain.record_index import raw_id
 from exchange.flows.instants import micros_of
 from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
@@ -56,6 +57,8 @@ def _blocks(record: Record, row: Mapping[str, Any]) -> Iterator[Part]:
                 "record_id": row["record_id"],
                 "revision": row["revision"],
                 "area": row["area"],
+                "lab_cma_no": batch.lab_cma_no,
+                "lab_uscc": batch.lab_uscc,
                 "series": block.SerializeToString(deterministic=True),
             },
         )
@@ -79,7 +82,30 @@ def _feedback(record: Record, row: Mapping[str, Any]) -> Iterator[Part]:
         )
 
 
+def _slices(record: Record, row: Mapping[str, Any]) -> Iterator[Part]:
+    """Each run of days of a laboratory's certificate, scope, suspensions and removal."""
+    body = record.lab_qualification
+    for each in slices_of(body):
+        yield (
+            "labs",
+            {
+                **_revision(row),
+                "cma_no": body.cma_no,
+                "uscc": body.subject.uscc,
+                "code": lab_code(body.cma_no),
+                "firm_code": lab_code(body.cma_no, body.subject.uscc),
+                "slice": int(each.kind),
+                "object": each.object,
+                "factor": each.factor,
+                "method": each.method,
+                "first_on": each.first,
+                "last_on": each.last,
+            },
+        )
+
+
 _MAKERS: Mapping[str, Callable[[Record, Mapping[str, Any]], Iterator[Part]]] = {
     "monitoring_batch": _blocks,
     "measure_feedback": _feedback,
+    "lab_qualification": _slices,
 }

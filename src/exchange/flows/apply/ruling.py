@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from exchange.domain.facts import CONTEXT_FACTS
 from exchange.v1.kind_pb2 import OUTCOME_FULL, Outcome
 from exchange.v1.recognition_pb2 import DECISION_CAUSE_ARRIVAL, DecisionCause, DecisionItem, Fact, Recognition
 
@@ -90,9 +91,12 @@ class Ruling:
     def default_key(self) -> tuple[object, ...] | None:
         """What entries share that a default covers; None when it has to be an item.
 
-        The facts of a FULL decision can be read off the record itself; those of any other are listed.
+        The facts of a FULL decision can be read off the record itself; those of any other are listed, and so are those
+        that rest on another record.
         """
         if self.parts or self.waits_for or (self.facts and self.outcome != OUTCOME_FULL):
+            return None
+        if any(code in CONTEXT_FACTS for code, _ in self.facts):
             return None
         return (self.outcome, self.reasons, self.conditions, self.rules, self.edition, self.digest)
 

@@ -22,6 +22,7 @@ from exchange.domain.validation.limits import ATTACHMENTS
 from exchange.flows.apply import answered, effects, ending, keys
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.judge import Bench, judge
+from exchange.flows.apply.labs import RegisteredLabs
 from exchange.flows.apply.ruling import (
     LIES,
     LIFTED,
@@ -163,7 +164,7 @@ def plan(
     overlay = effects.RegisterOverlay(logs, state, entries, origin, next_seq, source.id)
     times = MirroredTimes(logs, source, raws[0].index, raws[-1].index) if mirrored and raws else None
     causes = {item.index: item.cause for item in redecisions}
-    bench = _bench(node, source, times, at, causes) if times else None
+    bench = _bench(node, source, times, at, causes, state) if times else None
     result = StepPlan(
         source=source,
         first=first,
@@ -214,7 +215,9 @@ def _journaled(entry: ReadEntry, journaled: Mapping[int, Note]) -> Ruling:
     return ruling_of(DecisionItem.FromString(note.evidence))
 
 
-def _bench(node: Node, source: LogHead, times: MirroredTimes, at: datetime, causes: Mapping[int, int]) -> Bench:
+def _bench(
+    node: Node, source: LogHead, times: MirroredTimes, at: datetime, causes: Mapping[int, int], state: Connection
+) -> Bench:
     peer = node.peers.get(source.peer)
 
     def verdict(envelope: bytes, logged_at: int) -> Verdict:
@@ -236,6 +239,7 @@ def _bench(node: Node, source: LogHead, times: MirroredTimes, at: datetime, caus
         rules=node.rules.book,
         require_approvals=node.require_approvals,
         today=at.astimezone(LOCAL_TIME).date(),
+        labs=RegisteredLabs(state).of_batch,
         causes=causes,
     )
 

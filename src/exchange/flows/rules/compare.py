@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from exchange.domain.facts import FACT_SET, FactUnknown, read_facts
-from exchange.domain.recognition import Decision, DecisionContext, RuleSet, legal_date
+from exchange.domain.recognition import Decision, DecisionContext, RuleSet, legal_date, part_holds
 from exchange.domain.record_index import is_recognised_kind
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.ruling import Ruling, rulings_in
@@ -21,6 +21,8 @@ from exchange.storage import log_store
 from exchange.storage.database import Connection
 from exchange.storage.queries import decided
 from exchange.storage.transaction import LogHead
+from exchange.v1.lab_qualification_pb2 import LabStanding
+from exchange.v1.monitoring_batch_pb2 import Point, Series
 from exchange.v1.record_pb2 import Record
 
 _Address = tuple[int, int]
@@ -58,12 +60,45 @@ class Case:
             receiver=node.name,
             require_approvals=node.require_approvals,
             kind=self.entry.statement.kind,
+            labs=lambda _batch: ToldLab(self.ruling),
         )
         if self.entry.record is not None and not self.by_facts:
             return edition.decide(self.entry.record, context)
         if not self.ruling.facts or self.ruling.parts:
             raise FactUnknown(FACT_SET)
         return edition.decide_again(self.entry.statement.kind, read_facts(self.ruling.facts), context)
+
+
+@dataclass(frozen=True, slots=True)
+class ToldLab:
+    """A laboratory as a decision found it: what was learned of it later is no matter of the rules."""
+
+    ruling: Ruling
+
+    @property
+    def known(self) -> bool:
+        """Whether any record stated it.
+
+        Raises:
+            FactUnknown: The decision does not tell.
+        """
+        return self._told(self.ruling.facts, "LAB_KNOWN") == "YES"
+
+    def standing(self, series: Series, point: Point) -> LabStanding.ValueType:
+        """How it stood for the values of a factor and flag.
+
+        Raises:
+            FactUnknown: The decision does not tell.
+        """
+        parts = (part for part in self.ruling.parts if part_holds(part.part, series.factor_code, point.source_flag))
+        facts = next((part.facts for part in parts), self.ruling.facts)
+        return LabStanding.Value(f"LAB_STANDING_{self._told(facts, 'LAB_STANDING')}")
+
+    def _told(self, facts: Sequence[tuple[str, str]], name: str) -> str:
+        for code, value in facts:
+            if code == name:
+                return value
+        raise FactUnknown(name)
 
 
 def cases(connection: Connection, log: LogHead, first: int, end: int) -> Iterator[Case]:

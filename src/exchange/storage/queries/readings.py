@@ -34,6 +34,8 @@ class BlockRow:
     record_id: bytes
     revision: int
     area: str
+    lab_cma_no: str
+    lab_uscc: str
     series: bytes
     outcome: int
     decision: str

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
+from exchange.domain.codes import cma_no_holds
 from exchange.domain.validation.findings import Findings, numbers
 from exchange.domain.validation.limits import (
     CODE_CHARACTERS,
@@ -19,15 +19,13 @@ from exchange.domain.validation.subject import check_subject
 from exchange.v1.lab_qualification_pb2 import LabQualification, LabScope, LabState, LabSuspension
 
 _STATES = numbers(LabState)
-# The usual form has 12 digits; numbers after the change of forms of 2023 may differ, so that only their alphabet holds.
-_CMA = re.compile(r"[0-9A-Z][0-9A-Z\-]{5,31}")
 _P: Final = "lab_qualification."
 
 
 def check_lab_qualification(found: Findings, body: LabQualification) -> None:
     """Check a laboratory qualification."""
     check_subject(found, body.subject, _P + "subject", persons=False)
-    if not _CMA.fullmatch(body.cma_no):
+    if not cma_no_holds(body.cma_no):
         found.add("CMA_NO_FORMAT" if body.cma_no else "FIELD_MISSING", _P + "cma_no")
     found.text(body.issuing_body, _P + "issuing_body", NAME_CHARACTERS, required=True)
     first = found.day(body.first_issued_on, _P + "first_issued_on")

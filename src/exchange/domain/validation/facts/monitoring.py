@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from exchange.domain.codes import cma_reasons, outlet_holds
+from exchange.domain.codes import cma_no_holds, outlet_holds
 from exchange.domain.validation.findings import Findings, numbers
 from exchange.domain.validation.instants import end_of_day
 from exchange.domain.validation.limits import (
@@ -112,9 +112,8 @@ def _check_frame(found: Findings, body: MonitoringBatch) -> None:
 def _check_quality(found: Findings, body: MonitoringBatch) -> None:
     found.text(body.qa_level, _P + "qa_level", SHORT_CHARACTERS)
     found.text(body.qa_rule, _P + "qa_rule", SHORT_CHARACTERS)
-    if body.lab_cma_no:
-        for reason in cma_reasons(body.lab_cma_no, found.tables.accepted_codes):
-            found.add(reason, _P + "lab_cma_no")
+    if body.lab_cma_no and not cma_no_holds(body.lab_cma_no):
+        found.add("CMA_NO_FORMAT", _P + "lab_cma_no")
     found.uscc(body.lab_uscc, _P + "lab_uscc")
 
 

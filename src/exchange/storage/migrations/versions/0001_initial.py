@@ -156,6 +156,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
         sa.Column("record_id", sa.LargeBinary(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("area", sa.Text(), nullable=False),
+        sa.Column("lab_cma_no", sa.Text(), nullable=False),
+        sa.Column("lab_uscc", sa.Text(), nullable=False),
         sa.Column("series", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
     )
@@ -409,11 +411,37 @@ def _feedback() -> None:
     op.create_index("reg_feedback_record", "reg_feedback", ["record_id"])
 
 
+def _labs() -> None:
+    op.create_table(
+        "reg_labs",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("record_id", sa.LargeBinary(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("cma_no", sa.Text(), nullable=False),
+        sa.Column("uscc", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("firm_code", sa.Text(), nullable=False),
+        sa.Column("slice", sa.Integer(), nullable=False),
+        sa.Column("object", sa.Text(), nullable=False),
+        sa.Column("factor", sa.Text(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("first_on", sa.Text(), nullable=False),
+        sa.Column("last_on", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    op.create_index("reg_labs_cma_no", "reg_labs", ["cma_no"])
+    op.create_index("reg_labs_code", "reg_labs", ["code"])
+    op.create_index("reg_labs_firm_code", "reg_labs", ["firm_code"])
+    op.create_index("reg_labs_record", "reg_labs", ["record_id"])
+
+
 def _certificates() -> None:
     _rotations()
     _seen_calls()
     _feedback()
     _attachments()
+    _labs()
 
 
 def _attachments() -> None:
