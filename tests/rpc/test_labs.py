@@ -90,7 +90,8 @@ def decided(stubs: Stubs, station: str, sent: str) -> RecordView:
     """How a node recognises a batch."""
     request = ListRecordsRequest(kind=Kind.KIND_MONITORING_BATCH, include_replaced=True, page_size=500)
     views = stubs.call(stubs.record.ListRecords, request).records
-    return next(view for view in views if view.ref.record_id == sent)
+    found: RecordView = next(view for view in views if view.ref.record_id == sent)
+    return found
 
 
 def revise(stubs: Stubs, record: Record, record_id: str, key: str) -> None:
