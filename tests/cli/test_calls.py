@@ -408,3 +408,15 @@ def test_watch_of_records_filters_by_kind(node: FakeNode) -> None:
     assert "id-1" in done.out
     assert list(node.asked("WatchRecords")[0].kinds) == [kind.KIND_CREDIT_RESULT]
     assert run("watch", "everything").status == 2
+
+
+def test_how_a_peer_is_reached_is_said_beside_its_lanes(node: FakeNode) -> None:
+    """The way, in the officer's words, and when something last went and came; of the lane too."""
+    peer = operation.PeerStatus(peer="sc", transport="folder", waiting=3)
+    peer.last_taken.FromSeconds(1_735_689_600)
+    node.answers["GetStatus"] = operation.GetStatusResponse(node="cq", lanes=[LANE], peers=[peer])
+    for shown in (run("status"), run("lanes", "show", "sc", "registry")):
+        assert "files by courier" in shown.out, shown
+        assert "2025-01-01" in shown.out, shown
+    assert "文件摆渡" in run("status", lang="zh").out
+    assert run("status", "--json").json["peers"][0]["transport"] == "folder"

@@ -83,3 +83,19 @@ def test_a_folder_that_no_node_has_made_is_not_made_by_the_courier(folders: Path
     assert done.status == 1
     assert "FOLDER_UNUSABLE" in done.err
     assert not (folders / "cq" / "spool").exists()
+
+
+def test_the_doctor_looks_into_the_folders(folders: Path) -> None:
+    """What was set aside and folders that are missing are findings."""
+    spool = folders / "cq" / "spool"
+
+    def found() -> set[str]:
+        done = run("doctor", folders / "cq" / "node.toml", "--json")
+        (peers,) = (each for each in done.json["checks"] if each["check"] == "peers")
+        return {problem["reason"] for problem in peers["problems"]}
+
+    assert not found() & {"PARCEL_SET_ASIDE", "FOLDER_UNUSABLE", "PEER_PORT_CLOSED"}
+    (spool / "set-aside" / "x").write_bytes(b"x")
+    assert "PARCEL_SET_ASIDE" in found()
+    shutil.rmtree(spool)
+    assert "FOLDER_UNUSABLE" in found()

@@ -16,6 +16,7 @@ from exchange.v1.operation_service_pb2 import (
     GetStatusRequest,
     LaneStatus,
     PauseLaneRequest,
+    PeerStatus,
     ResumeLaneRequest,
     RetireLaneRequest,
     RetryLaneRequest,
@@ -46,11 +47,11 @@ def show_lane(
     out = Output(as_json)
     wanted = read_lane(lane)
     with client(profile) as node:
-        lanes = node.call(node.operation.GetStatus, GetStatusRequest()).lanes
-    found = next((each for each in lanes if each.peer == peer and each.lane == wanted), None)
+        status = node.call(node.operation.GetStatus, GetStatusRequest())
+    found = next((each for each in status.lanes if each.peer == peer and each.lane == wanted), None)
     if found is None:
         raise Undecidable("NOT_FOUND", f"{peer}/{lane}")
-    _print(out, found)
+    _print(out, found, next((each for each in status.peers if each.peer == peer), None))
 
 
 @app.command("pause", help=t("help.lanes_pause"))
@@ -117,7 +118,7 @@ def retire(
         print_waiting(Output(as_json), node.call(node.operation.RetireLane, request).action)
 
 
-def _print(out: Output, lane: LaneStatus) -> None:
+def _print(out: Output, lane: LaneStatus, reach: PeerStatus | None = None) -> None:
     if out.as_json:
         out.value(as_dict(lane))
         return
@@ -137,4 +138,11 @@ def _print(out: Output, lane: LaneStatus) -> None:
         ("last_error", lane.last_error),
         ("detail", lane.detail),
     ]
+    if reach is not None:
+        facts += [
+            ("transport", words.transport_word(reach.transport)),
+            ("last_given", moment(reach.last_given)),
+            ("last_taken", moment(reach.last_taken)),
+            ("waiting", reach.waiting or None),
+        ]
     out.facts(facts)
