@@ -244,3 +244,19 @@ def test_contradicting_wishes_are_usage(node: FakeNode, sheet: Path, tmp_path: P
     assert run("submit", sheet, "--kind", "Nope").status == 2
     assert run("submit", tmp_path / "nope.csv").status == 1
     assert node.requests == []
+
+
+@pytest.mark.usefixtures("profile")
+def test_files_are_attached_to_one_typed_record_and_no_other(node: FakeNode, sheet: Path, tmp_path: Path) -> None:
+    """Whatever else is named is usage, and a file that is not taken is refused before anything is sent."""
+    decision, page = tmp_path / "a.pdf", tmp_path / "a.html"
+    decision.write_bytes(b"%PDF-1.7\n")
+    page.write_text("<html>")
+    one, two = tmp_path / "one.record.json", tmp_path / "two.record.json"
+    one.write_text(json.dumps(RECORD))
+    two.write_text(json.dumps([RECORD, RECORD]))
+    for names in ([sheet], [two], [one, two]):
+        assert run("submit", *names, "--attach", decision).status == 2
+    refused = run("submit", one, "--attach", page, "--json")
+    assert (refused.status, refused.json["error"]["reason"]) == (1, "ATTACHMENT_TYPE")
+    assert node.asked("UploadAttachment") == node.asked("BatchSubmitRecords") == []
