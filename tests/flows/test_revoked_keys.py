@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.message import Message
 
 from exchange.crypto import pki
 from exchange.crypto.certificates import load_der
@@ -71,6 +73,11 @@ def revoke(world: World, at: datetime, signer: Signer, number: int = 1) -> None:
         now=datetime.now(UTC),
     )
     world.nodes["cq"].core.revocations.offer("cq", SIGNING, listed, "test", datetime.now(UTC))
+
+
+def listed(world: World) -> bool:
+    """Whether sc has the list."""
+    return bool(world.nodes["sc"].core.revocations.of("cq", SIGNING).lists)
 
 
 def new_key(world: World) -> Signer:
@@ -179,11 +186,18 @@ def test_what_was_deferred_on_arrival_is_lifted_too(world: World, own_signer: Si
     world.wait(world.settled)
     world.stop("sc")
     waiting = submit(world, 1)
-    at = datetime.now(UTC) + timedelta(milliseconds=1)
-    world.wait(lambda: datetime.now(UTC) > at + timedelta(seconds=1))
+    # Lists hold whole seconds: cut down to one, the instant would lie before the submission.
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    world.wait(lambda: datetime.now(UTC) > at)
     revoke(world, at, own_signer)
+
+    async def list_first(verb: str, request: Message) -> Message:
+        if verb == "deliver":
+            await asyncio.to_thread(world.wait, lambda: "sc" in world.nodes and listed(world))
+        return request
+
+    world.wires["cq"].before = list_first
     world.start("sc")
-    world.wait(lambda: world.nodes["sc"].core.revocations.of("cq", SIGNING).lists)
     world.wait(lambda: [each.token for each in world.rows("sc", "reg_waits")].count("TIME"))
     world.wait(world.settled)
     new_key(world)
@@ -191,6 +205,7 @@ def test_what_was_deferred_on_arrival_is_lifted_too(world: World, own_signer: Si
     world.wait(lambda: row(world, waiting) is not None and row(world, waiting).outcome == FULL, what="lifted")
     world.wait(world.settled)
     lifted = row(world, waiting)
+    assert DecisionCause.DECISION_CAUSE_KEY_REVOKED not in causes(world, waiting)
     assert (lifted.log_id, lifted.idx) not in {(each.log_id, each.idx) for each in world.rows("sc", "reg_waits")}
     evidence.assert_laws(world)
 
