@@ -19,6 +19,7 @@ from grpc_status import rpc_status
 from exchange.crypto.keys import KeyFile
 from exchange.v1 import (
     check_service_pb2,
+    laboratory_service_pb2,
     operation_service_pb2,
     record_service_pb2,
     security_service_pb2,
@@ -27,6 +28,7 @@ from exchange.v1 import (
 
 _FILES = (
     check_service_pb2,
+    laboratory_service_pb2,
     operation_service_pb2,
     record_service_pb2,
     security_service_pb2,

@@ -21,6 +21,7 @@ CLI = Path(str(files("exchange.cli")))
 CONTRACT = {
     "submissions": ["list", "show", "receipt"],
     "records": ["list", "show", "attachment", "envelope", "convert", "erase"],
+    "labs": ["list", "show"],
     "lanes": ["list", "show", "pause", "resume", "retry", "retire"],
     "quarantine": ["list", "show", "retry", "discard"],
     "alarms": ["list", "ack"],

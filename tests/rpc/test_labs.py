@@ -7,17 +7,20 @@ from datetime import UTC, datetime
 
 import pytest
 
+from exchange.tables import read_all
 from exchange.v1 import laboratory_service_pb2 as pb
-from exchange.v1 import monitoring_service_pb2
+from exchange.v1 import monitoring_service_pb2, operation_service_pb2
+from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import Kind, Outcome
 from exchange.v1.lab_qualification_pb2 import LabStanding, LabState
-from exchange.v1.monitoring_batch_pb2 import CrcVerdict, Interval, ProtocolEdition, TimeSemantics
+from exchange.v1.monitoring_batch_pb2 import CrcVerdict, Interval, ProtocolEdition, TimeSemantics, Usability
 from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import ListRecordsRequest, RecordView
 from tests import evidence
 from tests.domain import records
 from tests.rpc.doors import AgencyDoor, CallFailed, Stubs
 from tests.rpc.facts import batch_of, firm, of_sichuan, submit, wait_settled
+from tests.rpc.test_actions import officers
 
 METHODS = {"w01018": "HJ 828-2017", "w21003": "HJ 535-2009"}
 COD = "w01018"
@@ -193,6 +196,31 @@ def test_a_suspension_learned_later_reaches_back(doors: dict[str, AgencyDoor]) -
     evidence.assert_laws(doors["cq"].world)
 
 
+def test_what_a_laboratory_alone_stood_against_rises_when_it_is_corrected(doors: dict[str, AgencyDoor]) -> None:
+    """A suspension withdrawn for the past brings its readings back, each to what the other rules say of it."""
+    cq, sc = doors["cq"].agency("rises"), doors["sc"].agency("rises")
+    lab = lab_of(9)
+    first = submit(cq, suspended(lab, "2026-04-01", "2026-04-30"), "rises-lab").record_id
+    wait_settled(doors["cq"])
+    record = sampled(lab, station_of(9), ["2026-04-14", "2026-04-15"])
+    manual, odd = record.monitoring_batch.series[0].points
+    manual.source_flag, manual.usability = "S", Usability.USABILITY_MANUAL
+    odd.source_flag, odd.usability = "D", Usability.USABILITY_NOT_USABLE
+    submit(cq, record, "rises-1")
+    wait_settled(doors["cq"])
+    before = readings(sc, station_of(9))
+    assert [list(before[day].reasons) for day in sorted(before)] == [["LAB_SUSPENDED"], ["LAB_SUSPENDED"]]
+    revise(cq, lab, first, "rises-2")
+    wait_settled(doors["cq"])
+    after = readings(sc, station_of(9))
+    manually, oddly = after["2026-04-14"], after["2026-04-15"]
+    assert (manually.outcome, list(manually.reasons)) == (Outcome.OUTCOME_CONDITIONAL, ["MANUAL_VALUE"])
+    assert (oddly.outcome, list(oddly.reasons)) == (Outcome.OUTCOME_NOT_RECOGNISED, ["FLAG_NOT_USABLE"])
+    assert (manually.usable, oddly.usable) == (True, False)
+    assert manually.decided_outcome == Outcome.OUTCOME_NOT_RECOGNISED
+    assert readings(sc, station_of(9), "w21003")["2026-04-14"].outcome == Outcome.OUTCOME_FULL
+
+
 def test_a_laboratory_off_its_roster_counts_for_the_days_before(doors: dict[str, AgencyDoor]) -> None:
     """Removed since a day: what was sampled on it and after is nothing, what was sampled before stays."""
     cq, sc = doors["cq"].agency("removed"), doors["sc"].agency("removed")
@@ -207,6 +235,11 @@ def test_a_laboratory_off_its_roster_counts_for_the_days_before(doors: dict[str,
     revise(cq, lab, first, "removed-2")
     wait_settled(doors["cq"])
     assert standings(sc, station_of(3)) == {"2026-04-14": "HELD", "2026-04-15": "REMOVED", "2026-04-16": "REMOVED"}
+    # Nothing of a batch counts: each value says why for its own day.
+    submit(cq, sampled(lab, station_of(33), ["2026-01-31", "2026-04-15"]), "removed-3")
+    wait_settled(doors["cq"])
+    reasons = {day: list(view.reasons) for day, view in readings(sc, station_of(33)).items()}
+    assert reasons == {"2026-01-31": ["LAB_NOT_YET_CERTIFIED"], "2026-04-15": ["LAB_REMOVED"]}
 
 
 def test_a_revision_that_narrows_the_scope_takes_readings_along(doors: dict[str, AgencyDoor]) -> None:
@@ -336,3 +369,56 @@ def test_laboratories_are_listed_by_area_state_factor_and_day(fresh_doors: dict[
         assert listed(stubs, standing=held, on="2026-02-10", factor_code=COD, method_standard="HJ828-2017") == [2, 0]
         assert listed(stubs, uscc=labs[0].lab_qualification.subject.uscc) == [0]
         assert listed(stubs, origin="sc") == []
+
+
+def test_readings_of_a_laboratory_that_was_erased_wait(fresh_doors: dict[str, AgencyDoor]) -> None:
+    """Nothing of it is left in the register: values that counted are deferred when asked for, and replay agrees."""
+    cq, sc = fresh_doors["cq"].agency("erased"), fresh_doors["sc"].agency("erased")
+    lab = lab_of(50)
+    first = submit(cq, lab, "erased-lab").record_id
+    wait_settled(fresh_doors["cq"])
+    submit(cq, sampled(lab, station_of(50), ["2026-04-14"]), "erased-1")
+    wait_settled(fresh_doors["cq"])
+    assert readings(sc, station_of(50))["2026-04-14"].usable
+    gone = records.erasure()
+    gone.erasure.record.CopyFrom(RecordRef(origin="cq", record_id=first))
+    submit(cq, gone, "erased-2")
+    wait_settled(fresh_doors["cq"])
+    view = readings(sc, station_of(50))["2026-04-14"]
+    assert (view.outcome, list(view.reasons)) == (Outcome.OUTCOME_DEFERRED, ["LAB_UNKNOWN"])
+    assert view.decided_outcome == Outcome.OUTCOME_FULL
+    with pytest.raises(CallFailed) as unknown:
+        sc.call(sc.laboratory.GetLaboratory, pb.GetLaboratoryRequest(cma_no=lab.lab_qualification.cma_no))
+    assert unknown.value.status == "NOT_FOUND"
+    world = fresh_doors["cq"].world
+    assert [world.rows(name, "reg_labs") for name in ("cq", "sc")] == [[], []]
+    evidence.assert_laws(world)
+
+
+def test_other_rules_are_asked_of_a_laboratory_as_it_was_found(fresh_doors: dict[str, AgencyDoor]) -> None:
+    """What was learned of it since is no difference between editions."""
+    cq = fresh_doors["cq"].agency("rules")
+    operator, _ = officers(fresh_doors["sc"])
+    lab = lab_of(60)
+    first = submit(cq, suspended(lab, "2026-04-01"), "rules-lab").record_id
+    wait_settled(fresh_doors["cq"])
+    fell = submit(cq, sampled(lab, station_of(60), ["2026-04-14"]), "rules-1").record_id
+    submit(cq, sampled(lab, station_of(61), ["2026-03-31"]), "rules-2")
+    wait_settled(fresh_doors["cq"])
+    revise(cq, suspended(lab, "2026-03-31", "2026-03-31"), first, "rules-3")
+    wait_settled(fresh_doors["cq"])
+    shipped = read_all()["rules/recognition.toml"].decode()
+    same = shipped.replace('edition = "2026-1"', 'edition = "2026-2"')
+    milder = same.replace('values = ["SUSPENDED"] }]\noutcome', 'values = ["REMOVED"] }]\noutcome', 2)
+    assert milder.count("LAB_SUSPENDED") == 2
+
+    def changed(content: str) -> list[tuple[str, int, int]]:
+        request = operation_service_pb2.DiffRulesRequest(
+            edition_a="2026-1", content_b=content.encode(), kind=Kind.KIND_MONITORING_BATCH
+        )
+        answer = operator.call(operator.operation.DiffRules, request)
+        assert answer.examined == 2
+        return [(each.ref.record_id, each.before.outcome, each.after.outcome) for each in answer.changes]
+
+    assert changed(same) == []
+    assert changed(milder) == [(fell, Outcome.OUTCOME_NOT_RECOGNISED, Outcome.OUTCOME_FULL)]

@@ -51,6 +51,7 @@ COMMANDS: Final = {
     "watch": _Place(package="calls"),
     "submissions": _Place(package="calls", is_noun=True),
     "records": _Place(package="calls", is_noun=True),
+    "labs": _Place(package="calls", is_noun=True),
     "lanes": _Place(package="calls", is_noun=True),
     "quarantine": _Place(package="calls", is_noun=True),
     "alarms": _Place(package="calls", is_noun=True),

@@ -7,21 +7,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from exchange.domain.labs import REASONS, sampled_on
 from exchange.domain.problems import Problem, Refused
 from exchange.domain.recognition import part_holds
-from exchange.flows.apply.labs import RegisteredLabs
 from exchange.flows.apply.ruling import read_decision
 from exchange.flows.context import Node
 from exchange.flows.instants import micros_of, timestamp
 from exchange.flows.intake.ids import format_id
+from exchange.flows.queries.lab_standing import LabJoin
 from exchange.flows.queries.paging import page_size
 from exchange.flows.queries.reading import Asked, Reading
 from exchange.storage.queries import Connection, readings
 from exchange.storage.queries.readings import BlockFilter, BlockRow, StationRow
-from exchange.v1.kind_pb2 import Kind, Lane, Outcome
-from exchange.v1.lab_qualification_pb2 import LabStanding
-from exchange.v1.monitoring_batch_pb2 import Interval, MonitoringBatch, Point, Series, Station, Usability
+from exchange.v1.kind_pb2 import Kind, Lane
+from exchange.v1.monitoring_batch_pb2 import Interval, MonitoringBatch, Point, Series, Station
 from exchange.v1.monitoring_service_pb2 import (
     ListReadingsRequest,
     ListReadingsResponse,
@@ -37,9 +35,6 @@ BLOCKS_AT_ONCE = 32
 
 STATIONS_AT_ONCE = 50
 """Stations looked up in one read: keeps each below a tenth of a second."""
-
-_COUNTS = (Outcome.OUTCOME_FULL, Outcome.OUTCOME_CONDITIONAL)
-_USABLE = (Usability.USABILITY_USABLE, Usability.USABILITY_MANUAL, Usability.USABILITY_LOWER_BOUND)
 
 MAX_STATION_ID = 64
 """Characters of a station id: the MN of HJ 212 has 24."""
@@ -151,8 +146,7 @@ class MonitoringQueries:
                 chosen.append(reading)
                 if len(chosen) > limit:
                     break
-            labs = RegisteredLabs(connection)
-            labs.load((each.block.lab_cma_no, each.block.lab_uscc) for each in chosen if each.block.lab_cma_no)
+            labs = LabJoin(connection, self._reading.node, (each.block for each in chosen))
             views = [_reading_view(self._reading.node, labs, reading) for reading in chosen[:limit]]
         token = ""
         if len(chosen) > limit:
@@ -268,7 +262,7 @@ class _Walk:
                 )
 
 
-def _reading_view(node: Node, labs: RegisteredLabs, reading: _Reading) -> ReadingView:
+def _reading_view(node: Node, labs: LabJoin, reading: _Reading) -> ReadingView:
     block, series = reading.block, reading.series
     view = ReadingView(
         origin=block.origin,
@@ -289,32 +283,8 @@ def _reading_view(node: Node, labs: RegisteredLabs, reading: _Reading) -> Readin
             if part_holds(part, series.factor_code, reading.point.source_flag):
                 outcome, reasons, conditions = part_outcome, part_reasons, part_conditions
                 break
-        view.outcome = view.decided_outcome = outcome  # type: ignore[assignment]
+        view.outcome = outcome  # type: ignore[assignment]
         view.reasons.extend(reasons)
         view.conditions.extend(conditions)  # type: ignore[arg-type]
-    if block.lab_cma_no:
-        view.lab_cma_no = block.lab_cma_no
-        view.sampled_on = sampled_on(reading.point)
-        lab = labs.get((block.lab_cma_no, block.lab_uscc))
-        view.lab_standing = lab.standing_on(view.sampled_on, series.factor_code, series.method_standard)
-        _fall(view)
-    view.usable = _is_usable(view, own=block.origin == node.name)
+    labs.put(view, block, series)
     return view
-
-
-def _fall(view: ReadingView) -> None:
-    """A value that was recognised counts no more where its laboratory did not hold on that day by what is known now.
-
-    What was decided stays as it is; only this answer says so. A laboratory that is not stated any more is unknown.
-    """
-    if view.outcome not in _COUNTS or view.lab_standing == LabStanding.LAB_STANDING_HELD:
-        return
-    unknown = view.lab_standing == LabStanding.LAB_STANDING_UNKNOWN
-    view.outcome = Outcome.OUTCOME_DEFERRED if unknown else Outcome.OUTCOME_NOT_RECOGNISED
-    del view.conditions[:]
-    view.reasons[:] = [REASONS[view.lab_standing]]
-
-
-def _is_usable(view: ReadingView, *, own: bool) -> bool:
-    held = view.lab_standing in (LabStanding.LAB_STANDING_UNSPECIFIED, LabStanding.LAB_STANDING_HELD)
-    return held and (own or view.outcome in _COUNTS) and view.point.usability in _USABLE

@@ -20,6 +20,7 @@ class BlockRow:
     Attributes:
         outcome: Of this node's decision about the record; 0 for own records.
         decision: As the register keeps it.
+        mirrored_at: When the record came, in microseconds; None for own records.
         effective: The record counts as what its origin states now.
     """
 
@@ -39,6 +40,7 @@ class BlockRow:
     series: bytes
     outcome: int
     decision: str
+    mirrored_at: int | None
     effective: bool
 
 
@@ -161,7 +163,7 @@ def blocks(
     same_record = and_(record.record_id == _T.record_id, record.origin == _T.origin, record.revision == _T.revision)
     effective = and_(record.newest.is_(True), ~superseded).label("effective")
     query = (
-        select(schema.blocks, record.outcome, record.decision, effective)
+        select(schema.blocks, record.outcome, record.decision, record.mirrored_at, effective)
         .join(schema.records, same_record)
         .where(_T.station == name, _T.factor == factor, record.tombstone == "")
     )
