@@ -1,8 +1,8 @@
 """`make demo`: a day between two nodes. Real processes, real keys, mTLS everywhere; invented firms only (演示数据).
 
 It sets two nodes up in `demo/`, sends both sides' documents through their adapters, shows what the other side made
-of them, follows one firm through a day on the border, kills a node, restores another from an older copy, and counts at
-the end. Exit status 0 when every claim that it prints was checked and held.
+of them, follows one firm through a day on the border and a laboratory through its suspension, kills a node, restores
+another from an older copy, and counts at the end. Exit status 0 when every claim that it prints was checked and held.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tools.demo import border, checking, counting, documents, outage
+from tools.demo import border, checking, counting, documents, laboratory, outage
 from tools.demo.stage import ClaimFailed, Stage, console
 from tools.partner import generic_call, write_partner
 
@@ -48,6 +48,7 @@ def main() -> int:
         documents.recognised(stage)
         checking.check(stage)
         border.border(stage)
+        laboratory.laboratory(stage)
         outage.take_copy(stage)
         outage.outage(stage)
         outage.receipts(stage)
