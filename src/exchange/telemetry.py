@@ -165,6 +165,12 @@ class Metrics:
             ("agency",),
             registry=self.registry,
         )
+        self.alerts = Gauge(
+            "exchange_alerts_unanswered",
+            "Alerts of other sides that no duty desk has answered, by sort (alert, exercise) and whether time is up.",
+            ("sort", "late"),
+            registry=self.registry,
+        )
         self.alarms = Gauge("exchange_alarms_open", "Open alarms, by code.", ("code",), registry=self.registry)
 
     def serve(self, host: str, port: int) -> Callable[[], None]:

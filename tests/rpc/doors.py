@@ -58,6 +58,7 @@ from exchange.v1 import (
     operation_service_pb2_grpc,
     penalty_service_pb2_grpc,
     record_service_pb2_grpc,
+    request_service_pb2_grpc,
     rule_service_pb2_grpc,
     security_service_pb2_grpc,
     submission_service_pb2_grpc,
@@ -183,6 +184,7 @@ class Stubs:
         self.monitoring = monitoring_service_pb2_grpc.MonitoringServiceStub(self.channel)
         self.laboratory = laboratory_service_pb2_grpc.LaboratoryServiceStub(self.channel)
         self.penalty = penalty_service_pb2_grpc.PenaltyServiceStub(self.channel)
+        self.requests = request_service_pb2_grpc.RequestServiceStub(self.channel)
         self.check = check_service_pb2_grpc.CheckServiceStub(self.channel)
         self.audit = audit_service_pb2_grpc.AuditServiceStub(self.channel)
         self.operation = operation_service_pb2_grpc.OperationServiceStub(self.channel)

@@ -10,6 +10,7 @@ from exchange.app.core import Core
 from exchange.crypto.certificates import facts_of, load_der
 from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import Alarms
+from exchange.flows.alerts import AlertWatch
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.queries.feedback import overdue_by_agency
@@ -31,6 +32,7 @@ class MetricsLoop:
         self._alarms = alarms
         self._metrics = metrics
         self._live = live
+        self._alerts = AlertWatch(core.node, alarms, core.status.may_apply)
         self._open: set[str] = set()
         self._owing: set[str] = set()
 
@@ -56,6 +58,7 @@ class MetricsLoop:
             else:
                 self._alarms.clear("CERTIFICATE_EXPIRING", use)
         self._look_at_feedback()
+        self._look_at_alerts()
         codes = [code for code, _ in self._alarms.open_names()]
         for code in self._open | set(codes):
             self._metrics.alarms.labels(code=code).set(codes.count(code))
@@ -68,6 +71,18 @@ class MetricsLoop:
         for agency in self._owing | set(overdue):
             self._metrics.feedback_overdue.labels(agency=agency).set(overdue.get(agency, 0))
         self._owing |= set(overdue)
+
+    def _look_at_alerts(self) -> None:
+        counts = self._alerts.look(self._core.node.clock())
+        if counts is None:
+            return
+        for sort, late, count in (
+            ("alert", "no", counts.open - counts.late),
+            ("alert", "yes", counts.late),
+            ("exercise", "no", counts.exercises - counts.late_exercises),
+            ("exercise", "yes", counts.late_exercises),
+        ):
+            self._metrics.alerts.labels(sort=sort, late=late).set(count)
 
     def certificate_days(self) -> dict[str, int]:
         """Days until each certificate of ours ends."""

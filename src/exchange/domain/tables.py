@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from exchange.domain.alert_limits import AlertLimits, load_alert_limits
 from exchange.domain.areas import Areas, load_areas
 from exchange.domain.attachments import AttachmentTypes, load_attachment_types
 from exchange.domain.calendars import Calendars, load_calendars
@@ -41,6 +42,7 @@ FILES = (
     "sharing_catalogue.toml",
     "superiors.toml",
     "attachment_types.toml",
+    "alert_limits.toml",
 )
 """Files that :func:`load` reads, beside a calendar for each year; others in the mapping belong to somebody else."""
 
@@ -71,6 +73,7 @@ class Tables:
     sharing: SharingCatalogue
     superiors: Superiors
     attachment_types: AttachmentTypes
+    alert_limits: AlertLimits
     digest: str
 
 
@@ -121,6 +124,7 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
         sharing=load_sharing(rows[_SHARING]),
         superiors=load_superiors(rows["superiors.toml"], added.get("superiors.toml")),
         attachment_types=load_attachment_types(rows["attachment_types.toml"]),
+        alert_limits=load_alert_limits(rows["alert_limits.toml"]),
         digest=digest_of(read),
     )
 

@@ -31,6 +31,7 @@ from exchange.flows.queries.paging import Tokens
 from exchange.flows.queries.penalty import PenaltyQueries
 from exchange.flows.queries.reading import Reading
 from exchange.flows.queries.records import RecordQueries
+from exchange.flows.queries.requests import RequestQueries
 from exchange.flows.queries.status import LaneControl, NodeStatusView, ProcessFacts, StatusQueries
 from exchange.flows.queries.submissions import SubmissionQueries
 from exchange.flows.readers import Readers
@@ -52,6 +53,7 @@ from exchange.rpc.services.monitoring import MonitoringServicer
 from exchange.rpc.services.operation import OperationServicer
 from exchange.rpc.services.penalty import PenaltyServicer
 from exchange.rpc.services.record import RecordServicer
+from exchange.rpc.services.request import RequestServicer
 from exchange.rpc.services.rules import RuleServicer
 from exchange.rpc.services.security import SecurityServicer
 from exchange.rpc.services.submission import SubmissionServicer
@@ -141,6 +143,7 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         MonitoringServicer(MonitoringQueries(reading)),
         LaboratoryServicer(LabQueries(reading)),
         PenaltyServicer(PenaltyQueries(reading), FeedbackQueries(reading), EffectQueries(reading)),
+        RequestServicer(RequestQueries(reading)),
         AuditServicer(AuditQueries(node)),
         OperationServicer(
             status,

@@ -23,6 +23,7 @@ from exchange.v1.monitoring_service_pb2_grpc import MonitoringServiceStub
 from exchange.v1.operation_service_pb2_grpc import OperationServiceStub
 from exchange.v1.penalty_service_pb2_grpc import PenaltyServiceStub
 from exchange.v1.record_service_pb2_grpc import RecordServiceStub
+from exchange.v1.request_service_pb2_grpc import RequestServiceStub
 from exchange.v1.rule_service_pb2_grpc import RuleServiceStub
 from exchange.v1.security_service_pb2_grpc import SecurityServiceStub
 from exchange.v1.submission_service_pb2_grpc import SubmissionServiceStub
@@ -59,6 +60,7 @@ class Client:
         self.monitoring = MonitoringServiceStub(self._channel)
         self.laboratories = LaboratoryServiceStub(self._channel)
         self.penalties = PenaltyServiceStub(self._channel)
+        self.requests = RequestServiceStub(self._channel)
         self.checks = CheckServiceStub(self._channel)
         self.rules = RuleServiceStub(self._channel)
         self.operation = OperationServiceStub(self._channel)

@@ -44,6 +44,7 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
         "ExplainRecognition": _AGENCY,
     },
     "PenaltyService": dict.fromkeys(("GetNotice", "ListNotices", "ListDueFeedback", "ListUnconfirmedEffects"), _AGENCY),
+    "RequestService": dict.fromkeys(("ListAlerts", "ListRequests", "GetRequest"), _AGENCY),
     "CheckService": dict.fromkeys(("CheckSubject", "BatchCheckSubjects"), _AGENCY),
     "AuditService": dict.fromkeys(
         (

@@ -331,6 +331,7 @@ class GetStatusResponse(_message.Message):
     OVERDUE_FIELD_NUMBER: _builtins.int
     UNCONFIRMED_FIELD_NUMBER: _builtins.int
     MISSING_ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    ALERTS_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """Node."""
     domain: _builtins.str
@@ -387,6 +388,10 @@ class GetStatusResponse(_message.Message):
     def missing_attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___MissingAttachments]:
         """Attachments that records list and this node does not hold; only sides that lack some."""
 
+    @_builtins.property
+    def alerts(self) -> Global___OpenAlerts:
+        """Alerts of other sides that no duty desk has answered."""
+
     def __init__(
         self,
         *,
@@ -409,10 +414,11 @@ class GetStatusResponse(_message.Message):
         overdue: _abc.Iterable[Global___OverdueFeedback] | None = ...,
         unconfirmed: _abc.Iterable[Global___UnconfirmedActs] | None = ...,
         missing_attachments: _abc.Iterable[Global___MissingAttachments] | None = ...,
+        alerts: Global___OpenAlerts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "certificate_days_left", b"certificate_days_left", "counts", b"counts", "disk_free", b"disk_free", "domain", b"domain", "freshness", b"freshness", "journal_size", b"journal_size", "journal_witnessed", b"journal_witnessed", "lanes", b"lanes", "missing_attachments", b"missing_attachments", "node", b"node", "overdue", b"overdue", "peers", b"peers", "quarantined", b"quarantined", "started_at", b"started_at", "state", b"state", "submissions", b"submissions", "unconfirmed", b"unconfirmed", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "alerts", b"alerts", "certificate_days_left", b"certificate_days_left", "counts", b"counts", "disk_free", b"disk_free", "domain", b"domain", "freshness", b"freshness", "journal_size", b"journal_size", "journal_witnessed", b"journal_witnessed", "lanes", b"lanes", "missing_attachments", b"missing_attachments", "node", b"node", "overdue", b"overdue", "peers", b"peers", "quarantined", b"quarantined", "started_at", b"started_at", "state", b"state", "submissions", b"submissions", "unconfirmed", b"unconfirmed", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -453,6 +459,40 @@ class MissingAttachments(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MissingAttachments: _TypeAlias = MissingAttachments  # noqa: Y015
+
+@_typing.final
+class OpenAlerts(_message.Message):
+    """Alerts that wait for a duty desk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPEN_FIELD_NUMBER: _builtins.int
+    LATE_FIELD_NUMBER: _builtins.int
+    EXERCISES_FIELD_NUMBER: _builtins.int
+    LATE_EXERCISES_FIELD_NUMBER: _builtins.int
+    open: _builtins.int
+    """Alerts that are no drill."""
+    late: _builtins.int
+    """Those of them whose time has passed."""
+    exercises: _builtins.int
+    """Drills."""
+    late_exercises: _builtins.int
+    """Drills whose time has passed."""
+    def __init__(
+        self,
+        *,
+        open: _builtins.int = ...,
+        late: _builtins.int = ...,
+        exercises: _builtins.int = ...,
+        late_exercises: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exercises", b"exercises", "late", b"late", "late_exercises", b"late_exercises", "open", b"open"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenAlerts: _TypeAlias = OpenAlerts  # noqa: Y015
 
 @_typing.final
 class UnconfirmedActs(_message.Message):

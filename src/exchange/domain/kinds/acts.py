@@ -169,6 +169,7 @@ ACTS: Final = (
         effects=("ALERT",),
         natural_key=_alert_key,
         succeeds=_alert_before,
+        agrees=lambda record: (record.alert.is_exercise, record.alert.alert_kind),
         area=lambda record: record.alert.location.area_code,
         state=lambda record: record.alert.report_kind,
         level=lambda record: record.alert.level,

@@ -73,6 +73,7 @@ MECHANISM: Final = (
         is_answer=True,
         fact=False,
         natural_key=_answer_key,
+        level=lambda record: record.answer.verb,
         sort_date=lambda record: day_of(record.answer.answered_at),
         about=lambda record: record.answer.record,
         reach=Reach.KNOWN,

@@ -54,6 +54,10 @@ def is_personal(subject: Subject) -> bool:
     )
 
 
+def _no_parts(record: Record) -> tuple[object, ...]:
+    return ()
+
+
 def _no_text(_record: Record) -> str:
     return ""
 
@@ -87,6 +91,7 @@ class KindSpec:
         erasure_class: Class by which bodies may be destroyed, where nothing in the record asks for another one.
         natural_key: What makes the fact unique within its origin; None where the mechanism makes the kind unique.
         succeeds: Natural key of the record of the same origin that has to be stated before; empty where it begins.
+        agrees: What all records that succeed one another agree in.
         subject: Whom it is about.
         persons: Whether persons stand in it beside its subject.
         uscc: USCC that it is found by where it has no subject.
@@ -116,6 +121,7 @@ class KindSpec:
     fact: bool = True
     natural_key: Callable[[Record], str] | None = None
     succeeds: Callable[[Record], str] = _no_text
+    agrees: Callable[[Record], tuple[object, ...]] = _no_parts
     subject: Callable[[Record], Subject | None] = _nothing
     persons: Callable[[Record], bool] = _nobody
     uscc: Callable[[Record], str] = _no_text

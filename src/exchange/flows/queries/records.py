@@ -197,6 +197,8 @@ def _looks_through(wanted: RecordFilter) -> bool:
     if wanted.subject or wanted.about:
         return False
     filters = (wanted.origin, wanted.area, wanted.outcome, wanted.level, wanted.state, wanted.year)
+    if wanted.not_origin or wanted.waits is not None:
+        return True
     return any(filters) or any(limit is not None for limit in wanted.readable.values())
 
 

@@ -15,6 +15,7 @@ from exchange.flows.queries.counts import Counts
 from exchange.flows.queries.effects import unconfirmed_by_agency
 from exchange.flows.queries.feedback import overdue_by_agency
 from exchange.flows.queries.freshness import FreshnessReader
+from exchange.flows.queries.open_alerts import count_alerts
 from exchange.flows.queries.wording import Wording
 from exchange.storage import attachments, journal, log_store, quarantine
 from exchange.storage.queries import Connection, standing
@@ -137,6 +138,7 @@ class StatusQueries:
                     OverdueFeedback(agency=each.agency, count=each.count, oldest_due_on=each.oldest)
                     for each in overdue_by_agency(connection, now)
                 ],
+                alerts=count_alerts(connection, self._node, now),
                 unconfirmed=[
                     UnconfirmedActs(agency=each.agency, count=each.count)
                     for each in unconfirmed_by_agency(connection, self._node.name)

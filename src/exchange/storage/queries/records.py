@@ -8,8 +8,14 @@ from dataclasses import dataclass, field
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, false, func, or_, select
 
 from exchange.storage import schema
+from exchange.v1.kind_pb2 import Kind, Outcome
 
 _T = schema.records.c
+
+_WITHOUT_EFFECT = (Outcome.OUTCOME_DEFERRED, Outcome.OUTCOME_NOT_RECOGNISED)
+
+KEYS_AT_ONCE = 200
+"""Records looked up by one statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +69,19 @@ class AreaLimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """What it is to wait for an Answer.
+
+    Attributes:
+        verbs: Verbs that settle it.
+        ended: States, by kind, in which nothing is waited for any more.
+    """
+
+    verbs: tuple[int, ...]
+    ended: tuple[tuple[int, tuple[int, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFilter:
     """What a list asks for; empty and 0 mean all.
 
@@ -70,6 +89,8 @@ class RecordFilter:
         readable: Kinds that may be read, each with its areas; None means any area.
         area: Prefix of 2, 4 or 6 characters.
         about: Origin and id of the record that they are about.
+        not_origin: Not of this origin.
+        waits: Only what waits for an Answer of somebody else than its origin.
         include_replaced: Also rows whose place was taken.
     """
 
@@ -83,6 +104,8 @@ class RecordFilter:
     state: int = 0
     year: int = 0
     about: tuple[str, bytes] | None = None
+    not_origin: str = ""
+    waits: Waits | None = None
     include_replaced: bool = False
 
 
@@ -155,9 +178,48 @@ def _filtered(
     if wanted.about is not None:
         origin, record_id = wanted.about
         query = query.where(_T.about == record_id, _T.about_origin == origin)
+    if wanted.not_origin:
+        query = query.where(_T.origin != wanted.not_origin)
+    if wanted.waits is not None:
+        query = _waiting(query, wanted.waits, kind)
     if not wanted.include_replaced:
         query = query.where(~_REPLACED)
     return query
+
+
+def _waiting(query: Select[tuple[object, ...]], waits: Waits, kind: int) -> Select[tuple[object, ...]]:
+    """What has effect, stands, and was not answered by another node."""
+    answer = schema.records.alias("answer")
+    answered = exists().where(
+        answer.c.about == _T.record_id,
+        answer.c.about_origin == _T.origin,
+        answer.c.kind == Kind.KIND_ANSWER,
+        answer.c.origin != _T.origin,
+        answer.c.level.in_(waits.verbs),
+        answer.c.newest.is_(True),
+        answer.c.tombstone == "",
+    )
+    query = query.where(_T.newest.is_(True), _T.tombstone == "", _T.outcome.notin_(_WITHOUT_EFFECT), ~answered)
+    ended = dict(waits.ended).get(kind)
+    return query.where(_T.state.notin_(ended)) if ended else query
+
+
+def answers_about(connection: Connection, about: Sequence[tuple[str, bytes]]) -> list[RecordRow]:
+    """Answers of others than the origin to some records, oldest first."""
+    found: list[RecordRow] = []
+    ids = sorted({record_id for _, record_id in about})
+    for start in range(0, len(ids), KEYS_AT_ONCE):
+        query = _query().where(
+            _T.about.in_(ids[start : start + KEYS_AT_ONCE]),
+            _T.kind == Kind.KIND_ANSWER,
+            _T.origin != _T.about_origin,
+            _T.newest.is_(True),
+            _T.tombstone == "",
+        )
+        found += _rows(connection, query)
+    wanted = set(about)
+    found = [row for row in found if (row.about_origin, row.about) in wanted]
+    return sorted(found, key=lambda row: row.seq)
 
 
 def page(connection: Connection, wanted: RecordFilter, *, before: int, after: int, limit: int) -> list[RecordRow]:
