@@ -31,6 +31,8 @@ CONTRACT = {
     "rules": ["list", "show", "explain", "diff", "validate", "activate", "redecide"],
     "trust": ["list", "remove", "reload", "pending", "confirm"],
     "feedback": ["due", "effects"],
+    "alerts": ["list", "show", "ack"],
+    "requests": ["list", "show", "answer"],
     "certs": [
         "status",
         "rotate",

@@ -48,6 +48,8 @@ COMMANDS: Final = {
     "submit": _Place(package="calls"),
     "check": _Place(package="calls"),
     "feedback": _Place(package="calls", is_noun=True),
+    "alerts": _Place(package="calls", is_noun=True),
+    "requests": _Place(package="calls", is_noun=True),
     "watch": _Place(package="calls"),
     "submissions": _Place(package="calls", is_noun=True),
     "records": _Place(package="calls", is_noun=True),

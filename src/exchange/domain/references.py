@@ -24,6 +24,19 @@ def _about(record: Record, reach: kinds.Reach) -> RecordRef | None:
     return line.about(record) if line is not None and line.reach is reach else None
 
 
+def disagrees(before: Record | None, record: Record) -> bool:
+    """Whether a record says otherwise than the one before it where all of a succession have to agree.
+
+    Args:
+        before: The record before it, or its own earlier revision; None where the text is not here.
+        record: The record.
+    """
+    line = kinds.spec_of(record)
+    if before is None or line is None or kinds.spec_of(before) is not line:
+        return False
+    return line.agrees(before) != line.agrees(record)
+
+
 def misfit(record: Record, kind: int, subject: str) -> str:
     """Why a record can not be about another one; empty when it can.
 

@@ -281,7 +281,7 @@ class GetRequestRequest(_message.Message):
     REF_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ref(self) -> _common_pb2.RecordRef:
-        """Which one; an empty origin means this node."""
+        """Which one; an empty origin means any."""
 
     def __init__(
         self,

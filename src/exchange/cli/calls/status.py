@@ -75,6 +75,12 @@ def _show(out: Output, answer: GetStatusResponse) -> None:
             [(each.agency, each.count, each.oldest_due_on) for each in answer.overdue],
             title=t("title.overdue"),
         )
+    if answer.alerts.open or answer.alerts.exercises:
+        out.table(
+            ("alerts_open", "late", "exercises", "late_exercises"),
+            [(answer.alerts.open, answer.alerts.late, answer.alerts.exercises, answer.alerts.late_exercises)],
+            title=t("title.alerts"),
+        )
     if answer.unconfirmed:
         out.table(
             ("agency", "unconfirmed"),

@@ -54,7 +54,7 @@ def is_personal(subject: Subject) -> bool:
     )
 
 
-def _no_parts(record: Record) -> tuple[object, ...]:
+def _no_parts(_record: Record) -> tuple[object, ...]:
     return ()
 
 

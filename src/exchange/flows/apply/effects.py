@@ -204,6 +204,11 @@ class RegisterOverlay:
         """Record that states a natural key now."""
         return self._holders.get((origin, natural_key))
 
+    def stated(self, row: Mapping[str, Any]) -> Record | None:
+        """The record of a row; None where its body is not here."""
+        found = log_store.entries_at(self._logs, row["log_id"], [row["idx"]]).get(row["idx"])
+        return Record.FromString(found.body) if found is not None and found.body is not None else None
+
     def log(self, origin: str) -> LogHead | None:
         """A log by its origin."""
         return log_store.head(self._logs, origin)

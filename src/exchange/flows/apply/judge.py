@@ -14,7 +14,7 @@ from exchange.domain import competence, kinds, lifecycles
 from exchange.domain.labs import LabSource, no_labs
 from exchange.domain.recognition import Decision, DecisionContext, RuleSet
 from exchange.domain.record_index import is_recognised_kind, may_travel_in, raw_id
-from exchange.domain.references import misfit, spoken_of, touched
+from exchange.domain.references import disagrees, misfit, spoken_of, touched
 from exchange.domain.rule_book import RuleBook
 from exchange.domain.tables import Tables
 from exchange.domain.validate import validate
@@ -26,6 +26,7 @@ from exchange.flows.apply.waiting import CONFIRMED, UNPROVEN
 from exchange.flows.trust.verdicts import Verdict
 from exchange.v1.kind_pb2 import Outcome
 from exchange.v1.recognition_pb2 import DecisionCause
+from exchange.v1.record_pb2 import Record
 
 CLOCK_TOLERANCE_MICROS = 5 * 60 * 1_000_000
 """How much later than the mirrored time a logged time may claim to be: clocks differ, architecture §7."""
@@ -63,6 +64,10 @@ class Overlay(Protocol):
 
     def holder(self, origin: str, natural_key: str) -> bytes | None:
         """Record that states a natural key now."""
+        ...
+
+    def stated(self, row: Mapping[str, Any]) -> Record | None:
+        """The record of a row; None where its body is not here."""
         ...
 
 
@@ -248,9 +253,13 @@ def _about_succession(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Rulin
         before = effective(overlay.revisions(bench.origin, holder)) if holder is not None else None
         if before is None:
             return _defer("EARLIER_REPORT_MISSING", awaited.fact(key))
-    if lifecycles.may_succeed(line.kind, before["state"] if before is not None else None, line.state(record)):
-        return None
-    return _refuse("STATE_NOT_ALLOWED")
+    if not lifecycles.may_succeed(line.kind, before["state"] if before is not None else None, line.state(record)):
+        return _refuse("STATE_NOT_ALLOWED")
+    if line.agrees(record):
+        earlier = before or effective(overlay.revisions(bench.origin, entry.record_id))
+        if earlier is not None and disagrees(overlay.stated(earlier), record):
+            return _refuse("ALERT_DISAGREES")
+    return None
 
 
 def _about_reach(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | None:

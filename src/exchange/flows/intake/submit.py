@@ -24,6 +24,7 @@ from exchange.domain import kinds, lifecycles
 from exchange.domain.competence import in_competence
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.domain.record_index import raw_id
+from exchange.domain.references import disagrees
 from exchange.domain.validate import validate
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.instants import is_instant, micros, micros_of
@@ -32,6 +33,7 @@ from exchange.flows.intake.ids import format_id, new_id
 from exchange.flows.intake.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES, Sealed, seal, seal_statement
 from exchange.flows.intake.submitted import content_tag, natural_tag
 from exchange.storage import log_store, submissions
+from exchange.storage.database import Connection
 from exchange.storage.submissions import NewSubmission, SubmissionRow
 from exchange.storage.writer import WorkClass
 from exchange.v1.common_pb2 import Problem as ProblemMessage
@@ -108,6 +110,7 @@ class _Item:
     tag: bytes = b""
     natural_tag: bytes = b""
     before_tag: bytes = b""
+    agreeing: bool = False
     content_tag: bytes = b""
     problems: list[Problem] = field(default_factory=list)
     taken_by: SubmissionRow | None = None
@@ -302,6 +305,7 @@ class SubmitFlow:
         item.natural_tag = natural_tag(k, kinds.kind_of(item.record), kinds.natural_key(item.record))
         line = kinds.spec_of(item.record)
         before = line.succeeds(item.record) if line is not None else ""
+        item.agreeing = line is not None and bool(line.agrees(item.record))
         item.before_tag = natural_tag(k, kinds.kind_of(item.record), before)
         item.content_tag = content_tag(k, item.request if item.row is not None else kinds.content_bytes(item.record))
 
@@ -321,6 +325,7 @@ class SubmitFlow:
             natural = submissions.newest_by_natural_tags(connection, tags)
             wanted = {raw_id(item.given_id) for item in items if item.given_id}
             wanted |= {row.record_id for row in natural.values()}
+            before = {item.slot: self._before(connection, item, natural) for item in items if item.agreeing}
             known = read_known(connection, self._node, [item.record for item in items], wanted)
         ready: list[_Item] = []
         for item in items:
@@ -332,6 +337,8 @@ class SubmitFlow:
             if existing is not None:
                 answers[item.slot] = self._stored_answer(existing, SubmitResult.SUBMIT_RESULT_UNCHANGED)
                 continue
+            if disagrees(before.get(item.slot), item.record):
+                item.problems.append(Problem("ALERT_DISAGREES", "record"))
             origins = self._destinations(item, known)
             if item.problems:
                 answers[item.slot] = self._refused(item.problems, item.taken_by)
@@ -344,6 +351,15 @@ class SubmitFlow:
             else:
                 ready.append(item)
         return self._append(agency, ready, answers) if ready else []
+
+    @staticmethod
+    def _before(connection: Connection, item: _Item, natural: Mapping[bytes, SubmissionRow]) -> Record | None:
+        """The report before one of a succession, or of the first its own earlier revision; None without a text."""
+        row = natural.get(item.before_tag or item.natural_tag)
+        for address in row.addresses[:1] if row is not None else ():
+            found = log_store.entries_at(connection, address.log_id, [address.index]).get(address.index)
+            return Record.FromString(found.body) if found is not None and found.body is not None else None
+        return None
 
     def _complete(
         self,

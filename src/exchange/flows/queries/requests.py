@@ -88,14 +88,20 @@ class RequestQueries:
         raw = record_id_of(request.ref, "ref")
         fresh = self._reading.freshness.read(asked.now)
         with self._reading.node.database.read() as connection:
-            origin = request.ref.origin or self._reading.node.name
-            row = records.of_record(connection, origin, raw, request.ref.revision)
+            row = self._find(connection, request, raw)
             if row is None or row.kind not in (Kind.KIND_ALERT, *REQUESTS):
                 raise NotFound(format_id(raw))
             self._reading.allow(asked, row)
             views = record_views(connection, self._reading, [row], asked.words)
             found = self._shown(connection, views, asked.now)
         return GetRequestResponse(request=found[0], freshness=fresh)
+
+    def _find(self, connection: Connection, request: GetRequestRequest, raw: bytes) -> RecordRow | None:
+        """The row; of any origin where none is named, for no two state a record under one id."""
+        node, ref = self._reading.node, request.ref
+        origins = (ref.origin,) if ref.origin else (node.name, *node.peers.names())
+        rows = (records.of_record(connection, origin, raw, ref.revision) for origin in origins)
+        return next((row for row in rows if row is not None), None)
 
     def _wanted(
         self, asked: Asked, kinds: Sequence[Kind.ValueType], waits: Waits | None, *, area: str, ours: bool
