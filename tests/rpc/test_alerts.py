@@ -6,22 +6,26 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from google.protobuf.message import Message
 
 from exchange.crypto.certificates import Role
+from exchange.domain.record_index import raw_id
 from exchange.flows.alerts import AlertWatch
+from exchange.flows.intake import submit as submit_flow
 from exchange.v1.alert_pb2 import AlertKind, AlertLevel, GasRing, ReportKind
 from exchange.v1.answer_pb2 import AnswerVerb
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.operation_service_pb2 import GetStatusRequest, ListAlarmsRequest
 from exchange.v1.record_pb2 import Record
+from exchange.v1.relay_service_pb2 import DeliverRequest
 from exchange.v1.request_service_pb2 import GetRequestRequest, ListAlertsRequest, Request
 from exchange.v1.security_service_pb2 import Verb
 from tests import evidence
 from tests.cli.conftest import Run, run
 from tests.domain import records
 from tests.rpc.doors import AgencyDoor, CallFailed, Stubs, client_issued, full_agency, grant, identity_root
-from tests.rpc.facts import submit, wait_settled
+from tests.rpc.facts import credit_of, firm, submit, wait_settled
 
 SICHUAN = "510100"
 
@@ -221,3 +225,44 @@ def test_an_alert_is_shown_only_within_a_grant(doors: dict[str, AgencyDoor]) -> 
     assert waiting(elsewhere, event) == []
     with pytest.raises(CallFailed):
         elsewhere.call(elsewhere.requests.GetRequest, GetRequestRequest(ref=RecordRef(record_id=sent)))
+
+
+def test_what_a_careless_origin_let_through_is_not_recognised(
+    doors: dict[str, AgencyDoor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The receiver looks for itself whether the reports of an event agree; such a report waits for nobody."""
+    cq, desk = doors["cq"].agency("careless"), desk_of(doors["sc"], "desk")
+    event = "CQ-2026-CARELESS"
+    submit(cq, report(event), "careless-1")
+    monkeypatch.setattr(submit_flow, "disagrees", lambda _before, _record: False)
+    sent = submit(cq, report(event, 2, drill=True), "careless-2").record_id
+    wait_settled(doors["cq"])
+    assert [each.record.record.alert.sequence for each in waiting(desk, event)] == [1]
+    found = desk.call(desk.requests.GetRequest, GetRequestRequest(ref=RecordRef(record_id=sent))).request
+    assert (found.open, [each.reason for each in found.record.reasons]) == (False, ["ALERT_DISAGREES"])
+    evidence.assert_laws(doors["cq"].world)
+
+
+def test_an_alert_passes_what_waits_in_the_registry_lane(doors: dict[str, AgencyDoor]) -> None:
+    """The registry lane does not get through; an alert that was submitted behind it arrives and is answered."""
+    world = doors["cq"].world
+    cq, desk = doors["cq"].agency("passing"), desk_of(doors["sc"], "desk")
+
+    async def hold(_verb: str, request: Message) -> Message | None:
+        held = isinstance(request, DeliverRequest) and "/registry" in request.origin
+        return None if held else request
+
+    world.wires["cq"].before = hold
+    try:
+        backlog = [submit(cq, credit_of(firm(960 + number)), f"passed-{number}").record_id for number in range(5)]
+        event = "CQ-2026-PASSES"
+        sent = submit(cq, report(event), "passes-1").record_id
+        doors["sc"].world.wait(lambda: bool(waiting(desk, event)), what="the alert")
+        submit(desk, reply_to(report(event), sent, AnswerVerb.ANSWER_VERB_CONFIRMED, "ALERT"), "passes-2")
+        world.wait(lambda: waiting(cq, event, ours=True) == [], what="the answer at home")
+        arrived = {row.record_id for row in world.rows("sc", "reg_records")}
+        assert not arrived & {raw_id(each) for each in backlog}
+    finally:
+        world.wires["cq"].before = None
+    wait_settled(doors["cq"])
+    assert {raw_id(each) for each in backlog} <= {row.record_id for row in world.rows("sc", "reg_records")}

@@ -26,10 +26,11 @@ from exchange.v1 import common_pb2 as exchange_dot_v1_dot_common__pb2
 from exchange.v1 import kind_pb2 as exchange_dot_v1_dot_kind__pb2
 from exchange.v1 import recognition_pb2 as exchange_dot_v1_dot_recognition__pb2
 from exchange.v1 import rule_pb2 as exchange_dot_v1_dot_rule__pb2
+from exchange.v1 import standards_equivalence_pb2 as exchange_dot_v1_dot_standards__equivalence__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x65xchange/v1/rule_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x1d\x65xchange/v1/recognition.proto\x1a\x16\x65xchange/v1/rule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"]\n\x10ListRulesRequest\x12\x0f\n\x07\x65\x64ition\x18\x01 \x01(\t\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x17\n\x0finclude_content\x18\x03 \x01(\x08\"Z\n\x11ListRulesResponse\x12*\n\x08\x65\x64itions\x18\x01 \x03(\x0b\x32\x18.exchange.v1.RuleEdition\x12\x19\n\x11require_approvals\x18\x02 \x01(\x08\"@\n\x19\x45xplainRecognitionRequest\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\":\n\rExplainedFact\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\"\xc2\x01\n\rExplainedPart\x12\x0c\n\x04part\x18\x01 \x01(\t\x12%\n\x07outcome\x18\x02 \x01(\x0e\x32\x14.exchange.v1.Outcome\x12%\n\x07reasons\x18\x03 \x03(\x0b\x32\x14.exchange.v1.Problem\x12*\n\nconditions\x18\x04 \x03(\x0e\x32\x16.exchange.v1.Condition\x12)\n\x05\x66\x61\x63ts\x18\x05 \x03(\x0b\x32\x1a.exchange.v1.ExplainedFact\"\xae\x04\n\x11\x45xplainedDecision\x12\x12\n\ndecided_by\x18\x01 \x01(\t\x12.\n\ndecided_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x64\x65\x63ision_revision\x18\x03 \x01(\x05\x12)\n\x05\x63\x61use\x18\x04 \x01(\x0e\x32\x1a.exchange.v1.DecisionCause\x12%\n\x07outcome\x18\x05 \x01(\x0e\x32\x14.exchange.v1.Outcome\x12%\n\x07reasons\x18\x06 \x03(\x0b\x32\x14.exchange.v1.Problem\x12*\n\nconditions\x18\x07 \x03(\x0e\x32\x16.exchange.v1.Condition\x12\x11\n\twaits_for\x18\x08 \x03(\t\x12$\n\x05rules\x18\t \x03(\x0b\x32\x15.exchange.v1.RuleView\x12)\n\x05\x66\x61\x63ts\x18\n \x03(\x0b\x32\x1a.exchange.v1.ExplainedFact\x12\x14\n\x0c\x66\x61\x63ts_listed\x18\x0b \x01(\x08\x12)\n\x05parts\x18\x0c \x03(\x0b\x32\x1a.exchange.v1.ExplainedPart\x12\x14\n\x0crule_edition\x18\r \x01(\t\x12\x13\n\x0brule_digest\x18\x0e \x01(\t\x12)\n\x07\x65\x64ition\x18\x0f \x01(\x0b\x32\x18.exchange.v1.RuleEdition\x12\x0b\n\x03log\x18\x10 \x01(\t\x12\r\n\x05index\x18\x11 \x01(\x03\"\xa9\x01\n\x1a\x45xplainRecognitionResponse\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x12\n\nlegal_date\x18\x03 \x01(\t\x12\x31\n\tdecisions\x18\x04 \x03(\x0b\x32\x1e.exchange.v1.ExplainedDecision\"*\n\x17ListEquivalencesRequest\x12\x0f\n\x07\x65\x64ition\x18\x01 \x01(\t\"\xc5\x01\n\x0b\x45quivalence\x12\x16\n\x0e\x65quivalence_id\x18\x01 \x01(\t\x12\x0c\n\x04left\x18\x02 \x01(\t\x12\r\n\x05right\x18\x03 \x01(\t\x12\x0e\n\x06levels\x18\x04 \x03(\t\x12\x10\n\x08relation\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x0f\n\x07\x65\x64ition\x18\x07 \x01(\t\x12,\n\tapprovals\x18\x08 \x03(\x0b\x32\x19.exchange.v1.RuleApproval\x12\x10\n\x08\x61pproved\x18\t \x01(\x08\"=\n\x0eReceiverVetoes\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05\x63odes\x18\x02 \x03(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\"\x8e\x01\n\x18ListEquivalencesResponse\x12.\n\x0c\x65quivalences\x18\x01 \x03(\x0b\x32\x18.exchange.v1.Equivalence\x12+\n\x06vetoes\x18\x02 \x03(\x0b\x32\x1b.exchange.v1.ReceiverVetoes\x12\x15\n\rshared_vetoes\x18\x03 \x03(\t2\xa1\x02\n\x0bRuleService\x12J\n\tListRules\x12\x1d.exchange.v1.ListRulesRequest\x1a\x1e.exchange.v1.ListRulesResponse\x12\x65\n\x12\x45xplainRecognition\x12&.exchange.v1.ExplainRecognitionRequest\x1a\'.exchange.v1.ExplainRecognitionResponse\x12_\n\x10ListEquivalences\x12$.exchange.v1.ListEquivalencesRequest\x1a%.exchange.v1.ListEquivalencesResponseB%\n\x0f\x63om.exchange.v1B\x10RuleServiceProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x65xchange/v1/rule_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x1d\x65xchange/v1/recognition.proto\x1a\x16\x65xchange/v1/rule.proto\x1a\'exchange/v1/standards_equivalence.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"]\n\x10ListRulesRequest\x12\x0f\n\x07\x65\x64ition\x18\x01 \x01(\t\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x17\n\x0finclude_content\x18\x03 \x01(\x08\"Z\n\x11ListRulesResponse\x12*\n\x08\x65\x64itions\x18\x01 \x03(\x0b\x32\x18.exchange.v1.RuleEdition\x12\x19\n\x11require_approvals\x18\x02 \x01(\x08\"@\n\x19\x45xplainRecognitionRequest\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\":\n\rExplainedFact\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\"\xc2\x01\n\rExplainedPart\x12\x0c\n\x04part\x18\x01 \x01(\t\x12%\n\x07outcome\x18\x02 \x01(\x0e\x32\x14.exchange.v1.Outcome\x12%\n\x07reasons\x18\x03 \x03(\x0b\x32\x14.exchange.v1.Problem\x12*\n\nconditions\x18\x04 \x03(\x0e\x32\x16.exchange.v1.Condition\x12)\n\x05\x66\x61\x63ts\x18\x05 \x03(\x0b\x32\x1a.exchange.v1.ExplainedFact\"\xae\x04\n\x11\x45xplainedDecision\x12\x12\n\ndecided_by\x18\x01 \x01(\t\x12.\n\ndecided_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x64\x65\x63ision_revision\x18\x03 \x01(\x05\x12)\n\x05\x63\x61use\x18\x04 \x01(\x0e\x32\x1a.exchange.v1.DecisionCause\x12%\n\x07outcome\x18\x05 \x01(\x0e\x32\x14.exchange.v1.Outcome\x12%\n\x07reasons\x18\x06 \x03(\x0b\x32\x14.exchange.v1.Problem\x12*\n\nconditions\x18\x07 \x03(\x0e\x32\x16.exchange.v1.Condition\x12\x11\n\twaits_for\x18\x08 \x03(\t\x12$\n\x05rules\x18\t \x03(\x0b\x32\x15.exchange.v1.RuleView\x12)\n\x05\x66\x61\x63ts\x18\n \x03(\x0b\x32\x1a.exchange.v1.ExplainedFact\x12\x14\n\x0c\x66\x61\x63ts_listed\x18\x0b \x01(\x08\x12)\n\x05parts\x18\x0c \x03(\x0b\x32\x1a.exchange.v1.ExplainedPart\x12\x14\n\x0crule_edition\x18\r \x01(\t\x12\x13\n\x0brule_digest\x18\x0e \x01(\t\x12)\n\x07\x65\x64ition\x18\x0f \x01(\x0b\x32\x18.exchange.v1.RuleEdition\x12\x0b\n\x03log\x18\x10 \x01(\t\x12\r\n\x05index\x18\x11 \x01(\x03\"\xa9\x01\n\x1a\x45xplainRecognitionResponse\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x12\n\nlegal_date\x18\x03 \x01(\t\x12\x31\n\tdecisions\x18\x04 \x03(\x0b\x32\x1e.exchange.v1.ExplainedDecision\"*\n\x17ListEquivalencesRequest\x12\x0f\n\x07\x65\x64ition\x18\x01 \x01(\t\"\xc5\x01\n\x0b\x45quivalence\x12\x16\n\x0e\x65quivalence_id\x18\x01 \x01(\t\x12\x0c\n\x04left\x18\x02 \x01(\t\x12\r\n\x05right\x18\x03 \x01(\t\x12\x0e\n\x06levels\x18\x04 \x03(\t\x12\x10\n\x08relation\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x0f\n\x07\x65\x64ition\x18\x07 \x01(\t\x12,\n\tapprovals\x18\x08 \x03(\x0b\x32\x19.exchange.v1.RuleApproval\x12\x10\n\x08\x61pproved\x18\t \x01(\x08\"=\n\x0eReceiverVetoes\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05\x63odes\x18\x02 \x03(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\"\xbe\x01\n\x18ListEquivalencesResponse\x12.\n\x0c\x65quivalences\x18\x01 \x03(\x0b\x32\x18.exchange.v1.Equivalence\x12+\n\x06vetoes\x18\x02 \x03(\x0b\x32\x1b.exchange.v1.ReceiverVetoes\x12\x15\n\rshared_vetoes\x18\x03 \x03(\t\x12.\n\x06stated\x18\x04 \x03(\x0b\x32\x1e.exchange.v1.StatedEquivalence\"\x97\x01\n\x11StatedEquivalence\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x36\n\x0b\x65quivalence\x18\x02 \x01(\x0b\x32!.exchange.v1.StandardsEquivalence\x12\x13\n\x0b\x61pproved_by\x18\x03 \x03(\t\x12\x10\n\x08\x61pproved\x18\x04 \x01(\x08\x32\xa1\x02\n\x0bRuleService\x12J\n\tListRules\x12\x1d.exchange.v1.ListRulesRequest\x1a\x1e.exchange.v1.ListRulesResponse\x12\x65\n\x12\x45xplainRecognition\x12&.exchange.v1.ExplainRecognitionRequest\x1a\'.exchange.v1.ExplainRecognitionResponse\x12_\n\x10ListEquivalences\x12$.exchange.v1.ListEquivalencesRequest\x1a%.exchange.v1.ListEquivalencesResponseB%\n\x0f\x63om.exchange.v1B\x10RuleServiceProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,28 +38,30 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.rule_service_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\020RuleServiceProtoP\001'
-  _globals['_LISTRULESREQUEST']._serialized_start=185
-  _globals['_LISTRULESREQUEST']._serialized_end=278
-  _globals['_LISTRULESRESPONSE']._serialized_start=280
-  _globals['_LISTRULESRESPONSE']._serialized_end=370
-  _globals['_EXPLAINRECOGNITIONREQUEST']._serialized_start=372
-  _globals['_EXPLAINRECOGNITIONREQUEST']._serialized_end=436
-  _globals['_EXPLAINEDFACT']._serialized_start=438
-  _globals['_EXPLAINEDFACT']._serialized_end=496
-  _globals['_EXPLAINEDPART']._serialized_start=499
-  _globals['_EXPLAINEDPART']._serialized_end=693
-  _globals['_EXPLAINEDDECISION']._serialized_start=696
-  _globals['_EXPLAINEDDECISION']._serialized_end=1254
-  _globals['_EXPLAINRECOGNITIONRESPONSE']._serialized_start=1257
-  _globals['_EXPLAINRECOGNITIONRESPONSE']._serialized_end=1426
-  _globals['_LISTEQUIVALENCESREQUEST']._serialized_start=1428
-  _globals['_LISTEQUIVALENCESREQUEST']._serialized_end=1470
-  _globals['_EQUIVALENCE']._serialized_start=1473
-  _globals['_EQUIVALENCE']._serialized_end=1670
-  _globals['_RECEIVERVETOES']._serialized_start=1672
-  _globals['_RECEIVERVETOES']._serialized_end=1733
-  _globals['_LISTEQUIVALENCESRESPONSE']._serialized_start=1736
-  _globals['_LISTEQUIVALENCESRESPONSE']._serialized_end=1878
-  _globals['_RULESERVICE']._serialized_start=1881
-  _globals['_RULESERVICE']._serialized_end=2170
+  _globals['_LISTRULESREQUEST']._serialized_start=226
+  _globals['_LISTRULESREQUEST']._serialized_end=319
+  _globals['_LISTRULESRESPONSE']._serialized_start=321
+  _globals['_LISTRULESRESPONSE']._serialized_end=411
+  _globals['_EXPLAINRECOGNITIONREQUEST']._serialized_start=413
+  _globals['_EXPLAINRECOGNITIONREQUEST']._serialized_end=477
+  _globals['_EXPLAINEDFACT']._serialized_start=479
+  _globals['_EXPLAINEDFACT']._serialized_end=537
+  _globals['_EXPLAINEDPART']._serialized_start=540
+  _globals['_EXPLAINEDPART']._serialized_end=734
+  _globals['_EXPLAINEDDECISION']._serialized_start=737
+  _globals['_EXPLAINEDDECISION']._serialized_end=1295
+  _globals['_EXPLAINRECOGNITIONRESPONSE']._serialized_start=1298
+  _globals['_EXPLAINRECOGNITIONRESPONSE']._serialized_end=1467
+  _globals['_LISTEQUIVALENCESREQUEST']._serialized_start=1469
+  _globals['_LISTEQUIVALENCESREQUEST']._serialized_end=1511
+  _globals['_EQUIVALENCE']._serialized_start=1514
+  _globals['_EQUIVALENCE']._serialized_end=1711
+  _globals['_RECEIVERVETOES']._serialized_start=1713
+  _globals['_RECEIVERVETOES']._serialized_end=1774
+  _globals['_LISTEQUIVALENCESRESPONSE']._serialized_start=1777
+  _globals['_LISTEQUIVALENCESRESPONSE']._serialized_end=1967
+  _globals['_STATEDEQUIVALENCE']._serialized_start=1970
+  _globals['_STATEDEQUIVALENCE']._serialized_end=2121
+  _globals['_RULESERVICE']._serialized_start=2124
+  _globals['_RULESERVICE']._serialized_end=2413
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from exchange.v1 import common_pb2 as _common_pb2
 from exchange.v1 import kind_pb2 as _kind_pb2
 from exchange.v1 import recognition_pb2 as _recognition_pb2
 from exchange.v1 import rule_pb2 as _rule_pb2
+from exchange.v1 import standards_equivalence_pb2 as _standards_equivalence_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -440,6 +441,7 @@ class ListEquivalencesResponse(_message.Message):
     EQUIVALENCES_FIELD_NUMBER: _builtins.int
     VETOES_FIELD_NUMBER: _builtins.int
     SHARED_VETOES_FIELD_NUMBER: _builtins.int
+    STATED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def equivalences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Equivalence]:
         """Equivalences."""
@@ -452,17 +454,64 @@ class ListEquivalencesResponse(_message.Message):
     def shared_vetoes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Veto situations that every listed receiver has."""
 
+    @_builtins.property
+    def stated(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatedEquivalence]:
+        """Equivalences that either side stated as records, newest first, at most 500: standards, factors, limits and more."""
+
     def __init__(
         self,
         *,
         equivalences: _abc.Iterable[Global___Equivalence] | None = ...,
         vetoes: _abc.Iterable[Global___ReceiverVetoes] | None = ...,
         shared_vetoes: _abc.Iterable[_builtins.str] | None = ...,
+        stated: _abc.Iterable[Global___StatedEquivalence] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["equivalences", b"equivalences", "shared_vetoes", b"shared_vetoes", "vetoes", b"vetoes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["equivalences", b"equivalences", "shared_vetoes", b"shared_vetoes", "stated", b"stated", "vetoes", b"vetoes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListEquivalencesResponse: _TypeAlias = ListEquivalencesResponse  # noqa: Y015
+
+@_typing.final
+class StatedEquivalence(_message.Message):
+    """An equivalence that stands as a record, and who approved it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    EQUIVALENCE_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    APPROVED_FIELD_NUMBER: _builtins.int
+    approved: _builtins.bool
+    """True when the nodes of both sides approved, and its days have begun and not ended."""
+    @_builtins.property
+    def ref(self) -> _common_pb2.RecordRef:
+        """The record."""
+
+    @_builtins.property
+    def equivalence(self) -> _standards_equivalence_pb2.StandardsEquivalence:
+        """What it says."""
+
+    @_builtins.property
+    def approved_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Nodes that approved it: its origin by an approval in the record, the others by an Answer. What the record claims
+        of another node counts for nothing.
+        """
+
+    def __init__(
+        self,
+        *,
+        ref: _common_pb2.RecordRef | None = ...,
+        equivalence: _standards_equivalence_pb2.StandardsEquivalence | None = ...,
+        approved_by: _abc.Iterable[_builtins.str] | None = ...,
+        approved: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["equivalence", b"equivalence", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved", b"approved", "approved_by", b"approved_by", "equivalence", b"equivalence", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatedEquivalence: _TypeAlias = StatedEquivalence  # noqa: Y015

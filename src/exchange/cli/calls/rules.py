@@ -30,7 +30,9 @@ from exchange.v1.rule_service_pb2 import (
     ExplainRecognitionRequest,
     ListEquivalencesRequest,
     ListRulesRequest,
+    StatedEquivalence,
 )
+from exchange.v1.standards_equivalence_pb2 import EquivalenceRelation
 
 if TYPE_CHECKING:
     from exchange.rpc.client import Client
@@ -72,6 +74,12 @@ def list_editions(profile: ProfileOption = None, *, as_json: JsonOption = False)
         ],
         title=t("title.equivalences"),
     )
+    if equal.stated:
+        out.table(
+            ("record_id", "left", "right", "relation", "approvals", "approved"),
+            [_stated_cells(each) for each in equal.stated],
+            title=t("title.stated"),
+        )
     if answer.require_approvals:
         out.say(t("message.approvals_required"))
     elif not all(each.approvals for each in answer.editions):
@@ -328,3 +336,14 @@ def _change_cells(change: DecisionChange) -> tuple[object, ...]:
 def _decision_words(decision: RuleDecision) -> str:
     """Outcome and reason codes, as in 有条件互认 GREEN_BY_BONUS."""
     return " ".join((words.outcome_word(decision.outcome), *decision.reasons))
+
+
+def _stated_cells(stated: StatedEquivalence) -> tuple[object, ...]:
+    body = stated.equivalence
+    return (
+        stated.ref.record_id,
+        *(" ".join(filter(None, (each.node, each.standard_no, each.code))) for each in (body.left, body.right)),
+        EquivalenceRelation.Name(body.relation).removeprefix("EQUIVALENCE_RELATION_"),
+        ", ".join(stated.approved_by),
+        stated.approved,
+    )

@@ -20,6 +20,7 @@ from exchange.flows.queries.reading import Asked, Reading, record_id_of
 from exchange.flows.queries.records import check_enum
 from exchange.flows.queries.views import ref_of
 from exchange.flows.rules.decisions import Told, decisions_about
+from exchange.flows.rules.stated import stated_equivalences
 from exchange.storage import log_store, registers
 from exchange.storage.database import Connection
 from exchange.storage.queries import records, rules
@@ -89,6 +90,14 @@ class RuleQueries:
         book = node.rules.book
         edition = find_edition(book, request.edition) if request.edition else book.edition_for(today)
         answer = ListEquivalencesResponse()
+        kind = Kind.KIND_STANDARDS_EQUIVALENCE
+        readable = (
+            self._reading.book.readable(asked.caller.name, (kind,))
+            if asked.caller.role is Role.AGENCY
+            else {int(kind): None}
+        )
+        with node.database.read() as connection:
+            answer.stated.extend(stated_equivalences(connection, readable, today.isoformat()))
         if edition is None:
             return answer
         approved = _approved(edition.approvals, node.name, node.peers.names(), today)
