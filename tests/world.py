@@ -467,7 +467,7 @@ class Runtime:
         url: str,
         others: list[str],
         ports: Ports,
-        skew: timedelta,
+        skew: Callable[[], timedelta],
         folder: Path,
         *,
         sign: Sequence[str] = (ES256,),
@@ -498,7 +498,7 @@ class Runtime:
             writer=self.writer,
             events=events,
             adapters={},
-            clock=lambda: datetime.now(UTC) + skew,
+            clock=lambda: datetime.now(UTC) + skew(),
             editions={},
         )
         self.ports = ports(self.node, self.bell)
@@ -563,7 +563,7 @@ class World:
                 self.urls[name],
                 others,
                 lambda node, bell, others=others: {other: self.port(node, other, bell) for other in others},  # type: ignore[misc]
-                self.skew[name],
+                lambda name=name: self.skew[name],  # type: ignore[misc]
                 self.folder / name,
                 sign=self.sign[name],
                 require=self.require[name],

@@ -8,8 +8,12 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from exchange.flows.apply.ruling import read_decision
+from exchange.flows.instants import micros, timestamp
+from exchange.flows.link.clocks import Clocks
+from exchange.flows.link.links import Links
 from exchange.flows.queries.counts import Counts
 from exchange.flows.trust.compromise import CompromiseFlow
 from exchange.v1.kind_pb2 import Outcome
@@ -52,6 +56,57 @@ def test_a_clock_an_hour_ahead_is_alarmed_and_its_records_wait(world: World) -> 
     evidence.assert_laws(world)
 
 
+def test_a_clock_that_changes_while_the_link_stands_is_alarmed_and_cleared(world: World) -> None:
+    """Clocks are compared with every answer: no hello is needed to see a wrong one, nor a right one."""
+    world.start()
+    world.wait(world.settled)
+    bells = [world.nodes[name].bell for name in ("cq", "sc")]
+    hellos = said(world)
+    world.skew["cq"] = timedelta(hours=1)
+    world.submit("cq", credit(1), "early")
+    world.wait(lambda: all("CLOCK_SKEW" in bell.codes() for bell in bells), what="alarmed on both sides")
+    ahead = world.nodes["sc"].core.peer_statuses()[0].clock_ahead_seconds
+    assert 3500 < ahead <= 3600
+    world.skew["cq"] = timedelta()
+    world.submit("cq", credit(2), "in time")
+    world.wait(lambda: not any("CLOCK_SKEW" in bell.codes() for bell in bells), what="cleared on both sides")
+    assert said(world) == hellos
+    evidence.assert_laws(world)
+
+
+def test_neither_a_slow_call_nor_a_shown_older_note_is_a_wrong_clock() -> None:
+    """An answer tells the time between call and arrival: what that leaves open changes nothing, in either direction."""
+    links = Links()
+    told: list[str] = []
+    clocks = Clocks(
+        links, 10.0, lambda code, _about, detail: told.append(f"{code} {detail}"), lambda *_: told.append("")
+    )
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def compare(at: float, came: float) -> list[str]:
+        told.clear()
+        when = timestamp(micros(start + timedelta(seconds=at)))
+        clocks.compare("sc", when, start, start + timedelta(seconds=came))
+        return list(told)
+
+    assert compare(0.5, 1) == [""]
+    assert compare(30, 60) == []
+    assert compare(-11, 60) == ["CLOCK_SKEW -11 s"]
+    assert compare(72, 60) == ["CLOCK_SKEW +12 s"]
+    assert compare(5, 60) == []
+    assert links.of("sc").clock_skew == 12
+    clocks.compare("sc", Timestamp(), start, start)
+    assert links.of("sc").clock_skew == 12
+    links.of("sc").carried = True
+    assert compare(-3600, 60) == [""]
+    assert compare(3600, 60) == ["CLOCK_SKEW +3540 s"]
+
+
+def said(world: World) -> list[int]:
+    """Hellos of either side so far."""
+    return [[verb for verb, _ in wire.calls].count("hello") for wire in world.wires.values()]
+
+
 def recognised(world: World) -> set[str]:
     """Records of cq that sc holds as fully recognised."""
     return {
@@ -79,6 +134,7 @@ def test_what_a_wrong_clock_dated_is_stated_again_once_it_is_right(world: World)
     lane = lane_origin("cq", "sc")
     world.wait(lambda: ("UNPROVEN_TIME", lane) in bell.open, what="the alarm about decisions that do not count")
     assert [about for code, about in bell.open if code == "UNPROVEN_TIME" and "registry" in about] == [lane]
+    world.wait(world.settled, what="cq has every cosigned note: by them it knows what it dated wrongly")
     world.stop("cq")
     world.skew["cq"] = timedelta()
     world.start("cq")

@@ -22,6 +22,7 @@ from exchange.flows.context import Node, Peer
 from exchange.flows.intake.attachments import expire
 from exchange.flows.intake.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
 from exchange.flows.link.attachments import SPOILT, AttachmentLoop, answer_attachment
+from exchange.flows.link.clocks import Clocks
 from exchange.flows.link.deliver import LaneSender
 from exchange.flows.link.fetch import fetch_entries
 from exchange.flows.link.hello import Findings
@@ -147,7 +148,6 @@ class Core:
     ) -> None:
         self._peer_roots = peer_roots
         self._witness_seconds = witness_seconds
-        self._skew_limit = skew_limit
         self.node = node
         self.ports = dict(ports)
         self._alarms = alarms
@@ -159,6 +159,7 @@ class Core:
             unacknowledged = bool(read_flag(connection, UNACKNOWLEDGED))
             self._replaying = bool(read_flag(connection, REPLAYING))
         self.links = Links()
+        self.clocks = Clocks(self.links, skew_limit, alarms.raise_, alarms.clear)
         self.status = NodeStatus(node.peers.names, restored=restored, unacknowledged=unacknowledged)
         self.revocations = RevocationBook(node, alarms, roots, freshness, between_steps=lambda: self.apply.busy)
         self.trust_material = TrustMaterialFlow(node, self.revocations, self.status.may_apply, told_roots)
@@ -196,7 +197,7 @@ class Core:
             on_forks=self._forked,
             on_both_restored=self._both_restored,
             on_sound=self.recover.nothing_missing,
-            on_skew=self._skewed,
+            clocks=self.clocks,
         )
         self.senders = {
             (peer, lane): LaneSender(
@@ -208,6 +209,7 @@ class Core:
                 may_sign=lambda peer=peer: self.status.may_sign(peer),  # type: ignore[misc]
                 on_stop=self._stopped,
                 on_try=self._tried,
+                clocks=self.clocks,
                 pace=folder_pace if isinstance(self.ports[peer], FolderPeer) else pace,
             )
             for peer in node.peers.names()
@@ -242,7 +244,15 @@ class Core:
         for (peer, lane), sender in self.senders.items():
             self._tasks.append(asyncio.create_task(sender.run(), name=f"deliver {peer} {LANE_NAMES[lane]}"))
         for peer, port in self.ports.items():
-            witness = WitnessLoop(self.node, peer, port, self.hello.ensure, self.status, seconds=self._witness_seconds)
+            witness = WitnessLoop(
+                self.node,
+                peer,
+                port,
+                self.hello.ensure,
+                self.status,
+                clocks=self.clocks,
+                seconds=self._witness_seconds,
+            )
             self._tasks.append(asyncio.create_task(witness.run(), name=f"witness {peer}"))
             lists = self.trust_material.run(peer, port)
             self._tasks.append(asyncio.create_task(lists, name=f"lists {peer}"))
@@ -426,12 +436,6 @@ class Core:
         self.load_keys()
         log.warning("node.restored", detail=detail)
         self._alarms.raise_("RESTORED", self.node.name, detail)
-
-    def _skewed(self, peer: str, seconds: float) -> None:
-        if abs(seconds) > self._skew_limit:
-            self._alarms.raise_("CLOCK_SKEW", peer, f"{seconds:+.0f} s")
-        else:
-            self._alarms.clear("CLOCK_SKEW", peer)
 
     def _noted(self, reason: str, origin: str, index: int) -> None:
         """One alarm for a log, however many of its entries give cause: a wrong clock dates thousands."""

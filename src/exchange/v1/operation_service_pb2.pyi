@@ -267,7 +267,9 @@ class PeerStatus(_message.Message):
     peer: _builtins.str
     """Name."""
     clock_ahead_seconds: _builtins.float
-    """Its clock minus ours at that hello, in seconds; positive when it is ahead."""
+    """Its clock minus ours when they were last compared, in seconds; positive when it is ahead. At least so much: what a
+    call may have taken is allowed for.
+    """
     transport: _builtins.str
     """How calls reach it: push, pull, pulled (it dials us and fetches), folder."""
     waiting: _builtins.int

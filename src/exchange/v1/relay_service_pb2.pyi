@@ -853,6 +853,7 @@ class DeliverResponse(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     MISSING_BODIES_FIELD_NUMBER: _builtins.int
     SHOW_CHECKPOINT_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
     result: Global___DeliverResult.ValueType
     """What became of it."""
     size: _builtins.int
@@ -865,6 +866,10 @@ class DeliverResponse(_message.Message):
     def missing_bodies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Indices whose bodies did not come."""
 
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """The answering node's clock; the note may be an older one."""
+
     def __init__(
         self,
         *,
@@ -873,10 +878,11 @@ class DeliverResponse(_message.Message):
         note: _builtins.bytes = ...,
         missing_bodies: _abc.Iterable[_builtins.int] | None = ...,
         show_checkpoint: _builtins.int = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing_bodies", b"missing_bodies", "note", b"note", "result", b"result", "show_checkpoint", b"show_checkpoint", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "missing_bodies", b"missing_bodies", "note", b"note", "result", b"result", "show_checkpoint", b"show_checkpoint", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1013,22 +1019,28 @@ class CosignJournalResponse(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     LAST_NOTE_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
     note: _builtins.bytes
     """Cosigned note; empty when old_size is not what we witnessed last, or the proof fails."""
     size: _builtins.int
     """Size that we witnessed last."""
     last_note: _builtins.bytes
     """Note that we witnessed last; empty when there is none."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """The answering node's clock; the notes may be older ones."""
+
     def __init__(
         self,
         *,
         note: _builtins.bytes = ...,
         size: _builtins.int = ...,
         last_note: _builtins.bytes = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_note", b"last_note", "note", b"note", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "last_note", b"last_note", "note", b"note", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

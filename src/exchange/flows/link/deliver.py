@@ -21,6 +21,7 @@ from exchange.domain.problems import ExchangeError
 from exchange.flows.context import Node, Peer
 from exchange.flows.events import lane_grew
 from exchange.flows.intake.submit import LANE_NAMES
+from exchange.flows.link.clocks import Clocks
 from exchange.flows.link.links import Link
 from exchange.flows.link.pace import (
     FRUITLESS_ANSWERS,
@@ -90,7 +91,8 @@ class LaneSender:
         hello: Makes sure of a session.
         may_sign: False while this node waits for its hello or fetches its own entries back.
         on_stop: Called with (peer, lane, reason, evidence) when the lane has to stop.
-        on_error: Called with (peer, lane, reason) after a failed try, and with an empty reason after a success.
+        on_try: Called with (peer, lane, reason) after a failed try, and with an empty reason after a success.
+        clocks: Compares the peer's clock with ours.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class LaneSender:
         may_sign: Callable[[], bool],
         on_stop: Callable[[str, int, str, Sequence[bytes]], None],
         on_try: Callable[[str, int, str], None],
+        clocks: Clocks,
         pace: LanePace | None = None,
     ) -> None:
         self.node = node
@@ -115,6 +118,7 @@ class LaneSender:
         self._may_sign = may_sign
         self._on_stop = on_stop
         self._on_try = on_try
+        self._clocks = clocks
         self._news = asyncio.Event()
         self._nudge = asyncio.Event()
         pace = pace or LanePace()
@@ -256,9 +260,15 @@ class LaneSender:
         batch = await asyncio.to_thread(self._prepare, link)
         if batch is None:
             return False
-        response = await self._port.deliver(batch.request)
+        response = await self._call(batch)
         await asyncio.to_thread(self._take, link, batch, response)
         return True
+
+    async def _call(self, batch: _Batch) -> DeliverResponse:
+        asked = self.node.clock()
+        response = await self._port.deliver(batch.request)
+        self._clocks.compare(self.peer, response.at, asked, self.node.clock())
+        return response
 
     async def _deliver_ahead(self, link: Link) -> bool:
         """The same where an answer takes a journey: batches follow each other before the first one is answered.
@@ -288,7 +298,7 @@ class LaneSender:
         return True
 
     async def _fly(self, link: Link, batch: _Batch) -> None:
-        response = await self._port.deliver(batch.request)
+        response = await self._call(batch)
         async with self._taking:
             await asyncio.to_thread(self._take, link, batch, response)
         if response.result != DeliverResult.DELIVER_RESULT_COSIGNED:

@@ -28,7 +28,7 @@ class Link:
         agreed: Logs of ours of which hello found that what the peer cosigned is a prefix.
         offered: Bodies (log of ours, index) that were brought over late in this session: once is enough.
         last_hello: When the last hello in either direction succeeded, in microseconds; 0 before the first.
-        clock_skew: Peer's clock minus ours at that hello, in seconds.
+        clock_skew: Peer's clock minus ours when they were last compared, in seconds: at least so much.
         carried: Whether calls travel for an unknown time: then only a clock that is ahead can be told.
     """
 

@@ -24,7 +24,7 @@ from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.sealing import matches
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.context import Node, Peer
-from exchange.flows.instants import instant, is_instant, micros, micros_of
+from exchange.flows.instants import instant, is_instant, micros, micros_of, timestamp
 from exchange.flows.intake.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES
 from exchange.flows.intake.submit import LANE_NUMBERS
 from exchange.flows.link.evidence import keep_evidence
@@ -134,6 +134,11 @@ class MirrorFlow:
             Refused: The call's sizes do not agree or are over the protocol's limits.
             NotYourLogError: The log is not the caller's.
         """
+        answer = self._taken(peer, request, now, shown_at or now)
+        answer.at.CopyFrom(timestamp(micros(now)))
+        return answer
+
+    def _taken(self, peer: Peer, request: DeliverRequest, now: datetime, shown_at: datetime) -> DeliverResponse:
         # 1
         if not self._links.is_current(peer.name, request.session) or not self._may_cosign():
             return DeliverResponse(result=DeliverResult.DELIVER_RESULT_HELLO_REQUIRED)
@@ -166,7 +171,7 @@ class MirrorFlow:
         else:
             answer = self._extend(peer, request, log, checkpoint, now)
         if answer.result == DeliverResult.DELIVER_RESULT_COSIGNED and answer.size == checkpoint.size:
-            self._confirmed[peer.name, LANE_NUMBERS[name.lane or ""]] = (checkpoint.size, micros(shown_at or now))
+            self._confirmed[peer.name, LANE_NUMBERS[name.lane or ""]] = (checkpoint.size, micros(shown_at))
         return answer
 
     # -- checks ----------------------------------------------------------------------------------------------

@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from exchange.domain.problems import ExchangeError
 from exchange.flows.context import Node, Peer
-from exchange.flows.instants import micros, micros_of
+from exchange.flows.instants import micros
 from exchange.flows.link import hello
+from exchange.flows.link.clocks import Clocks
 from exchange.flows.link.links import Link, Links
 from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError
 from exchange.flows.status import NodeStatus
@@ -38,7 +41,7 @@ class HelloFlow:
         on_forks: Called with (peer, findings) when our own log forked.
         on_both_restored: Called with the peer's name when neither side can vouch.
         on_sound: Called when a node that was restored finds with all peers that nothing is missing.
-        on_skew: Called with (peer, seconds) after each hello.
+        clocks: Compares the peers' clocks with ours.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class HelloFlow:
         on_forks: Callable[[str, hello.Findings], None],
         on_both_restored: Callable[[str], None],
         on_sound: Callable[[], None],
-        on_skew: Callable[[str, float], None],
+        clocks: Clocks,
     ) -> None:
         self._node = node
         self._links = links
@@ -62,7 +65,7 @@ class HelloFlow:
         self._on_forks = on_forks
         self._on_both_restored = on_both_restored
         self._on_sound = on_sound
-        self._on_skew = on_skew
+        self._clocks = clocks
         self._locks: dict[str, asyncio.Lock] = {}
         # Told once: the operators may have confirmed before the last hello of that time is over.
         self._both_restored: set[str] = set()
@@ -101,9 +104,10 @@ class HelloFlow:
                 return hello.request(self._node, connection, peer, now, restored=self._status.restored)
 
         response = await self._ports[peer.name].hello(await asyncio.to_thread(ask))
+        came = self._node.clock()
         self._links.of(peer.name).version = response.version
         findings = await asyncio.to_thread(self._examined, peer, response)
-        await asyncio.to_thread(self._noticed, peer.name, micros_of(response.at), now)
+        self._noticed(peer.name, response.at, now, came)
         await asyncio.to_thread(self._look_at_both, peer.name, findings, response.restored)
         return findings, response
 
@@ -119,12 +123,9 @@ class HelloFlow:
             self._on_forks(peer.name, findings)
         return findings
 
-    def _noticed(self, name: str, at: int, now: datetime) -> None:
-        link = self._links.of(name)
-        # What travelled for long was written long ago; what seems to come from the future tells of a clock.
-        skew = max(0.0, (at - micros(self._node.clock())) / 1e6) if link.carried else (at - micros(now)) / 1e6
-        link.clock_skew, link.last_hello = skew, micros(self._node.clock())
-        self._on_skew(name, skew)
+    def _noticed(self, name: str, at: Timestamp, asked: datetime, came: datetime) -> None:
+        self._links.of(name).last_hello = micros(came)
+        self._clocks.compare(name, at, asked, came)
 
     def _look_at_both(self, name: str, findings: hello.Findings, peer_restored: bool) -> None:  # noqa: FBT001 - a fact
         """When both sides were restored, no one can vouch for what was cosigned between: the lanes stop.
@@ -150,7 +151,7 @@ class HelloFlow:
             # Our own session is void: the next delivery says hello, finds the same, and heals.
             link.given = None
             self._status.fetching(peer.name)
-        self._noticed(peer.name, micros_of(request.at), now)
+        self._noticed(peer.name, request.at, now, now)
         self._look_at_both(peer.name, findings, request.restored)
         with self._node.database.read() as connection:
             return hello.answer(

@@ -10,6 +10,8 @@ from datetime import datetime
 
 from exchange.crypto.ed25519 import spoiled_cosignature, verify_cosignature, verify_note
 from exchange.flows.context import Node, Peer
+from exchange.flows.instants import micros, timestamp
+from exchange.flows.link.clocks import Clocks
 from exchange.flows.link.deliver import Hello
 from exchange.flows.link.evidence import keep_evidence
 from exchange.flows.link.links import Links
@@ -81,7 +83,8 @@ class WitnessFlow:
         with self._node.database.read() as connection:
             last = witnessed.get(connection, origin)
         size, root = (last.size, last.root) if last else (0, b"")
-        answer = CosignJournalResponse(size=size, last_note=last.note if last else b"")
+        at = timestamp(micros(now))
+        answer = CosignJournalResponse(size=size, last_note=last.note if last else b"", at=at)
         if checkpoint.size < size or request.old_size != size:
             return answer
         if size and not verify_consistency(size, checkpoint.size, list(request.proof), root, checkpoint.root):
@@ -90,7 +93,7 @@ class WitnessFlow:
         note = self._node.keys.witness.cosign(request.checkpoint, int(now.timestamp()))
         seen = _Seen(origin=origin, peer=peer.name, old_size=size, checkpoint=checkpoint, note=note)
         if self._node.writer.call(_store_seen, seen, WorkClass.REGISTRY):
-            return CosignJournalResponse(note=note, size=checkpoint.size, last_note=note)
+            return CosignJournalResponse(note=note, size=checkpoint.size, last_note=note, at=at)
         return answer
 
     def _contradicted(self, peer: str, shown: Checkpoint, notes: Sequence[bytes], now: datetime) -> None:
@@ -123,6 +126,7 @@ class WitnessLoop:
         hello: Hello,
         status: NodeStatus,
         *,
+        clocks: Clocks,
         seconds: float = WITNESS_SECONDS,
     ) -> None:
         self._seconds = seconds
@@ -131,6 +135,7 @@ class WitnessLoop:
         self._port = port
         self._hello = hello
         self._status = status
+        self._clocks = clocks
         self._seen_of: dict[str, int] = {}
         self._shown_by: dict[str, VerifierKey] = {}
 
@@ -151,7 +156,9 @@ class WitnessLoop:
             if asked is None:
                 continue
             log, request = asked
+            called = self._node.clock()
             response = await self._port.cosign_journal(request)
+            self._clocks.compare(self._peer, response.at, called, self._node.clock())
             await asyncio.to_thread(self._take, log, response)
 
     def _prepare(self, use: str, session: bytes) -> tuple[LogHead, CosignJournalRequest] | None:
