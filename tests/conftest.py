@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import settings
 from psycopg import sql
 
@@ -27,6 +28,14 @@ from tests.world import NODES, World
 # No timing is asserted: a busy machine takes half a second for what else takes half a millisecond.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# A drawing of every local of every frame takes seconds on the loop that answers the calls.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 KILLS = 30
 """SIGKILLs of a usual run of ``tests/processes/test_kill.py``: about a minute on two free cores."""

@@ -86,6 +86,11 @@ class _Appended:
     event: JournalEntry
 
 
+def _second_of(since: datetime) -> datetime:
+    """Where doubt begins: cosignatures hold whole seconds, and nothing mirrored in this one may seem older."""
+    return since.replace(microsecond=0)
+
+
 class CompromiseFlow:
     """What a security officer does about a signing key that was lost.
 
@@ -99,7 +104,7 @@ class CompromiseFlow:
         self._unavailable = unavailable
 
     def revoke(self, key_id: str, since: datetime, reason: str, actor: str, now: datetime) -> int:
-        """Revoke a signing key of ours as of an instant, and tell every peer in every lane.
+        """Revoke a signing key of ours as of the second of an instant, and tell every peer in every lane.
 
         Returns:
             Index of the line in the journal.
@@ -110,6 +115,7 @@ class CompromiseFlow:
             NotNowError: The node recovers.
         """
         self._check(key_id, since, reason, now)
+        since = _second_of(since)
         if self._is_in_use(key_id):
             raise Refused([Problem("KEY_IN_USE", "key_id", key_id[:16])])
         with self._node.database.read() as connection:
@@ -161,7 +167,7 @@ class CompromiseFlow:
         }
         for log in logs:
             with self._node.database.read() as connection:
-                begin = log_store.size_before(connection, log.id, micros(since))
+                begin = log_store.size_before(connection, log.id, micros(_second_of(since)))
                 newest = log_store.last_checkpoint(connection, log.id)
             for payload, signers, entry in self._read(log.id, begin, log.size):
                 statement = entry.statement
