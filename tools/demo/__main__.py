@@ -1,8 +1,9 @@
 """`make demo`: a day between two nodes. Real processes, real keys, mTLS everywhere; invented firms only (演示数据).
 
-It sets two nodes up in `demo/`, sends both sides' documents through their adapters, shows what the other side made
-of them, follows one firm through a day on the border and a laboratory through its suspension, kills a node, restores
-another from an older copy, and counts at the end. Exit status 0 when every claim that it prints was checked and held.
+It sets two nodes up in `demo/`, sends both sides' documents through their adapters, shows what the other side made of
+them, follows one firm through a day on the border and a laboratory through its suspension, sends an alert downstream,
+kills a node, restores another from an older copy, and counts at the end. Exit status 0 when every claim that it prints
+was checked and held.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tools.demo import border, checking, counting, documents, laboratory, outage
+from tools.demo import alert, border, checking, counting, documents, laboratory, outage
 from tools.demo.stage import ClaimFailed, Stage, console
 from tools.partner import generic_call, write_partner
 
@@ -49,6 +50,7 @@ def main() -> int:
         checking.check(stage)
         border.border(stage)
         laboratory.laboratory(stage)
+        alert.alert(stage)
         outage.take_copy(stage)
         outage.outage(stage)
         outage.receipts(stage)

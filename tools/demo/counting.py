@@ -11,7 +11,7 @@ from tools.demo.stage import NAMES, RESULTS, Stage, claim, console
 
 def count(stage: Stage) -> None:
     """The counting rule of the contract, from the databases themselves."""
-    console.rule("10 · 清点 The count")
+    console.rule("11 · 清点 The count")
     table = Table(
         "节点 node",
         "行 rows",

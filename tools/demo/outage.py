@@ -29,7 +29,7 @@ BATCH = 250
 
 def outage(stage: Stage) -> None:
     """Sichuan's node is killed; Chongqing keeps accepting; everything arrives when it is back."""
-    console.rule("7 · 断电 Sichuan's node is killed (SIGKILL)")
+    console.rule("8 · 断电 Sichuan's node is killed (SIGKILL)")
     stage.pair.kill("sc")
     claim(not stage.pair.processes["sc"].running, "四川节点已被杀死 sc is dead")
     with progress("重庆继续受理 accepting", OUTAGE_RECORDS) as advance, stage.pair.nodes["cq"].client() as client:
@@ -64,7 +64,7 @@ def _generated(number: int) -> RecordSubmission:
 
 def receipts(stage: Stage) -> None:
     """Every receipt, verified with the keys of the cards alone."""
-    console.rule("8 · 回执逐一验证 Every receipt verified")
+    console.rule("9 · 回执逐一验证 Every receipt verified")
     cards = {
         name: TrustSet.load(read_peer(stage.pair.nodes[other].folder / "trust", name)).card
         for name, other in (("cq", "sc"), ("sc", "cq"))
@@ -98,7 +98,7 @@ def take_copy(stage: Stage) -> None:
 
 def restored(stage: Stage) -> None:
     """Chongqing's database is replaced by the older copy and heals from Sichuan's mirror."""
-    console.rule("9 · 恢复旧备份 Chongqing's database replaced by an older copy")
+    console.rule("10 · 恢复旧备份 Chongqing's database replaced by an older copy")
     before = len(stage.submissions("cq"))
     stage.pair.stop("cq")
     restore(_copy(stage), stage.url("cq"))
