@@ -253,6 +253,21 @@ def test_check_asks_everything_and_tells_three_answers_apart(node: FakeNode) -> 
     assert (asked.matter_kind, asked.matter_no, asked.officer_ref) == (MatterKind.MATTER_KIND_PERMIT, "许可-1", "007")
 
 
+def test_a_subject_is_shown_as_of_the_end_of_a_day(node: FakeNode) -> None:
+    """The instant asked for ends the day in UTC+8; what is not listed is said, and a date that is none is refused."""
+    answer = checks.GetSubjectResponse(not_granted=[kind.KIND_LIST_ENTRY], cut=[kind.KIND_PENALTY_NOTICE])
+    answer.credit.add(origin="cq", knowledge=credit.KNOWLEDGE_NO_RECORD)
+    dead = answer.notices.add(kind=kind.KIND_PENALTY_NOTICE, ref=common.RecordRef(record_id="id-9"))
+    dead.tombstone.reason, dead.tombstone.since = "REPAIRED", "2026-01-02"
+    node.answers["GetSubject"] = answer
+    shown = run("subject", "91509901MA0002221K", "--as-of", "2026-01-31", "--history").out
+    for text in ("no record", "id-9", "REPAIRED", "no grant", "left out"):
+        assert text in shown
+    (asked,) = node.asked("GetSubject")
+    assert (asked.include_history, asked.as_of.ToJsonString()) == (True, "2026-01-31T15:59:59.999999Z")
+    assert run("subject", "91509901MA0002221K", "--as-of", "31.1.2026").status == 2
+
+
 def test_quarantine_retry_that_leaves_rows_is_a_finding(node: FakeNode) -> None:
     """What still can not be mapped is shown."""
     row = operation.QuarantinedRow(quarantine_id="q-1", content="x" * 300, state="OPEN")

@@ -52,7 +52,7 @@ CONTRACT = {
     "hj212": ["decode"],
     "catalogue": ["list", "export"],
 }
-TOP = ["init", "run", "status", "doctor", "submit", "check", "watch", "verify", "inspect", "explain"]
+TOP = ["init", "run", "status", "doctor", "submit", "check", "subject", "watch", "verify", "inspect", "explain"]
 
 
 def test_help_tells_the_three_kinds_of_command_apart() -> None:

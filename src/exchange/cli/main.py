@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "status": _Place(package="calls"),
     "submit": _Place(package="calls"),
     "check": _Place(package="calls"),
+    "subject": _Place(package="calls"),
     "feedback": _Place(package="calls", is_noun=True),
     "alerts": _Place(package="calls", is_noun=True),
     "requests": _Place(package="calls", is_noun=True),

@@ -14,6 +14,7 @@ from exchange.flows.alarms import Alarms
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.checks.batch import BatchCheckFlow
 from exchange.flows.checks.check import CheckFlow
+from exchange.flows.checks.subject import SubjectQueries
 from exchange.flows.context import Node
 from exchange.flows.intake.attachments import UploadFlow
 from exchange.flows.intake.documents import DocumentFlow
@@ -128,7 +129,7 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
     stated = RecordQueries(reading)
     # gRPC asks one after the other whose call it is: those that are called most come first.
     return door, (
-        CheckServicer(CheckFlow(reading), BatchCheckFlow(reading)),
+        CheckServicer(CheckFlow(reading), BatchCheckFlow(reading), SubjectQueries(reading)),
         SubmissionServicer(
             book,
             submit=parts.submit,

@@ -45,7 +45,7 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
     },
     "PenaltyService": dict.fromkeys(("GetNotice", "ListNotices", "ListDueFeedback", "ListUnconfirmedEffects"), _AGENCY),
     "RequestService": dict.fromkeys(("ListAlerts", "ListRequests", "GetRequest"), _AGENCY),
-    "CheckService": dict.fromkeys(("CheckSubject", "BatchCheckSubjects"), _AGENCY),
+    "CheckService": dict.fromkeys(("CheckSubject", "BatchCheckSubjects", "GetSubject"), _AGENCY),
     "AuditService": dict.fromkeys(
         (
             "ListLogs",

@@ -449,3 +449,143 @@ class BatchCheckSubjectsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchCheckSubjectsResponse: _TypeAlias = BatchCheckSubjectsResponse  # noqa: Y015
+
+@_typing.final
+class GetSubjectRequest(_message.Message):
+    """Asks for all that is stated of one subject."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USCC_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    INCLUDE_HISTORY_FIELD_NUMBER: _builtins.int
+    uscc: _builtins.str
+    """USCC of the subject. One that begins with 92 (a person stands behind it) needs a grant CHECK_PERSON as well."""
+    include_history: _builtins.bool
+    """True: also what had been replaced or overtaken by then."""
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """An earlier instant: what counted at this node then, by what it had logged, mirrored and decided by then. What may
+        not be shown today is a tombstone there too. Absent means now.
+        """
+
+    def __init__(
+        self,
+        *,
+        uscc: _builtins.str = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        include_history: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "include_history", b"include_history", "uscc", b"uscc"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSubjectRequest: _TypeAlias = GetSubjectRequest  # noqa: Y015
+
+@_typing.final
+class GetSubjectResponse(_message.Message):
+    """Answer to GetSubject. Names of natural persons and sole traders are masked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USCC_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    CREDIT_FIELD_NUMBER: _builtins.int
+    DECISIVE_LEVEL_FIELD_NUMBER: _builtins.int
+    NOTICES_FIELD_NUMBER: _builtins.int
+    LISTS_FIELD_NUMBER: _builtins.int
+    FEEDBACK_FIELD_NUMBER: _builtins.int
+    REPAIRS_FIELD_NUMBER: _builtins.int
+    LABS_FIELD_NUMBER: _builtins.int
+    STATIONS_FIELD_NUMBER: _builtins.int
+    OTHERS_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    NOT_GRANTED_FIELD_NUMBER: _builtins.int
+    CUT_FIELD_NUMBER: _builtins.int
+    FRESHNESS_FIELD_NUMBER: _builtins.int
+    uscc: _builtins.str
+    """As asked, normalised."""
+    decisive_level: _credit_result_pb2.CreditLevel.ValueType
+    """The lowest level that counts here, over all regions; UNSPECIFIED without one."""
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """As asked; absent for now."""
+
+    @_builtins.property
+    def credit(self) -> _containers.RepeatedCompositeFieldContainer[_credit_service_pb2.RegionalStanding]:
+        """Credit standing, one for each region, with the newest result of each unit."""
+
+    @_builtins.property
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[_record_service_pb2.RecordView]:
+        """Notices, open or not."""
+
+    @_builtins.property
+    def lists(self) -> _containers.RepeatedCompositeFieldContainer[_record_service_pb2.RecordView]:
+        """List entries, valid or not."""
+
+    @_builtins.property
+    def feedback(self) -> _containers.RepeatedCompositeFieldContainer[_record_service_pb2.RecordView]:
+        """Feedback about measures."""
+
+    @_builtins.property
+    def repairs(self) -> _containers.RepeatedCompositeFieldContainer[_record_service_pb2.RecordView]:
+        """Repairs and revocations."""
+
+    @_builtins.property
+    def labs(self) -> _containers.RepeatedCompositeFieldContainer[_record_service_pb2.RecordView]:
+        """Qualifications, where it is a laboratory."""
+
+    @_builtins.property
+    def stations(self) -> _containers.RepeatedCompositeFieldContainer[_record_service_pb2.RecordView]:
+        """Stations whose discharging unit it is: the newest batch of each, its series without their points."""
+
+    @_builtins.property
+    def others(self) -> _containers.RepeatedCompositeFieldContainer[_record_service_pb2.RecordView]:
+        """Records of other kinds about it, as referrals."""
+
+    @_builtins.property
+    def history(self) -> _containers.RepeatedCompositeFieldContainer[_record_service_pb2.RecordView]:
+        """What was asked for with include_history: revisions and records that had been replaced, and credit results that a
+        later year of the same unit had overtaken. Batches of stations are not among them.
+        """
+
+    @_builtins.property
+    def not_granted(self) -> _containers.RepeatedScalarFieldContainer[_kind_pb2.Kind.ValueType]:
+        """Kinds that no grant of the caller lets it read: nothing is said about them."""
+
+    @_builtins.property
+    def cut(self) -> _containers.RepeatedScalarFieldContainer[_kind_pb2.Kind.ValueType]:
+        """Kinds of which older records were left out, because the answer would have grown too large. ListRecords has them."""
+
+    @_builtins.property
+    def freshness(self) -> _containers.RepeatedCompositeFieldContainer[_freshness_pb2.Freshness]:
+        """How complete the answer is now."""
+
+    def __init__(
+        self,
+        *,
+        uscc: _builtins.str = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        credit: _abc.Iterable[_credit_service_pb2.RegionalStanding] | None = ...,
+        decisive_level: _credit_result_pb2.CreditLevel.ValueType = ...,
+        notices: _abc.Iterable[_record_service_pb2.RecordView] | None = ...,
+        lists: _abc.Iterable[_record_service_pb2.RecordView] | None = ...,
+        feedback: _abc.Iterable[_record_service_pb2.RecordView] | None = ...,
+        repairs: _abc.Iterable[_record_service_pb2.RecordView] | None = ...,
+        labs: _abc.Iterable[_record_service_pb2.RecordView] | None = ...,
+        stations: _abc.Iterable[_record_service_pb2.RecordView] | None = ...,
+        others: _abc.Iterable[_record_service_pb2.RecordView] | None = ...,
+        history: _abc.Iterable[_record_service_pb2.RecordView] | None = ...,
+        not_granted: _abc.Iterable[_kind_pb2.Kind.ValueType] | None = ...,
+        cut: _abc.Iterable[_kind_pb2.Kind.ValueType] | None = ...,
+        freshness: _abc.Iterable[_freshness_pb2.Freshness] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "credit", b"credit", "cut", b"cut", "decisive_level", b"decisive_level", "feedback", b"feedback", "freshness", b"freshness", "history", b"history", "labs", b"labs", "lists", b"lists", "not_granted", b"not_granted", "notices", b"notices", "others", b"others", "repairs", b"repairs", "stations", b"stations", "uscc", b"uscc"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSubjectResponse: _TypeAlias = GetSubjectResponse  # noqa: Y015

@@ -45,6 +45,11 @@ class CheckServiceStub:
                 request_serializer=exchange_dot_v1_dot_check__service__pb2.BatchCheckSubjectsRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_check__service__pb2.BatchCheckSubjectsResponse.FromString,
                 _registered_method=True)
+        self.GetSubject = channel.unary_unary(
+                '/exchange.v1.CheckService/GetSubject',
+                request_serializer=exchange_dot_v1_dot_check__service__pb2.GetSubjectRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_check__service__pb2.GetSubjectResponse.FromString,
+                _registered_method=True)
 
 
 class CheckServiceServicer:
@@ -66,6 +71,14 @@ class CheckServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSubject(self, request, context):
+        """Shows all that both regions state of one subject, today or as it counted here at an earlier instant. Grants to read
+        decide what is shown; it is no check: nothing is traced and no feedback falls due.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CheckServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +91,11 @@ def add_CheckServiceServicer_to_server(servicer, server):
                     servicer.BatchCheckSubjects,
                     request_deserializer=exchange_dot_v1_dot_check__service__pb2.BatchCheckSubjectsRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_check__service__pb2.BatchCheckSubjectsResponse.SerializeToString,
+            ),
+            'GetSubject': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSubject,
+                    request_deserializer=exchange_dot_v1_dot_check__service__pb2.GetSubjectRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_check__service__pb2.GetSubjectResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +153,33 @@ class CheckService:
             '/exchange.v1.CheckService/BatchCheckSubjects',
             exchange_dot_v1_dot_check__service__pb2.BatchCheckSubjectsRequest.SerializeToString,
             exchange_dot_v1_dot_check__service__pb2.BatchCheckSubjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSubject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.CheckService/GetSubject',
+            exchange_dot_v1_dot_check__service__pb2.GetSubjectRequest.SerializeToString,
+            exchange_dot_v1_dot_check__service__pb2.GetSubjectResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class CheckServiceStub:
     """Checks up to 1,000 subjects at once, for planning inspections (双随机): one trace, a short answer for each. Planning
     is no handling: feedback falls due by the check of each inspection.
     """
+    GetSubject: _grpc.UnaryUnaryMultiCallable[_check_service_pb2.GetSubjectRequest, _check_service_pb2.GetSubjectResponse]
+    """Shows all that both regions state of one subject, today or as it counted here at an earlier instant. Grants to read
+    decide what is shown; it is no check: nothing is traced and no feedback falls due.
+    """
 
 @_typing.type_check_only
 class CheckServiceAsyncStub(CheckServiceStub):
@@ -50,6 +54,10 @@ class CheckServiceAsyncStub(CheckServiceStub):
     BatchCheckSubjects: _aio.UnaryUnaryMultiCallable[_check_service_pb2.BatchCheckSubjectsRequest, _check_service_pb2.BatchCheckSubjectsResponse]  # type: ignore[assignment]
     """Checks up to 1,000 subjects at once, for planning inspections (双随机): one trace, a short answer for each. Planning
     is no handling: feedback falls due by the check of each inspection.
+    """
+    GetSubject: _aio.UnaryUnaryMultiCallable[_check_service_pb2.GetSubjectRequest, _check_service_pb2.GetSubjectResponse]  # type: ignore[assignment]
+    """Shows all that both regions state of one subject, today or as it counted here at an earlier instant. Grants to read
+    decide what is shown; it is no check: nothing is traced and no feedback falls due.
     """
 
 class CheckServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -71,6 +79,16 @@ class CheckServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_check_service_pb2.BatchCheckSubjectsResponse, _abc.Awaitable[_check_service_pb2.BatchCheckSubjectsResponse]]:
         """Checks up to 1,000 subjects at once, for planning inspections (双随机): one trace, a short answer for each. Planning
         is no handling: feedback falls due by the check of each inspection.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSubject(
+        self,
+        request: _check_service_pb2.GetSubjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_check_service_pb2.GetSubjectResponse, _abc.Awaitable[_check_service_pb2.GetSubjectResponse]]:
+        """Shows all that both regions state of one subject, today or as it counted here at an earlier instant. Grants to read
+        decide what is shown; it is no check: nothing is traced and no feedback falls due.
         """
 
 def add_CheckServiceServicer_to_server(servicer: CheckServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

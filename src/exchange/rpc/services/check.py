@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from exchange.domain.problems import ExchangeError
 from exchange.flows.checks.batch import BatchCheckFlow
 from exchange.flows.checks.check import CheckFlow, Question
+from exchange.flows.checks.subject import SubjectQueries
 from exchange.rpc.door import Call
 from exchange.v1 import check_service_pb2 as pb
 
@@ -31,9 +32,10 @@ class CheckServicer:
 
     descriptor = pb.DESCRIPTOR.services_by_name["CheckService"]
 
-    def __init__(self, flow: CheckFlow, many: BatchCheckFlow) -> None:
+    def __init__(self, flow: CheckFlow, many: BatchCheckFlow, subjects: SubjectQueries) -> None:
         self._flow = flow
         self._many = many
+        self._subjects = subjects
         self._waiting: deque[_Waiting] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -52,6 +54,10 @@ class CheckServicer:
     ) -> pb.BatchCheckSubjectsResponse:
         """BatchCheckSubjects."""
         return await call.run(self._many.check, call.asked, request)
+
+    async def get_subject(self, call: Call, request: pb.GetSubjectRequest) -> pb.GetSubjectResponse:
+        """GetSubject."""
+        return await call.run(self._subjects.get, call.asked, request)
 
     async def _work(self, call: Call) -> None:
         """Answer what waits until nothing does."""

@@ -311,6 +311,25 @@ def of_subjects(
     return found, bodies
 
 
+def history_of(connection: Connection, subject: str, kind: int, limit: int) -> list[RecordRow]:
+    """Every row of a kind about a subject, replaced ones too, newest change first."""
+    query = _query().where(_T.subject == subject, _T.kind == kind)
+    return _rows(connection, query.order_by(_T.seq.desc()).limit(limit))
+
+
+def superseding(connection: Connection, record_ids: Sequence[bytes]) -> list[tuple[bytes, RecordRow]]:
+    """Rows that replace some records of their own origin, each with the id of the record that it replaces."""
+    found = []
+    for start in range(0, len(record_ids), KEYS_AT_ONCE):
+        some = list(record_ids[start : start + KEYS_AT_ONCE])
+        query = _query().add_columns(_T.supersedes.label("superseded")).where(_T.supersedes.in_(some))
+        for row in connection.execute(query):
+            values = dict(row._mapping)
+            superseded = values.pop("superseded")
+            found.append((superseded, RecordRow(**{**values, "replaced": bool(values["replaced"])})))
+    return found
+
+
 def with_natural_part(connection: Connection, part: str, kind: int, limit: int) -> list[RecordRow]:
     """Live rows of a kind whose natural key has a part between two others, newest change first."""
     inner = schema.records.alias("inner")
