@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.calls.pages import show, walk
+from exchange.cli.calls.export import CsvOption, FileLimitOption, Files, XlsxOption
+from exchange.cli.calls.pages import walk
 from exchange.cli.calls.replies import (
     AnswerAreaOption,
     AnsweredOption,
@@ -21,7 +22,7 @@ from exchange.cli.calls.replies import (
     print_sent,
     said,
 )
-from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, client
+from exchange.cli.options import JsonOption, ProfileOption, client
 from exchange.cli.output import Exit, Output, finish, moment
 from exchange.cli.texts import t, word
 from exchange.v1.alert_pb2 import AlertKind, AlertLevel, ReportKind
@@ -55,16 +56,19 @@ def list_alerts(
     area: AreaOption = "",
     ours: OursOption = False,
     answered: AnsweredOption = False,
-    limit: LimitOption = DEFAULT_LIMIT,
+    limit: FileLimitOption = None,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List alerts that wait for an answer; exit status 1 when there is one."""
     out = Output(as_json)
     request = ListAlertsRequest(area=area, ours=ours, include_answered=answered)
+    files = Files(csv, xlsx)
     with client(profile) as node:
-        rows = list(walk(node, node.requests.ListAlerts, request, "alerts", limit))
-    show(out, "alerts", rows, _HEADINGS, _cells)
-    finish(Exit.FINDING if any(row.open for row in rows) else Exit.DONE)
+        rows = walk(node, node.requests.ListAlerts, request, "alerts", files.limit(limit))
+        found = files.show(out, "alerts", _HEADINGS, rows, _cells, lambda row: row.open)
+    finish(Exit.FINDING if found else Exit.DONE)
 
 
 @app.command("show", help=t("help.alerts_show"))

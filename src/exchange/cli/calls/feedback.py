@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from exchange.cli.calls import words
+from exchange.cli.calls.export import CsvOption, FileLimitOption, Files, XlsxOption
 from exchange.cli.calls.pages import show, walk
 from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, client
 from exchange.cli.output import Exit, Output, finish
@@ -30,16 +31,19 @@ def due(
     *,
     overdue: Annotated[bool, typer.Option("--overdue", help=t("option.overdue"))] = False,
     given: Annotated[bool, typer.Option("--given", help=t("option.given"))] = False,
-    limit: LimitOption = DEFAULT_LIMIT,
+    limit: FileLimitOption = None,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List what the caller owes; exit status 1 when something is overdue."""
     request = ListDueFeedbackRequest(overdue_only=overdue, include_given=given)
     out = Output(as_json)
+    files = Files(csv, xlsx)
     with client(profile) as node:
-        rows = list(walk(node, node.penalties.ListDueFeedback, request, "feedback", limit))
-    show(out, "feedback", rows, _HEADINGS, _cells)
-    finish(Exit.FINDING if any(row.overdue for row in rows) else Exit.DONE)
+        rows = walk(node, node.penalties.ListDueFeedback, request, "feedback", files.limit(limit))
+        found = files.show(out, "feedback", _HEADINGS, rows, _cells, lambda row: row.overdue)
+    finish(Exit.FINDING if found else Exit.DONE)
 
 
 @app.command("effects", help=t("help.feedback_effects"))

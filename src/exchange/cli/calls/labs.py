@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from exchange.cli.calls import words
-from exchange.cli.calls.pages import show, walk
-from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, client, read_choice
+from exchange.cli.calls.export import CsvOption, FileLimitOption, Files, XlsxOption
+from exchange.cli.calls.pages import walk
+from exchange.cli.options import JsonOption, ProfileOption, client, read_choice
 from exchange.cli.output import Output, as_dict
 from exchange.cli.texts import t, word
 from exchange.v1.lab_qualification_pb2 import LabQualification, LabStanding, LabState
@@ -37,7 +38,9 @@ def list_labs(
     factor: FactorOption = "",
     method: MethodOption = "",
     on: OnOption = "",
-    limit: LimitOption = DEFAULT_LIMIT,
+    limit: FileLimitOption = None,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List laboratories with how they stood on a day."""
@@ -46,9 +49,10 @@ def list_labs(
     )
     request.state = LabState.ValueType(read_choice(state, dict(LabState.items()), "LAB_STATE_"))
     request.standing = LabStanding.ValueType(read_choice(standing, dict(LabStanding.items()), "LAB_STANDING_"))
+    files = Files(csv, xlsx)
     with client(profile) as node:
-        rows = list(walk(node, node.laboratories.ListLaboratories, request, "laboratories", limit))
-    show(Output(as_json), "laboratories", rows, _HEADINGS, _cells)
+        rows = walk(node, node.laboratories.ListLaboratories, request, "laboratories", files.limit(limit))
+        files.show(Output(as_json), "laboratories", _HEADINGS, rows, _cells)
 
 
 @app.command("show", help=t("help.labs_show"))

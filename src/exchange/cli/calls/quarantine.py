@@ -8,8 +8,9 @@ import typer
 
 from exchange.cli.calls import words
 from exchange.cli.calls.actions import print_waiting
-from exchange.cli.calls.pages import show, walk
-from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, ReasonOption, client
+from exchange.cli.calls.export import CsvOption, FileLimitOption, Files, XlsxOption
+from exchange.cli.calls.pages import walk
+from exchange.cli.options import JsonOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Exit, Output, Undecidable, as_dict, finish, moment
 from exchange.cli.texts import t, word
 from exchange.v1.operation_service_pb2 import (
@@ -35,15 +36,18 @@ def list_rows(
     document: Annotated[str, typer.Option("--document", help=t("option.document"))] = "",
     code: Annotated[str, typer.Option("--code", help=t("option.code"))] = "",
     closed: Annotated[bool, typer.Option("--closed", help=t("option.closed"))] = False,
-    limit: LimitOption = DEFAULT_LIMIT,
+    limit: FileLimitOption = None,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List rows in quarantine."""
     out = Output(as_json)
     request = ListQuarantineRequest(document_id=document, reason=code, include_closed=closed)
+    files = Files(csv, xlsx)
     with client(profile) as node:
-        rows = list(walk(node, node.operation.ListQuarantine, request, "rows", limit))
-    show(out, "rows", rows, _HEADINGS, _cells)
+        rows = walk(node, node.operation.ListQuarantine, request, "rows", files.limit(limit))
+        files.show(out, "rows", _HEADINGS, rows, _cells)
 
 
 @app.command("show", help=t("help.quarantine_show"))

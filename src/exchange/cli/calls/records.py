@@ -11,10 +11,10 @@ import typer
 from exchange.cli.adapter_set import find_adapter
 from exchange.cli.calls import words
 from exchange.cli.calls.actions import print_waiting
-from exchange.cli.calls.pages import show, walk
+from exchange.cli.calls.export import CsvOption, FileLimitOption, Files, XlsxOption
+from exchange.cli.calls.pages import walk
 from exchange.cli.envelope_file import write_envelope
 from exchange.cli.options import (
-    DEFAULT_LIMIT,
     JsonOption,
     KindOption,
     LimitOption,
@@ -67,7 +67,9 @@ def list_records(
     about: Annotated[str, typer.Option("--about", help=t("option.about"))] = "",
     about_origin: Annotated[str, typer.Option("--about-origin", help=t("option.about_origin"))] = "",
     replaced: Annotated[bool, typer.Option("--replaced", help=t("option.replaced"))] = False,
-    limit: LimitOption = DEFAULT_LIMIT,
+    limit: FileLimitOption = None,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List records that I may read, newest first."""
@@ -76,9 +78,10 @@ def list_records(
     request.outcome = Outcome.ValueType(read_choice(outcome, dict(Outcome.items()), "OUTCOME_"))
     if about:
         request.about.CopyFrom(RecordRef(origin=about_origin, record_id=about))
+    files = Files(csv, xlsx)
     with client(profile) as node:
-        rows = list(walk(node, node.records.ListRecords, request, "records", limit))
-    show(out, "records", rows, RECORD_HEADINGS, view_cells)
+        rows = walk(node, node.records.ListRecords, request, "records", files.limit(limit))
+        files.show(out, "records", RECORD_HEADINGS, rows, view_cells)
 
 
 @app.command("show", help=t("help.records_show"))

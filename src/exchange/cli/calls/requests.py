@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exchange.cli.calls import words
-from exchange.cli.calls.pages import show, walk
+from exchange.cli.calls.export import CsvOption, FileLimitOption, Files, XlsxOption
+from exchange.cli.calls.pages import walk
 from exchange.cli.calls.replies import (
     AnswerAreaOption,
     AnsweredOption,
@@ -24,10 +25,8 @@ from exchange.cli.calls.replies import (
     said,
 )
 from exchange.cli.options import (
-    DEFAULT_LIMIT,
     JsonOption,
     KindOption,
-    LimitOption,
     ProfileOption,
     client,
     read_choice,
@@ -55,16 +54,19 @@ def list_requests(
     area: AreaOption = "",
     ours: OursOption = False,
     answered: AnsweredOption = False,
-    limit: LimitOption = DEFAULT_LIMIT,
+    limit: FileLimitOption = None,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List requests that wait for an answer; exit status 1 when one is late."""
     out = Output(as_json)
     request = ListRequestsRequest(kind=read_kind(kind), area=area, ours=ours, include_answered=answered)
+    files = Files(csv, xlsx)
     with client(profile) as node:
-        rows = list(walk(node, node.requests.ListRequests, request, "requests", limit))
-    show(out, "requests", rows, _HEADINGS, _cells)
-    finish(Exit.FINDING if any(row.late for row in rows) else Exit.DONE)
+        rows = walk(node, node.requests.ListRequests, request, "requests", files.limit(limit))
+        found = files.show(out, "requests", _HEADINGS, rows, _cells, lambda row: row.late)
+    finish(Exit.FINDING if found else Exit.DONE)
 
 
 @app.command("show", help=t("help.requests_show"))

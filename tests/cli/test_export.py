@@ -1,0 +1,83 @@
+"""Lists as files: whole, in the officer's language, with nothing in them that a spreadsheet program would run."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from openpyxl import load_workbook
+
+from exchange.cli.calls import export
+from exchange.v1 import common_pb2 as common
+from exchange.v1 import kind_pb2 as kind
+from exchange.v1 import penalty_service_pb2 as penalties
+from exchange.v1 import record_service_pb2 as records
+from tests.cli.conftest import run
+from tests.cli.fake_node import Abort, FakeNode
+
+pytestmark = pytest.mark.usefixtures("profile")
+
+CODE = "915000000000000019"
+
+
+def listed(count: int, number: str = "=1+1") -> records.ListRecordsResponse:
+    """Penalties of a firm whose code is all digits."""
+    answer = records.ListRecordsResponse()
+    for place in range(count):
+        view = answer.records.add(kind=kind.KIND_PENALTY_NOTICE, ref=common.RecordRef(record_id=f"id-{place}"))
+        view.record.penalty_notice.subject.uscc = CODE
+        view.record.penalty_notice.decision_no = number
+    return answer
+
+
+def test_a_list_goes_whole_into_both_files(node: FakeNode, tmp_path: Path) -> None:
+    """More rows than a screen shows; codes keep their digits, what looks like a formula is text, headings are words."""
+    node.answers["ListRecords"] = listed(150)
+    table, book = tmp_path / "list.csv", tmp_path / "list.xlsx"
+    done = run("records", "list", "--csv", table, "--xlsx", book, lang="zh")
+    assert done.status == 0
+    assert "150" in done.out
+    assert "id-7" not in done.out
+    with table.open(encoding="utf-8-sig", newline="") as stream:
+        headings, *rows = list(csv.reader(stream))
+    assert "记录编号" in headings
+    assert len(rows) == 150
+    assert {row[4] for row in rows} == {CODE}
+    assert {row[5] for row in rows} == {"'=1+1"}
+    cells = list(load_workbook(book).worksheets[0].iter_rows())
+    assert len(cells) == 151
+    assert [cell.value for cell in cells[0]] == headings
+    assert (cells[1][4].value, cells[1][4].data_type) == (CODE, "s")
+    assert (cells[1][5].value, cells[1][5].data_type) == ("=1+1", "s")
+    assert sorted(path.name for path in tmp_path.glob("*list*")) == ["list.csv", "list.xlsx"]
+
+
+def test_a_limit_holds_for_files_too(node: FakeNode, tmp_path: Path) -> None:
+    """What was asked for, no more; and with --json the rows are printed beside the file."""
+    node.answers["ListRecords"] = listed(5)
+    done = run("records", "list", "--csv", tmp_path / "a.csv", "--limit", 3, "--json")
+    assert len(done.json["records"]) == 3
+    assert len((tmp_path / "a.csv").read_text("utf-8-sig").splitlines()) == 4
+
+
+def test_no_half_file_is_left(node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused call, or more rows than a workbook holds: what stood there before stays as it was."""
+    table = tmp_path / "a.csv"
+    table.write_text("before", "utf-8")
+    node.answers["ListRecords"] = Abort("PERMISSION_DENIED", "NO_GRANT")
+    assert run("records", "list", "--csv", table).status == 1
+    node.answers["ListRecords"] = listed(3)
+    monkeypatch.setattr(export, "MAX_SHEET_ROWS", 2)
+    assert run("records", "list", "--csv", table, "--xlsx", tmp_path / "a.xlsx").status == 2
+    assert table.read_text("utf-8") == "before"
+    assert [path.name for path in tmp_path.glob("*a.*")] == ["a.csv"]
+
+
+def test_a_finding_is_one_in_a_file_too(node: FakeNode, tmp_path: Path) -> None:
+    """What is overdue gives exit status 1, whether it is read on the screen or in a file."""
+    answer = penalties.ListDueFeedbackResponse()
+    answer.feedback.add(matter_no="许可-1", overdue=True)
+    node.answers["ListDueFeedback"] = answer
+    assert run("feedback", "due", "--csv", tmp_path / "due.csv").status == 1
+    assert "许可-1" in (tmp_path / "due.csv").read_text("utf-8-sig")
