@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from exchange.cli.output import Output, as_dict
@@ -42,7 +42,11 @@ def walk(client: Client, method: Any, request: Any, field: str, limit: int) -> I
 
 
 def show(
-    out: Output, field: str, rows: list[Message], headings: tuple[str, ...], cells: Callable[[Any], tuple[object, ...]]
+    out: Output,
+    field: str,
+    rows: Sequence[Message],
+    headings: tuple[str, ...],
+    cells: Callable[[Any], tuple[object, ...]],
 ) -> None:
     """Print a list: JSON under the schema's field name, or a table."""
     if out.as_json:
