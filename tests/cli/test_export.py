@@ -13,6 +13,7 @@ from exchange.v1 import common_pb2 as common
 from exchange.v1 import kind_pb2 as kind
 from exchange.v1 import penalty_service_pb2 as penalties
 from exchange.v1 import record_service_pb2 as records
+from exchange.v1.matter_pb2 import MATTER_KIND_PERMIT
 from tests.cli.conftest import run
 from tests.cli.fake_node import Abort, FakeNode
 
@@ -77,7 +78,10 @@ def test_no_half_file_is_left(node: FakeNode, tmp_path: Path, monkeypatch: pytes
 def test_a_finding_is_one_in_a_file_too(node: FakeNode, tmp_path: Path) -> None:
     """What is overdue gives exit status 1, whether it is read on the screen or in a file."""
     answer = penalties.ListDueFeedbackResponse()
-    answer.feedback.add(matter_no="许可-1", overdue=True)
+    answer.feedback.add(
+        matter_no="许可-1", matter_kind=MATTER_KIND_PERMIT, source_kind=kind.KIND_PENALTY_NOTICE, overdue=True
+    )
     node.answers["ListDueFeedback"] = answer
-    assert run("feedback", "due", "--csv", tmp_path / "due.csv").status == 1
+    done = run("feedback", "due", "--csv", tmp_path / "due.csv")
+    assert (done.status, done.err) == (1, "")
     assert "许可-1" in (tmp_path / "due.csv").read_text("utf-8-sig")
