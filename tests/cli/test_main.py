@@ -30,6 +30,7 @@ CONTRACT = {
     "actions": ["list", "show", "confirm", "refuse"],
     "rules": ["list", "show", "explain", "diff", "validate", "activate", "redecide"],
     "trust": ["list", "remove", "reload", "pending", "confirm"],
+    "folder": ["watch", "status"],
     "feedback": ["due", "effects"],
     "alerts": ["list", "show", "ack"],
     "requests": ["list", "show", "answer"],

@@ -52,6 +52,7 @@ COMMANDS: Final = {
     "alerts": _Place(package="calls", is_noun=True),
     "requests": _Place(package="calls", is_noun=True),
     "watch": _Place(package="calls"),
+    "folder": _Place(package="calls", is_noun=True),
     "submissions": _Place(package="calls", is_noun=True),
     "records": _Place(package="calls", is_noun=True),
     "labs": _Place(package="calls", is_noun=True),

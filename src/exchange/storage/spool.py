@@ -30,7 +30,9 @@ MAX_SET_ASIDE: Final = 256
 MAX_SET_ASIDE_BYTES: Final = 256 << 20
 """Bytes of files that are kept set aside."""
 
-_PART = ".part"
+PART: Final = ".part"
+"""Ends the name of a file that is being written."""
+
 _UNSAFE = re.compile(r"[^a-z0-9.-]")
 
 
@@ -59,7 +61,7 @@ class Spool:
             (self.folder / name).mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         for name in (OUT, SENT):
             for path in list((self.folder / name).iterdir()):
-                if path.name.endswith(_PART):
+                if path.name.endswith(PART):
                     path.unlink(missing_ok=True)
 
     # -- out -------------------------------------------------------------------------------------------------
@@ -81,7 +83,7 @@ class Spool:
     def again(self, name: str) -> bool:
         """Put a kept file into ``out/`` once more; False when there is no copy."""
         kept, target = self.folder / SENT / name, self.folder / OUT / name
-        part = target.with_name(name + _PART)
+        part = target.with_name(name + PART)
         try:
             part.unlink(missing_ok=True)
             os.link(kept, part)
@@ -92,7 +94,7 @@ class Spool:
             self._write(OUT, name, kept.read_bytes())
             return True
         part.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
         return True
 
     def is_out(self, name: str) -> bool:
@@ -106,7 +108,7 @@ class Spool:
 
     def written(self, folder: str = OUT) -> list[str]:
         """Names in ``out/`` or ``sent/``, oldest first where names say when."""
-        return sorted(path.name for path in (self.folder / folder).iterdir() if not path.name.endswith(_PART))
+        return sorted(path.name for path in (self.folder / folder).iterdir() if not path.name.endswith(PART))
 
     def read_out(self, name: str) -> bytes | None:
         """Content of a file in ``out/``; None when it is gone: it was answered meanwhile."""
@@ -132,7 +134,7 @@ class Spool:
         found: list[Found] = []
         with os.scandir(self.folder / IN) as entries:
             for entry in entries:
-                if entry.name.endswith((_PART, ".tmp")) or entry.name.startswith("."):
+                if entry.name.endswith((PART, ".tmp")) or entry.name.startswith("."):
                     continue
                 if len(found) >= MAX_LISTED:
                     break
@@ -205,19 +207,19 @@ class Spool:
         return (path.name for path in (self.folder / SET_ASIDE).iterdir())
 
 
-def write_whole(target: Path, data: bytes) -> None:
-    """Write a file for its owner alone; it is there whole or not at all, and on disk when this returns."""
-    part = target.with_name(target.name + _PART)
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, FILE_MODE)
+def write_whole(target: Path, data: bytes, mode: int = FILE_MODE) -> None:
+    """Write a file, for its owner alone unless told otherwise: whole or not at all, and on disk when this returns."""
+    part = target.with_name(target.name + PART)
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     with os.fdopen(handle, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     part.replace(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """A rename is on disk when its folder is."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,14 @@ def write_answer(path: Path, result: FileResult, folder: Path | None) -> Path:
         result: What became of it.
         folder: Where to write; None: beside the file.
     """
+    ending, content = answer_document(path, result)
+    target = (folder or path.parent) / f"{path.stem.removesuffix(ANSWER_INFIX)}{ANSWER_INFIX}{ending}"
+    target.write_bytes(content)
+    return target
+
+
+def answer_document(path: Path, result: FileResult) -> tuple[str, bytes]:
+    """The answer to one file: how its name ends, and its content."""
     answers = {
         row.place: RowAnswer(
             result=word("result", row.result),
@@ -37,26 +46,20 @@ def write_answer(path: Path, result: FileResult, folder: Path | None) -> Path:
         )
         for row in result.rows
     }
-    stem = path.stem.removesuffix(ANSWER_INFIX)
-    target = (folder or path.parent) / f"{stem}{ANSWER_INFIX}{path.suffix}"
     if path.suffix.lower() in _SHEETS and not is_records(path):
-        try:
-            target.write_bytes(annotate(path.read_bytes(), answers))
-        except DocumentRefused:
-            pass  # readable enough for the node's adapter, and yet not to be written again: a list does as well
-        else:
-            return target
-    target = target.with_name(f"{stem}{ANSWER_INFIX}.csv")
-    target.write_bytes(_as_list(result))
-    return target
+        # Readable enough for the node's adapter, and yet perhaps not to be written again: a list does as well.
+        with suppress(DocumentRefused):
+            return path.suffix, annotate(path.read_bytes(), answers)
+    return ".csv", _as_list(result)
 
 
 def reasons_of(row: RowResult) -> str:
     """Why, in the officer's words, with what to do."""
-    return "\n".join(_sentence(problem) for problem in (*row.problems, *row.left_out))
+    return "\n".join(sentence(problem) for problem in (*row.problems, *row.left_out))
 
 
-def _sentence(problem: Problem) -> str:
+def sentence(problem: Problem) -> str:
+    """One broken rule in the officer's words, with what to do."""
     text = reason_text(problem.reason)
     own = problem.detail if text.message == problem.reason else text.message
     return " ".join(filter(None, (f"[{problem.reason}]", problem.place, own, text.remedy)))

@@ -47,6 +47,9 @@ MAX_ROUNDS: Final = 6
 """How often a row is signed anew because its fact is stated already, or others keep stating it: as often as a node
 tries, and then its answer stands."""
 
+_OF_THE_FILE: Final = {"INVALID_ARGUMENT", "ALREADY_EXISTS", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED"}
+"""Statuses by which a node refuses what was sent; the other ones are about the node, the caller or the moment."""
+
 _STATED: Final = {"NATURAL_KEY_TAKEN", "STATE_NOT_ENTRY"}
 """What a node says of a new record whose fact is stated already: the state may be one that no record begins with."""
 
@@ -98,6 +101,7 @@ class Sender:
                 self._document(path, result)
         except CallFailed as failure:
             result.away = failure.away
+            result.later = failure.away or failure.retry_after is not None or failure.status not in _OF_THE_FILE
             if not failure.away:
                 told = failure.problems or (Problem(failure.reason, path.name, failure.message),)
                 result.refused = tuple(Problem(p.reason, p.place, detail_of(p.reason, p.detail)) for p in told)

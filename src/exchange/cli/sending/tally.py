@@ -41,6 +41,7 @@ class FileResult:
     Attributes:
         refused: Why the whole file was refused; no row was counted then.
         away: The node did not answer; how far the file got is not known. Send it again with the same key.
+        later: What stood in the way lies with the node or with a grant, and not with the file.
     """
 
     file: str
@@ -51,6 +52,7 @@ class FileResult:
     dialect: str = ""
     refused: tuple[Problem, ...] = ()
     away: bool = False
+    later: bool = False
     answer: str = ""
 
     @property
