@@ -15,6 +15,7 @@ import pytest
 from google.protobuf.json_format import MessageToJson
 
 from exchange.crypto.certificates import Role
+from exchange.v1.kind_pb2 import Kind
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
 from tests.cli.conftest import Run, run
@@ -56,8 +57,9 @@ def watch_once(folder: Path, profile: Path, *more: object) -> Run:
 
 
 def stated(door: AgencyDoor) -> int:
-    """Records that a node's own region stated."""
-    return sum(row.origin == door.node.name for row in door.world.rows(door.node.name))
+    """Credit results that a node's own region stated."""
+    rows = door.world.rows(door.node.name)
+    return sum(row.origin == door.node.name and row.kind == Kind.KIND_CREDIT_RESULT for row in rows)
 
 
 def wait(condition: Callable[[], object], what: str) -> None:
