@@ -23,7 +23,7 @@ from tests.world import World, lane_origin
 ED25519 = ("log", "mirror", "witness")
 
 
-@pytest.mark.parametrize("key", ["signing", *ED25519])
+@pytest.mark.parametrize("key", ["signing", "log", "mirror", pytest.param("witness", marks=pytest.mark.slow)])
 def test_a_key_is_rotated_under_load_and_no_call_fails(world: World, key: str) -> None:
     """Every step of a rotation passes under load from both sides; everything arrives, is recognised, and replays."""
     with Load(world) as load:
@@ -41,6 +41,7 @@ def test_a_key_is_rotated_under_load_and_no_call_fails(world: World, key: str) -
     evidence.assert_replays(world)
 
 
+@pytest.mark.slow
 def test_three_rotations_in_a_row_leave_every_receipt_and_envelope_valid(world: World) -> None:
     """What the first keys signed and cosigned still verifies under what is known after three of each."""
     first = world.submit("cq", credit(1), "before")
@@ -83,7 +84,9 @@ def test_one_fresh_checkpoint_by_the_new_keys_covers_the_whole_history(world: Wo
         assert checkpoint.size == log.size
 
 
-@pytest.mark.parametrize("key", ["signing", "log", "mirror"])
+@pytest.mark.parametrize(
+    "key", [pytest.param("signing", marks=pytest.mark.slow), pytest.param("log", marks=pytest.mark.slow), "mirror"]
+)
 def test_a_rotation_goes_on_behind_a_crash_at_every_step(world: World, key: str) -> None:
     """Both nodes are stopped and started between any two steps; the rotation goes on where it stood."""
 
