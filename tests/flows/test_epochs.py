@@ -43,7 +43,7 @@ def test_both_restored_goes_on_in_new_epochs(local_world: World) -> None:
     world.start("sc")
     for name, other in (("cq", "sc"), ("sc", "cq")):
         world.wait(healed(world, name), what=name)
-        assert "RESTORED_BOTH" in world.nodes[name].bell.codes()
+        world.wait(lambda bell=world.nodes[name].bell: "RESTORED_BOTH" in bell.codes(), what=f"{name} tells of it")  # type: ignore[misc]
         control = world.nodes[name].core.lanes
         world.wait(
             lambda control=control: all(  # type: ignore[misc]
