@@ -22,8 +22,6 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 
 from exchange.app.core import Core
-from exchange.crypto import pki
-from exchange.crypto.certificates import Certificate, Identity, Role, fingerprint, load_chain
 from exchange.crypto.dsse import ES256, SM2, Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.envelope_verifier import SigningTrust
@@ -37,14 +35,16 @@ from exchange.crypto.keys import (
     generate_ed25519,
     generate_seed,
 )
-from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
-from exchange.crypto.own_trust import OwnTrust
-from exchange.crypto.pki_profile import KeyKind, Profile
 from exchange.crypto.signers.key_file import read_signer
-from exchange.crypto.trust import SIGNING_ROOTS, TLS_ROOTS, TrustSet, to_trust_files
-from exchange.domain.recognition import RuleSet
-from exchange.domain.rule_book import RuleShelf
-from exchange.domain.tables import Tables, load
+from exchange.crypto.trusted.node_card import KeyRole, NodeCard, TrustedKey
+from exchange.crypto.trusted.own_trust import OwnTrust
+from exchange.crypto.trusted.trust import SIGNING_ROOTS, TLS_ROOTS, TrustSet, to_trust_files
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Certificate, Identity, Role, fingerprint, load_chain
+from exchange.crypto.x509.pki_profile import KeyKind, Profile
+from exchange.domain.catalogues.tables import Tables, load
+from exchange.domain.recognising.recognition import RuleSet
+from exchange.domain.recognising.rule_book import RuleShelf
 from exchange.flows.certificates.peer_roots import PeerRoots
 from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.certificates.trust import TrustEdition, TrustFlow, TrustFolder

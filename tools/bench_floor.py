@@ -25,11 +25,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import create_engine
 
-from exchange.crypto.certificates import load_der
 from exchange.crypto.dsse import PAYLOAD_TYPE, Signer, make_envelope, pae
 from exchange.crypto.keys import KeyFile
 from exchange.crypto.sealing import commit
 from exchange.crypto.signers.key_file import read_signer
+from exchange.crypto.x509.certificates import load_der
 from exchange.rpc.profile import Profile
 from exchange.storage import schema
 from exchange.v1.kind_pb2 import Kind

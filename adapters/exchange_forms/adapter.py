@@ -10,10 +10,10 @@ from importlib.resources.abc import Traversable
 from typing import Final
 
 from exchange.domain.adapter import DocumentReading, NativeDocument, Sample, WrittenDocument
+from exchange.domain.catalogues.table_file import open_table
+from exchange.domain.catalogues.tables import Tables
 from exchange.domain.kinds import kind_by_name
 from exchange.domain.problems import Problem, Refused
-from exchange.domain.table_file import open_table
-from exchange.domain.tables import Tables
 from exchange.v1.common_pb2 import Authority
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
@@ -138,7 +138,7 @@ def make_adapter(package: str, tables: object, overlays: Mapping[str, bytes]) ->
         TypeError: ``tables`` are not the domain's.
     """
     if not isinstance(tables, Tables):
-        raise TypeError("an adapter is made from exchange.domain.tables.Tables")
+        raise TypeError("an adapter is made from exchange.domain.catalogues.tables.Tables")
     folder = files(package)
     own = {name: (folder / "tables" / name).read_bytes() for name in TABLES}
     profiles = StationProfiles.load((folder / "tables" / STATIONS).read_bytes())

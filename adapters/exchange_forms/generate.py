@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import exchange.tables
-from exchange.domain import tables as domain_tables
+from exchange.domain.catalogues import tables as domain_tables
 from exchange.v1.credit_result_pb2 import CreditLevel
 from exchange.v1.kind_pb2 import Kind
 from exchange_forms.adapter import FormsAdapter, make_adapter

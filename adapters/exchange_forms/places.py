@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from exchange.domain.areas import Area, Areas
+from exchange.domain.catalogues.areas import Area, Areas
 from exchange_forms.vocabulary import text_key
 
 _SUFFIXES = ("自治县", "自治州", "区", "县", "市")

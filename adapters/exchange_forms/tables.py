@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Final
 
-from exchange.domain.table_file import Row, TableError, open_table
-from exchange.domain.tables import Tables
+from exchange.domain.catalogues.table_file import Row, TableError, open_table
+from exchange.domain.catalogues.tables import Tables
 from exchange.v1.common_pb2 import SubjectKind
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
 from exchange.v1.penalty_notice_pb2 import DishonestyClass, NoticeKind, PenaltyState, PenaltyType

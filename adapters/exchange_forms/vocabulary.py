@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from exchange.domain.table_file import Row
+from exchange.domain.catalogues.table_file import Row
 
 _REMEMBERED_CHARS: Final = 64
 """Characters of a text that is remembered: a longer one is no word of a list, and takes memory."""

@@ -31,7 +31,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from exchange.domain.table_file import Row, open_table
+from exchange.domain.catalogues.table_file import Row, open_table
 from exchange.v1.common_pb2 import Authority
 
 FILE_NAME = "stations.toml"
@@ -87,7 +87,7 @@ class StationProfiles:
         """Read ``stations.toml``.
 
         Raises:
-            exchange.domain.table_file.TableError: Ill-formed; names the place.
+            exchange.domain.catalogues.table_file.TableError: Ill-formed; names the place.
         """
         row = open_table(FILE_NAME, content)
         _annotations(row)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from exchange.domain.factors import Factor, LegacyProblem
+from exchange.domain.catalogues.factors import Factor, LegacyProblem
 from exchange.domain.problems import Problem
 from exchange.v1.common_pb2 import Authority, FieldProvenance
 from exchange.v1.monitoring_batch_pb2 import (

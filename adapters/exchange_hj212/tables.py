@@ -9,9 +9,9 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Protocol
 
-from exchange.domain.factors import Factors
-from exchange.domain.flags import Flags
-from exchange.domain.table_file import open_table
+from exchange.domain.catalogues.factors import Factors
+from exchange.domain.catalogues.flags import Flags
+from exchange.domain.catalogues.table_file import open_table
 from exchange.v1.monitoring_batch_pb2 import (
     VALUE_KIND_AVG,
     VALUE_KIND_LEVEL,
@@ -49,7 +49,7 @@ VALUE_KINDS: Mapping[str, ValueKind.ValueType] = MappingProxyType(
 
 
 class MonitoringTables(Protocol):
-    """What of ``exchange.domain.tables.Tables`` this adapter reads."""
+    """What of ``exchange.domain.catalogues.tables.Tables`` this adapter reads."""
 
     @property
     def factors(self) -> Factors:

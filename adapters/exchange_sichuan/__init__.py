@@ -14,7 +14,7 @@ def create(tables: object, overlays: Mapping[str, bytes]) -> FormsAdapter:
     """The adapter; what the entry point ``exchange.adapters`` names.
 
     Args:
-        tables: ``exchange.domain.tables.Tables``.
+        tables: ``exchange.domain.catalogues.tables.Tables``.
         overlays: The administrator's ``aliases.toml``, ``stations.toml`` and ``sm4_keys.toml``.
 
     Raises:

@@ -18,12 +18,13 @@ from exchange.app.signing import read_signers
 from exchange.cli.node.files import check_files
 from exchange.cli.node.run import EXIT_PIN
 from exchange.cli.offline.pki import load_authority, read_lifetimes
-from exchange.crypto import keys, pki
-from exchange.crypto.certificates import Identity, Role, load_chain, spki_hash
+from exchange.crypto import keys
 from exchange.crypto.key_lock import KeyLock
-from exchange.crypto.node_card import NodeCard
-from exchange.crypto.pki_profile import KeyKind
-from exchange.crypto.trust import to_trust_files
+from exchange.crypto.trusted.node_card import NodeCard
+from exchange.crypto.trusted.trust import to_trust_files
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role, load_chain, spki_hash
+from exchange.crypto.x509.pki_profile import KeyKind
 from exchange.domain.problems import Refused
 from exchange.settings import NodeSettings, load, parse
 from exchange.settings.trust_folder import peer_names, read_peer, write_peer

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 import exchange_chongqing
 from exchange.cli.main import app
-from exchange.crypto.certificates import facts_of, load_chain
-from exchange.crypto.chains import Purpose, verify_chain
 from exchange.crypto.keys import KeyFile, encode_private, generate_rsa
-from exchange.crypto.pki_request import make_request
-from exchange.crypto.revocation import Revocations
+from exchange.crypto.x509.certificates import facts_of, load_chain
+from exchange.crypto.x509.chains import Purpose, verify_chain
+from exchange.crypto.x509.pki_request import make_request
+from exchange.crypto.x509.revocation import Revocations
 from exchange_hj212 import frame_bytes
 from tests.cli.conftest import init, run
 

@@ -15,15 +15,15 @@ import pytest
 
 from exchange.cli.envelope_file import write_envelope
 from exchange.crypto import keys
-from exchange.crypto.certificates import load_chain, to_der, to_pem
 from exchange.crypto.dsse import make_envelope
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.keys import KeyFile
-from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
-from exchange.crypto.pki import Authority, issue_crl
 from exchange.crypto.sealing import SM3, commit
 from exchange.crypto.signers.key_file import read_signer
-from exchange.crypto.trust import to_trust_files
+from exchange.crypto.trusted.node_card import KeyRole, NodeCard, TrustedKey
+from exchange.crypto.trusted.trust import to_trust_files
+from exchange.crypto.x509.certificates import load_chain, to_der, to_pem
+from exchange.crypto.x509.pki import Authority, issue_crl
 from exchange.settings.trust_folder import write_peer
 from exchange.tlog import proof
 from exchange.tlog.checkpoint import Checkpoint

@@ -11,11 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import Certificate, Identity, LibraryKey, Role, load_chain, load_der
 from exchange.crypto.dsse import Signer, make_envelope
-from exchange.crypto.pki_profile import CaKey, KeyKind, LibraryCaKey, Profile
 from exchange.crypto.signers.key_file import read_signer
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Certificate, Identity, LibraryKey, Role, load_chain, load_der
+from exchange.crypto.x509.pki_profile import CaKey, KeyKind, LibraryCaKey, Profile
 from exchange.v1.statement_pb2 import Statement
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)

@@ -9,8 +9,9 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import (
+from exchange.crypto.keys import encode_private, generate_p256
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import (
     Certificate,
     CertificateUnreadable,
     Identity,
@@ -24,8 +25,7 @@ from exchange.crypto.certificates import (
     to_der,
     to_pem,
 )
-from exchange.crypto.keys import encode_private, generate_p256
-from exchange.crypto.pki_profile import KeyKind
+from exchange.crypto.x509.pki_profile import KeyKind
 from exchange.tlog.errors import LogFormatError
 from tests.crypto.region import AGENCY, NOW, PROFILE, build, only, region
 

@@ -9,11 +9,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from exchange.crypto import chains, pki
-from exchange.crypto.certificates import Certificate, load_chain
-from exchange.crypto.chains import ChainProblem, Purpose, find_paths, verify_chain
 from exchange.crypto.keys import generate_p256
-from exchange.crypto.pki_profile import KeyKind
+from exchange.crypto.x509 import chains, pki
+from exchange.crypto.x509.certificates import Certificate, load_chain
+from exchange.crypto.x509.chains import ChainProblem, Purpose, find_paths, verify_chain
+from exchange.crypto.x509.pki_profile import KeyKind
 from tests.crypto.region import AGENCY, NODE, NOW, PROFILE, build, constraints, only, region, usage
 
 CQ = region("cq")

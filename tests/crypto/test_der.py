@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.crypto import der
-from exchange.crypto.der import DerUnreadable
+from exchange.crypto.x509 import der
+from exchange.crypto.x509.der import DerUnreadable
 
 
 @given(st.lists(st.binary(max_size=300), max_size=6))

@@ -13,13 +13,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.crypto import dsse, keys, pki
-from exchange.crypto.certificates import CertificateUnreadable, load_der, public_key_of, spki_hash, to_der, to_pem
+from exchange.crypto import dsse, keys
 from exchange.crypto.dsse import PAYLOAD_TYPE, Signer, Verifier, make_envelope, sign
 from exchange.crypto.keys import KeyUnreadable
 from exchange.crypto.sealing import SM3, commit, matches
 from exchange.crypto.signers.key_file import P256Signer, read_signer
 from exchange.crypto.signers.verifiers import verifier_of
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import CertificateUnreadable, load_der, public_key_of, spki_hash, to_der, to_pem
 from exchange.v1.statement_pb2 import BodyCommitment, Envelope, Signature, Statement
 from tests.crypto.region import NODE, NOW, PROFILE, region
 

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.crypto import envelope_verifier, pki
-from exchange.crypto.certificates import Identity, Role, to_der
+from exchange.crypto import envelope_verifier
 from exchange.crypto.dsse import PAYLOAD_TYPE, Signer, make_envelope, sign
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust, VerdictStatus
 from exchange.crypto.keys import generate_p256
-from exchange.crypto.pki_profile import KeyKind
 from exchange.crypto.signers.key_file import read_signer
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role, to_der
+from exchange.crypto.x509.pki_profile import KeyKind
 from exchange.v1.statement_pb2 import Envelope, Signature
 from tests.crypto.region import DOMAIN, NODE, NOW, PROFILE, build, region, usage
 

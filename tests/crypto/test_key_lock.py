@@ -9,10 +9,10 @@ import subprocess
 import pytest
 
 from exchange.crypto import keys
-from exchange.crypto.certificates import to_pem
 from exchange.crypto.key_lock import OPEN, KeyLock, KeyLocked, PassphraseMissing
 from exchange.crypto.keys import KeyUnreadable
 from exchange.crypto.sm2.key import SM2PrivateKey
+from exchange.crypto.x509.certificates import to_pem
 from tests.crypto.region import region
 
 PASSPHRASE = "重庆 correct horse".encode()

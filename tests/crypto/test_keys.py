@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.crypto import keys
-from exchange.crypto.certificates import to_pem
 from exchange.crypto.keys import KeyFile, KeyUnreadable
 from exchange.crypto.mac import hmac_sha256
+from exchange.crypto.x509.certificates import to_pem
 from tests.crypto.region import region
 
 SMALL_RSA = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - to be refused

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from exchange.crypto.ed25519 import Cosigner, NoteSigner, derive_log_key
 from exchange.crypto.keys import generate_ed25519
-from exchange.crypto.node_card import CardRefused, KeyRole, NodeCard, TrustedKey
+from exchange.crypto.trusted.node_card import CardRefused, KeyRole, NodeCard, TrustedKey
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import LANES, LogName, mirror_name, witness_name
 from tests.crypto.region import DOMAIN, NOW, region

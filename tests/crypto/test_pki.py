@@ -9,12 +9,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import CertificateUnreadable, facts_of, identity_of, load_chain, public_key_of
 from exchange.crypto.keys import KeyFile, KeyUnreadable, encode_private, generate_p256, generate_rsa
-from exchange.crypto.pki import Authority
-from exchange.crypto.pki_profile import CaKey, KeyKind, Profile, ProfileRefused
-from exchange.crypto.pki_request import PkiRefused
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import CertificateUnreadable, facts_of, identity_of, load_chain, public_key_of
+from exchange.crypto.x509.pki import Authority
+from exchange.crypto.x509.pki_profile import CaKey, KeyKind, Profile, ProfileRefused
+from exchange.crypto.x509.pki_request import PkiRefused
 from tests.crypto.region import AGENCY, NODE, NOW, PROFILE, only, plain, region
 
 CQ = region()

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.keys import generate_ed25519
-from exchange.crypto.node_card import KeyRole, TrustedKey
 from exchange.crypto.receipts import ReceiptRefused, verify_receipt
+from exchange.crypto.trusted.node_card import KeyRole, TrustedKey
 from exchange.tlog import proof
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.note import VerifierKey

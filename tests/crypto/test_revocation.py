@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import to_pem
-from exchange.crypto.revocation import Revocations, RevocationUnreadable
 from exchange.crypto.signers.key_file import P256Signer
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import to_pem
+from exchange.crypto.x509.revocation import Revocations, RevocationUnreadable
 from tests.crypto.region import NOW, PROFILE, plain, region
 
 CQ, SC = region("cq"), region("sc")

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.crypto import der
 from exchange.crypto.keys import KeyUnreadable, encode_private, generate_p256
 from exchange.crypto.sm2 import libcrypto
 from exchange.crypto.sm2.key import SM2PrivateKey, SM2PublicKey, is_signature
+from exchange.crypto.x509 import der
 
 OPENSSL = shutil.which("openssl")
 needs_openssl = pytest.mark.skipif(OPENSSL is None, reason="openssl-missing")

@@ -14,8 +14,15 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.crypto import dsse, pki
-from exchange.crypto.certificates import (
+from exchange.crypto import dsse
+from exchange.crypto.dsse import ES256, PAYLOAD_TYPE, SM2, make_envelope
+from exchange.crypto.envelope_verifier import SigningChain, SigningTrust, VerdictStatus
+from exchange.crypto.keys import KeyFile, KeyUnreadable, encode_private, generate_p256
+from exchange.crypto.signers.key_file import P256Signer, SM2Signer, read_signer
+from exchange.crypto.sm2 import libcrypto, signed
+from exchange.crypto.sm2.key import SM2PrivateKey, SM2PublicKey
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import (
     CertificateUnreadable,
     facts_of,
     load_chain,
@@ -25,16 +32,10 @@ from exchange.crypto.certificates import (
     to_der,
     to_pem,
 )
-from exchange.crypto.chains import ChainProblem, verify_chain
-from exchange.crypto.dsse import ES256, PAYLOAD_TYPE, SM2, make_envelope
-from exchange.crypto.envelope_verifier import SigningChain, SigningTrust, VerdictStatus
-from exchange.crypto.keys import KeyFile, KeyUnreadable, encode_private, generate_p256
-from exchange.crypto.pki_profile import KeyKind
-from exchange.crypto.pki_request import PkiRefused, make_request
-from exchange.crypto.revocation import Revocations, RevocationUnreadable
-from exchange.crypto.signers.key_file import P256Signer, SM2Signer, read_signer
-from exchange.crypto.sm2 import libcrypto, signed
-from exchange.crypto.sm2.key import SM2PrivateKey, SM2PublicKey
+from exchange.crypto.x509.chains import ChainProblem, verify_chain
+from exchange.crypto.x509.pki_profile import KeyKind
+from exchange.crypto.x509.pki_request import PkiRefused, make_request
+from exchange.crypto.x509.revocation import Revocations, RevocationUnreadable
 from exchange.v1.statement_pb2 import Envelope, Signature
 from tests.crypto.region import DOMAIN, NODE, NOW, PROFILE, Region, region
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 import pkcs11
 import pytest
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import load_der, public_key_of
 from exchange.crypto.dsse import make_envelope
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust, VerdictStatus
 from exchange.crypto.keys import KeyUnreadable, encode_private, generate_p256
-from exchange.crypto.pki_profile import KeyKind
-from exchange.crypto.pki_request import PkiRefused, make_request, make_request_elsewhere, requested_key
 from exchange.crypto.signers.key_file import read_signing_chain
 from exchange.crypto.signers.token import PinRefused, TokenKey, TokenPrivateKey, TokenSigner, TokenUnavailable
 from exchange.crypto.signers.verifiers import verifier_of
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import load_der, public_key_of
+from exchange.crypto.x509.pki_profile import KeyKind
+from exchange.crypto.x509.pki_request import PkiRefused, make_request, make_request_elsewhere, requested_key
 from tests.crypto.region import DOMAIN, NODE, NOW, PROFILE, region
 from tests.rigs.softhsm import SoftHsm
 

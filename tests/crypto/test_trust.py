@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.crypto import pki, trust
 from exchange.crypto.envelope_verifier import SigningChain, VerdictStatus
-from exchange.crypto.trust import TrustRefused, TrustSet, to_trust_files, write_manifest
+from exchange.crypto.trusted import trust
+from exchange.crypto.trusted.trust import TrustRefused, TrustSet, to_trust_files, write_manifest
+from exchange.crypto.x509 import pki
 from tests.crypto.region import AGENCY, DOMAIN, NOW, PROFILE, only, region
 from tests.crypto.test_node_card import CARD, card
 

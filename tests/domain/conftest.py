@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.domain.recognition import RuleSet
-from exchange.domain.tables import Tables, load
+from exchange.domain.catalogues.tables import Tables, load
+from exchange.domain.recognising.recognition import RuleSet
 from exchange.tables import read_all
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.domain.tables import Tables
+from exchange.domain.catalogues.tables import Tables
 from exchange.v1.common_pb2 import Attachment
 
 

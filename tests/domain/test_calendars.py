@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.domain.calendars import CalendarMissing
-from exchange.domain.tables import TableError, Tables, load
+from exchange.domain.catalogues.calendars import CalendarMissing
+from exchange.domain.catalogues.tables import TableError, Tables, load
 from exchange.tables import read_all
 
 _HOLIDAY = '{ name = "n", from = "2027-01-01", until = "2027-01-02" }'

@@ -7,6 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from stdnum.cn import uscc as oracle
 
+from exchange.domain.catalogues.table_file import TableError
+from exchange.domain.catalogues.tables import Tables, load
 from exchange.domain.codes import (
     CodeKind,
     inspect,
@@ -16,8 +18,6 @@ from exchange.domain.codes import (
     uscc_check_character,
     uscc_problem,
 )
-from exchange.domain.table_file import TableError
-from exchange.domain.tables import Tables, load
 from exchange.tables import read_all
 from tests.domain.records import FIRM, make_uscc
 

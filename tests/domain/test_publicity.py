@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.domain.publicity import STATED_CLASSES, months_after
-from exchange.domain.tables import TableError, Tables, load
+from exchange.domain.catalogues.publicity import STATED_CLASSES, months_after
+from exchange.domain.catalogues.tables import TableError, Tables, load
 from exchange.tables import read_all
 from exchange.v1.penalty_notice_pb2 import DishonestyClass
 

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from exchange.domain.recognition import DecisionContext, RuleSet
+from exchange.domain.recognising.recognition import DecisionContext, RuleSet
 from exchange.v1.kind_pb2 import Condition, Outcome
 from exchange.v1.lab_qualification_pb2 import LabState
 from exchange.v1.list_entry_pb2 import ListKind, ListState

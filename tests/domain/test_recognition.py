@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.domain.predicates import add_months
-from exchange.domain.recognition import (
+from exchange.domain.catalogues.table_file import TableError
+from exchange.domain.catalogues.tables import Tables
+from exchange.domain.recognising.predicates import add_months
+from exchange.domain.recognising.recognition import (
     PARTS_LIMIT,
     Decision,
     DecisionContext,
@@ -17,8 +19,6 @@ from exchange.domain.recognition import (
     part_holds,
     part_of,
 )
-from exchange.domain.table_file import TableError
-from exchange.domain.tables import Tables
 from exchange.domain.validate import validate
 from exchange.tables import read_all
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.domain.facts import FACT_VALUES, Facts, FactUnknown, code_of, facts_of, read_facts
+from exchange.domain.catalogues.tables import Tables
 from exchange.domain.problems import Refused
-from exchange.domain.recognition import DecisionContext, RuleSet
-from exchange.domain.rule_book import RuleBook
-from exchange.domain.tables import Tables
+from exchange.domain.recognising.facts import FACT_VALUES, Facts, FactUnknown, code_of, facts_of, read_facts
+from exchange.domain.recognising.recognition import DecisionContext, RuleSet
+from exchange.domain.recognising.rule_book import RuleBook
 from exchange.tables import read_all
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
 from exchange.v1.kind_pb2 import Kind, Outcome

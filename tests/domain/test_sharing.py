@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.domain.sharing import SHARED_KINDS, SharingCatalogue
-from exchange.domain.tables import TableError, Tables, load
+from exchange.domain.catalogues.sharing import SHARED_KINDS, SharingCatalogue
+from exchange.domain.catalogues.tables import TableError, Tables, load
 from exchange.tables import read_all
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import ShareClass

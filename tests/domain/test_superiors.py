@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.domain.superiors import Superiors, load_superiors
-from exchange.domain.table_file import TableError, open_table
+from exchange.domain.catalogues.superiors import Superiors, load_superiors
+from exchange.domain.catalogues.table_file import TableError, open_table
 
 _LINE = '[[authority]]\nuscc = "{}"\nsuperior = "{}"\nsource = "演示"\n'
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from exchange.domain.factors import Factor, LegacyProblem
-from exchange.domain.tables import FILES, TableError, Tables, load
+from exchange.domain.catalogues.factors import Factor, LegacyProblem
+from exchange.domain.catalogues.tables import FILES, TableError, Tables, load
 from exchange.tables import read_all
 from exchange.v1.credit_result_pb2 import CreditLevel
 from exchange.v1.monitoring_batch_pb2 import Usability, ValueKind

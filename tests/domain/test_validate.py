@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.domain.tables import Tables
+from exchange.domain.catalogues.tables import Tables
 from exchange.domain.validate import validate
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
 from exchange.v1.kind_pb2 import Outcome

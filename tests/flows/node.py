@@ -14,10 +14,10 @@ from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.envelope_verifier import SigningTrust
 from exchange.crypto.keys import derive_log_key, derive_submission_key, generate_ed25519
 from exchange.domain.adapter import DocumentReading, MappedRow, NativeDocument, Sample, WrittenDocument
+from exchange.domain.catalogues.tables import Tables, load
 from exchange.domain.problems import DocumentRefused, Problem, Refused
-from exchange.domain.recognition import RuleSet
-from exchange.domain.rule_book import RuleShelf
-from exchange.domain.tables import Tables, load
+from exchange.domain.recognising.recognition import RuleSet
+from exchange.domain.recognising.rule_book import RuleShelf
 from exchange.flows import bootstrap
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import AccessDenied, Caller, NotFound
 from exchange.flows.actions.pending import MAX_OPEN, VALID_FOR, ActionFlow, Confirmed, Officer

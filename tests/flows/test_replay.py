@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role
 from exchange.crypto.dsse import Signer
-from exchange.crypto.possession import possession_message
 from exchange.crypto.signers.key_file import read_signer
+from exchange.crypto.trusted.possession import possession_message
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role
 from exchange.domain.record_index import index_of, raw_id
 from exchange.flows.intake.seal import seal
 from exchange.flows.intake.submit import LANE_NAMES

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import Certificate, Identity, Role, load_chain, load_der
-from exchange.crypto.revocation import RevocationUnreadable
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Certificate, Identity, Role, load_chain, load_der
+from exchange.crypto.x509.revocation import RevocationUnreadable
 from exchange.flows.trust.revocations import EDITION, SIGNING, TLS, Freshness, RevocationBook, StalePolicy
 from exchange.storage import journal, log_store
 from exchange.v1.journal_pb2 import JournalEntry

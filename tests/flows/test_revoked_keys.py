@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import load_der
 from exchange.crypto.dsse import Signer, make_envelope
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import load_der
 from exchange.domain.record_index import raw_id
 from exchange.flows.apply.ruling import read_decision
 from exchange.flows.intake.seal import seal, seal_statement

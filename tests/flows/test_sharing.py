@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from exchange.domain.tables import load
+from exchange.domain.catalogues.tables import load
 from exchange.flows.intake.submit import SubmitFlow
 from exchange.tables import read_all
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitResult

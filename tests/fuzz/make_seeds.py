@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import to_der, to_pem
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.keys import generate_ed25519
-from exchange.crypto.trust import PEER, TrustSet, to_trust_files
+from exchange.crypto.trusted.trust import PEER, TrustSet, to_trust_files
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import to_der, to_pem
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.origin import LogName, mirror_name
 from exchange.tlog.proof import Receipt

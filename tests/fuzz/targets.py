@@ -17,18 +17,26 @@ from types import MappingProxyType
 from google.protobuf.message import DecodeError
 
 from exchange.app.adapters import find_adapters
-from exchange.crypto.certificates import Certificate, facts_of, identity_of, load_chain, load_der, spki_hash, to_der
-from exchange.crypto.chains import Purpose, find_paths
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust, VerdictStatus
-from exchange.crypto.node_card import NodeCard
-from exchange.crypto.revocation import Revocations
-from exchange.crypto.trust import MANIFEST, PEER, TrustSet, unpack, write_manifest
+from exchange.crypto.trusted.node_card import NodeCard
+from exchange.crypto.trusted.trust import MANIFEST, PEER, TrustSet, unpack, write_manifest
+from exchange.crypto.x509.certificates import (
+    Certificate,
+    facts_of,
+    identity_of,
+    load_chain,
+    load_der,
+    spki_hash,
+    to_der,
+)
+from exchange.crypto.x509.chains import Purpose, find_paths
+from exchange.crypto.x509.revocation import Revocations
 from exchange.domain import kinds
 from exchange.domain.adapter import Adapter, NativeDocument
+from exchange.domain.catalogues.tables import Tables, load
 from exchange.domain.problems import DocumentRefused, ExchangeError
-from exchange.domain.recognition import DecisionContext, RuleSet
+from exchange.domain.recognising.recognition import DecisionContext, RuleSet
 from exchange.domain.record_index import index_of, is_recognised_kind
-from exchange.domain.tables import Tables, load
 from exchange.domain.validate import validate
 from exchange.flows.apply.entry import read_entry
 from exchange.storage.log_store import StoredEntry

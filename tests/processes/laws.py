@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 from exchange.app import startup
 from exchange.crypto.key_lock import OPEN
-from exchange.crypto.node_card import KeyRole, NodeCard
 from exchange.crypto.receipts import verify_receipt
-from exchange.crypto.trust import TrustSet
+from exchange.crypto.trusted.node_card import KeyRole, NodeCard
+from exchange.crypto.trusted.trust import TrustSet
 from exchange.flows.apply.rebuild import rebuild
 from exchange.flows.context import Node
 from exchange.rpc.failure import CallFailed

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role
 from tests.cli.conftest import Run, run
 from tests.processes import laws
 from tests.rigs.pair import DOMAIN, NodeFolder, Pair, certificate_profile

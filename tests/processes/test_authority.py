@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from exchange.crypto.certificates import Role, fingerprint, load_chain
-from exchange.crypto.pki import Authority
-from exchange.crypto.possession import prove_authority
+from exchange.crypto.trusted.possession import prove_authority
+from exchange.crypto.x509.certificates import Role, fingerprint, load_chain
+from exchange.crypto.x509.pki import Authority
 from exchange.rpc.failure import CallFailed
 from exchange.settings.trust_folder import read_peer
 from exchange.v1.journal_pb2 import JournalEntry

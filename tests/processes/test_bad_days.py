@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.crypto.certificates import fingerprint
+from exchange.crypto.x509.certificates import fingerprint
 from tests.cli.conftest import run
 from tests.processes import laws
 from tests.processes.callers import calling, replace_file, shown_at

@@ -14,8 +14,8 @@ import grpc
 import pytest
 from sqlalchemy import func, select
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role
 from exchange.rpc.client import failure_of
 from exchange.rpc.failure import CallFailed
 from exchange.rpc.limits import MIB, CallLimits

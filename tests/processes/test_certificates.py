@@ -9,8 +9,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from exchange.crypto.certificates import fingerprint
-from exchange.crypto.trust import to_trust_files
+from exchange.crypto.trusted.trust import to_trust_files
+from exchange.crypto.x509.certificates import fingerprint
 from exchange.settings.trust_folder import write_peer
 from exchange.storage import log_store, seen
 from exchange.storage.database import Database

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exchange.crypto.certificates import fingerprint, load_chain
-from exchange.crypto.pki import Authority
+from exchange.crypto.x509.certificates import fingerprint, load_chain
+from exchange.crypto.x509.pki import Authority
 from exchange.settings.trust_folder import read_peer
 from tests.cli.conftest import Run, run
 from tests.processes import laws

@@ -12,9 +12,9 @@ from typing import Any
 from typer.testing import CliRunner
 
 from exchange.cli.main import app
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role
 from exchange.crypto.signers.key_file import read_signer
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role
 from exchange.v1.kind_pb2 import Outcome
 from exchange.v1.record_service_pb2 import ListRecordsRequest
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitRecordRequest

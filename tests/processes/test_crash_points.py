@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role
-from exchange.crypto.node_card import NodeCard
-from exchange.crypto.trust import to_trust_files
+from exchange.crypto.trusted.node_card import NodeCard
+from exchange.crypto.trusted.trust import to_trust_files
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role
 from exchange.settings.trust_folder import write_peer
 from exchange.v1.key_announcement_pb2 import KeyState
 from exchange.v1.record_pb2 import Record

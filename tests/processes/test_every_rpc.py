@@ -22,9 +22,9 @@ from google.protobuf.descriptor import MethodDescriptor
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from exchange import v1
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role
 from exchange.crypto.keys import KeyFile
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role
 from exchange.rpc.client import failure_of
 from exchange.rpc.roles import ROLES, WITHOUT_DOOR
 from exchange.v1.security_service_pb2 import Agency, Grant, PutAgencyRequest, SuspendAgencyRequest, Verb

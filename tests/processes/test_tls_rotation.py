@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role
 from exchange.crypto.key_lock import KeyLock
 from exchange.crypto.tls_identity import TlsIdentity
-from exchange.crypto.trust import to_trust_files
+from exchange.crypto.trusted.trust import to_trust_files
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role
 from exchange.rpc.failure import CallFailed
 from exchange.settings.trust_folder import write_peer
 from exchange.v1.journal_pb2 import JournalEntry

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from exchange.crypto import keys, pki
-from exchange.crypto.certificates import Identity, Role
+from exchange.crypto import keys
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role
 from exchange.v1.security_service_pb2 import ListKeysRequest
 from exchange.v1.statement_pb2 import Envelope
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitRecordRequest, SubmitResult

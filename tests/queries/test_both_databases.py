@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.v1 import (
     audit_service_pb2,
     monitoring_service_pb2,

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.key_lock import KeyLock
 from exchange.crypto.keys import derive_log_key, encode_private, encode_seed, generate_ed25519, generate_seed
-from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
-from exchange.crypto.pki_profile import Profile as CertificateProfile
-from exchange.crypto.trust import to_trust_files
+from exchange.crypto.trusted.node_card import KeyRole, NodeCard, TrustedKey
+from exchange.crypto.trusted.trust import to_trust_files
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role
+from exchange.crypto.x509.pki_profile import Profile as CertificateProfile
 from exchange.domain.kinds import KINDS, spec
 from exchange.flows.intake.submit import LANE_NAMES
 from exchange.rpc.client import Client

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Self
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role
 from exchange.domain.problems import Refused
 from exchange.flows.rotation.steps import Asked, RotationFlow
 from exchange.v1.record_pb2 import Record

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from exchange.crypto import pki
-from exchange.crypto.authority_proof import named_root, sign_by
-from exchange.crypto.certificates import fingerprint
-from exchange.crypto.possession import possession_message, prove_authority
-from exchange.crypto.trust import to_trust_files
+from exchange.crypto.trusted.authority_proof import named_root, sign_by
+from exchange.crypto.trusted.possession import possession_message, prove_authority
+from exchange.crypto.trusted.trust import to_trust_files
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import fingerprint
 from exchange.flows.certificates import peer_roots
 from exchange.flows.certificates.seen import PEERS
 from exchange.settings.trust_folder import write_peer

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role
 from exchange.crypto.dsse import Signer
 from exchange.crypto.keys import generate_ed25519
-from exchange.crypto.possession import id_of, possession_message, prove
 from exchange.crypto.signers.key_file import read_signer
+from exchange.crypto.trusted.possession import id_of, possession_message, prove
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role
 from exchange.domain.problems import Refused
 from exchange.flows.access import NotFound
 from exchange.flows.apply.answered import node_record

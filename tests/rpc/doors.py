@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from exchange.app.startup import peer_of
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role, spki_hash
-from exchange.crypto.own_trust import OwnTrust
 from exchange.crypto.tls_identity import TlsIdentity
-from exchange.crypto.trust import SIGNING_ROOTS, TLS_ROOTS
+from exchange.crypto.trusted.own_trust import OwnTrust
+from exchange.crypto.trusted.trust import SIGNING_ROOTS, TLS_ROOTS
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role, spki_hash
 from exchange.domain.kinds import KINDS, spec
 from exchange.flows.access import AgencyBook
 from exchange.flows.actions.erase import EraseFlow

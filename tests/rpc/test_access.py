@@ -8,8 +8,8 @@ from itertools import product
 import grpc
 import pytest
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import Role, facts_of
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Role, facts_of
 from exchange.flows.access import AccessDenied
 from exchange.flows.context import LOCAL_TIME
 from exchange.rpc.client import failure_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.flows.actions.pending import Confirmed
 from exchange.v1 import operation_service_pb2 as operation
 from exchange.v1 import record_service_pb2 as records

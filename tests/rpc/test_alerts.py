@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.message import Message
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.domain.record_index import raw_id
 from exchange.flows.alerts import AlertWatch
 from exchange.flows.intake import submit as submit_flow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.domain.record_index import raw_id
 from exchange.rpc.client import failure_of
 from exchange.storage.attachments import PART_BYTES

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from exchange.crypto.certificates import Role
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.receipts import verify_receipt
+from exchange.crypto.x509.certificates import Role
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.tree import leaf_hash, verify_consistency, verify_inclusion
 from exchange.v1 import audit_service_pb2 as pb

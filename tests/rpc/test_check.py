@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import pytest
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.flows.checks.check import CheckFlow, Question
 from exchange.flows.checks.trace import answer_digest
 from exchange.storage import log_store

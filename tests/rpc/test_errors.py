@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import exchange
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import AccessDenied
 from exchange.rpc.errors import CODES, MAX_STATUS_BYTES, RETRY_AFTER, wire_error

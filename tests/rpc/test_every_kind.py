@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.domain import kinds
 from exchange.rpc.failure import CallFailed
 from exchange.v1.alert_pb2 import AlertLevel, ReportKind

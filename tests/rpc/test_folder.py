@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.json_format import MessageToJson
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.flows.access import Caller
 from exchange.rpc.client import failure_of
 from exchange.rpc.limits import CallLimits, Room, TooMany

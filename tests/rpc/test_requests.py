@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.v1.answer_pb2 import AnswerVerb
 from exchange.v1.correction_request_pb2 import CorrectionState
 from exchange.v1.kind_pb2 import Kind

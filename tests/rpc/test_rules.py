@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.flows.rules.editions import bring_in
 from exchange.tables import read_all
 from exchange.v1 import operation_service_pb2 as operation

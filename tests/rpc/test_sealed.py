@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from exchange.crypto import pki
 from exchange.crypto.agency_keys import seal_as_agency
-from exchange.crypto.certificates import Identity, Role, to_der
 from exchange.crypto.dsse import Signer, make_envelope, sign
 from exchange.crypto.signers.key_file import read_signer
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role, to_der
 from exchange.flows.intake.ids import new_id
 from exchange.v1 import security_service_pb2 as security
 from exchange.v1 import submission_service_pb2 as pb

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.domain.agency_form import QUOTAS, check_agency, format_agency, read_agency
 from exchange.storage import journal, log_store
 from exchange.storage.queries import agencies

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from google.protobuf.json_format import MessageToJson
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role, load_der, public_key_of
 from exchange.crypto.dsse import SM2, Signer, pae
 from exchange.crypto.keys import KeyFile
-from exchange.crypto.pki_profile import KeyKind
 from exchange.crypto.signers.key_file import read_signer
 from exchange.crypto.signers.verifiers import verifier_of
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role, load_der, public_key_of
+from exchange.crypto.x509.pki_profile import KeyKind
 from exchange.v1 import record_service_pb2 as records
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.statement_pb2 import Envelope

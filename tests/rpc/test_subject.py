@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.v1 import check_service_pb2 as pb
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import Kind, Outcome

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exchange.crypto import pki
-from exchange.crypto.certificates import Role, fingerprint
-from exchange.crypto.trust import SIGNING_ROOTS, TLS_ROOTS
+from exchange.crypto.trusted.trust import SIGNING_ROOTS, TLS_ROOTS
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Role, fingerprint
 from exchange.rpc.failure import CallFailed
 from exchange.v1.action_pb2 import ActionState
 from exchange.v1.security_service_pb2 import (

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from exchange.app.adapters import find_adapters
-from exchange.domain.recognition import RuleSet
+from exchange.domain.recognising.recognition import RuleSet
 from exchange.rpc.failure import CallFailed
 from exchange.tables import read_all
 from exchange.v1.kind_pb2 import Kind

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from exchange.crypto.node_card import KeyRole
 from exchange.crypto.receipts import verify_receipt
-from exchange.crypto.trust import TrustSet
+from exchange.crypto.trusted.node_card import KeyRole
+from exchange.crypto.trusted.trust import TrustSet
 from exchange.settings.trust_folder import read_peer
 from exchange.storage.maintenance import backup, restore
 from exchange.v1.kind_pb2 import Kind

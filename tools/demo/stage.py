@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from exchange.domain.catalogues.tables import Tables, load
 from exchange.domain.kinds import KINDS, spec
-from exchange.domain.tables import Tables, load
 from exchange.rpc.failure import CallFailed
 from exchange.tables import read_all
 from exchange.v1.kind_pb2 import Kind

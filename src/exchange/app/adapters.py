@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from exchange.domain.adapter import Adapter
-from exchange.domain.tables import Tables
+from exchange.domain.catalogues.tables import Tables
 
 GROUP = "exchange.adapters"
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from exchange.crypto.possession import USES
+from exchange.crypto.trusted.possession import USES
 from exchange.flows import bootstrap
 from exchange.flows.access import GRANTS_REPLAYED
 from exchange.flows.apply.commit import SEQ_CURSOR

@@ -12,8 +12,8 @@ import structlog
 
 from exchange import __version__
 from exchange.app.core import Core
-from exchange.crypto.certificates import facts_of, load_der
 from exchange.crypto.tls_identity import TlsIdentity
+from exchange.crypto.x509.certificates import facts_of, load_der
 from exchange.flows.access import AgencyBook
 from exchange.flows.actions.erase import EraseFlow
 from exchange.flows.actions.pending import ActionFlow

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from exchange.app.ports import PeerPorts
-from exchange.crypto.chains import Purpose
 from exchange.crypto.key_lock import KeyLock
+from exchange.crypto.x509.chains import Purpose
 from exchange.flows.certificates.ca_driver import CaDriver
 from exchange.flows.certificates.leaf_driver import LeafDriver
 from exchange.flows.certificates.reload import LiveFiles

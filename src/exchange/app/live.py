@@ -10,9 +10,9 @@ import structlog
 
 from exchange.app import startup
 from exchange.app.core import AlarmBell, Core
-from exchange.crypto.certificates import Certificate, load_chain
 from exchange.crypto.key_lock import KeyLock
-from exchange.crypto.revocation import RevocationList
+from exchange.crypto.x509.certificates import Certificate, load_chain
+from exchange.crypto.x509.revocation import RevocationList
 from exchange.domain.problems import ExchangeError
 from exchange.flows.certificates.listed import TrustList, TrustWriter
 from exchange.flows.certificates.reload import LiveFiles

@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from exchange.app.core import Core
-from exchange.crypto.certificates import facts_of, load_der
+from exchange.crypto.x509.certificates import facts_of, load_der
 from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import Alarms
 from exchange.flows.alerts import AlertWatch

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import structlog
 
 from exchange.app.core import AlarmBell
-from exchange.crypto.certificates import Certificate, fingerprint, load_chain
-from exchange.crypto.chains import Purpose, find_paths
 from exchange.crypto.tls_identity import TlsIdentity
+from exchange.crypto.x509.certificates import Certificate, fingerprint, load_chain
+from exchange.crypto.x509.chains import Purpose, find_paths
 from exchange.flows.certificates.seen import DIALLED, SeenFlow, Tally
 from exchange.flows.certificates.trust import TrustEdition
 from exchange.flows.context import Node

@@ -30,7 +30,7 @@ from exchange.app.passphrase import key_lock
 from exchange.app.ports import PeerPorts
 from exchange.app.revocations import RevocationFolder
 from exchange.crypto.key_lock import KeyLock
-from exchange.crypto.trust import SIGNING_ROOTS
+from exchange.crypto.trusted.trust import SIGNING_ROOTS
 from exchange.flows.alarms import AlarmCommand, Alarms
 from exchange.flows.certificates.peer_roots import PeerRoots
 from exchange.flows.certificates.reload import LiveFiles

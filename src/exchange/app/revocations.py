@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from exchange.crypto.revocation import RevocationUnreadable
+from exchange.crypto.x509.revocation import RevocationUnreadable
 from exchange.flows.context import Node
 from exchange.flows.trust.revocations import RevocationBook
 from exchange.settings.trust_folder import OWN, read_file, revocation_files

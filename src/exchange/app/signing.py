@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from exchange.crypto.certificates import public_hash
 from exchange.crypto.dsse import Signer
 from exchange.crypto.key_lock import OPEN, KeyLock
 from exchange.crypto.keys import KeyUnreadable
-from exchange.crypto.pki_request import make_request_elsewhere
 from exchange.crypto.signers.key_file import read_signing_chain
 from exchange.crypto.signers.token import TokenKey, TokenPrivateKey, TokenSigner
+from exchange.crypto.x509.certificates import public_hash
+from exchange.crypto.x509.pki_request import make_request_elsewhere
 from exchange.flows.rotation.signing_files import SigningFiles
 from exchange.settings import NodeSettings
 from exchange.settings.model import KeySource

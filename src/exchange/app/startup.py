@@ -10,7 +10,6 @@ from pathlib import Path
 
 from exchange.app.adapters import find_adapters, read_overlays
 from exchange.app.signing import read_signers, signing_files
-from exchange.crypto.certificates import load_chain
 from exchange.crypto.dsse import ES256
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.key_lock import KeyLock
@@ -22,15 +21,16 @@ from exchange.crypto.keys import (
     load_ml_dsa,
     load_seed,
 )
-from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
-from exchange.crypto.own_trust import OwnTrust
 from exchange.crypto.sealing import SHA_256, SM3
 from exchange.crypto.tls_identity import TlsIdentity
-from exchange.crypto.trust import TrustRefused, TrustSet
+from exchange.crypto.trusted.node_card import KeyRole, NodeCard, TrustedKey
+from exchange.crypto.trusted.own_trust import OwnTrust
+from exchange.crypto.trusted.trust import TrustRefused, TrustSet
+from exchange.crypto.x509.certificates import load_chain
+from exchange.domain.catalogues.tables import Tables, load
 from exchange.domain.problems import ExchangeError, Problem
-from exchange.domain.recognition import RuleSet
-from exchange.domain.rule_book import RuleShelf
-from exchange.domain.tables import Tables, load
+from exchange.domain.recognising.recognition import RuleSet
+from exchange.domain.recognising.rule_book import RuleShelf
 from exchange.flows import bootstrap
 from exchange.flows.certificates.tls import TlsFiles
 from exchange.flows.certificates.trust import TrustEdition, TrustFolder

@@ -10,7 +10,7 @@ import typer
 
 from exchange.app.adapters import find_adapters, read_overlays
 from exchange.cli.texts import t
-from exchange.domain.tables import Tables, load
+from exchange.domain.catalogues.tables import Tables, load
 from exchange.tables import read_all
 
 if TYPE_CHECKING:

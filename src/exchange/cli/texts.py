@@ -9,8 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-from exchange.domain.reasons import Reasons, ReasonText, load_reasons
-from exchange.domain.table_file import open_table
+from exchange.domain.catalogues.reasons import Reasons, ReasonText, load_reasons
+from exchange.domain.catalogues.table_file import open_table
 
 CHINESE: Final = "zh"
 ENGLISH: Final = "en"

@@ -12,11 +12,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from exchange.crypto import dsse
-from exchange.crypto.certificates import CertificateUnreadable, load_der, public_key_of, spki_hash
 from exchange.crypto.keys import generate_salt
 from exchange.crypto.sealing import commit
 from exchange.crypto.signers.verifiers import verifier_of
 from exchange.crypto.sm2.libcrypto import LibcryptoMissing, require_libcrypto
+from exchange.crypto.x509.certificates import CertificateUnreadable, load_der, public_key_of, spki_hash
 from exchange.domain import kinds
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Body, Envelope, SealedRecord, Statement

@@ -16,7 +16,9 @@ from enum import StrEnum
 from google.protobuf.message import DecodeError
 
 from exchange.crypto import dsse
-from exchange.crypto.certificates import (
+from exchange.crypto.signers.verifiers import verifier_of
+from exchange.crypto.sm2.libcrypto import LibcryptoMissing, require_libcrypto
+from exchange.crypto.x509.certificates import (
     Certificate,
     CertificateUnreadable,
     Identity,
@@ -28,10 +30,8 @@ from exchange.crypto.certificates import (
     spki_hash,
     uris_of,
 )
-from exchange.crypto.chains import PathSearch, Purpose, find_paths
-from exchange.crypto.revocation import Revocations
-from exchange.crypto.signers.verifiers import verifier_of
-from exchange.crypto.sm2.libcrypto import LibcryptoMissing, require_libcrypto
+from exchange.crypto.x509.chains import PathSearch, Purpose, find_paths
+from exchange.crypto.x509.revocation import Revocations
 from exchange.v1.statement_pb2 import Envelope, Statement
 
 MAX_ENVELOPE_BYTES = 65_535

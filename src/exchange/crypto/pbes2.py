@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, padding
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherAlgorithm, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-from exchange.crypto import der
+from exchange.crypto.x509 import der
 
 ITERATIONS: Final = 600_000
 """Rounds of PBKDF2-HMAC-SHA-256 for what is written here (OWASP): a fifth of a second, once for each key and start."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
-from exchange.crypto.node_card import TrustedKey
+from exchange.crypto.trusted.node_card import TrustedKey
 from exchange.domain.problems import ExchangeError
 from exchange.tlog import proof
 from exchange.tlog.checkpoint import Checkpoint

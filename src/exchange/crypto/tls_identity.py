@@ -9,7 +9,8 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from exchange.crypto.certificates import (
+from exchange.crypto.keys import KeyFile, KeyUnreadable
+from exchange.crypto.x509.certificates import (
     Certificate,
     CertificateUnreadable,
     fingerprint,
@@ -18,8 +19,7 @@ from exchange.crypto.certificates import (
     public_hash,
     public_key_of,
 )
-from exchange.crypto.chains import ChainProblem, Purpose, find_paths
-from exchange.crypto.keys import KeyFile, KeyUnreadable
+from exchange.crypto.x509.chains import ChainProblem, Purpose, find_paths
 from exchange.domain.problems import Problem
 
 

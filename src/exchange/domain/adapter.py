@@ -157,7 +157,7 @@ class AdapterFactory(Protocol):
         """Make the adapter.
 
         Args:
-            tables: The domain tables, ``exchange.domain.tables.Tables``.
+            tables: The domain tables, ``exchange.domain.catalogues.tables.Tables``.
             overlays: The administrator's additions by file name (``stations.toml``, ``aliases.toml``,
                 ``accepted_codes.toml``): they win over the adapter's own tables.
         """

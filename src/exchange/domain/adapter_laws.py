@@ -11,10 +11,10 @@ from typing import Final
 from google.protobuf.message import Message
 
 from exchange.domain.adapter import Adapter, DocumentReading, MappedRow, NativeDocument, Sample
+from exchange.domain.catalogues.tables import Tables
 from exchange.domain.kinds import kind_of
 from exchange.domain.personal import contains_resident_id
 from exchange.domain.problems import ExchangeError, Refused
-from exchange.domain.tables import Tables
 from exchange.domain.validate import validate
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record

@@ -34,11 +34,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from exchange.domain import kinds
-from exchange.domain.areas import EVERYWHERE, Areas
+from exchange.domain.catalogues.areas import EVERYWHERE, Areas
+from exchange.domain.catalogues.table_file import Row, open_table
+from exchange.domain.catalogues.tables import Tables
 from exchange.domain.codes import uscc_reasons
 from exchange.domain.problems import Problem
-from exchange.domain.table_file import Row, open_table
-from exchange.domain.tables import Tables
 from exchange.domain.validation.findings import is_date
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.security_service_pb2 import Agency, Grant, Quotas, Verb

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from exchange.domain.table_file import Row
+from exchange.domain.catalogues.table_file import Row
 from exchange.v1.alert_pb2 import AlertLevel
 
 MAX_MINUTES: Final = 24 * 60

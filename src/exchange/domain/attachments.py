@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.domain.table_file import Row
+from exchange.domain.catalogues.table_file import Row
 from exchange.domain.validation.limits import ATTACHMENT_BYTES
 from exchange.v1.common_pb2 import Attachment
 

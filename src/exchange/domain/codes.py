@@ -16,10 +16,10 @@ from functools import lru_cache
 from operator import mul
 from typing import TYPE_CHECKING
 
-from exchange.domain.table_file import Row
+from exchange.domain.catalogues.table_file import Row
 
 if TYPE_CHECKING:
-    from exchange.domain.tables import Tables
+    from exchange.domain.catalogues.tables import Tables
 
 USCC_CACHE_SIZE = 8192
 """Entries of the verdict cache, about 2 MB: the firms of one round of evaluation in one province."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exchange.domain.areas import EVERYWHERE
+from exchange.domain.catalogues.areas import EVERYWHERE
 from exchange.v1.record_pb2 import Record
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, Final
 
+from exchange.domain.catalogues.tables import Tables
 from exchange.domain.kinds import kind_of
 from exchange.domain.problems import Problem
-from exchange.domain.tables import Tables
 from exchange.domain.validation.acts.alert import check_alert
 from exchange.domain.validation.acts.correction import check_correction_request
 from exchange.domain.validation.acts.equivalence import check_standards_equivalence

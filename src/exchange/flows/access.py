@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from exchange.crypto.agency_keys import AgencyKeys, AgencySignature
-from exchange.crypto.certificates import Identity, Role
+from exchange.crypto.x509.certificates import Identity, Role
 from exchange.domain import kinds
-from exchange.domain.areas import EVERYWHERE, Areas
+from exchange.domain.catalogues.areas import EVERYWHERE, Areas
 from exchange.domain.personal import contains_resident_id
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.flows.context import LOCAL_TIME, Node

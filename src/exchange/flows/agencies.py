@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from exchange.crypto.agency_keys import check_certificate
-from exchange.crypto.certificates import CertificateUnreadable
+from exchange.crypto.x509.certificates import CertificateUnreadable
 from exchange.domain.agency_form import check_agency, format_agency
+from exchange.domain.catalogues.tables import Tables
 from exchange.domain.problems import Problem, Refused
-from exchange.domain.tables import Tables
 from exchange.flows.access import AgencyBook, NotFound
 from exchange.flows.context import Node
 from exchange.storage.queries import agencies

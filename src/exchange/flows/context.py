@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
-from exchange.crypto.certificates import Certificate
 from exchange.crypto.dsse import Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust
-from exchange.crypto.revocation import Revocations
 from exchange.crypto.sealing import SHA_256
+from exchange.crypto.x509.certificates import Certificate
+from exchange.crypto.x509.revocation import Revocations
 from exchange.domain.adapter import Adapter
-from exchange.domain.rule_book import RuleShelf
-from exchange.domain.tables import Tables
+from exchange.domain.catalogues.tables import Tables
+from exchange.domain.recognising.rule_book import RuleShelf
 from exchange.flows.events import EventHub
 from exchange.storage.database import Database
 from exchange.storage.writer import Writer

@@ -29,7 +29,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.flows.access import AccessDenied, AgencyBook, Caller, missing_grants
 from exchange.flows.actions.pending import Officer

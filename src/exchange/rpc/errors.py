@@ -18,8 +18,8 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from exchange.crypto.signers.token import TokenUnavailable
+from exchange.domain.catalogues.reasons import Reasons
 from exchange.domain.problems import ExchangeError, Problem, Refused
-from exchange.domain.reasons import Reasons
 from exchange.flows.access import AccessDenied
 from exchange.rpc.limits import TooMany
 from exchange.storage.writer import DatabaseAwayError, OutcomeUnknownError, WriterBusyError, WriterClosedError

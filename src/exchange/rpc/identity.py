@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Protocol
 
-from exchange.crypto.certificates import (
+from exchange.crypto.x509.certificates import (
     Certificate,
     CertificateUnreadable,
     fingerprint,
@@ -18,7 +18,7 @@ from exchange.crypto.certificates import (
     load_chain,
     spki_hash,
 )
-from exchange.crypto.chains import Purpose, find_paths
+from exchange.crypto.x509.chains import Purpose, find_paths
 from exchange.domain.problems import Problem
 from exchange.flows.access import AccessDenied, AgencyBook, Caller
 from exchange.flows.certificates.seen import AGENCIES, SeenFlow, Tally

@@ -19,9 +19,9 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from exchange.crypto.certificates import Identity, Role, fingerprint, identity_of, load_chain
-from exchange.crypto.chains import ChainProblem, PathSearch, Purpose, find_paths
-from exchange.crypto.trust import TrustSet
+from exchange.crypto.trusted.trust import TrustSet
+from exchange.crypto.x509.certificates import Identity, Role, fingerprint, identity_of, load_chain
+from exchange.crypto.x509.chains import ChainProblem, PathSearch, Purpose, find_paths
 from exchange.domain.problems import ExchangeError, Refused
 from exchange.flows.certificates.seen import PEERS, SERVED, SeenFlow, Tally
 from exchange.flows.context import Peer, PeerBook

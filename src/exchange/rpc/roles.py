@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 
 _NODE = frozenset((Role.NODE,))
 _AGENCY = frozenset((Role.AGENCY,))

@@ -4,7 +4,7 @@ own/tls-roots.pem          roots that our own agencies', officers' and servers' 
 own/signing-roots.pem      roots of our own signing certificates; what the card tells the peers
 own/tls-crl.pem            optional: revocation lists of our TLS authorities
 own/signing-crl.pem        optional: revocation lists of our signing authorities; our peers fetch them from us
-peers/<peer>/…             one set per peer, as ``exchange.crypto.trust`` describes it
+peers/<peer>/…             one set per peer, as ``exchange.crypto.trusted.trust`` describes it
 """
 
 from __future__ import annotations

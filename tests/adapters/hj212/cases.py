@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from exchange import tables as table_files
-from exchange.domain import tables
 from exchange.domain.adapter import DocumentReading, NativeDocument
+from exchange.domain.catalogues import tables
 from exchange.v1.common_pb2 import Authority
 from exchange_hj212 import StationProfiles, frame_bytes, read_document
 

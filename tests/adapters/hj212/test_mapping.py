@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from exchange.domain.adapter import MappedRow
-from exchange.domain.table_file import TableError
+from exchange.domain.catalogues.table_file import TableError
 from exchange.domain.validate import validate
 from exchange.v1 import monitoring_batch_pb2 as pb
 from exchange.v1.common_pb2 import Authority

@@ -6,7 +6,7 @@ import pytest
 
 import exchange_chongqing
 import exchange_sichuan
-from exchange.domain.tables import Tables, load
+from exchange.domain.catalogues.tables import Tables, load
 from exchange.tables import read_all
 from exchange_forms import FormsAdapter
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import exchange_chongqing
-from exchange.domain.tables import Tables, load
+from exchange.domain.catalogues.tables import Tables, load
 from exchange.tables import read_all
 from exchange.v1.common_pb2 import SubjectKind
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState

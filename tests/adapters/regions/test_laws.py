@@ -13,7 +13,7 @@ import exchange_chongqing.build_samples
 import exchange_sichuan.build_samples
 from exchange.domain.adapter import DocumentReading, MappedRow, NativeDocument, Sample, WrittenDocument
 from exchange.domain.adapter_laws import RECORD, LawResult, check, flatten
-from exchange.domain.tables import Tables
+from exchange.domain.catalogues.tables import Tables
 from exchange.domain.validate import validate
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record

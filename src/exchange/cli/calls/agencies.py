@@ -13,7 +13,7 @@ from exchange.cli.calls.pages import LARGEST_PAGE, show, walk
 from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Exit, Output, Undecidable, as_dict, finish
 from exchange.cli.texts import t
-from exchange.crypto.certificates import Certificate, load_chain, spki_hash, to_der
+from exchange.crypto.x509.certificates import Certificate, load_chain, spki_hash, to_der
 from exchange.domain import kinds
 from exchange.domain.agency_form import QUOTAS, check_agency, format_agency, read_agency
 from exchange.domain.problems import Refused

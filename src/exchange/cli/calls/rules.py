@@ -13,7 +13,7 @@ from exchange.cli.calls.actions import print_waiting
 from exchange.cli.options import JsonOption, KindOption, ProfileOption, ReasonOption, client, read_kind
 from exchange.cli.output import Exit, Output, as_dict, finish, moment
 from exchange.cli.texts import t, word
-from exchange.domain.recognition import MAX_RULE_FILE, RuleSet
+from exchange.domain.recognising.recognition import MAX_RULE_FILE, RuleSet
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import Condition, Kind
 from exchange.v1.operation_service_pb2 import (

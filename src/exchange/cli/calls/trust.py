@@ -13,7 +13,7 @@ from exchange.cli.calls.rotations import grouped
 from exchange.cli.options import JsonOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Exit, Output, as_dict, finish, moment
 from exchange.cli.texts import reason_text, t
-from exchange.crypto.possession import USES
+from exchange.crypto.trusted.possession import USES
 from exchange.v1.security_service_pb2 import (
     ConfirmTrustRequest,
     ListPendingKeysRequest,

@@ -12,7 +12,7 @@ from exchange.cli.output import Undecidable
 from exchange.crypto import keys
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.key_lock import KeyLock
-from exchange.crypto.node_card import KeyRole, NodeCard, TrustedKey
+from exchange.crypto.trusted.node_card import KeyRole, NodeCard, TrustedKey
 from exchange.flows.instants import instant
 from exchange.settings import NodeSettings
 from exchange.settings.trust_folder import read_own

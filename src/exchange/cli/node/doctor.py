@@ -15,9 +15,9 @@ from exchange.cli.node.files import OTHERS, check_files
 from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeArgument, ProfileOption, client, read_settings
 from exchange.cli.output import Exit, Output, finish, problem_dicts
 from exchange.cli.texts import reason_text, t, word
-from exchange.crypto.certificates import facts_of, load_chain
 from exchange.crypto.keys import certificates_in
-from exchange.crypto.trust import TrustSet
+from exchange.crypto.trusted.trust import TrustSet
+from exchange.crypto.x509.certificates import facts_of, load_chain
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.rpc.failure import CallFailed
 from exchange.rpc.profile import ProfileInvalid, find_profile

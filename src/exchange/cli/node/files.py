@@ -10,9 +10,10 @@ from typing import Final
 
 from exchange.app.passphrase import key_lock
 from exchange.app.signing import signing_files
-from exchange.crypto import certificates, keys
+from exchange.crypto import keys
 from exchange.crypto.key_lock import KeyLock, is_encrypted
 from exchange.crypto.signers.key_file import read_signer
+from exchange.crypto.x509 import certificates
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.settings.model import KeySource, NodeSettings
 

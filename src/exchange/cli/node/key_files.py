@@ -7,8 +7,8 @@ from pathlib import Path
 from exchange.cli.private_files import make_private_folder, write_new
 from exchange.crypto import keys
 from exchange.crypto.key_lock import KeyLock
-from exchange.crypto.pki_request import make_request
 from exchange.crypto.sm2.key import SM2PrivateKey
+from exchange.crypto.x509.pki_request import make_request
 from exchange.settings import NodeSettings
 
 SM2_MARK = "sm2"

@@ -14,9 +14,9 @@ from exchange.cli.offline.trusted import read_card
 from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeOption, ProfileOption, read_settings
 from exchange.cli.output import Exit, Output, Undecidable, finish, problem_dicts
 from exchange.cli.texts import t
-from exchange.crypto.certificates import facts_of, load_chain
-from exchange.crypto.node_card import NodeCard
-from exchange.crypto.trust import SIGNING_CRL, TLS_CRL, TrustSet, to_trust_files
+from exchange.crypto.trusted.node_card import NodeCard
+from exchange.crypto.trusted.trust import SIGNING_CRL, TLS_CRL, TrustSet, to_trust_files
+from exchange.crypto.x509.certificates import facts_of, load_chain
 from exchange.domain.problems import Problem, Refused
 from exchange.settings.model import ANY_ADDRESS
 from exchange.settings.trust_folder import peer_names, read_peer, remove_peer, write_peer

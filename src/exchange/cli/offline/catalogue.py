@@ -18,7 +18,7 @@ from exchange.v1.record_pb2 import Record, ShareClass
 from exchange_sheets import OutSheet, write_xlsx
 
 if TYPE_CHECKING:
-    from exchange.domain.sharing import SharingCatalogue, SharingEntry
+    from exchange.domain.catalogues.sharing import SharingCatalogue, SharingEntry
 
 app = typer.Typer(help=t("help.catalogue"), no_args_is_help=True)
 

@@ -15,9 +15,9 @@ from exchange.cli.offline.trusted import Trusted
 from exchange.crypto import sealing
 from exchange.crypto.ed25519 import spoiled_cosignature, verify_cosignature, verify_note
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust, VerdictStatus
-from exchange.crypto.node_card import TrustedKey
 from exchange.crypto.receipts import MOST_AHEAD, Key, ReceiptRefused, in_use, plain, verify_receipt
 from exchange.crypto.sm2.libcrypto import LibcryptoMissing
+from exchange.crypto.trusted.node_card import TrustedKey
 from exchange.domain import kinds
 from exchange.tlog import note as note_format
 from exchange.tlog import proof

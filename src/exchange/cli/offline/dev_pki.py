@@ -15,9 +15,9 @@ from datetime import datetime
 from pathlib import Path
 
 from exchange.cli.private_files import make_private_folder, refuse_existing, write_new
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role
-from exchange.crypto.pki_profile import KeyKind, Profile
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role
+from exchange.crypto.x509.pki_profile import KeyKind, Profile
 
 
 def make_region(

@@ -12,14 +12,14 @@ from exchange.cli.adapter_set import domain_tables
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Exit, Output, Undecidable, finish
 from exchange.cli.texts import CHINESE, ENGLISH, reasons, t, word
-from exchange.domain.calendars import CalendarMissing
-from exchange.domain.publicity import STATED_CLASSES
+from exchange.domain.catalogues.calendars import CalendarMissing
+from exchange.domain.catalogues.publicity import STATED_CLASSES
 from exchange.v1.penalty_notice_pb2 import DishonestyClass
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from exchange.domain.tables import Tables
+    from exchange.domain.catalogues.tables import Tables
 
 _DAY: Final = ["%Y-%m-%d"]
 

@@ -16,12 +16,12 @@ from exchange.cli.options import JsonOption
 from exchange.cli.output import Output
 from exchange.cli.private_files import make_private_folder, refuse_existing, write_new
 from exchange.cli.texts import t
-from exchange.crypto import pki
-from exchange.crypto.certificates import Identity, Role, facts_of, load_chain, to_pem
 from exchange.crypto.keys import certificates_in
-from exchange.crypto.pki import Authority
-from exchange.crypto.pki_profile import KeyKind, Profile
-from exchange.crypto.possession import prove_authority
+from exchange.crypto.trusted.possession import prove_authority
+from exchange.crypto.x509 import pki
+from exchange.crypto.x509.certificates import Identity, Role, facts_of, load_chain, to_pem
+from exchange.crypto.x509.pki import Authority
+from exchange.crypto.x509.pki_profile import KeyKind, Profile
 from exchange.domain.problems import Problem, Refused
 
 app = typer.Typer(help=t("help.pki"), no_args_is_help=True)

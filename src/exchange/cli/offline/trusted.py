@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exchange.cli.output import Undecidable
-from exchange.crypto.certificates import load_chain, to_der
 from exchange.crypto.dsse import ES256
-from exchange.crypto.node_card import COSIGNATURES, CardRefused, KeyRole, NodeCard
 from exchange.crypto.receipts import Key
-from exchange.crypto.trust import SIGNING_CRL, TrustSet
+from exchange.crypto.trusted.node_card import COSIGNATURES, CardRefused, KeyRole, NodeCard
+from exchange.crypto.trusted.trust import SIGNING_CRL, TrustSet
+from exchange.crypto.x509.certificates import load_chain, to_der
 from exchange.domain.problems import Problem, Refused
 from exchange.settings.trust_folder import peer_names, read_own, read_peer
 from exchange.tlog.errors import LogFormatError

@@ -16,10 +16,10 @@ from pathlib import Path
 from exchange.cli.sending.plan import Wishes, document_calls, record_items
 from exchange.cli.sending.tally import RowResult
 from exchange.crypto.agency_keys import seal_as_agency
-from exchange.crypto.certificates import identity_of, load_chain, load_der
 from exchange.crypto.dsse import Signer
 from exchange.crypto.keys import KeyFile, KeyUnreadable, generate_salt
 from exchange.crypto.signers.key_file import read_signer
+from exchange.crypto.x509.certificates import identity_of, load_chain, load_der
 from exchange.domain import kinds
 from exchange.domain.adapter import Adapter, DocumentReading, NativeDocument
 from exchange.domain.problems import DocumentRefused, Problem

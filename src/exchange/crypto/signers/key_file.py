@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from exchange.crypto.certificates import PublicKey, load_chain, load_der, public_key_of, spki_hash, to_der
 from exchange.crypto.dsse import ES256, MAX_CHAIN, SM2, Signer
 from exchange.crypto.keys import KeyFile, KeyUnreadable, PrivateKey
 from exchange.crypto.signers.verifiers import ECDSA
 from exchange.crypto.sm2.key import SM2PrivateKey
+from exchange.crypto.x509.certificates import PublicKey, load_chain, load_der, public_key_of, spki_hash, to_der
 
 
 def check_chain(chain: Sequence[bytes], public: PublicKey) -> str:

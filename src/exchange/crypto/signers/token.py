@@ -17,11 +17,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from exchange.crypto.certificates import load_der, public_key_of
 from exchange.crypto.dsse import ES256
 from exchange.crypto.keys import KeyUnreadable
 from exchange.crypto.signers.key_file import check_chain
 from exchange.crypto.signers.verifiers import P256Verifier
+from exchange.crypto.x509.certificates import load_der, public_key_of
 from exchange.domain.problems import ExchangeError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from exchange.crypto.certificates import PublicKey
 from exchange.crypto.dsse import ES256, SM2, Verifier
 from exchange.crypto.sm2.key import SM2PublicKey
+from exchange.crypto.x509.certificates import PublicKey
 
 ECDSA: Final = ec.ECDSA(hashes.SHA256())
 

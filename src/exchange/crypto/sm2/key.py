@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from exchange.crypto import der
 from exchange.crypto.keys import KeyUnreadable
 from exchange.crypto.sm2 import libcrypto
+from exchange.crypto.x509 import der
 
 _P: Final = 0xFFFFFFFE_FFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFF_00000000_FFFFFFFF_FFFFFFFF
 _A: Final = _P - 3

@@ -15,8 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from exchange.crypto import der
 from exchange.crypto.sm2.key import SM2PrivateKey, SM2PublicKey
+from exchange.crypto.x509 import der
 
 SM2_WITH_SM3: Final = x509.ObjectIdentifier("1.2.156.10197.1.501")
 """Signature algorithm: SM2 with SM3."""

@@ -10,10 +10,10 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Protocol
 
+from exchange.domain.catalogues.tables import Tables
 from exchange.domain.codes import permit_is_fallback, permit_is_of, permit_reasons, uscc_problem
 from exchange.domain.personal import RESIDENT_ID_LENGTH, contains_resident_id
 from exchange.domain.problems import Problem
-from exchange.domain.tables import Tables
 from exchange.domain.validation.limits import EARLIEST_DATE, SENTENCE_CHARACTERS
 from exchange.v1.common_pb2 import RecordRef, SaltedDigest
 

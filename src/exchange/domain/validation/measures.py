@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from exchange.domain.measures import CatalogueMeasure
+from exchange.domain.catalogues.measures import CatalogueMeasure
 from exchange.domain.validation.findings import Findings
 from exchange.domain.validation.limits import ITEMS, LEGAL_BASES
 from exchange.v1.measure_pb2 import Measure

@@ -20,7 +20,7 @@ from typing import Protocol
 
 import structlog
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import AccessDenied, Caller, NotFound
 from exchange.flows.context import Node

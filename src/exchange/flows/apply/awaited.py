@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from exchange.domain.recognition import LAB
+from exchange.domain.recognising.recognition import LAB
 from exchange.domain.record_index import raw_id
 from exchange.storage import registers
 from exchange.storage.database import Connection

@@ -11,12 +11,12 @@ from datetime import date
 from typing import Any, Protocol
 
 from exchange.domain import competence, kinds, lifecycles
+from exchange.domain.catalogues.tables import Tables
 from exchange.domain.labs import LabSource, no_labs
-from exchange.domain.recognition import Decision, DecisionContext, RuleSet
+from exchange.domain.recognising.recognition import Decision, DecisionContext, RuleSet
+from exchange.domain.recognising.rule_book import RuleBook
 from exchange.domain.record_index import is_recognised_kind, may_travel_in, raw_id
 from exchange.domain.references import disagrees, misfit, spoken_of, touched
-from exchange.domain.rule_book import RuleBook
-from exchange.domain.tables import Tables
 from exchange.domain.validate import validate
 from exchange.domain.validation.limits import CODES
 from exchange.flows.apply import awaited, ending

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exchange.crypto.possession import CERTIFIED, USES, group_fingerprint, has_signed, is_possessed
+from exchange.crypto.trusted.possession import CERTIFIED, USES, group_fingerprint, has_signed, is_possessed
 from exchange.domain.lifecycles import KEY
 from exchange.flows.apply.effects import RegisterOverlay
 from exchange.flows.apply.entry import ReadEntry

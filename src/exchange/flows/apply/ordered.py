@@ -7,8 +7,8 @@ already is not decided twice.
 
 from __future__ import annotations
 
-from exchange.domain.facts import FactUnknown
-from exchange.domain.recognition import RuleSet
+from exchange.domain.recognising.facts import FactUnknown
+from exchange.domain.recognising.recognition import RuleSet
 from exchange.flows.apply.effects import PLACES
 from exchange.flows.apply.ruling import read_decision
 from exchange.flows.apply.steps import Redecide

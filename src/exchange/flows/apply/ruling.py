@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from exchange.domain.facts import CONTEXT_FACTS
+from exchange.domain.recognising.facts import CONTEXT_FACTS
 from exchange.v1.kind_pb2 import OUTCOME_FULL, Outcome
 from exchange.v1.recognition_pb2 import DECISION_CAUSE_ARRIVAL, DecisionCause, DecisionItem, Fact, Recognition
 

@@ -13,8 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from exchange.crypto.authority_proof import AuthorityFile, named_root
-from exchange.crypto.certificates import (
+from exchange.crypto.tls_identity import TlsIdentity
+from exchange.crypto.trusted.authority_proof import AuthorityFile, named_root
+from exchange.crypto.trusted.own_trust import TLS_ROOTS_FILE, OwnTrust, without_root
+from exchange.crypto.trusted.possession import is_endorsed_by, is_possessed
+from exchange.crypto.x509.certificates import (
     Certificate,
     CertificateUnreadable,
     facts_of,
@@ -22,10 +25,7 @@ from exchange.crypto.certificates import (
     load_chain,
     to_pem,
 )
-from exchange.crypto.chains import Purpose, authority_problem, find_paths
-from exchange.crypto.own_trust import TLS_ROOTS_FILE, OwnTrust, without_root
-from exchange.crypto.possession import is_endorsed_by, is_possessed
-from exchange.crypto.tls_identity import TlsIdentity
+from exchange.crypto.x509.chains import Purpose, authority_problem, find_paths
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.apply.answered import node_record
 from exchange.flows.certificates.seen import AGENCIES, DIALLED, PEERS, SERVED, SeenFlow

@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from exchange.crypto.certificates import CertificateUnreadable, facts_of, identity_of, load_chain, public_hash, to_pem
 from exchange.crypto.keys import KeyFile, KeyUnreadable, encode_private, generate_p256
-from exchange.crypto.pki_request import make_request
 from exchange.crypto.tls_identity import TlsIdentity, names_of
+from exchange.crypto.x509.certificates import (
+    CertificateUnreadable,
+    facts_of,
+    identity_of,
+    load_chain,
+    public_hash,
+    to_pem,
+)
+from exchange.crypto.x509.pki_request import make_request
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.certificates.seen import AGENCIES, DIALLED, PEERS, SERVED, SeenFlow
 from exchange.flows.certificates.tls import CLIENT, SERVER, TlsFlow

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from exchange.crypto.certificates import facts_of, fingerprint, load_chain, to_pem
-from exchange.crypto.chains import Purpose, find_paths
-from exchange.crypto.own_trust import without_root
-from exchange.crypto.revocation import RevocationList
-from exchange.crypto.trust import (
+from exchange.crypto.trusted.own_trust import without_root
+from exchange.crypto.trusted.trust import (
     MANIFEST,
     SIGNING_ROOTS,
     TLS_ROOTS,
@@ -20,6 +17,9 @@ from exchange.crypto.trust import (
     TrustSet,
     write_manifest,
 )
+from exchange.crypto.x509.certificates import facts_of, fingerprint, load_chain, to_pem
+from exchange.crypto.x509.chains import Purpose, find_paths
+from exchange.crypto.x509.revocation import RevocationList
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import NotFound
 from exchange.flows.actions.pending import Confirmed

@@ -20,9 +20,9 @@ from typing import Final
 
 import structlog
 
-from exchange.crypto.authority_proof import root_of
-from exchange.crypto.certificates import Certificate, fingerprint, to_pem
-from exchange.crypto.trust import MANIFEST, TLS_ROOTS, TrustRefused, TrustSet, write_manifest
+from exchange.crypto.trusted.authority_proof import root_of
+from exchange.crypto.trusted.trust import MANIFEST, TLS_ROOTS, TrustRefused, TrustSet, write_manifest
+from exchange.crypto.x509.certificates import Certificate, fingerprint, to_pem
 from exchange.flows.certificates.seen import PEERS, SeenFlow
 from exchange.flows.certificates.trust import AlarmBell, TrustFlow
 from exchange.flows.context import Node

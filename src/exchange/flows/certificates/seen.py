@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from exchange.crypto.certificates import Certificate, fingerprint
+from exchange.crypto.x509.certificates import Certificate, fingerprint
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros
 from exchange.storage import seen

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from exchange.crypto.chains import Purpose
 from exchange.crypto.tls_identity import TlsIdentity, check_successor
+from exchange.crypto.x509.chains import Purpose
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.flows.certificates.trust import AlarmBell, TrustFlow, certificate_event
 from exchange.flows.context import Node

@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from exchange.crypto.certificates import fingerprint
-from exchange.crypto.chains import Purpose, find_paths
 from exchange.crypto.tls_identity import TlsIdentity
+from exchange.crypto.x509.certificates import fingerprint
+from exchange.crypto.x509.chains import Purpose, find_paths
 from exchange.flows.certificates.seen import AGENCIES, DIALLED, SERVED, SeenFlow
 from exchange.flows.certificates.trust import TrustFlow
 from exchange.flows.context import Node

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from exchange.crypto.certificates import fingerprint, load_chain
-from exchange.crypto.own_trust import OwnTrust
-from exchange.crypto.trust import TrustRefused, TrustSet
+from exchange.crypto.trusted.own_trust import OwnTrust
+from exchange.crypto.trusted.trust import TrustRefused, TrustSet
+from exchange.crypto.x509.certificates import fingerprint, load_chain
 from exchange.domain.problems import Problem
 from exchange.flows import bootstrap
 from exchange.flows.context import Node, Peer

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from exchange.domain.measures import CatalogueMeasure
+from exchange.domain.catalogues.measures import CatalogueMeasure
 from exchange.flows.apply.ruling import read_decision
 from exchange.flows.context import Node
 from exchange.flows.queries.views import ref_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
+from exchange.domain.catalogues.tables import Tables
 from exchange.domain.codes import normalise, uscc_reasons
 from exchange.domain.kinds.spec import SOLE_TRADER_PREFIX
 from exchange.domain.problems import Problem, Refused
-from exchange.domain.tables import Tables
 from exchange.flows.access import AccessDenied, AgencyBook
 from exchange.flows.queries.records import check_enum
 from exchange.v1.kind_pb2 import Kind

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from exchange.crypto.certificates import facts_of, load_der
-from exchange.crypto.possession import id_of
+from exchange.crypto.trusted.possession import id_of
+from exchange.crypto.x509.certificates import facts_of, load_der
 from exchange.flows.apply.answered import node_record
 from exchange.flows.context import Node
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, Continues, KeyAnnouncement, KeyState, KeyUse

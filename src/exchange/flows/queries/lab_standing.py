@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from exchange.domain.labs import REASONS, sampled_on
-from exchange.domain.recognition import Decision, DecisionContext, part_holds
+from exchange.domain.recognising.recognition import Decision, DecisionContext, part_holds
 from exchange.flows.apply.labs import RegisteredLabs
 from exchange.flows.apply.ruling import read_decision
 from exchange.flows.context import LOCAL_TIME, Node

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exchange.domain.problems import Problem, Refused
-from exchange.domain.recognition import part_holds
+from exchange.domain.recognising.recognition import part_holds
 from exchange.flows.apply.ruling import read_decision
 from exchange.flows.context import Node
 from exchange.flows.instants import micros_of, timestamp

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.domain.problems import Problem, Refused
 from exchange.domain.record_index import raw_id
 from exchange.flows.access import AccessDenied, AgencyBook, Caller

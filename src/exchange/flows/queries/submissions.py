@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exchange.crypto.certificates import Role
 from exchange.crypto.keys import submission_tag
+from exchange.crypto.x509.certificates import Role
 from exchange.domain.problems import Problem, Refused
 from exchange.domain.record_index import is_recognised_kind, raw_id
 from exchange.flows.access import AccessDenied, NotFound

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from exchange.domain.catalogues.reasons import Reasons
 from exchange.domain.problems import Problem
-from exchange.domain.reasons import Reasons
 from exchange.v1.common_pb2 import Problem as ProblemMessage
 
 

@@ -25,7 +25,7 @@ from exchange.crypto.keys import (
     load_ed25519,
     load_seed,
 )
-from exchange.crypto.possession import USES, id_of, possession_message, prove
+from exchange.crypto.trusted.possession import USES, id_of, possession_message, prove
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.context import Node, Peer
 from exchange.flows.rotation import generations as shared

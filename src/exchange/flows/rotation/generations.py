@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from exchange.crypto.possession import group_fingerprint
+from exchange.crypto.trusted.possession import group_fingerprint
 from exchange.domain.lifecycles import KEY
 from exchange.flows.apply.answered import node_record
 from exchange.flows.context import Node

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Protocol
 
-from exchange.crypto.certificates import Certificate, CertificateUnreadable, load_chain, public_hash, spki_hash
 from exchange.crypto.dsse import ES256, SM2, Signer
 from exchange.crypto.keys import KeyFile, KeyUnreadable, certificates_in
-from exchange.crypto.pki_request import make_request
 from exchange.crypto.signers.key_file import read_signer
 from exchange.crypto.sm2.key import SM2PrivateKey
+from exchange.crypto.x509.certificates import Certificate, CertificateUnreadable, load_chain, public_hash, spki_hash
+from exchange.crypto.x509.pki_request import make_request
 from exchange.storage.key_folder import KeyFiles
 
 TOKEN_MARK: Final = b"pkcs11:"

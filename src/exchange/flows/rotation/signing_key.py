@@ -10,7 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from exchange.crypto.certificates import (
+from exchange.crypto.dsse import ES256, SM2, Signer, make_envelope
+from exchange.crypto.envelope_verifier import SigningChain, SigningTrust
+from exchange.crypto.keys import KeyUnreadable, encode_private, generate_p256
+from exchange.crypto.signers.token import TokenUnavailable
+from exchange.crypto.sm2.key import SM2PrivateKey
+from exchange.crypto.trusted.possession import possession_message
+from exchange.crypto.x509.certificates import (
     CertificateUnreadable,
     facts_of,
     load_chain,
@@ -18,12 +24,6 @@ from exchange.crypto.certificates import (
     spki_hash,
     to_pem,
 )
-from exchange.crypto.dsse import ES256, SM2, Signer, make_envelope
-from exchange.crypto.envelope_verifier import SigningChain, SigningTrust
-from exchange.crypto.keys import KeyUnreadable, encode_private, generate_p256
-from exchange.crypto.possession import possession_message
-from exchange.crypto.signers.token import TokenUnavailable
-from exchange.crypto.sm2.key import SM2PrivateKey
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.context import Node
 from exchange.flows.rotation import generations as shared

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from exchange.domain.facts import FACT_SET, FactUnknown, read_facts
-from exchange.domain.recognition import Decision, DecisionContext, RuleSet, legal_date, part_holds
+from exchange.domain.recognising.facts import FACT_SET, FactUnknown, read_facts
+from exchange.domain.recognising.recognition import Decision, DecisionContext, RuleSet, legal_date, part_holds
 from exchange.domain.record_index import is_recognised_kind
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.ruling import Ruling, rulings_in

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exchange.domain.facts import FactUnknown
 from exchange.domain.problems import Problem, Refused
-from exchange.domain.recognition import Decision, RuleSet
+from exchange.domain.recognising.facts import FactUnknown
+from exchange.domain.recognising.recognition import Decision, RuleSet
 from exchange.domain.record_index import raw_id
 from exchange.flows.access import NotFound
 from exchange.flows.actions.pending import Confirmed

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from exchange.domain.catalogues.table_file import TableError
 from exchange.domain.problems import Problem, Refused
-from exchange.domain.recognition import RuleSet
-from exchange.domain.rule_book import RuleBook
-from exchange.domain.table_file import TableError
+from exchange.domain.recognising.recognition import RuleSet
+from exchange.domain.recognising.rule_book import RuleBook
 from exchange.flows.actions.pending import Confirmed
 from exchange.flows.context import Node
 from exchange.storage.queries import rules

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from exchange.crypto.certificates import Role
+from exchange.crypto.x509.certificates import Role
 from exchange.domain import kinds
-from exchange.domain.facts import facts_of
 from exchange.domain.problems import Problem, Refused
-from exchange.domain.recognition import RuleSet, legal_date
-from exchange.domain.rule_book import RuleBook
-from exchange.domain.rules import Approval, Rule
+from exchange.domain.recognising.facts import facts_of
+from exchange.domain.recognising.recognition import RuleSet, legal_date
+from exchange.domain.recognising.rule_book import RuleBook
+from exchange.domain.recognising.rules import Approval, Rule
 from exchange.flows.access import NotFound
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.context import LOCAL_TIME

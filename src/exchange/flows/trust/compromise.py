@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from exchange.crypto.certificates import facts_of, load_der
 from exchange.crypto.dsse import make_envelope
+from exchange.crypto.x509.certificates import facts_of, load_der
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import NotFound
 from exchange.flows.agencies import MAX_REASON

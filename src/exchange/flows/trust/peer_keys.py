@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exchange.crypto.authority_proof import root_of
-from exchange.crypto.possession import CERTIFIED, is_endorsed, is_endorsed_by, is_possessed, verifier_of
+from exchange.crypto.trusted.authority_proof import root_of
+from exchange.crypto.trusted.possession import CERTIFIED, is_endorsed, is_endorsed_by, is_possessed, verifier_of
 from exchange.flows.apply.turns import Turn
 from exchange.flows.context import Node, Peer, PeerBook, line_of
 from exchange.flows.instants import micros_of

@@ -18,8 +18,8 @@ from typing import Protocol
 
 import structlog
 
-from exchange.crypto.certificates import Certificate
-from exchange.crypto.revocation import RevocationList, Revocations, RevocationUnreadable, read_lists
+from exchange.crypto.x509.certificates import Certificate
+from exchange.crypto.x509.revocation import RevocationList, Revocations, RevocationUnreadable, read_lists
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros
 from exchange.storage import revocations

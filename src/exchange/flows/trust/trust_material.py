@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
-from exchange.crypto.certificates import fingerprint
-from exchange.crypto.revocation import RevocationUnreadable
+from exchange.crypto.x509.certificates import fingerprint
+from exchange.crypto.x509.revocation import RevocationUnreadable
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.context import Node, Peer
 from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError

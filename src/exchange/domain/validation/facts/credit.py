@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 
-from exchange.domain.schemes import Scheme
+from exchange.domain.catalogues.schemes import Scheme
 from exchange.domain.validation.findings import Findings, numbers
 from exchange.domain.validation.limits import (
     CODE_CHARACTERS,

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from exchange.domain.facts import code_of
+from exchange.domain.catalogues.table_file import Row
 from exchange.domain.kinds import KINDS, kind_by_name, spec
-from exchange.domain.predicates import Question, Test, always, names_of, read_test
-from exchange.domain.table_file import Row
+from exchange.domain.recognising.facts import code_of
+from exchange.domain.recognising.predicates import Question, Test, always, names_of, read_test
 from exchange.v1.credit_result_pb2 import CreditLevel
 from exchange.v1.kind_pb2 import Condition, Kind, Outcome
 

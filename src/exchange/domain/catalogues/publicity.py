@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from exchange.domain.calendars import Calendars
-from exchange.domain.table_file import Row
+from exchange.domain.catalogues.calendars import Calendars
+from exchange.domain.catalogues.table_file import Row
 from exchange.v1.penalty_notice_pb2 import DishonestyClass
 
 STATED_CLASSES: Final = ("MINOR", "GENERAL", "SERIOUS")

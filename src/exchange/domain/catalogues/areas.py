@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from exchange.domain.table_file import Row
+from exchange.domain.catalogues.table_file import Row
 
 EVERYWHERE = "*"
 """The prefix that covers every area."""

@@ -18,9 +18,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from exchange.crypto.certificates import Certificate, CertificateUnreadable, fingerprint, public_key_of
 from exchange.crypto.sm2.key import SM2PublicKey
 from exchange.crypto.sm2.signed import is_signed_by
+from exchange.crypto.x509.certificates import Certificate, CertificateUnreadable, fingerprint, public_key_of
 
 MAX_DEPTH = 8
 """Certificates in a path, root included: governments use three or four."""

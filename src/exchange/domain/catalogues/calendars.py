@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from exchange.domain.catalogues.table_file import Row
 from exchange.domain.problems import ExchangeError, Problem
-from exchange.domain.table_file import Row
 
 _DAY: Final = timedelta(days=1)
 _SATURDAY: Final = 5

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from exchange.domain.table_file import Row
+from exchange.domain.catalogues.table_file import Row
 from exchange.v1.monitoring_batch_pb2 import ValueKind
 
 _CODE = re.compile(r"[a-z][0-9]{5}")

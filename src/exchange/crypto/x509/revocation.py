@@ -17,7 +17,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exchange.crypto.certificates import (
+from exchange.crypto.sm2.key import SM2PublicKey
+from exchange.crypto.sm2.signed import SM2_WITH_SM3, is_signed_by
+from exchange.crypto.x509.certificates import (
     MAX_CERTIFICATES,
     Certificate,
     CertificateUnreadable,
@@ -26,9 +28,7 @@ from exchange.crypto.certificates import (
     spki_hash,
     to_pem,
 )
-from exchange.crypto.chains import authority_paths
-from exchange.crypto.sm2.key import SM2PublicKey
-from exchange.crypto.sm2.signed import SM2_WITH_SM3, is_signed_by
+from exchange.crypto.x509.chains import authority_paths
 from exchange.domain.problems import ExchangeError
 
 MAX_CRL_BYTES = 4 * 1024 * 1024

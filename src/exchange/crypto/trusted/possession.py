@@ -11,9 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from google.protobuf.message import DecodeError
 
 from exchange.crypto import dsse
-from exchange.crypto.authority_proof import AuthorityFile, root_of, sign_by
-from exchange.crypto.authority_proof import has_signed as authority_signed
-from exchange.crypto.certificates import (
+from exchange.crypto.keys import Ed25519Key, MlDsaKey
+from exchange.crypto.signers.verifiers import verifier_of as signing_verifier
+from exchange.crypto.trusted.authority_proof import AuthorityFile, root_of, sign_by
+from exchange.crypto.trusted.authority_proof import has_signed as authority_signed
+from exchange.crypto.x509.certificates import (
     Certificate,
     CertificateUnreadable,
     fingerprint,
@@ -21,9 +23,7 @@ from exchange.crypto.certificates import (
     public_key_of,
     spki_hash,
 )
-from exchange.crypto.keys import Ed25519Key, MlDsaKey
-from exchange.crypto.pki import Authority
-from exchange.crypto.signers.verifiers import verifier_of as signing_verifier
+from exchange.crypto.x509.pki import Authority
 from exchange.domain.problems import Problem, Refused
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import COSIGNATURE_ML_DSA_44, VerifierKey

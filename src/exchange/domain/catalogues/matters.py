@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exchange.domain.measures import CatalogueMeasure, Measures
-from exchange.domain.table_file import Row
+from exchange.domain.catalogues.measures import CatalogueMeasure, Measures
+from exchange.domain.catalogues.table_file import Row
 from exchange.v1.credit_result_pb2 import CreditLevel
 from exchange.v1.matter_pb2 import MatterKind
 

@@ -8,22 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exchange.domain.alert_limits import AlertLimits, load_alert_limits
-from exchange.domain.areas import Areas, load_areas
 from exchange.domain.attachments import AttachmentTypes, load_attachment_types
-from exchange.domain.calendars import Calendars, load_calendars
+from exchange.domain.catalogues.areas import Areas, load_areas
+from exchange.domain.catalogues.calendars import Calendars, load_calendars
+from exchange.domain.catalogues.fact_texts import FactTexts, load_fact_texts
+from exchange.domain.catalogues.factors import Factors, load_factors
+from exchange.domain.catalogues.flags import Flags, load_flags
+from exchange.domain.catalogues.matters import Matters, load_matters
+from exchange.domain.catalogues.measures import Measures, load_measures
+from exchange.domain.catalogues.publicity import PublicityRules, load_publicity
+from exchange.domain.catalogues.reasons import Reasons, load_reasons
+from exchange.domain.catalogues.schemes import Schemes, load_schemes
+from exchange.domain.catalogues.sharing import SharingCatalogue, load_sharing
+from exchange.domain.catalogues.superiors import Superiors, load_superiors
+from exchange.domain.catalogues.table_file import Row, TableError, open_table
 from exchange.domain.codes import AcceptedCodes, load_accepted_codes
-from exchange.domain.fact_texts import FactTexts, load_fact_texts
-from exchange.domain.factors import Factors, load_factors
-from exchange.domain.flags import Flags, load_flags
-from exchange.domain.matters import Matters, load_matters
-from exchange.domain.measures import Measures, load_measures
 from exchange.domain.problems import Problem
-from exchange.domain.publicity import PublicityRules, load_publicity
-from exchange.domain.reasons import Reasons, load_reasons
-from exchange.domain.schemes import Schemes, load_schemes
-from exchange.domain.sharing import SharingCatalogue, load_sharing
-from exchange.domain.superiors import Superiors, load_superiors
-from exchange.domain.table_file import Row, TableError, open_table
 
 __all__ = ["FILES", "TableError", "Tables", "digest_of", "load"]
 

@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
-from exchange.crypto import der
-from exchange.crypto.certificates import PublicKey
 from exchange.crypto.keys import MAX_RSA_BITS, MIN_RSA_BITS, KeyUnreadable, load_private, names_sm2
 from exchange.crypto.sm2.key import SM2PrivateKey, SM2PublicKey
 from exchange.crypto.sm2.signed import SM2_WITH_SM3, is_signed_by, sign_request, spki_of, stand_in
+from exchange.crypto.x509 import der
+from exchange.crypto.x509.certificates import PublicKey
 from exchange.domain.problems import Problem, Refused
 
 

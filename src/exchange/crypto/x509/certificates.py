@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 
-from exchange.crypto.der import DerUnreadable
 from exchange.crypto.keys import MAX_PEM_BYTES, MAX_RSA_BITS, MIN_RSA_BITS, KeyUnreadable
 from exchange.crypto.sm2 import signed
 from exchange.crypto.sm2.key import SM2PublicKey
+from exchange.crypto.x509.der import DerUnreadable
 from exchange.domain.problems import ExchangeError
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.origin import check_domain, check_node

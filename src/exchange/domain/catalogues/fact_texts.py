@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exchange.domain.facts import CUT, FACT_SET, SETS
-from exchange.domain.table_file import Row
+from exchange.domain.catalogues.table_file import Row
+from exchange.domain.recognising.facts import CUT, FACT_SET, SETS
 
 _CODE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 

@@ -22,12 +22,12 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
 
-from exchange.crypto.certificates import load_chain
 from exchange.crypto.dsse import ES256
 from exchange.crypto.envelope_verifier import SigningChain, SigningTrust
-from exchange.crypto.node_card import CardRefused, KeyRole, NodeCard, TrustedKey
-from exchange.crypto.revocation import MAX_CRL_BYTES, Revocations, RevocationUnreadable
 from exchange.crypto.sm2.libcrypto import LibcryptoMissing
+from exchange.crypto.trusted.node_card import CardRefused, KeyRole, NodeCard, TrustedKey
+from exchange.crypto.x509.certificates import load_chain
+from exchange.crypto.x509.revocation import MAX_CRL_BYTES, Revocations, RevocationUnreadable
 from exchange.domain.problems import Problem
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import VerifierKey

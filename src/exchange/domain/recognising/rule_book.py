@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from exchange.domain import kinds
 from exchange.domain.problems import Problem, Refused
-from exchange.domain.recognition import DEFERRED, Decision, DecisionContext, RuleSet, legal_date, no_rule
+from exchange.domain.recognising.recognition import DEFERRED, Decision, DecisionContext, RuleSet, legal_date, no_rule
 from exchange.v1.kind_pb2 import KIND_UNSPECIFIED
 from exchange.v1.record_pb2 import Record
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exchange.domain.table_file import Row
+from exchange.domain.catalogues.table_file import Row
 from exchange.v1.monitoring_batch_pb2 import Usability
 
 _FLAG = re.compile(r"[A-Z]")

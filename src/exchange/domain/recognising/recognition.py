@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-from exchange.domain.facts import CONTEXT_FACTS, PART_FACTS, Facts, FactSource, facts_of, part_facts
+from exchange.domain.catalogues.table_file import TableError, open_table
 from exchange.domain.kinds import kind_of, sort_date, spec
 from exchange.domain.labs import LabSource, StatedLab, lab_code, no_labs
-from exchange.domain.predicates import Question
 from exchange.domain.problems import Problem
-from exchange.domain.rules import (
+from exchange.domain.recognising.facts import CONTEXT_FACTS, PART_FACTS, Facts, FactSource, facts_of, part_facts
+from exchange.domain.recognising.predicates import Question
+from exchange.domain.recognising.rules import (
     Approval,
     LevelEquivalence,
     Receiver,
@@ -29,7 +30,6 @@ from exchange.domain.rules import (
     read_receivers,
     read_rules,
 )
-from exchange.domain.table_file import TableError, open_table
 from exchange.v1.kind_pb2 import KIND_MONITORING_BATCH, KIND_RECOGNITION, KIND_UNSPECIFIED, Condition, Kind, Outcome
 from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
 from exchange.v1.record_pb2 import Record

@@ -17,7 +17,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from exchange.crypto.certificates import (
+from exchange.crypto.keys import (
+    encode_private,
+    load_private,
+    names_sm2,
+)
+from exchange.crypto.sm2 import signed
+from exchange.crypto.sm2.key import SM2PrivateKey, SM2PublicKey
+from exchange.crypto.x509.certificates import (
     Certificate,
     Identity,
     LibraryKey,
@@ -26,15 +33,8 @@ from exchange.crypto.certificates import (
     public_key_of,
     to_pem,
 )
-from exchange.crypto.keys import (
-    encode_private,
-    load_private,
-    names_sm2,
-)
-from exchange.crypto.pki_profile import CaKey, KeyKind, Lifetime, Profile
-from exchange.crypto.pki_request import refused, requested_key
-from exchange.crypto.sm2 import signed
-from exchange.crypto.sm2.key import SM2PrivateKey, SM2PublicKey
+from exchange.crypto.x509.pki_profile import CaKey, KeyKind, Lifetime, Profile
+from exchange.crypto.x509.pki_request import refused, requested_key
 
 _SHA256 = hashes.SHA256()
 _TLS_CLIENT = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])

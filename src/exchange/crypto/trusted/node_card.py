@@ -13,7 +13,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 
-from exchange.crypto.certificates import CertificateUnreadable, load_chain, to_pem
+from exchange.crypto.x509.certificates import CertificateUnreadable, load_chain, to_pem
 from exchange.domain.problems import Problem, Refused
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import COSIGNATURE_ML_DSA_44, COSIGNATURE_V1, ED25519, VerifierKey

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exchange.domain.table_file import Row
+from exchange.domain.catalogues.table_file import Row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from exchange.crypto.certificates import (
+from exchange.crypto.x509.certificates import (
     Certificate,
     CertificateUnreadable,
     fingerprint,
@@ -30,8 +30,8 @@ from exchange.crypto.certificates import (
     to_der,
     to_pem,
 )
-from exchange.crypto.chains import authority_problem
-from exchange.crypto.pki import Authority
+from exchange.crypto.x509.chains import authority_problem
+from exchange.crypto.x509.pki import Authority
 from exchange.domain.problems import Problem, Refused
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyUse
 

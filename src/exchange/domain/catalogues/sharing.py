@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from exchange.domain.catalogues.table_file import Row
 from exchange.domain.kinds import KINDS, kind_by_name, kind_of, spec
 from exchange.domain.problems import Problem
-from exchange.domain.table_file import Row
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record, ShareClass
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from exchange.crypto.certificates import Certificate, CertificateUnreadable, fingerprint, load_chain, to_pem
-from exchange.crypto.trust import SIGNING_ROOTS, TLS_ROOTS, TrustRefused
+from exchange.crypto.trusted.trust import SIGNING_ROOTS, TLS_ROOTS, TrustRefused
+from exchange.crypto.x509.certificates import Certificate, CertificateUnreadable, fingerprint, load_chain, to_pem
 from exchange.domain.problems import Problem
 
 TLS_ROOTS_FILE: Final = TLS_ROOTS

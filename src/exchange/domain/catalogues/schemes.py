@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from exchange.domain.table_file import Row
+from exchange.domain.catalogues.table_file import Row
 from exchange.v1.credit_result_pb2 import CreditLevel
 
 _VETO = re.compile(r"[A-Z]{2}[0-9]{2}")

@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from exchange.domain.facts import Facts, code_of, names_for
-from exchange.domain.table_file import Row
+from exchange.domain.catalogues.table_file import Row
+from exchange.domain.recognising.facts import Facts, code_of, names_for
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.lab_qualification_pb2 import LabStanding, LabState

@@ -1,0 +1,1 @@
+"""X.509: certificates, paths, requests, revocation lists, and small authorities."""

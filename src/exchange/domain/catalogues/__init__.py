@@ -1,0 +1,1 @@
+"""Reference tables: read strictly, checked once, each with its edition, source and status."""

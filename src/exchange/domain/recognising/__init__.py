@@ -1,0 +1,1 @@
+"""Recognition as rules that are data: facts, tests, editions, decisions."""
