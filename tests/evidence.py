@@ -32,6 +32,7 @@ from tests.world import World
 REGISTERS = (
     "reg_records",
     "reg_decisions",
+    "reg_made_decisions",
     "reg_blocks",
     "reg_labs",
     "reg_keys",

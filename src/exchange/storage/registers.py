@@ -46,6 +46,7 @@ SOURCE_DECISIONS = "source-decisions"
 TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     "records": (schema.records, ("origin", "record_id", "revision")),
     "decisions": (schema.decisions, ("seq",)),
+    "made_decisions": (schema.made_decisions, ("seq",)),
     SOURCE_DECISIONS: (schema.decisions, ("source_log", "source_idx")),
     "blocks": (schema.blocks, ("seq",)),
     RECORD_BLOCKS: (schema.blocks, ("origin", "record_id", "revision")),

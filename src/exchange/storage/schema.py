@@ -389,6 +389,22 @@ Index("reg_decisions_range", decisions.c.log_id, decisions.c.item, decisions.c.f
 # A Recognition whose signature turned out to be unproven is taken back.
 Index("reg_decisions_source", decisions.c.source_log, decisions.c.source_idx)
 
+# Where our own decisions stand. They name the log that they answer by its origin: behind a restore a decision comes
+# back before the mirror that it is about.
+made_decisions = Table(
+    "reg_made_decisions",
+    metadata,
+    Column("seq", _SERIAL, primary_key=True, autoincrement=False),
+    Column("answered", Text, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("end", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("item", Boolean, nullable=False),
+    Column("source_log", Integer, nullable=False),
+    Column("source_idx", BigInteger, nullable=False),
+    Index("reg_made_decisions_range", "answered", "item", "first"),
+)
+
 blocks = Table(
     "reg_blocks",
     metadata,
@@ -634,6 +650,7 @@ PROJECTIONS = (
     cursors,
     records,
     decisions,
+    made_decisions,
     blocks,
     stations,
     keys,

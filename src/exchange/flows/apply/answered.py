@@ -178,22 +178,17 @@ def keep_own(overlay: RegisterOverlay, entry: ReadEntry) -> None:
     """
     assert entry.record is not None
     message = entry.record.recognition
-    log = overlay.log(message.answered_log)
-    if log is None:
-        return
     found = [(message.first, message.end, 1, False)] if message.end > message.first else []
     again = {(item.index, item.decision_revision) for item in message.items if item.decision_revision > 1}
     found += [(index, index + 1, revision, True) for index, revision in sorted(again)]
     for first, end, revision, item in found:
         row = {
-            "log_id": log.id,
+            "answered": message.answered_log,
             "first": first,
             "end": end,
             "revision": revision,
             "item": item,
-            "outcome": 0,
-            "decision": "",
             "source_log": overlay.log_id,
             "source_idx": entry.index,
         }
-        overlay.put_numbered("decisions", row, salt=entry.salt, place=entry.place)
+        overlay.put_numbered("made_decisions", row, salt=entry.salt, place=entry.place)

@@ -182,6 +182,19 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
     with op.batch_alter_table("reg_decisions", schema=None) as batch_op:
         batch_op.create_index("reg_decisions_range", ["log_id", "item", "first"], unique=False)
         batch_op.create_index("reg_decisions_source", ["source_log", "source_idx"], unique=False)
+    op.create_table(
+        "reg_made_decisions",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("answered", sa.Text(), nullable=False),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.Column("end", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("item", sa.Boolean(), nullable=False),
+        sa.Column("source_log", sa.Integer(), nullable=False),
+        sa.Column("source_idx", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    op.create_index("reg_made_decisions_range", "reg_made_decisions", ["answered", "item", "first"])
 
     op.create_table(
         "reg_keys",
