@@ -113,6 +113,7 @@ def test_what_one_side_still_holds_comes_back_even_then(local_world: World) -> N
     evidence.assert_laws(world)
 
 
+@pytest.mark.slow
 def test_restored_twice(local_world: World) -> None:
     """A copy from before the first recovery, put back after it: the journal skips the epoch that it forgot."""
     world = local_world
