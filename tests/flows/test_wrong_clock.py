@@ -28,6 +28,12 @@ def world(tmp_path: Path) -> Iterator[World]:
     yield from worlds(tmp_path)
 
 
+def deferred(world: World) -> set[str]:
+    """Why entries of cq were deferred, as cq knows it."""
+    rows = [row for row in world.rows("cq", "reg_decisions") if row.outcome == Outcome.OUTCOME_DEFERRED]
+    return {reason for row in rows for reason in read_decision(row.decision).reasons}
+
+
 def test_a_clock_an_hour_ahead_is_alarmed_and_its_records_wait(world: World) -> None:
     """Both sides see it; what was logged in the future is deferred, not lost; the next revision counts at once."""
     world.start()
@@ -39,9 +45,8 @@ def test_a_clock_an_hour_ahead_is_alarmed_and_its_records_wait(world: World) -> 
     answer = world.submit("cq", record, "early")
     world.wait(world.settled)
     world.wait(lambda: all("CLOCK_SKEW" in world.nodes[name].bell.ever for name in ("cq", "sc")))
-    assert "TIME" in {row.token for row in world.rows("sc", "reg_waits")}
-    decided = [row for row in world.rows("cq", "reg_decisions") if row.outcome == Outcome.OUTCOME_DEFERRED]
-    assert "UNPROVEN_TIME" in {reason for row in decided for reason in read_decision(row.decision).reasons}
+    world.wait(lambda: "TIME" in {row.token for row in world.rows("sc", "reg_waits")}, what="deferred")
+    world.wait(lambda: "UNPROVEN_TIME" in deferred(world), what="the decision at home")
 
     world.stop("cq")
     world.skew["cq"] = timedelta()
@@ -49,8 +54,10 @@ def test_a_clock_an_hour_ahead_is_alarmed_and_its_records_wait(world: World) -> 
     record.header.record_id, record.header.revision = answer.record_id, 2
     record.credit_result.score = "91"
     world.submit("cq", record, "again")
+    uscc = record.credit_result.subject.uscc
+    world.wait(lambda: [row for row in world.rows("sc") if row.subject == uscc], what="the next revision")
     world.wait(world.settled)
-    (row,) = [row for row in world.rows("sc") if row.subject == record.credit_result.subject.uscc]
+    (row,) = [row for row in world.rows("sc") if row.subject == uscc]
     assert (row.revision, row.outcome, row.newest) == (2, Outcome.OUTCOME_FULL, True)
     world.wait(lambda: "CLOCK_SKEW" not in world.nodes["sc"].bell.codes())
     evidence.assert_laws(world)
