@@ -114,6 +114,21 @@ def test_a_level_brings_incentives_only_where_no_region_knows_worse(doors: dict[
     assert shown(answer) == []
 
 
+def test_an_earlier_round_brings_no_measure(doors: dict[str, AgencyDoor]) -> None:
+    """Green for two years running is one incentive, of the newest round, and one duty."""
+    cq = doors["cq"].agency("rounds")
+    about = firm(707)
+    for year in (2023, 2024):
+        green = credit_of(about, year=year)
+        green.credit_result.shared_level = CreditLevel.CREDIT_LEVEL_GREEN
+        green.credit_result.source_level_text, green.credit_result.score = "环保诚信企业", "103"
+        green.credit_result.base_score, green.credit_result.bonus_score = "100", "3"
+        newest = submit(cq, green, f"round-{year}").record_id
+    wait_settled(doors["cq"])
+    answer = asked(cq, about, MATTER_KIND_PERMIT)
+    assert [(each.measure.code, each.source.record_id) for each in answer.measures] == [("I1", newest)]
+
+
 def test_an_incentive_beside_an_open_order_is_for_the_receiver_to_decide(doors: dict[str, AgencyDoor]) -> None:
     """Green, and under a joint measure all the same."""
     cq, sc = doors["cq"].agency("both"), doors["sc"].agency("both")

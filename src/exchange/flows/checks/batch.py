@@ -19,6 +19,7 @@ from exchange.flows.queries.credit import (
     knowledge_of_region,
     newest_results,
     regions_of,
+    standing_results,
 )
 from exchange.flows.queries.freshness import stale_peers
 from exchange.flows.queries.reading import Asked, Reading
@@ -147,5 +148,5 @@ class BatchCheckFlow:
         shown.notices.extend(ref_of(each.row) for each in standing if each.row.kind == Kind.KIND_PENALTY_NOTICE)
         shown.lists.extend(ref_of(each.row) for each in standing if each.row.kind == Kind.KIND_LIST_ENTRY)
         shown.measures.extend(
-            applicable(node, standing, counting(node, credit), decisive, matter_kind, today, due=False)
+            applicable(node, standing, standing_results(node, credit), decisive, matter_kind, today, due=False)
         )

@@ -24,7 +24,13 @@ from exchange.flows.checks.question import CHECKED_KINDS, about_person, check_de
 from exchange.flows.checks.trace import CheckTraces, single_trace
 from exchange.flows.context import LOCAL_TIME
 from exchange.flows.intake.ids import new_id
-from exchange.flows.queries.credit import MAX_SUBJECT_ROWS, counting, decisive_of, knowledge, regional_standings
+from exchange.flows.queries.credit import (
+    MAX_SUBJECT_ROWS,
+    decisive_of,
+    knowledge,
+    regional_standings,
+    standing_results,
+)
 from exchange.flows.queries.freshness import stale_peers
 from exchange.flows.queries.reading import Asked, Reading
 from exchange.flows.queries.views import record_views
@@ -127,7 +133,7 @@ class CheckFlow:
             measures=applicable(
                 node,
                 [Fact(row, view.record) for row, view in (*notices, *lists)],
-                counting(node, [row for row, _ in credit]),
+                standing_results(node, [row for row, _ in credit]),
                 decisive,
                 question.request.matter_kind,
                 today,

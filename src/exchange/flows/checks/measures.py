@@ -57,7 +57,7 @@ def applicable(
     Args:
         node: Names and tables.
         facts: Notices and list entries of the subject.
-        results: Its credit results that count here.
+        results: Its credit results that its standing rests on: no earlier round of a unit.
         decisive: The lowest level that counts, over all regions; 0 without one.
         matter_kind: What is handled.
         today: Day of the check in UTC+8.

@@ -162,6 +162,12 @@ def _age(row: RecordRow) -> tuple[int, str, int]:
     return (row.year, row.sort_on, row.seq)
 
 
+def standing_results(node: Node, rows: Sequence[RecordRow]) -> list[RecordRow]:
+    """What a firm's standing rests on in all regions: of each unit and authority the newest result, where it counts."""
+    by_region = ([row for row in rows if row.origin == origin] for origin in regions_of(node, rows))
+    return [row for own in by_region for row in counting(node, newest_results(own))]
+
+
 def counting(node: Node, rows: Iterable[RecordRow]) -> list[RecordRow]:
     """Results that have effect here: an evaluation, final, not ended, and recognised for more than display."""
     return [row for row in rows if row.level != _NOT_EVALUATED and _counts(node, row)]
