@@ -18,6 +18,7 @@ from grpc_status import rpc_status
 
 from exchange.crypto.keys import KeyFile
 from exchange.v1 import (
+    audit_service_pb2,
     check_service_pb2,
     laboratory_service_pb2,
     operation_service_pb2,
@@ -28,6 +29,7 @@ from exchange.v1 import (
 )
 
 _FILES = (
+    audit_service_pb2,
     check_service_pb2,
     laboratory_service_pb2,
     operation_service_pb2,

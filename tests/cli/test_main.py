@@ -52,6 +52,7 @@ CONTRACT = {
     "adapters": ["list", "test", "convert", "template"],
     "hj212": ["decode"],
     "catalogue": ["list", "export"],
+    "audit": ["logs", "entries", "checkpoint", "proof", "history", "body"],
 }
 TOP = ["init", "run", "status", "doctor", "submit", "check", "subject", "watch", "verify", "inspect", "explain"]
 

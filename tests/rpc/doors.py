@@ -30,6 +30,7 @@ from exchange.flows.actions.erase import EraseFlow
 from exchange.flows.actions.pending import ActionFlow, Confirmed
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import Alarms
+from exchange.flows.audit.reading.reads import ReadFolder
 from exchange.flows.certificates.listed import TrustList, TrustWriter
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.seen import SeenFlow
@@ -226,6 +227,7 @@ class AgencyDoor:
         self.book = AgencyBook(node)
         self.agencies = AgencyFlow(node, self.book)
         self.status = FixedStatus(core.status)
+        self.reads = ReadFolder(node)
         self.alarms = Alarms(node)
         self.alarms.start()
         documents = DocumentFlow(node, core.submit)
@@ -283,6 +285,7 @@ class AgencyDoor:
                 lanes=core.lanes,
                 rotations=core.rotations,
                 live=self.live,
+                reads=self.reads,
                 trust=core.trust,
                 freshness=self.freshness,
                 facts=ProcessFacts(

@@ -18,6 +18,7 @@ from exchange.flows.apply.commit import SEQ_CURSOR
 from exchange.flows.apply.journaled import changes_of
 from exchange.flows.apply.loop import ApplyLoop
 from exchange.flows.apply.replay import write_replayed
+from exchange.flows.audit.witness_watch import LIMIT_SECONDS, WitnessWatch
 from exchange.flows.context import Node, Peer
 from exchange.flows.intake.attachments import expire
 from exchange.flows.intake.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
@@ -119,6 +120,8 @@ class Core:
         pace: How lanes go about it.
         folder_pace: How they do towards a peer that is reached by files.
         witness_seconds: How often grown journals are shown to witnesses.
+        witness_limit: Seconds that an entry of ours may wait to be witnessed, before it is an alarm.
+        carried_limit: The same where a courier goes between.
         skew_limit: Seconds between two clocks beyond which an alarm is raised.
         roots: Whose revocation lists count.
         freshness: How old revocation lists may be.
@@ -140,6 +143,8 @@ class Core:
         pace: LanePace | None = None,
         folder_pace: LanePace | None = None,
         witness_seconds: float = WITNESS_SECONDS,
+        witness_limit: float = LIMIT_SECONDS,
+        carried_limit: float = LIMIT_SECONDS,
         skew_limit: float = SKEW_LIMIT_SECONDS,
         roots: Roots = no_roots,
         freshness: Freshness | None = None,
@@ -229,6 +234,16 @@ class Core:
             self.links.of(peer).carried = True
             folder.on_new_run = lambda peer=peer: self._peer_began_anew(peer)  # type: ignore[misc]
         self.lanes = LaneControl(node, self.links, self.senders, self._nudge)
+        self._watches = {
+            peer: WitnessWatch(
+                node,
+                peer,
+                alarms.raise_,
+                alarms.clear,
+                limit=carried_limit if isinstance(port, FolderPeer) else witness_limit,
+            )
+            for peer, port in self.ports.items()
+        }
         # Asked here, for as long as the node lives: what a list or announcement revokes is decided again.
         node.events.listen(REVOCATIONS_CHANGED, self.apply.wake)
         self._apply_thread = threading.Thread(target=self.apply.run, name="apply", daemon=True)
@@ -254,6 +269,8 @@ class Core:
                 seconds=self._witness_seconds,
             )
             self._tasks.append(asyncio.create_task(witness.run(), name=f"witness {peer}"))
+            watching = self._watches[peer].run(self._witness_seconds)
+            self._tasks.append(asyncio.create_task(watching, name=f"witness watch {peer}"))
             lists = self.trust_material.run(peer, port)
             self._tasks.append(asyncio.create_task(lists, name=f"lists {peer}"))
             fetching = AttachmentLoop(

@@ -18,6 +18,7 @@ from exchange.flows.access import AgencyBook
 from exchange.flows.actions.erase import EraseFlow
 from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.alarms import ALARM_ACKNOWLEDGED, Alarms
+from exchange.flows.audit.reading.reads import ReadFolder
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.certificates.trust import TrustEdition
@@ -66,6 +67,7 @@ class Doors:
         self._end_listening: Callable[[], None] = lambda: None
         node = core.node
         self._book = AgencyBook(node)
+        self._reads = ReadFolder(node)
         self._live = live
         limits = CallLimits(
             message_bytes=settings.limits.message_bytes,
@@ -167,6 +169,7 @@ class Doors:
             lanes=core.lanes,
             rotations=core.rotations,
             live=self._live,
+            reads=self._reads,
             trust=core.trust,
             freshness=FreshnessReader(node, settings.freshness.stale_after_s, core.mirror.confirmed),
             facts=ProcessFacts(
@@ -197,6 +200,7 @@ class Doors:
         self._end_listening = self._core.node.events.listen(ALARM_ACKNOWLEDGED, self._acknowledged)
         self._calls.submit(self._finish_documents)
         self._actions.start()
+        self._reads.start()
 
     async def close(self, grace: float) -> None:
         """Take no new call; those in flight get ``grace`` seconds."""
@@ -204,6 +208,7 @@ class Doors:
         await self._agencies.stop(grace)
         await self._relay.stop(min(grace, 2.0))
         await asyncio.to_thread(self._actions.close)
+        await asyncio.to_thread(self._reads.close)
         self._calls.shutdown(wait=False, cancel_futures=True)
         self._watchers.shutdown(wait=False, cancel_futures=True)
 

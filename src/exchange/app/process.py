@@ -117,6 +117,8 @@ async def _serve(settings: NodeSettings, files: startup.Files, lock: KeyLock) ->
         pace=startup.lane_pace(settings),
         folder_pace=startup.folder_pace(settings),
         witness_seconds=settings.journal.witness_interval_s,
+        witness_limit=settings.journal.witness_limit_s,
+        carried_limit=settings.courier.overdue_h * 3600.0,
         skew_limit=settings.clock.skew_limit_s,
         roots=roots_of(node.name, live.trust),
         told_roots=live.told.tell,

@@ -77,10 +77,16 @@ COMMANDS: Final = {
     "adapters": _Place(package="offline", is_noun=True),
     "hj212": _Place(package="offline", is_noun=True),
     "catalogue": _Place(package="offline", is_noun=True),
+    "audit": _Place(package="audit", is_noun=True),
 }
 """Every command in the order of ``--help``."""
 
-_PANELS: Final = {"calls": "panel.certificate", "node": "panel.node", "offline": "panel.offline"}
+_PANELS: Final = {
+    "calls": "panel.certificate",
+    "node": "panel.node",
+    "offline": "panel.offline",
+    "audit": "panel.audit",
+}
 
 
 class Commands(TyperGroup):

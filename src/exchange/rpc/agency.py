@@ -11,6 +11,9 @@ from exchange.flows.actions.erase import EraseFlow
 from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import Alarms
+from exchange.flows.audit.reading.bodies import BodyReader
+from exchange.flows.audit.reading.history import SubjectHistory
+from exchange.flows.audit.reading.reads import ReadFolder
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.checks.batch import BatchCheckFlow
 from exchange.flows.checks.check import CheckFlow
@@ -71,6 +74,7 @@ class AgencyParts:
     """What the services stand on.
 
     Attributes:
+        reads: Notes in the journal what auditors read of it.
         calls: Threads for calls.
         watchers: Threads that read for watchers.
         on_refusal: Counts refusals, in the journal's folder and in the metrics.
@@ -91,6 +95,7 @@ class AgencyParts:
     redecide: RedecideFlow
     rotations: RotationFlow
     live: LiveFiles
+    reads: ReadFolder
     trust: PendingTrust
     freshness: FreshnessReader
     facts: ProcessFacts
@@ -145,7 +150,7 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         LaboratoryServicer(LabQueries(reading)),
         PenaltyServicer(PenaltyQueries(reading), FeedbackQueries(reading), EffectQueries(reading)),
         RequestServicer(RequestQueries(reading)),
-        AuditServicer(AuditQueries(node)),
+        AuditServicer(AuditQueries(node, parts.reads), SubjectHistory(node, tokens, parts.reads), BodyReader(node)),
         OperationServicer(
             status,
             alarms=parts.alarms,

@@ -16,6 +16,7 @@ from grpc_status import rpc_status
 from exchange.domain.problems import Problem
 from exchange.rpc.failure import CallFailed
 from exchange.rpc.profile import Profile, ProfileInvalid
+from exchange.v1.audit_service_pb2_grpc import AuditServiceStub
 from exchange.v1.check_service_pb2_grpc import CheckServiceStub
 from exchange.v1.credit_service_pb2_grpc import CreditServiceStub
 from exchange.v1.laboratory_service_pb2_grpc import LaboratoryServiceStub
@@ -63,6 +64,7 @@ class Client:
         self.requests = RequestServiceStub(self._channel)
         self.checks = CheckServiceStub(self._channel)
         self.rules = RuleServiceStub(self._channel)
+        self.audit = AuditServiceStub(self._channel)
         self.operation = OperationServiceStub(self._channel)
         self.security = SecurityServiceStub(self._channel)
 

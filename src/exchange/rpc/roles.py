@@ -54,6 +54,8 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
             "GetConsistencyProof",
             "ListEntries",
             "StreamEntries",
+            "GetSubjectHistory",
+            "ReadBody",
         ),
         _AUDITOR,
     ),

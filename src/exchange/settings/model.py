@@ -279,6 +279,9 @@ class JournalSettings:
     witness_interval_s: int = _key(
         10, unit="s", low=1, high=60, why="the longest stretch that could be rewritten unseen"
     )
+    witness_limit_s: int = _key(
+        180, unit="s", low=5, high=3_600, why="alarm when entries wait longer for a witness; a peer restarts in less"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

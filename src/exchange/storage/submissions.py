@@ -318,6 +318,13 @@ def _open(tx: Transaction, origin: str) -> LogHead:
     return log
 
 
+def entries_of(connection: Connection, record_id: bytes, revision: int) -> list[Address]:
+    """Every entry that one revision of a record of ours has: one in the log of each addressee."""
+    table = schema.submissions
+    rows = connection.execute(select(table).where(table.c.record_id == record_id, table.c.revision == revision))
+    return [address for row in rows for address in _row(row).addresses]
+
+
 def forget(tx: Transaction, record_id: bytes, revision: int) -> list[Address]:
     """Take out of submissions and documents whatever tells of an erased record's content.
 

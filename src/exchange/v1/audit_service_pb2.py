@@ -22,9 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from exchange.v1 import common_pb2 as exchange_dot_v1_dot_common__pb2
+from exchange.v1 import kind_pb2 as exchange_dot_v1_dot_kind__pb2
+from exchange.v1 import recognition_pb2 as exchange_dot_v1_dot_recognition__pb2
+from exchange.v1 import record_pb2 as exchange_dot_v1_dot_record__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65xchange/v1/audit_service.proto\x12\x0b\x65xchange.v1\"\xa0\x01\n\x03Log\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12 \n\x03use\x18\x02 \x01(\x0e\x32\x13.exchange.v1.LogUse\x12\x0c\n\x04peer\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x15\n\rcosigned_size\x18\x05 \x01(\x03\x12\x0c\n\x04vkey\x18\x06 \x01(\t\x12\x15\n\rcosigner_vkey\x18\x07 \x01(\t\x12\x0f\n\x07retired\x18\x08 \x01(\x08\"\x11\n\x0fListLogsRequest\"2\n\x10ListLogsResponse\x12\x1e\n\x04logs\x18\x01 \x03(\x0b\x32\x10.exchange.v1.Log\"4\n\x14GetCheckpointRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\"+\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\"G\n\x18GetInclusionProofRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x03\x12\x0c\n\x04size\x18\x03 \x01(\x03\"X\n\x19GetInclusionProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12\x0f\n\x07receipt\x18\x04 \x01(\t\"K\n\x1aGetConsistencyProofRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\x03\x12\x0e\n\x06second\x18\x03 \x01(\x03\"-\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\"F\n\x12ListEntriesRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"%\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x03\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\"H\n\x13ListEntriesResponse\x12#\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x12.exchange.v1.Entry\x12\x0c\n\x04size\x18\x02 \x01(\x03\"B\n\x14StreamEntriesRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\"<\n\x15StreamEntriesResponse\x12#\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x12.exchange.v1.Entry*s\n\x06LogUse\x12\x17\n\x13LOG_USE_UNSPECIFIED\x10\x00\x12\x14\n\x10LOG_USE_OUTBOUND\x10\x01\x12\x12\n\x0eLOG_USE_MIRROR\x10\x02\x12\x11\n\rLOG_USE_LOCAL\x10\x03\x12\x13\n\x0fLOG_USE_JOURNAL\x10\x04\x32\xa9\x04\n\x0c\x41uditService\x12G\n\x08ListLogs\x12\x1c.exchange.v1.ListLogsRequest\x1a\x1d.exchange.v1.ListLogsResponse\x12V\n\rGetCheckpoint\x12!.exchange.v1.GetCheckpointRequest\x1a\".exchange.v1.GetCheckpointResponse\x12\x62\n\x11GetInclusionProof\x12%.exchange.v1.GetInclusionProofRequest\x1a&.exchange.v1.GetInclusionProofResponse\x12h\n\x13GetConsistencyProof\x12\'.exchange.v1.GetConsistencyProofRequest\x1a(.exchange.v1.GetConsistencyProofResponse\x12P\n\x0bListEntries\x12\x1f.exchange.v1.ListEntriesRequest\x1a .exchange.v1.ListEntriesResponse\x12X\n\rStreamEntries\x12!.exchange.v1.StreamEntriesRequest\x1a\".exchange.v1.StreamEntriesResponse0\x01\x42&\n\x0f\x63om.exchange.v1B\x11\x41uditServiceProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65xchange/v1/audit_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x1d\x65xchange/v1/recognition.proto\x1a\x18\x65xchange/v1/record.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x01\n\x03Log\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12 \n\x03use\x18\x02 \x01(\x0e\x32\x13.exchange.v1.LogUse\x12\x0c\n\x04peer\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x15\n\rcosigned_size\x18\x05 \x01(\x03\x12\x0c\n\x04vkey\x18\x06 \x01(\t\x12\x15\n\rcosigner_vkey\x18\x07 \x01(\t\x12\x0f\n\x07retired\x18\x08 \x01(\x08\"\x11\n\x0fListLogsRequest\"2\n\x10ListLogsResponse\x12\x1e\n\x04logs\x18\x01 \x03(\x0b\x32\x10.exchange.v1.Log\"4\n\x14GetCheckpointRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\"+\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\"G\n\x18GetInclusionProofRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x03\x12\x0c\n\x04size\x18\x03 \x01(\x03\"X\n\x19GetInclusionProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12\x0f\n\x07receipt\x18\x04 \x01(\t\"K\n\x1aGetConsistencyProofRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\x03\x12\x0e\n\x06second\x18\x03 \x01(\x03\"-\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\"F\n\x12ListEntriesRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"%\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x03\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\"H\n\x13ListEntriesResponse\x12#\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x12.exchange.v1.Entry\x12\x0c\n\x04size\x18\x02 \x01(\x03\"B\n\x14StreamEntriesRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\"<\n\x15StreamEntriesResponse\x12#\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x12.exchange.v1.Entry\"O\n\x18GetSubjectHistoryRequest\x12\x0c\n\x04uscc\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\xc6\x01\n\x0fHistoryDecision\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x03\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x05\x12)\n\x05\x63\x61use\x18\x05 \x01(\x0e\x32\x1a.exchange.v1.DecisionCause\x12%\n\x07outcome\x18\x06 \x01(\x0e\x32\x14.exchange.v1.Outcome\x12\x0f\n\x07reasons\x18\x07 \x03(\t\x12\x14\n\x0crule_edition\x18\x08 \x01(\t\"\xce\x01\n\x0cHistoryEntry\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x03\x12-\n\tlogged_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63osigned_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tbody_held\x18\x05 \x01(\x08\x12/\n\tdecisions\x18\x06 \x03(\x0b\x32\x1c.exchange.v1.HistoryDecision\"\xb5\x02\n\x11SubjectHistoryRow\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x11\n\tauthority\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61te\x18\x04 \x01(\t\x12\x0e\n\x06newest\x18\x05 \x01(\x08\x12%\n\x05\x61\x62out\x18\x06 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12)\n\ttombstone\x18\x07 \x01(\x0b\x32\x16.exchange.v1.Tombstone\x12*\n\x07\x65ntries\x18\x08 \x03(\x0b\x32\x19.exchange.v1.HistoryEntry\x12\x1a\n\x12\x63hecks_with_duties\x18\t \x01(\x05\x12\x0f\n\x07readers\x18\n \x01(\x05\"e\n\x19GetSubjectHistoryResponse\x12/\n\x07records\x18\x01 \x03(\x0b\x32\x1e.exchange.v1.SubjectHistoryRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"I\n\x0fReadBodyRequest\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xa6\x01\n\x10ReadBodyResponse\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x0c\n\x04salt\x18\x03 \x01(\x0c\x12)\n\ttombstone\x18\x04 \x01(\x0b\x32\x16.exchange.v1.Tombstone\x12\x0f\n\x07journal\x18\x05 \x01(\t\x12\x15\n\rjournal_index\x18\x06 \x01(\x03*s\n\x06LogUse\x12\x17\n\x13LOG_USE_UNSPECIFIED\x10\x00\x12\x14\n\x10LOG_USE_OUTBOUND\x10\x01\x12\x12\n\x0eLOG_USE_MIRROR\x10\x02\x12\x11\n\rLOG_USE_LOCAL\x10\x03\x12\x13\n\x0fLOG_USE_JOURNAL\x10\x04\x32\xd6\x05\n\x0c\x41uditService\x12G\n\x08ListLogs\x12\x1c.exchange.v1.ListLogsRequest\x1a\x1d.exchange.v1.ListLogsResponse\x12V\n\rGetCheckpoint\x12!.exchange.v1.GetCheckpointRequest\x1a\".exchange.v1.GetCheckpointResponse\x12\x62\n\x11GetInclusionProof\x12%.exchange.v1.GetInclusionProofRequest\x1a&.exchange.v1.GetInclusionProofResponse\x12h\n\x13GetConsistencyProof\x12\'.exchange.v1.GetConsistencyProofRequest\x1a(.exchange.v1.GetConsistencyProofResponse\x12P\n\x0bListEntries\x12\x1f.exchange.v1.ListEntriesRequest\x1a .exchange.v1.ListEntriesResponse\x12X\n\rStreamEntries\x12!.exchange.v1.StreamEntriesRequest\x1a\".exchange.v1.StreamEntriesResponse0\x01\x12\x62\n\x11GetSubjectHistory\x12%.exchange.v1.GetSubjectHistoryRequest\x1a&.exchange.v1.GetSubjectHistoryResponse\x12G\n\x08ReadBody\x12\x1c.exchange.v1.ReadBodyRequest\x1a\x1d.exchange.v1.ReadBodyResponseB&\n\x0f\x63om.exchange.v1B\x11\x41uditServiceProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,36 +37,50 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.audit_service_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\021AuditServiceProtoP\001'
-  _globals['_LOGUSE']._serialized_start=983
-  _globals['_LOGUSE']._serialized_end=1098
-  _globals['_LOG']._serialized_start=49
-  _globals['_LOG']._serialized_end=209
-  _globals['_LISTLOGSREQUEST']._serialized_start=211
-  _globals['_LISTLOGSREQUEST']._serialized_end=228
-  _globals['_LISTLOGSRESPONSE']._serialized_start=230
-  _globals['_LISTLOGSRESPONSE']._serialized_end=280
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=282
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=334
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=336
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=379
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=381
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=452
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=454
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=542
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=544
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=619
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=621
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=666
-  _globals['_LISTENTRIESREQUEST']._serialized_start=668
-  _globals['_LISTENTRIESREQUEST']._serialized_end=738
-  _globals['_ENTRY']._serialized_start=740
-  _globals['_ENTRY']._serialized_end=777
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=779
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=851
-  _globals['_STREAMENTRIESREQUEST']._serialized_start=853
-  _globals['_STREAMENTRIESREQUEST']._serialized_end=919
-  _globals['_STREAMENTRIESRESPONSE']._serialized_start=921
-  _globals['_STREAMENTRIESRESPONSE']._serialized_end=981
-  _globals['_AUDITSERVICE']._serialized_start=1101
-  _globals['_AUDITSERVICE']._serialized_end=1654
+  _globals['_LOGUSE']._serialized_start=2273
+  _globals['_LOGUSE']._serialized_end=2388
+  _globals['_LOG']._serialized_start=189
+  _globals['_LOG']._serialized_end=349
+  _globals['_LISTLOGSREQUEST']._serialized_start=351
+  _globals['_LISTLOGSREQUEST']._serialized_end=368
+  _globals['_LISTLOGSRESPONSE']._serialized_start=370
+  _globals['_LISTLOGSRESPONSE']._serialized_end=420
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=422
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=474
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=476
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=519
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=521
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=592
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=594
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=682
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=684
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=759
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=761
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=806
+  _globals['_LISTENTRIESREQUEST']._serialized_start=808
+  _globals['_LISTENTRIESREQUEST']._serialized_end=878
+  _globals['_ENTRY']._serialized_start=880
+  _globals['_ENTRY']._serialized_end=917
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=919
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=991
+  _globals['_STREAMENTRIESREQUEST']._serialized_start=993
+  _globals['_STREAMENTRIESREQUEST']._serialized_end=1059
+  _globals['_STREAMENTRIESRESPONSE']._serialized_start=1061
+  _globals['_STREAMENTRIESRESPONSE']._serialized_end=1121
+  _globals['_GETSUBJECTHISTORYREQUEST']._serialized_start=1123
+  _globals['_GETSUBJECTHISTORYREQUEST']._serialized_end=1202
+  _globals['_HISTORYDECISION']._serialized_start=1205
+  _globals['_HISTORYDECISION']._serialized_end=1403
+  _globals['_HISTORYENTRY']._serialized_start=1406
+  _globals['_HISTORYENTRY']._serialized_end=1612
+  _globals['_SUBJECTHISTORYROW']._serialized_start=1615
+  _globals['_SUBJECTHISTORYROW']._serialized_end=1924
+  _globals['_GETSUBJECTHISTORYRESPONSE']._serialized_start=1926
+  _globals['_GETSUBJECTHISTORYRESPONSE']._serialized_end=2027
+  _globals['_READBODYREQUEST']._serialized_start=2029
+  _globals['_READBODYREQUEST']._serialized_end=2102
+  _globals['_READBODYRESPONSE']._serialized_start=2105
+  _globals['_READBODYRESPONSE']._serialized_end=2271
+  _globals['_AUDITSERVICE']._serialized_start=2391
+  _globals['_AUDITSERVICE']._serialized_end=3117
 # @@protoc_insertion_point(module_scope)

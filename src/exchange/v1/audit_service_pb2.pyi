@@ -4,8 +4,13 @@ isort:skip_file
 Reading the logs as they are."""
 
 from collections import abc as _abc
+from exchange.v1 import common_pb2 as _common_pb2
+from exchange.v1 import kind_pb2 as _kind_pb2
+from exchange.v1 import recognition_pb2 as _recognition_pb2
+from exchange.v1 import record_pb2 as _record_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -447,3 +452,301 @@ class StreamEntriesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamEntriesResponse: _TypeAlias = StreamEntriesResponse  # noqa: Y015
+
+@_typing.final
+class GetSubjectHistoryRequest(_message.Message):
+    """Lists all about one subject."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USCC_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    uscc: _builtins.str
+    """Unified social credit code of the subject."""
+    page_size: _builtins.int
+    """Records to return, at most 500; 0 means 100."""
+    page_token: _builtins.str
+    """Token of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        uscc: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "uscc", b"uscc"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSubjectHistoryRequest: _TypeAlias = GetSubjectHistoryRequest  # noqa: Y015
+
+@_typing.final
+class HistoryDecision(_message.Message):
+    """One decision about a record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    RULE_EDITION_FIELD_NUMBER: _builtins.int
+    log: _builtins.str
+    """Log that it stands in."""
+    index: _builtins.int
+    """Index there."""
+    node: _builtins.str
+    """Node that decided."""
+    revision: _builtins.int
+    """Its revision."""
+    cause: _recognition_pb2.DecisionCause.ValueType
+    """Why it was made."""
+    outcome: _kind_pb2.Outcome.ValueType
+    """Outcome."""
+    rule_edition: _builtins.str
+    """Edition of the rules."""
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Reason codes."""
+
+    def __init__(
+        self,
+        *,
+        log: _builtins.str = ...,
+        index: _builtins.int = ...,
+        node: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        cause: _recognition_pb2.DecisionCause.ValueType = ...,
+        outcome: _kind_pb2.Outcome.ValueType = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
+        rule_edition: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "index", b"index", "log", b"log", "node", b"node", "outcome", b"outcome", "reasons", b"reasons", "revision", b"revision", "rule_edition", b"rule_edition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HistoryDecision: _TypeAlias = HistoryDecision  # noqa: Y015
+
+@_typing.final
+class HistoryEntry(_message.Message):
+    """Where one statement of a record stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    LOGGED_AT_FIELD_NUMBER: _builtins.int
+    COSIGNED_AT_FIELD_NUMBER: _builtins.int
+    BODY_HELD_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    log: _builtins.str
+    """Log."""
+    index: _builtins.int
+    """Index there."""
+    body_held: _builtins.bool
+    """True while its body is on this node's disk."""
+    @_builtins.property
+    def logged_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was appended, by the log's owner."""
+
+    @_builtins.property
+    def cosigned_at(self) -> _timestamp_pb2.Timestamp:
+        """First cosignature that covers it; absent while none does."""
+
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistoryDecision]:
+        """Decisions about it, the newest first."""
+
+    def __init__(
+        self,
+        *,
+        log: _builtins.str = ...,
+        index: _builtins.int = ...,
+        logged_at: _timestamp_pb2.Timestamp | None = ...,
+        cosigned_at: _timestamp_pb2.Timestamp | None = ...,
+        body_held: _builtins.bool = ...,
+        decisions: _abc.Iterable[Global___HistoryDecision] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cosigned_at", b"cosigned_at", "logged_at", b"logged_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_held", b"body_held", "cosigned_at", b"cosigned_at", "decisions", b"decisions", "index", b"index", "log", b"log", "logged_at", b"logged_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HistoryEntry: _TypeAlias = HistoryEntry  # noqa: Y015
+
+@_typing.final
+class SubjectHistoryRow(_message.Message):
+    """One revision of a record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    DATE_FIELD_NUMBER: _builtins.int
+    NEWEST_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    TOMBSTONE_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    CHECKS_WITH_DUTIES_FIELD_NUMBER: _builtins.int
+    READERS_FIELD_NUMBER: _builtins.int
+    kind: _kind_pb2.Kind.ValueType
+    """Kind."""
+    authority: _builtins.str
+    """Authority that stated it: its USCC."""
+    date: _builtins.str
+    """Date that lists are sorted by, YYYY-MM-DD."""
+    newest: _builtins.bool
+    """True while a newer revision has not taken its place."""
+    checks_with_duties: _builtins.int
+    """Checks by which feedback about this record fell due. Other checks stand in the journal by salted digests only."""
+    readers: _builtins.int
+    """Agencies of this region that were shown it, of notices and list entries."""
+    @_builtins.property
+    def ref(self) -> _common_pb2.RecordRef:
+        """Record and revision."""
+
+    @_builtins.property
+    def about(self) -> _common_pb2.RecordRef:
+        """The record that it is about, for acts and feedback."""
+
+    @_builtins.property
+    def tombstone(self) -> _record_pb2.Tombstone:
+        """What stands in its place; absent where it is shown."""
+
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistoryEntry]:
+        """Its entries: one in the log of each addressee, or in the mirror."""
+
+    def __init__(
+        self,
+        *,
+        ref: _common_pb2.RecordRef | None = ...,
+        kind: _kind_pb2.Kind.ValueType = ...,
+        authority: _builtins.str = ...,
+        date: _builtins.str = ...,
+        newest: _builtins.bool = ...,
+        about: _common_pb2.RecordRef | None = ...,
+        tombstone: _record_pb2.Tombstone | None = ...,
+        entries: _abc.Iterable[Global___HistoryEntry] | None = ...,
+        checks_with_duties: _builtins.int = ...,
+        readers: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "ref", b"ref", "tombstone", b"tombstone"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "authority", b"authority", "checks_with_duties", b"checks_with_duties", "date", b"date", "entries", b"entries", "kind", b"kind", "newest", b"newest", "readers", b"readers", "ref", b"ref", "tombstone", b"tombstone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubjectHistoryRow: _TypeAlias = SubjectHistoryRow  # noqa: Y015
+
+@_typing.final
+class GetSubjectHistoryResponse(_message.Message):
+    """Answer to GetSubjectHistory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubjectHistoryRow]:
+        """Newest change first."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___SubjectHistoryRow] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSubjectHistoryResponse: _TypeAlias = GetSubjectHistoryResponse  # noqa: Y015
+
+@_typing.final
+class ReadBodyRequest(_message.Message):
+    """Shows a body."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why: it stands in the journal."""
+    @_builtins.property
+    def record(self) -> _common_pb2.RecordRef:
+        """Record; revision 0 means the newest, an empty origin this node."""
+
+    def __init__(
+        self,
+        *,
+        record: _common_pb2.RecordRef | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadBodyRequest: _TypeAlias = ReadBodyRequest  # noqa: Y015
+
+@_typing.final
+class ReadBodyResponse(_message.Message):
+    """Answer to ReadBody."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    TOMBSTONE_FIELD_NUMBER: _builtins.int
+    JOURNAL_FIELD_NUMBER: _builtins.int
+    JOURNAL_INDEX_FIELD_NUMBER: _builtins.int
+    body: _builtins.bytes
+    """The record's exact bytes."""
+    salt: _builtins.bytes
+    """Salt of its commitments."""
+    journal: _builtins.str
+    """Journal that says who was shown it."""
+    journal_index: _builtins.int
+    """Index of that line."""
+    @_builtins.property
+    def ref(self) -> _common_pb2.RecordRef:
+        """Record and revision."""
+
+    @_builtins.property
+    def tombstone(self) -> _record_pb2.Tombstone:
+        """What stands in its place on every other door; absent where it is shown there."""
+
+    def __init__(
+        self,
+        *,
+        ref: _common_pb2.RecordRef | None = ...,
+        body: _builtins.bytes = ...,
+        salt: _builtins.bytes = ...,
+        tombstone: _record_pb2.Tombstone | None = ...,
+        journal: _builtins.str = ...,
+        journal_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref", "tombstone", b"tombstone"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "journal", b"journal", "journal_index", b"journal_index", "ref", b"ref", "salt", b"salt", "tombstone", b"tombstone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadBodyResponse: _TypeAlias = ReadBodyResponse  # noqa: Y015

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """For auditors: stored logs, checkpoints and proofs. Nothing is signed here.
+    """For auditors: stored logs, checkpoints and proofs. Nothing is signed here. What is read of the journal, of a subject
+    or of a body stands in the journal itself.
     """
 
     def __init__(self, channel):
@@ -65,10 +66,21 @@ class AuditServiceStub:
                 request_serializer=exchange_dot_v1_dot_audit__service__pb2.StreamEntriesRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_audit__service__pb2.StreamEntriesResponse.FromString,
                 _registered_method=True)
+        self.GetSubjectHistory = channel.unary_unary(
+                '/exchange.v1.AuditService/GetSubjectHistory',
+                request_serializer=exchange_dot_v1_dot_audit__service__pb2.GetSubjectHistoryRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_audit__service__pb2.GetSubjectHistoryResponse.FromString,
+                _registered_method=True)
+        self.ReadBody = channel.unary_unary(
+                '/exchange.v1.AuditService/ReadBody',
+                request_serializer=exchange_dot_v1_dot_audit__service__pb2.ReadBodyRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_audit__service__pb2.ReadBodyResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
-    """For auditors: stored logs, checkpoints and proofs. Nothing is signed here.
+    """For auditors: stored logs, checkpoints and proofs. Nothing is signed here. What is read of the journal, of a subject
+    or of a body stands in the journal itself.
     """
 
     def ListLogs(self, request, context):
@@ -113,6 +125,20 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSubjectHistory(self, request, context):
+        """Lists all that the logs hold about one subject: where each record stands and what was decided about it, no text.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadBody(self, request, context):
+        """Shows a record's body, also one that is withheld from everybody else. Who asked and why is in the journal first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -146,6 +172,16 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     request_deserializer=exchange_dot_v1_dot_audit__service__pb2.StreamEntriesRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_audit__service__pb2.StreamEntriesResponse.SerializeToString,
             ),
+            'GetSubjectHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSubjectHistory,
+                    request_deserializer=exchange_dot_v1_dot_audit__service__pb2.GetSubjectHistoryRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_audit__service__pb2.GetSubjectHistoryResponse.SerializeToString,
+            ),
+            'ReadBody': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadBody,
+                    request_deserializer=exchange_dot_v1_dot_audit__service__pb2.ReadBodyRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_audit__service__pb2.ReadBodyResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'exchange.v1.AuditService', rpc_method_handlers)
@@ -155,7 +191,8 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """For auditors: stored logs, checkpoints and proofs. Nothing is signed here.
+    """For auditors: stored logs, checkpoints and proofs. Nothing is signed here. What is read of the journal, of a subject
+    or of a body stands in the journal itself.
     """
 
     @staticmethod
@@ -310,6 +347,60 @@ class AuditService:
             '/exchange.v1.AuditService/StreamEntries',
             exchange_dot_v1_dot_audit__service__pb2.StreamEntriesRequest.SerializeToString,
             exchange_dot_v1_dot_audit__service__pb2.StreamEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSubjectHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.AuditService/GetSubjectHistory',
+            exchange_dot_v1_dot_audit__service__pb2.GetSubjectHistoryRequest.SerializeToString,
+            exchange_dot_v1_dot_audit__service__pb2.GetSubjectHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadBody(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.AuditService/ReadBody',
+            exchange_dot_v1_dot_audit__service__pb2.ReadBodyRequest.SerializeToString,
+            exchange_dot_v1_dot_audit__service__pb2.ReadBodyResponse.FromString,
             options,
             channel_credentials,
             insecure,

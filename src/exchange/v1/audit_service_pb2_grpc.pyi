@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuditServiceStub:
-    """For auditors: stored logs, checkpoints and proofs. Nothing is signed here."""
+    """For auditors: stored logs, checkpoints and proofs. Nothing is signed here. What is read of the journal, of a subject
+    or of a body stands in the journal itself.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -45,10 +47,16 @@ class AuditServiceStub:
     """Lists entries."""
     StreamEntries: _grpc.UnaryStreamMultiCallable[_audit_service_pb2.StreamEntriesRequest, _audit_service_pb2.StreamEntriesResponse]
     """Streams entries."""
+    GetSubjectHistory: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetSubjectHistoryRequest, _audit_service_pb2.GetSubjectHistoryResponse]
+    """Lists all that the logs hold about one subject: where each record stands and what was decided about it, no text."""
+    ReadBody: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ReadBodyRequest, _audit_service_pb2.ReadBodyResponse]
+    """Shows a record's body, also one that is withheld from everybody else. Who asked and why is in the journal first."""
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
-    """For auditors: stored logs, checkpoints and proofs. Nothing is signed here."""
+    """For auditors: stored logs, checkpoints and proofs. Nothing is signed here. What is read of the journal, of a subject
+    or of a body stands in the journal itself.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListLogs: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListLogsRequest, _audit_service_pb2.ListLogsResponse]  # type: ignore[assignment]
@@ -63,9 +71,15 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Lists entries."""
     StreamEntries: _aio.UnaryStreamMultiCallable[_audit_service_pb2.StreamEntriesRequest, _audit_service_pb2.StreamEntriesResponse]  # type: ignore[assignment]
     """Streams entries."""
+    GetSubjectHistory: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetSubjectHistoryRequest, _audit_service_pb2.GetSubjectHistoryResponse]  # type: ignore[assignment]
+    """Lists all that the logs hold about one subject: where each record stands and what was decided about it, no text."""
+    ReadBody: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ReadBodyRequest, _audit_service_pb2.ReadBodyResponse]  # type: ignore[assignment]
+    """Shows a record's body, also one that is withheld from everybody else. Who asked and why is in the journal first."""
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For auditors: stored logs, checkpoints and proofs. Nothing is signed here."""
+    """For auditors: stored logs, checkpoints and proofs. Nothing is signed here. What is read of the journal, of a subject
+    or of a body stands in the journal itself.
+    """
 
     @_abc_1.abstractmethod
     def ListLogs(
@@ -114,5 +128,21 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_audit_service_pb2.StreamEntriesResponse], _abc.AsyncIterator[_audit_service_pb2.StreamEntriesResponse]]:
         """Streams entries."""
+
+    @_abc_1.abstractmethod
+    def GetSubjectHistory(
+        self,
+        request: _audit_service_pb2.GetSubjectHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.GetSubjectHistoryResponse, _abc.Awaitable[_audit_service_pb2.GetSubjectHistoryResponse]]:
+        """Lists all that the logs hold about one subject: where each record stands and what was decided about it, no text."""
+
+    @_abc_1.abstractmethod
+    def ReadBody(
+        self,
+        request: _audit_service_pb2.ReadBodyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.ReadBodyResponse, _abc.Awaitable[_audit_service_pb2.ReadBodyResponse]]:
+        """Shows a record's body, also one that is withheld from everybody else. Who asked and why is in the journal first."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -765,6 +765,90 @@ class RedecisionOrdered(_message.Message):
 Global___RedecisionOrdered: _TypeAlias = RedecisionOrdered  # noqa: Y015
 
 @_typing.final
+class AuditRead(_message.Message):
+    """What an auditor read in one minute, folded: one line for each caller, log and minute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
+    WHAT_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    MINUTE_FIELD_NUMBER: _builtins.int
+    caller: _builtins.str
+    """Caller's identity."""
+    log: _builtins.str
+    """Origin of the journal that was read; empty for what is of no log."""
+    what: _builtins.str
+    """ENTRIES, PROOF or SUBJECT_HISTORY."""
+    first: _builtins.int
+    """First index that was given."""
+    end: _builtins.int
+    """Index after the last one that was given."""
+    count: _builtins.int
+    """How many calls, or messages of streams."""
+    @_builtins.property
+    def minute(self) -> _timestamp_pb2.Timestamp:
+        """Begin of the minute."""
+
+    def __init__(
+        self,
+        *,
+        caller: _builtins.str = ...,
+        log: _builtins.str = ...,
+        what: _builtins.str = ...,
+        first: _builtins.int = ...,
+        end: _builtins.int = ...,
+        count: _builtins.int = ...,
+        minute: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["minute", b"minute"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "count", b"count", "end", b"end", "first", b"first", "log", b"log", "minute", b"minute", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditRead: _TypeAlias = AuditRead  # noqa: Y015
+
+@_typing.final
+class BodyShown(_message.Message):
+    """An auditor is shown a body. On disk before it is shown."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    TOMBSTONE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    tombstone: _builtins.str
+    """REPAIRED, REVOKED or WITHDRAWN where it is withheld from everybody else; empty otherwise."""
+    actor: _builtins.str
+    """Caller's identity."""
+    reason: _builtins.str
+    """Why."""
+    @_builtins.property
+    def record(self) -> _common_pb2.RecordRef:
+        """Record."""
+
+    def __init__(
+        self,
+        *,
+        record: _common_pb2.RecordRef | None = ...,
+        tombstone: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "reason", b"reason", "record", b"record", "tombstone", b"tombstone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BodyShown: _TypeAlias = BodyShown  # noqa: Y015
+
+@_typing.final
 class JournalEntry(_message.Message):
     """One entry of the journal."""
 
@@ -788,6 +872,8 @@ class JournalEntry(_message.Message):
     TRUST_DECIDED_FIELD_NUMBER: _builtins.int
     ACTION_CHANGED_FIELD_NUMBER: _builtins.int
     REDECISION_ORDERED_FIELD_NUMBER: _builtins.int
+    AUDIT_READ_FIELD_NUMBER: _builtins.int
+    BODY_SHOWN_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """1."""
     @_builtins.property
@@ -858,6 +944,14 @@ class JournalEntry(_message.Message):
     def redecision_ordered(self) -> Global___RedecisionOrdered:
         """Records are to be decided again by an edition of the rules, or have been."""
 
+    @_builtins.property
+    def audit_read(self) -> Global___AuditRead:
+        """An auditor read the journal, or all about a subject."""
+
+    @_builtins.property
+    def body_shown(self) -> Global___BodyShown:
+        """An auditor is shown a body."""
+
     def __init__(
         self,
         *,
@@ -879,12 +973,14 @@ class JournalEntry(_message.Message):
         trust_decided: Global___TrustDecided | None = ...,
         action_changed: Global___ActionChanged | None = ...,
         redecision_ordered: Global___RedecisionOrdered | None = ...,
+        audit_read: Global___AuditRead | None = ...,
+        body_shown: Global___BodyShown | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "audit_read", b"audit_read", "body_shown", b"body_shown", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "audit_read", b"audit_read", "body_shown", b"body_shown", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept", "rotation_stepped", "trust_decided", "action_changed", "redecision_ordered"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept", "rotation_stepped", "trust_decided", "action_changed", "redecision_ordered", "audit_read", "body_shown"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

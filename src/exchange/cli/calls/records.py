@@ -119,7 +119,7 @@ def show_record(
         )
     )
     if view.HasField("record"):
-        out.table(("field", "value"), list(_fields(view.record)), title=t("title.content"))
+        out.table(("field", "value"), list(record_fields(view.record)), title=t("title.content"))
         out.table(
             ("field", "source", "rule", "lossy"),
             [(f.field, f.source, f.rule, f.lossy) for f in view.record.header.provenance.fields],
@@ -313,7 +313,7 @@ _GISTS: dict[int, Callable[[Record], tuple[str, ...]]] = {
 }
 
 
-def _fields(record: Record) -> list[tuple[str, object]]:
+def record_fields(record: Record) -> list[tuple[str, object]]:
     """Field paths and values of the body, as they stand."""
     flat: list[tuple[str, object]] = []
 

@@ -175,7 +175,7 @@ class ActionFlow:
         field = request.WhichOneof("request")
         if field not in self._performers:
             raise Refused([Problem("UNIMPLEMENTED", "request", field or "")])
-        request.reason = _reason(request.reason)
+        request.reason = said_reason(request.reason)
         confirmer = OTHER_ROLE.get(officer.caller.role)
         if confirmer is None:
             raise AccessDenied(Problem("ROLE_NOT_ALLOWED", "", officer.caller.role.value))
@@ -227,7 +227,7 @@ class ActionFlow:
             raise AccessDenied(Problem("SECOND_PERSON", "action_id", officer.caller.name))
         if digest != action.digest or hashlib.sha256(action.request).digest() != action.digest:  # 3
             raise Refused([Problem("ACTION_DIGEST", "digest", digest.hex()[:16])])
-        said = _reason(reason)
+        said = said_reason(reason)
         self._decide(action, raw, ActionState.ACTION_STATE_CONFIRMED, officer.identity, said, now)  # 4
         return self._carry_out(action, now)  # 5
 
@@ -242,7 +242,7 @@ class ActionFlow:
         raw, action = self._waiting(action_id, now)
         if officer.caller.role.value != action.confirmed_by_role and officer.identity != action.asked_by:
             raise AccessDenied(Problem("ROLE_NOT_ALLOWED", "action_id", action.confirmed_by_role))
-        self._decide(action, raw, ActionState.ACTION_STATE_REFUSED, officer.identity, _reason(reason), now)
+        self._decide(action, raw, ActionState.ACTION_STATE_REFUSED, officer.identity, said_reason(reason), now)
         return action
 
     def page(self, *, include_closed: bool, page_size: int, page_token: str) -> ActionPage:
@@ -365,7 +365,12 @@ def _closed(action: Action) -> Refused:
     return Refused([Problem("ACTION_CLOSED", "action_id", state)])
 
 
-def _reason(reason: str) -> str:
+def said_reason(reason: str) -> str:
+    """A reason as it is kept.
+
+    Raises:
+        Refused: ``REASON_MISSING``, ``TEXT_TOO_LONG`` or ``TEXT_CONTROL_CHARACTER``.
+    """
     said = reason.strip()
     if not said:
         raise Refused([Problem("REASON_MISSING", "reason")])

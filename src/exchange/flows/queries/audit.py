@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import NotFound
+from exchange.flows.audit.reading.reads import ENTRIES, PROOF, ReadFolder
 from exchange.flows.context import Node
 from exchange.flows.queries.paging import page_size
 from exchange.storage import log_store
@@ -47,10 +48,20 @@ _USES = {
 
 
 class AuditQueries:
-    """Queries of AuditService."""
+    """Queries of AuditService. What is read of a journal is noted in the journal.
 
-    def __init__(self, node: Node) -> None:
+    Args:
+        node: The node.
+        reads: Notes it.
+    """
+
+    def __init__(self, node: Node, reads: ReadFolder) -> None:
         self._node = node
+        self._reads = reads
+
+    def _read(self, identity: str, what: str, log: LogHead, first: int, end: int) -> None:
+        if log.use == "journal":
+            self._reads.count(identity, what, log.origin, first, end)
 
     def logs(self) -> ListLogsResponse:
         """Every log that the node keeps, of every epoch."""
@@ -104,7 +115,7 @@ class AuditQueries:
             raise NotFound("no cosigned checkpoint")
         return GetCheckpointResponse(checkpoint=note.note.decode())
 
-    def inclusion(self, request: GetInclusionProofRequest) -> GetInclusionProofResponse:
+    def inclusion(self, identity: str, request: GetInclusionProofRequest) -> GetInclusionProofResponse:
         """Proof that an entry is in a log, at any size of it.
 
         Raises:
@@ -132,6 +143,7 @@ class AuditQueries:
                 extra = entry if len(entry) <= proof.MAX_EXTRA_BYTES else None
                 receipt = proof.Receipt(request.index, tuple(hashes), stored.note, extra)
                 answer.receipt = receipt.to_bytes().decode()
+        self._read(identity, PROOF, log, request.index, request.index + 1)
         return answer
 
     def consistency(self, request: GetConsistencyProofRequest) -> GetConsistencyProofResponse:
@@ -148,7 +160,7 @@ class AuditQueries:
             reader = log_store.node_reader(connection, log.id)
             return GetConsistencyProofResponse(hashes=tree.consistency_proof(request.first, request.second, reader))
 
-    def entries(self, request: ListEntriesRequest) -> ListEntriesResponse:
+    def entries(self, identity: str, request: ListEntriesRequest) -> ListEntriesResponse:
         """Entries in order, verbatim; fewer than asked for when they are large.
 
         Raises:
@@ -163,11 +175,13 @@ class AuditQueries:
             found = log_store.entries(
                 connection, log.id, request.start, request.start + limit, bodies=False, max_bytes=PAGE_BYTES
             )
+        if found:
+            self._read(identity, ENTRIES, log, found[0].index, found[-1].index + 1)
         return ListEntriesResponse(
             entries=[Entry(index=entry.index, entry=entry.entry) for entry in found], size=log.size
         )
 
-    def stream(self, request: StreamEntriesRequest) -> Iterator[StreamEntriesResponse]:
+    def stream(self, identity: str, request: StreamEntriesRequest) -> Iterator[StreamEntriesResponse]:
         """Runs of entries; each is read in a view of its own, so that a slow reader holds nothing.
 
         Raises:
@@ -193,6 +207,7 @@ class AuditQueries:
             if not found:
                 return
             position = found[-1].index + 1
+            self._read(identity, ENTRIES, log, found[0].index, position)
             yield StreamEntriesResponse(entries=[Entry(index=entry.index, entry=entry.entry) for entry in found])
 
 

@@ -1,9 +1,11 @@
-"""AuditService: the logs as they are."""
+"""AuditService: the logs as they are, a subject's history, and bodies by a reason."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+from exchange.flows.audit.reading.bodies import BodyReader
+from exchange.flows.audit.reading.history import SubjectHistory
 from exchange.flows.queries.audit import AuditQueries
 from exchange.rpc.door import Call
 from exchange.v1 import audit_service_pb2 as pb
@@ -14,8 +16,10 @@ class AuditServicer:
 
     descriptor = pb.DESCRIPTOR.services_by_name["AuditService"]
 
-    def __init__(self, queries: AuditQueries) -> None:
+    def __init__(self, queries: AuditQueries, history: SubjectHistory, bodies: BodyReader) -> None:
         self._queries = queries
+        self._history = history
+        self._bodies = bodies
 
     async def list_logs(self, call: Call, _request: pb.ListLogsRequest) -> pb.ListLogsResponse:
         """ListLogs."""
@@ -29,7 +33,7 @@ class AuditServicer:
         self, call: Call, request: pb.GetInclusionProofRequest
     ) -> pb.GetInclusionProofResponse:
         """GetInclusionProof."""
-        return await call.run(self._queries.inclusion, request)
+        return await call.run(self._queries.inclusion, call.identity, request)
 
     async def get_consistency_proof(
         self, call: Call, request: pb.GetConsistencyProofRequest
@@ -39,10 +43,20 @@ class AuditServicer:
 
     async def list_entries(self, call: Call, request: pb.ListEntriesRequest) -> pb.ListEntriesResponse:
         """ListEntries."""
-        return await call.run(self._queries.entries, request)
+        return await call.run(self._queries.entries, call.identity, request)
 
     def stream_entries(
         self, call: Call, request: pb.StreamEntriesRequest
     ) -> AsyncGenerator[pb.StreamEntriesResponse, None]:
         """StreamEntries."""
-        return call.each(self._queries.stream(request))
+        return call.each(self._queries.stream(call.identity, request))
+
+    async def get_subject_history(
+        self, call: Call, request: pb.GetSubjectHistoryRequest
+    ) -> pb.GetSubjectHistoryResponse:
+        """GetSubjectHistory."""
+        return await call.run(self._history.page, call.identity, request)
+
+    async def read_body(self, call: Call, request: pb.ReadBodyRequest) -> pb.ReadBodyResponse:
+        """ReadBody."""
+        return await call.run(self._bodies.read, call.identity, request, call.asked.now)

@@ -317,6 +317,17 @@ def history_of(connection: Connection, subject: str, kind: int, limit: int) -> l
     return _rows(connection, query.order_by(_T.seq.desc()).limit(limit))
 
 
+def concerning(connection: Connection, subject: str, *, before: int | None, limit: int) -> list[RecordRow]:
+    """Every row about a subject and about records of it, whatever its standing, newest change first."""
+    inner = schema.records.alias("inner")
+    query = _query().where(
+        or_(_T.subject == subject, _T.about.in_(select(inner.c.record_id).where(inner.c.subject == subject)))
+    )
+    if before is not None:
+        query = query.where(_T.seq < before)
+    return _rows(connection, query.order_by(_T.seq.desc()).limit(limit))
+
+
 def superseding(connection: Connection, record_ids: Sequence[bytes]) -> list[tuple[bytes, RecordRow]]:
     """Rows that replace some records of their own origin, each with the id of the record that it replaces."""
     found = []

@@ -1,0 +1,17 @@
+"""The noun ``audit``: its verbs, each in a file of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from exchange.cli.audit import body, checkpoint, entries, history, logs, proof
+from exchange.cli.texts import t
+
+app = typer.Typer(help=t("help.audit"), no_args_is_help=True)
+
+app.command("logs", help=t("help.audit_logs"))(logs.list_logs)
+app.command("entries", help=t("help.audit_entries"))(entries.list_entries)
+app.command("checkpoint", help=t("help.audit_checkpoint"))(checkpoint.show_checkpoint)
+app.command("proof", help=t("help.audit_proof"))(proof.show_proof)
+app.command("history", help=t("help.audit_history"))(history.show_history)
+app.command("body", help=t("help.audit_body"))(body.read_body)

@@ -1,0 +1,1 @@
+"""Audit: what the logs prove, read, kept and shown."""
