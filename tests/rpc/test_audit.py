@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -9,12 +14,14 @@ import pytest
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.receipts import verify_receipt
 from exchange.crypto.x509.certificates import Role
+from exchange.storage.register_rows import BUCKET_ROWS
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.tree import leaf_hash, verify_consistency, verify_inclusion
 from exchange.v1 import audit_service_pb2 as pb
 from tests.rpc.doors import AgencyDoor, CallFailed, Stubs
 from tests.rpc.facts import credit_of, firm, submit, wait_settled
 
+SALT = b"a salt of the audit"
 ORIGIN = "cq.exchange.example/to/sc/registry/1"
 
 
@@ -145,3 +152,72 @@ def test_entries_beyond_the_end_are_none(filled: dict[str, AgencyDoor]) -> None:
     assert answer.size > 40
     page = _entries(stubs, ORIGIN, start=5, page_size=3)
     assert [entry.index for entry in page.entries] == [5, 6, 7]
+
+
+def _lines(stubs: Stubs, register: str, after: str = "", until: str = "") -> list[Any]:
+    request = pb.ListRegisterDigestsRequest(register=register, rows=True, after=after, until=until)
+    found = []
+    while True:
+        answer = stubs.call(stubs.audit.ListRegisterDigests, request)
+        found += answer.lines
+        if answer.complete:
+            return found
+        request.after = answer.lines[-1].key
+
+
+def _runs(stubs: Stubs, register: str) -> list[Any]:
+    request = pb.ListRegisterDigestsRequest(register=register, salt=SALT)
+    answer = stubs.call(stubs.audit.ListRegisterDigests, request)
+    assert answer.complete
+    return list(answer.runs)
+
+
+@contextmanager
+def _by_hand(door: AgencyDoor) -> Iterator[sqlite3.Connection]:
+    """The node's database as somebody with its file has it."""
+    with closing(sqlite3.connect(str(door.node.database.url.database), timeout=10)) as connection, connection:
+        yield connection
+
+
+def test_digests_of_registers_are_those_of_their_rows(filled: dict[str, AgencyDoor]) -> None:
+    """Every register's runs are the salted digests of its rows in order; one changed row changes one run."""
+    door = filled["sc"]
+    stubs = _auditor(door)
+    registers = stubs.call(stubs.audit.ListRegisterDigests, pb.ListRegisterDigestsRequest()).registers
+    assert {"reg_records", "reg_agencies", "cursors"} <= set(registers)
+    for register in registers:
+        lines = _lines(stubs, register)
+        for at, run in enumerate(_runs(stubs, register)):
+            part = lines[at * BUCKET_ROWS : at * BUCKET_ROWS + run.rows]
+            assert part[-1].key == run.last
+            assert run.digest == sha256(SALT + b"".join(each.line.encode() + b"\n" for each in part)).digest(), register
+    rows = _lines(stubs, "reg_records")
+    assert len(rows) > 40
+    assert [each.key for each in _lines(stubs, "reg_records", rows[3].key, rows[9].key)] == [
+        each.key for each in rows[4:10]
+    ]
+    before = _runs(stubs, "reg_records")
+    seq = json.loads(rows[5].key)[0]
+    with _by_hand(door) as database:
+        database.execute("UPDATE reg_records SET level = level + 1 WHERE seq = ?", (seq,))
+    assert [a == b for a, b in zip(before, _runs(stubs, "reg_records"), strict=True)].count(False) == 1
+    with _by_hand(door) as database:
+        database.execute("UPDATE reg_records SET level = level - 1 WHERE seq = ?", (seq,))
+    assert _runs(stubs, "reg_records") == before
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (pb.ListRegisterDigestsRequest(register="entries", salt=b"x" * 16), "REGISTER_UNKNOWN"),
+        (pb.ListRegisterDigestsRequest(register="reg_records", salt=b"x" * 15), "REGISTER_SALT"),
+        (pb.ListRegisterDigestsRequest(register="reg_records", salt=b"x" * 16, after="[true]"), "REGISTER_KEY"),
+        (pb.ListRegisterDigestsRequest(register="reg_waits", rows=True, until='["nolog",1]'), "REGISTER_KEY"),
+    ],
+)
+def test_a_wrong_question_about_registers_is_refused(filled: dict[str, AgencyDoor], request_: Any, reason: str) -> None:
+    """Only registers are served, only under a salt, and only behind keys of theirs."""
+    stubs = _auditor(filled["cq"])
+    with pytest.raises(CallFailed) as failed:
+        stubs.call(stubs.audit.ListRegisterDigests, request_)
+    assert failed.value.reason == reason

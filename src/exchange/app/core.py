@@ -14,7 +14,6 @@ import structlog
 from exchange.crypto.trusted.possession import USES
 from exchange.flows import bootstrap
 from exchange.flows.access import GRANTS_REPLAYED
-from exchange.flows.apply.commit import SEQ_CURSOR
 from exchange.flows.apply.journaled import changes_of
 from exchange.flows.apply.loop import ApplyLoop
 from exchange.flows.apply.replay import write_replayed
@@ -47,6 +46,7 @@ from exchange.flows.trust.confirm import PendingTrust
 from exchange.flows.trust.revocations import REVOCATIONS_CHANGED, Freshness, RevocationBook, Roots, no_roots
 from exchange.flows.trust.trust_material import TRUST_CHANGED, TrustMaterialFlow
 from exchange.storage import links, registers
+from exchange.storage.registers import SEQ_CURSOR
 from exchange.storage.transaction import LogHead
 from exchange.storage.writer import WorkClass
 from exchange.tlog.origin import LogName

@@ -14,6 +14,7 @@ from exchange.flows.alarms import Alarms
 from exchange.flows.audit.reading.bodies import BodyReader
 from exchange.flows.audit.reading.history import SubjectHistory
 from exchange.flows.audit.reading.reads import ReadFolder
+from exchange.flows.audit.reading.registers import RegisterQueries
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.checks.batch import BatchCheckFlow
 from exchange.flows.checks.check import CheckFlow
@@ -150,7 +151,12 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         LaboratoryServicer(LabQueries(reading)),
         PenaltyServicer(PenaltyQueries(reading), FeedbackQueries(reading), EffectQueries(reading)),
         RequestServicer(RequestQueries(reading)),
-        AuditServicer(AuditQueries(node, parts.reads), SubjectHistory(node, tokens, parts.reads), BodyReader(node)),
+        AuditServicer(
+            AuditQueries(node, parts.reads),
+            SubjectHistory(node, tokens, parts.reads),
+            BodyReader(node),
+            RegisterQueries(node, parts.reads),
+        ),
         OperationServicer(
             status,
             alarms=parts.alarms,

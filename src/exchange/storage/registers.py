@@ -26,6 +26,9 @@ LEAF_SIZE = 36
 NO_ENTRY = 0xFFFFFFFF
 """Place of a change that no single entry made."""
 
+SEQ_CURSOR = 0
+"""Row of ``cursors`` that holds the number of the next row change instead of an index."""
+
 BODY = "BODY"
 """What an entry waits for whose body did not come."""
 
@@ -101,18 +104,17 @@ class Change:
         """The digest leaf; log ids are written as origins, so that two databases agree."""
         columns = TABLES[self.table][1]
         key = _encode(
-            [origins[part] if name in _LOG_COLUMNS else part for name, part in zip(columns, self.key, strict=True)]
+            [origins[part] if name in LOG_COLUMNS else part for name, part in zip(columns, self.key, strict=True)]
         )
         salt = hmac_sha256(self.salt, self.table.encode() + key)
         if self.row is None:
             return sha256(salt + b"-").digest()
-        values = [
-            origins[value] if name in _LOG_COLUMNS else value for name, value in self.row.items() if name != "seq"
-        ]
+        values = [origins[value] if name in LOG_COLUMNS else value for name, value in self.row.items() if name != "seq"]
         return sha256(salt + _encode(values)).digest()
 
 
-_LOG_COLUMNS = frozenset(("log_id", "source_log"))
+LOG_COLUMNS = frozenset(("log_id", "source_log"))
+"""Columns that hold a log's number; outside of the database its origin stands for it."""
 
 
 def _bytes_as_hex(value: object) -> str:

@@ -750,3 +750,175 @@ class ReadBodyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadBodyResponse: _TypeAlias = ReadBodyResponse  # noqa: Y015
+
+@_typing.final
+class ListRegisterDigestsRequest(_message.Message):
+    """Lists digests of register rows, a run of rows each, or the rows of one run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGISTER_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    register: _builtins.str
+    """Table of the register, as in reg_records; empty lists the tables alone."""
+    salt: _builtins.bytes
+    """Chosen by the caller anew for each comparison, 16 to 64 bytes: every digest is over it, so that nobody else can
+    test a guess at a row against it. Not needed for rows.
+    """
+    after: _builtins.str
+    """Key of the row that the answer begins behind, as an answer gave it; empty for the beginning."""
+    until: _builtins.str
+    """Key of the last row; empty for the end."""
+    rows: _builtins.bool
+    """True for the rows themselves."""
+    def __init__(
+        self,
+        *,
+        register: _builtins.str = ...,
+        salt: _builtins.bytes = ...,
+        after: _builtins.str = ...,
+        until: _builtins.str = ...,
+        rows: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "register", b"register", "rows", b"rows", "salt", b"salt", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRegisterDigestsRequest: _TypeAlias = ListRegisterDigestsRequest  # noqa: Y015
+
+@_typing.final
+class RegisterRun(_message.Message):
+    """A run of rows in order of key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAST_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    last: _builtins.str
+    """Key of the last row, a JSON list; names of logs stand for their numbers."""
+    rows: _builtins.int
+    """How many rows."""
+    digest: _builtins.bytes
+    """SHA-256 over the salt and each row's line with its line feed."""
+    def __init__(
+        self,
+        *,
+        last: _builtins.str = ...,
+        rows: _builtins.int = ...,
+        digest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "last", b"last", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegisterRun: _TypeAlias = RegisterRun  # noqa: Y015
+
+@_typing.final
+class RegisterLine(_message.Message):
+    """One row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Its key, a JSON list."""
+    line: _builtins.str
+    """The row as canonical JSON: every column by name, bytes in hex, names of logs for their numbers."""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        line: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "line", b"line"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegisterLine: _TypeAlias = RegisterLine  # noqa: Y015
+
+@_typing.final
+class RegisterPosition(_message.Message):
+    """How far registers have come."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOURNAL_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    NEXT_CHANGE_FIELD_NUMBER: _builtins.int
+    journal: _builtins.str
+    """Origin of the journal's current epoch."""
+    size: _builtins.int
+    """Entries of it."""
+    next_change: _builtins.int
+    """Number of the next row change: registers of apply are equal where it is, and the position in every log."""
+    def __init__(
+        self,
+        *,
+        journal: _builtins.str = ...,
+        size: _builtins.int = ...,
+        next_change: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["journal", b"journal", "next_change", b"next_change", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegisterPosition: _TypeAlias = RegisterPosition  # noqa: Y015
+
+@_typing.final
+class ListRegisterDigestsResponse(_message.Message):
+    """Answer to ListRegisterDigests: of one moment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGISTERS_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    complete: _builtins.bool
+    """True when nothing stands behind the last one."""
+    @_builtins.property
+    def registers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Every table that can be asked for."""
+
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RegisterRun]:
+        """Runs in order of key; empty when rows were asked for."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___RegisterLine]:
+        """Rows in order of key."""
+
+    @_builtins.property
+    def position(self) -> Global___RegisterPosition:
+        """Where the registers of this moment stand."""
+
+    def __init__(
+        self,
+        *,
+        registers: _abc.Iterable[_builtins.str] | None = ...,
+        runs: _abc.Iterable[Global___RegisterRun] | None = ...,
+        lines: _abc.Iterable[Global___RegisterLine] | None = ...,
+        complete: _builtins.bool = ...,
+        position: Global___RegisterPosition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "lines", b"lines", "position", b"position", "registers", b"registers", "runs", b"runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRegisterDigestsResponse: _TypeAlias = ListRegisterDigestsResponse  # noqa: Y015

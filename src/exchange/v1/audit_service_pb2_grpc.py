@@ -76,6 +76,11 @@ class AuditServiceStub:
                 request_serializer=exchange_dot_v1_dot_audit__service__pb2.ReadBodyRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_audit__service__pb2.ReadBodyResponse.FromString,
                 _registered_method=True)
+        self.ListRegisterDigests = channel.unary_unary(
+                '/exchange.v1.AuditService/ListRegisterDigests',
+                request_serializer=exchange_dot_v1_dot_audit__service__pb2.ListRegisterDigestsRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_audit__service__pb2.ListRegisterDigestsResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -139,6 +144,13 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRegisterDigests(self, request, context):
+        """Lists digests of runs of register rows, or the rows themselves where digests differ.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -181,6 +193,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ReadBody,
                     request_deserializer=exchange_dot_v1_dot_audit__service__pb2.ReadBodyRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_audit__service__pb2.ReadBodyResponse.SerializeToString,
+            ),
+            'ListRegisterDigests': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRegisterDigests,
+                    request_deserializer=exchange_dot_v1_dot_audit__service__pb2.ListRegisterDigestsRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_audit__service__pb2.ListRegisterDigestsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -401,6 +418,33 @@ class AuditService:
             '/exchange.v1.AuditService/ReadBody',
             exchange_dot_v1_dot_audit__service__pb2.ReadBodyRequest.SerializeToString,
             exchange_dot_v1_dot_audit__service__pb2.ReadBodyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRegisterDigests(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.AuditService/ListRegisterDigests',
+            exchange_dot_v1_dot_audit__service__pb2.ListRegisterDigestsRequest.SerializeToString,
+            exchange_dot_v1_dot_audit__service__pb2.ListRegisterDigestsResponse.FromString,
             options,
             channel_credentials,
             insecure,

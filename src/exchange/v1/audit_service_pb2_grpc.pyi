@@ -51,6 +51,8 @@ class AuditServiceStub:
     """Lists all that the logs hold about one subject: where each record stands and what was decided about it, no text."""
     ReadBody: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ReadBodyRequest, _audit_service_pb2.ReadBodyResponse]
     """Shows a record's body, also one that is withheld from everybody else. Who asked and why is in the journal first."""
+    ListRegisterDigests: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListRegisterDigestsRequest, _audit_service_pb2.ListRegisterDigestsResponse]
+    """Lists digests of runs of register rows, or the rows themselves where digests differ."""
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -75,6 +77,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Lists all that the logs hold about one subject: where each record stands and what was decided about it, no text."""
     ReadBody: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ReadBodyRequest, _audit_service_pb2.ReadBodyResponse]  # type: ignore[assignment]
     """Shows a record's body, also one that is withheld from everybody else. Who asked and why is in the journal first."""
+    ListRegisterDigests: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListRegisterDigestsRequest, _audit_service_pb2.ListRegisterDigestsResponse]  # type: ignore[assignment]
+    """Lists digests of runs of register rows, or the rows themselves where digests differ."""
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """For auditors: stored logs, checkpoints and proofs. Nothing is signed here. What is read of the journal, of a subject
@@ -144,5 +148,13 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ReadBodyResponse, _abc.Awaitable[_audit_service_pb2.ReadBodyResponse]]:
         """Shows a record's body, also one that is withheld from everybody else. Who asked and why is in the journal first."""
+
+    @_abc_1.abstractmethod
+    def ListRegisterDigests(
+        self,
+        request: _audit_service_pb2.ListRegisterDigestsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.ListRegisterDigestsResponse, _abc.Awaitable[_audit_service_pb2.ListRegisterDigestsResponse]]:
+        """Lists digests of runs of register rows, or the rows themselves where digests differ."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -780,9 +780,9 @@ class AuditRead(_message.Message):
     caller: _builtins.str
     """Caller's identity."""
     log: _builtins.str
-    """Origin of the journal that was read; empty for what is of no log."""
+    """Origin of the journal that was read, or the register; empty for what is of neither."""
     what: _builtins.str
-    """ENTRIES, PROOF or SUBJECT_HISTORY."""
+    """ENTRIES, PROOF, SUBJECT_HISTORY, or REGISTER for rows of a register."""
     first: _builtins.int
     """First index that was given."""
     end: _builtins.int

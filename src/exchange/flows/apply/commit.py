@@ -9,6 +9,7 @@ from exchange.domain.problems import ExchangeError
 from exchange.flows.apply.steps import StepPlan, digest_leaves
 from exchange.flows.instants import micros
 from exchange.storage import attachments, journal, log_store, registers, submissions
+from exchange.storage.registers import SEQ_CURSOR
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.v1.journal_pb2 import (
     AppendedDecision,
@@ -18,9 +19,6 @@ from exchange.v1.journal_pb2 import (
     Redecision,
     Step,
 )
-
-SEQ_CURSOR = 0
-"""Row of ``cursors`` that holds the number of the next row change instead of an index."""
 
 
 class StepOutdatedError(ExchangeError):

@@ -11,7 +11,7 @@ from exchange.domain.record_index import raw_id
 from exchange.domain.validation.limits import DECISION_ITEMS
 from exchange.flows.apply import awaited
 from exchange.flows.apply.answered import node_record
-from exchange.flows.apply.commit import SEQ_CURSOR, StepCommit, StepDone, commit_steps
+from exchange.flows.apply.commit import StepCommit, StepDone, commit_steps
 from exchange.flows.apply.ordered import OrderedSweep
 from exchange.flows.apply.recorded import RecordedDecisions, read_rulings, ruling_for
 from exchange.flows.apply.revoked import RevokedSweep
@@ -33,7 +33,7 @@ from exchange.storage import journal, log_store, registers
 from exchange.storage.database import DATABASE_ERRORS, Connection
 from exchange.storage.log_store import StoredEntry
 from exchange.storage.queries.rules import RULES
-from exchange.storage.registers import Change
+from exchange.storage.registers import SEQ_CURSOR, Change
 from exchange.storage.transaction import LogHead, NewEntry
 from exchange.storage.writer import WorkClass, WriterBusyError
 from exchange.v1.journal_pb2 import JournalEntry

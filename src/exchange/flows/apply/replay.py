@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from exchange.flows.apply.commit import SEQ_CURSOR
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.journaled import is_register_event
 from exchange.flows.apply.loop import START_DIGEST
@@ -31,7 +30,7 @@ from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros_of
 from exchange.storage import log_store, registers
 from exchange.storage.database import Connection, Database
-from exchange.storage.registers import Change
+from exchange.storage.registers import SEQ_CURSOR, Change
 from exchange.storage.transaction import LogHead, Transaction
 from exchange.v1.journal_pb2 import EvidenceKept, JournalEntry, Step
 from exchange.v1.record_pb2 import Record

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from exchange.flows.audit.reading.bodies import BodyReader
 from exchange.flows.audit.reading.history import SubjectHistory
+from exchange.flows.audit.reading.registers import RegisterQueries
 from exchange.flows.queries.audit import AuditQueries
 from exchange.rpc.door import Call
 from exchange.v1 import audit_service_pb2 as pb
@@ -16,10 +17,13 @@ class AuditServicer:
 
     descriptor = pb.DESCRIPTOR.services_by_name["AuditService"]
 
-    def __init__(self, queries: AuditQueries, history: SubjectHistory, bodies: BodyReader) -> None:
+    def __init__(
+        self, queries: AuditQueries, history: SubjectHistory, bodies: BodyReader, registers: RegisterQueries
+    ) -> None:
         self._queries = queries
         self._history = history
         self._bodies = bodies
+        self._registers = registers
 
     async def list_logs(self, call: Call, _request: pb.ListLogsRequest) -> pb.ListLogsResponse:
         """ListLogs."""
@@ -60,3 +64,9 @@ class AuditServicer:
     async def read_body(self, call: Call, request: pb.ReadBodyRequest) -> pb.ReadBodyResponse:
         """ReadBody."""
         return await call.run(self._bodies.read, call.identity, request, call.asked.now)
+
+    async def list_register_digests(
+        self, call: Call, request: pb.ListRegisterDigestsRequest
+    ) -> pb.ListRegisterDigestsResponse:
+        """ListRegisterDigests."""
+        return await call.run(self._registers.digests, call.identity, request)

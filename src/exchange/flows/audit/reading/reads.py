@@ -20,6 +20,7 @@ from exchange.v1.journal_pb2 import AuditRead, JournalEntry
 ENTRIES = "ENTRIES"
 PROOF = "PROOF"
 SUBJECT_HISTORY = "SUBJECT_HISTORY"
+REGISTER = "REGISTER"
 """What was read."""
 
 _log = structlog.get_logger(__name__)
@@ -68,8 +69,8 @@ class ReadFolder:
 
         Args:
             caller: Identity, as in ``spiffe://cq.exchange.example/auditor/li``.
-            what: ``ENTRIES``, ``PROOF`` or ``SUBJECT_HISTORY``.
-            log: Origin of the journal that was read.
+            what: ``ENTRIES``, ``PROOF``, ``SUBJECT_HISTORY`` or ``REGISTER``.
+            log: Origin of the journal that was read, or the register.
             first: First index that was given.
             end: Index after the last one.
         """
