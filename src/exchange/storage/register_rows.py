@@ -132,7 +132,7 @@ class RowReader:
         size = 0
         with self._connection.execution_options(stream_results=True, max_row_buffer=64).execute(query) as result:
             for row in result:
-                values = self._outside(row._mapping)
+                values = self._outside(row._asdict())
                 line = encode(values)
                 yield RegisterRow(encode([values[name] for name in names]), line)
                 size += len(line)
