@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
+from exchange.app.adapters import find_adapters
 from exchange.app.core import Core
 from exchange.crypto.dsse import ES256, SM2, Signer
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
@@ -42,6 +43,7 @@ from exchange.crypto.trusted.trust import SIGNING_ROOTS, TLS_ROOTS, TrustSet, to
 from exchange.crypto.x509 import pki
 from exchange.crypto.x509.certificates import Certificate, Identity, Role, fingerprint, load_chain
 from exchange.crypto.x509.pki_profile import KeyKind, Profile
+from exchange.domain.adapter import Adapter
 from exchange.domain.catalogues.tables import Tables, load
 from exchange.domain.recognising.recognition import RuleSet
 from exchange.domain.recognising.rule_book import RuleShelf
@@ -100,6 +102,12 @@ _T = TypeVar("_T")
 def tables() -> Tables:
     """The domain tables, loaded once."""
     return load(read_all())
+
+
+@cache
+def adapters() -> dict[str, Adapter]:
+    """The adapters of both sides, with the tables shipped with the program."""
+    return find_adapters(tables(), {})
 
 
 @cache
@@ -497,7 +505,7 @@ class Runtime:
             database=self.database,
             writer=self.writer,
             events=events,
-            adapters={},
+            adapters=adapters(),
             clock=lambda: datetime.now(UTC) + skew(),
             editions={},
         )

@@ -30,7 +30,7 @@ from exchange.v1 import operation_service_pb2 as operation
 from exchange.v1 import submission_service_pb2 as submission
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
-from exchange_forms import generate
+from exchange_forms.made import generate
 from tests.domain.records import make_uscc, monitoring, penalty
 from tools.bench_meter import Meter
 

@@ -7,9 +7,10 @@ from datetime import date
 from pathlib import Path
 
 from exchange.v1.kind_pb2 import Kind
-from exchange_forms.generate import side_of
-from exchange_forms.making import Formula, MadeSheet, Value, made_csv, made_firm, made_uscc, made_workbook
-from exchange_forms.sampling import (
+from exchange_forms.made.cases import add_flat
+from exchange_forms.made.generate import side_of
+from exchange_forms.made.making import Formula, MadeSheet, Value, made_csv, made_firm, made_uscc, made_workbook
+from exchange_forms.made.sampling import (
     RECORD,
     Case,
     Samples,
@@ -20,7 +21,7 @@ from exchange_forms.sampling import (
     credit_cases,
     table,
 )
-from exchange_forms.tables import Side
+from exchange_forms.side import Side
 
 FIELDS = (
     "ignored",
@@ -121,6 +122,7 @@ def build() -> Samples:
     few: list[list[Value]] = [*rows[:6], ["6", made_firm(150), 915099010000000000, *rows[1][3:]]]
     samples.add("credit, JSON", "credit-2024.json", "CreditResult", as_json(few), [*expected[:5], "CELL_NUMERIC_CODE"])
     add_penalties(samples)
+    add_flat(samples)
     return samples
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from exchange_forms.generate import main
+from exchange_forms.made.generate import main
 
 if __name__ == "__main__":
     sys.exit(main("exchange_chongqing", sys.argv[1:]))

@@ -18,7 +18,10 @@ from exchange.v1.common_pb2 import Authority
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
 from exchange_forms import reading, writing
-from exchange_forms.tables import Side, load_side
+from exchange_forms.flat.loading import FLAT_FILES
+from exchange_forms.forms import forms_of
+from exchange_forms.side import Side
+from exchange_forms.tables import load_side
 from exchange_hj212 import StationProfiles
 from exchange_hj212 import read_document as read_packets
 from exchange_hj212 import recognises as recognises_packets
@@ -31,6 +34,7 @@ KEYS: Final = "sm4_keys.toml"
 """Overlay with ``[keys]``: 32 hex digits by MN, for stations that encrypt (HJ 212-2025)."""
 
 TABLES: Final = ("side.toml", "credit.toml", "penalty.toml")
+"""Table files that every region has; beside them it has one for each further kind that it has a layout for."""
 
 
 class FormsAdapter:
@@ -42,11 +46,7 @@ class FormsAdapter:
         self.name = side.name
         self.side = side.side
         self.edition = side.edition
-        self.kinds: tuple[Kind.ValueType, ...] = (
-            Kind.KIND_CREDIT_RESULT,
-            Kind.KIND_PENALTY_NOTICE,
-            Kind.KIND_MONITORING_BATCH,
-        )
+        self.kinds: tuple[Kind.ValueType, ...] = (*forms_of(side), Kind.KIND_MONITORING_BATCH)
         self.tables = side
         self._profiles = profiles
         self._sm4_keys = sm4_keys
@@ -141,6 +141,9 @@ def make_adapter(package: str, tables: object, overlays: Mapping[str, bytes]) ->
         raise TypeError("an adapter is made from exchange.domain.catalogues.tables.Tables")
     folder = files(package)
     own = {name: (folder / "tables" / name).read_bytes() for name in TABLES}
+    own |= {
+        name: (folder / "tables" / name).read_bytes() for name in FLAT_FILES if (folder / "tables" / name).is_file()
+    }
     profiles = StationProfiles.load((folder / "tables" / STATIONS).read_bytes())
     if STATIONS in overlays:
         profiles = StationProfiles.load(overlays[STATIONS]).over(profiles)

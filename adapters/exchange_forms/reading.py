@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,15 +11,14 @@ from exchange.domain.adapter import DocumentReading, MappedRow, NativeDocument
 from exchange.domain.problems import DocumentRefused, Problem
 from exchange.v1.common_pb2 import Provenance, SaltedDigest
 from exchange.v1.kind_pb2 import Kind
-from exchange_forms.credit import map_credit
-from exchange_forms.penalty import map_penalty
+from exchange_forms.form import Form
+from exchange_forms.forms import forms_of
 from exchange_forms.privacy import edited, edits_of
 from exchange_forms.row import RowMapping
-from exchange_forms.tables import CREDIT, Layout, Side
+from exchange_forms.side import Layout, Side
+from exchange_forms.vocabulary import text_key
 from exchange_sheets import Book, Sheet, Table, TableRow, find_table, heading_key, open_book, without_cells
 from exchange_sheets.book import in_words
-
-Mapper = Callable[[TableRow, Side, NativeDocument, frozenset[str]], RowMapping]
 
 CONTENT_CHARACTERS: Final = 4_000
 """Characters of a row's text in quarantine: a whole row of an ordinary form."""
@@ -30,25 +29,10 @@ CELL_CHARACTERS: Final = 400
 MAX_REMARKS: Final = 1_000
 """Remarks of one document that are listed one by one."""
 
-_CREDIT_GROUPS: Final = (("name",), ("level",))
-_PENALTY_GROUPS: Final = (("name",), ("decision_no",))
-_IDENTIFYING: Final = ("name", "uscc", "permit_code", "decision_no")
-_NEEDED: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
-    "credit": (("uscc",), ("year", "window_end")),
-    "penalty": (
-        ("penalty_types",),
-        ("legal_basis",),
-        ("decided_on", "effective_from"),
-        ("violation_facts", "violation_cause"),
-    ),
-}
-"""Columns without which no row can become a record, as groups of which one has to be there."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Found:
-    kind: Kind.ValueType
-    form: str
+    form: Form
     layout: Layout
     tables: Mapping[str, Table]
 
@@ -80,9 +64,8 @@ def read_document(document: NativeDocument, side: Side) -> DocumentReading:
     digest = SaltedDigest(
         algorithm="SHA-256", digest=hashlib.sha256(document.salt + redacted).digest(), salt=document.salt
     )
-    mapper: Mapper = map_credit if found.form == "credit" else map_penalty
-    rows: list[MappedRow] = []
     remarks = list(book.remarks)
+    facts: list[tuple[TableRow, Table]] = []
     for sheet in book.sheets:
         table = found.tables.get(sheet.name)
         if table is None:
@@ -91,11 +74,13 @@ def read_document(document: NativeDocument, side: Side) -> DocumentReading:
             continue
         remarks += [Problem("HEADING_UNKNOWN", cell.address, in_words(cell.text)) for cell in table.unknown]
         remarks += table.remarks
-        columns = frozenset(table.columns)
-        for row in table.rows:
-            number = document.first_row + len(rows)
-            mapping = mapper(row, side, document, columns)
-            rows.append(_map_row(mapping, number, table=table, found=found, digest=digest, encoding=book.encoding))
+        facts += [(row, table) for row in table.rows]
+    rows: list[MappedRow] = []
+    for group in _joined(facts, found.form.joined_by):
+        table = group[0][1]
+        number = document.first_row + len(rows)
+        mapping = found.form.read([row for row, _ in group], document, frozenset(table.columns))
+        rows.append(_map_row(mapping, number, table=table, found=found, digest=digest, encoding=book.encoding))
     if len(remarks) > MAX_REMARKS:
         remarks[MAX_REMARKS:] = [Problem("REMARKS_CUT", "", f"{len(remarks) - MAX_REMARKS}")]
     return DocumentReading(
@@ -109,9 +94,21 @@ def read_document(document: NativeDocument, side: Side) -> DocumentReading:
     )
 
 
+def _joined(
+    facts: Sequence[tuple[TableRow, Table]], columns: Sequence[str]
+) -> Iterable[Sequence[tuple[TableRow, Table]]]:
+    """Rows of each record: those that say the same in every one of some columns, wherever they stand."""
+    if not columns:
+        return [[each] for each in facts]
+    groups: dict[object, list[tuple[TableRow, Table]]] = {}
+    for number, (row, table) in enumerate(facts):
+        texts = tuple(text_key(row.cells[column].text) for column in columns if column in row.cells)
+        groups.setdefault(texts if len(texts) == len(columns) else number, []).append((row, table))
+    return groups.values()
+
+
 def _dialect(side: Side, found: _Found) -> str:
-    edition = side.credit.edition if found.form == "credit" else found.layout.name
-    return f"{side.name}-{found.form}-{edition}"
+    return f"{side.name}-{found.form.name}-{found.form.editions[found.layout.name]}"
 
 
 def _refused(reason: str, place: str, detail: str) -> DocumentRefused:
@@ -120,56 +117,54 @@ def _refused(reason: str, place: str, detail: str) -> DocumentRefused:
 
 def _find(book: Book, kind: Kind.ValueType, side: Side, *, strict: bool) -> _Found | None:
     """The tables of a document: all of one layout."""
-    by_layout: dict[str, tuple[Layout, dict[str, Table]]] = {}
+    forms = forms_of(side)
+    by_layout: dict[str, tuple[Form, Layout, dict[str, Table]]] = {}
     for sheet in book.sheets:
         if sheet.hidden:
             continue
-        best = _best(sheet, side)
+        best = _best(sheet, forms.values())
         if best is not None:
-            layout, table = best
-            by_layout.setdefault(layout.name, (layout, {}))[1][sheet.name] = table
+            form, layout, table = best
+            by_layout.setdefault(layout.name, (form, layout, {}))[2][sheet.name] = table
     if not by_layout:
         return None
     names = sorted(by_layout)
     if len(names) > 1 and strict:
         raise _refused("LAYOUT_MIXED", "", " + ".join(names))
-    layout, tables = by_layout[names[0]]
-    form = "credit" if layout.name == CREDIT else "penalty"
-    found_kind = Kind.KIND_CREDIT_RESULT if form == "credit" else Kind.KIND_PENALTY_NOTICE
-    if kind not in (Kind.KIND_UNSPECIFIED, found_kind):
+    form, layout, tables = by_layout[names[0]]
+    if kind not in (Kind.KIND_UNSPECIFIED, form.kind):
         return None
     if strict:
         for table in tables.values():
-            _check_headings(table, form, side, layout)
-    return _Found(kind=found_kind, form=form, layout=layout, tables=tables)
+            _check_headings(table, form, layout)
+    return _Found(form=form, layout=layout, tables=tables)
 
 
-def _best(sheet: Sheet, side: Side) -> tuple[Layout, Table] | None:
+def _best(sheet: Sheet, forms: Iterable[Form]) -> tuple[Form, Layout, Table] | None:
     """The layout that knows the most headings of a sheet."""
-    found: list[tuple[int, Layout, Table]] = []
-    for layout in (side.credit.layout, *side.penalty.layouts):
-        groups = _CREDIT_GROUPS if layout.name == CREDIT else _PENALTY_GROUPS
-        table = find_table(sheet, layout.aliases, required=groups, identifying=_IDENTIFYING)
-        if table is not None:
-            found.append((len(table.columns) + len(table.twice), layout, table))
+    found: list[tuple[int, Form, Layout, Table]] = []
+    for form in forms:
+        for layout in form.layouts:
+            table = find_table(sheet, layout.aliases, required=form.found_by, identifying=form.identifying)
+            if table is not None:
+                found.append((len(table.columns) + len(table.twice), form, layout, table))
     if not found:
         return None
-    _, layout, table = max(found, key=lambda each: each[0])
-    return layout, table
+    _, form, layout, table = max(found, key=lambda each: each[0])
+    return form, layout, table
 
 
-def _check_headings(table: Table, form: str, side: Side, layout: Layout) -> None:
-    if form == "penalty":
-        for other in side.penalty.layouts:
-            strange = [cell for cell in table.unknown if heading_key(cell.text) in other.marks]
-            if other.name != layout.name and strange:
-                raise _refused("LAYOUT_MIXED", strange[0].address, in_words(strange[0].text))
-        if "fine" in table.columns and "fine_yuan" in table.columns:
-            raise _refused("LAYOUT_MIXED", table.headings["fine_yuan"].address, "元 + 万元")
+def _check_headings(table: Table, form: Form, layout: Layout) -> None:
+    for other in form.layouts:
+        strange = [cell for cell in table.unknown if heading_key(cell.text) in other.marks]
+        if other.name != layout.name and strange:
+            raise _refused("LAYOUT_MIXED", strange[0].address, in_words(strange[0].text))
+    if "fine" in table.columns and "fine_yuan" in table.columns:
+        raise _refused("LAYOUT_MIXED", table.headings["fine_yuan"].address, "元 + 万元")
     for cell in table.twice:
         if layout.aliases[heading_key(cell.text)] not in ("ignored", "personal"):
             raise _refused("HEADING_DUPLICATE", cell.address, in_words(cell.text))
-    for group in _NEEDED[form]:
+    for group in form.needed:
         if not any(field in table.columns for field in group):
             heading = next((column.heading for column in layout.columns if column.field == group[0]), group[0])
             raise _refused("HEADING_MISSING", table.sheet, heading)
@@ -179,7 +174,7 @@ def _map_row(
     mapping: RowMapping, number: int, *, table: Table, found: _Found, digest: SaltedDigest, encoding: str
 ) -> MappedRow:
     row, side = mapping.row, mapping.side
-    content = _content(row, table)
+    content = in_words(" || ".join(_content(each, table) for each in mapping.rows), CONTENT_CHARACTERS)
     if mapping.problems:
         return MappedRow(row=number, place=row.place, content=content, problems=tuple(mapping.problems))
     mapping.record.header.provenance.CopyFrom(
@@ -204,4 +199,4 @@ def _content(row: TableRow, table: Table) -> str:
         else in_words(cell.text, CELL_CHARACTERS)
         for column, cell in row.source.cells.items()
     ]
-    return in_words(" | ".join(parts), CONTENT_CHARACTERS)
+    return " | ".join(parts)

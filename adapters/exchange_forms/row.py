@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from copy import copy
 from datetime import date
 from decimal import Decimal
-from typing import Final
+from typing import Final, Self
+
+from google.protobuf.message import Message
 
 from exchange.domain.codes import normalise, uscc_reasons
 from exchange.domain.problems import Problem
 from exchange.v1.common_pb2 import FieldProvenance
 from exchange.v1.record_pb2 import Record
 from exchange_forms.privacy import ID_REMOVED
-from exchange_forms.tables import Side
+from exchange_forms.side import Side
 from exchange_forms.vocabulary import Vocabulary, text_key
 from exchange_sheets import Cell, CellKind, NotADate, NotANumber, TableRow, read_date, read_decimal
 from exchange_sheets.book import in_words
@@ -20,7 +24,6 @@ from exchange_sheets.book import in_words
 QUARANTINED_USCC_REASONS: Final = frozenset({"USCC_CHECK", "USCC_ORG_CODE", "USCC_REGION"})
 """Checks that real codes are known to fail: the row waits for a listed exception. A wrong shape has none."""
 
-_LIST = re.compile(r"[；;|\n]+")
 _OUTER = " \t\r\n\u3000\u00a0\ufeff\u200b"
 _BROKEN: Final = {
     CellKind.ERROR: "CELL_ERROR",
@@ -29,22 +32,41 @@ _BROKEN: Final = {
 }
 
 
+def divided(text: str, dividers: str = "；;|\n") -> list[str]:
+    """The parts of a list in one cell, without outer blanks and without empty ones."""
+    parts = re.split(f"[{re.escape(dividers)}]+", text)
+    return [part for part in (part.strip(_OUTER) for part in parts) if part]
+
+
+def joined_texts(texts: Sequence[str]) -> str:
+    """A list in one cell. An item that holds a divider itself is divided when it is read: it is counted as lost."""
+    return "；".join(texts)
+
+
 class RowMapping:
-    """One row on its way to a record.
+    """One row, or several that are joined, on the way to a record.
 
     A method that finds a fault notes it and answers as if the cell were empty: all faults of a row are listed.
+
+    Attributes:
+        row: The row that is read: the first one, or that of an item.
+        rows: Every row of the record.
+        person: Masked name of the subject where it is a natural person: a text that has it was masked.
     """
 
-    def __init__(self, row: TableRow, side: Side, body: str) -> None:
+    def __init__(self, row: TableRow, side: Side, body: str, rows: Sequence[TableRow] = ()) -> None:
         """Start a record.
 
         Args:
             row: The row.
             side: The side's tables.
             body: Name of the body's field, as in ``credit_result``.
+            rows: Every row of the record, where there are several.
         """
         self.row = row
+        self.rows = tuple(rows) or (row,)
         self.side = side
+        self.person = ""
         self.record = Record()
         self.problems: list[Problem] = []
         self.lines: list[FieldProvenance] = []
@@ -52,10 +74,38 @@ class RowMapping:
         body_message = getattr(self.record, body)
         body_message.SetInParent()
         self._body: object = body_message
+        self._of_items: dict[tuple[str, str], tuple[FieldProvenance, str]] = {}
+        self._is_item = False
+
+    @property
+    def body(self) -> Message:
+        """What is filled: the record's body, or an item of one of its lists."""
+        assert isinstance(self._body, Message)
+        return self._body
+
+    def item(self, row: TableRow, path: str) -> Self:
+        """A new item of a list, read from a row of its own; faults and provenance go where those of the record go.
+
+        All items of a list have one line of provenance for each field: its source is the first and the last cell.
+        """
+        view = copy(self)
+        view.row = row
+        view._prefix = f"{self._prefix}{path}."  # noqa: SLF001 - a copy of its own
+        view._body = getattr(self._body, path).add()  # noqa: SLF001 - the same
+        view._is_item = True  # noqa: SLF001 - the same
+        return view
 
     def note(self, path: str, source: str, rule: str, *, lossy: bool = False) -> None:
         """Say where a field came from."""
-        self.lines.append(FieldProvenance(field=self._path(path), source=source, rule=rule, lossy=lossy))
+        field = self._path(path)
+        if self._is_item and (field, rule) in self._of_items:
+            line, first = self._of_items[field, rule]
+            line.source = f"{first}…{source}"
+            line.lossy = line.lossy or lossy
+            return
+        self.lines.append(FieldProvenance(field=field, source=source, rule=rule, lossy=lossy))
+        if self._is_item:
+            self._of_items[field, rule] = (self.lines[-1], source)
 
     def fault(self, reason: str, cell: Cell | None, detail: str = "") -> None:
         """Note why the row can not be mapped."""
@@ -91,9 +141,11 @@ class RowMapping:
         if cell.kind in _BROKEN:
             self.fault(_BROKEN[cell.kind], cell)
             return None
-        if may_be_blank and text_key(cell.text) in self.side.blank:
-            return None
-        return cell
+        return None if may_be_blank and self.is_blank(cell) else cell
+
+    def is_blank(self, cell: Cell) -> bool:
+        """Whether a cell says that there is nothing, with a word such as 无. A broken one says nothing of the kind."""
+        return cell.kind not in _BROKEN and text_key(cell.text) in self.side.blank
 
     def text(self, field: str, path: str, *, may_be_blank: bool = True) -> str:
         """A text as written, without outer blanks."""
@@ -102,7 +154,9 @@ class RowMapping:
             return ""
         text = cell.text.strip(_OUTER)
         if text:
-            self.put(path, text, cell.address, "as-written", lossy=ID_REMOVED in text)
+            masked = self.person != "" and self.person in text
+            rule = "masked" if masked else "as-written"
+            self.put(path, text, cell.address, rule, lossy=masked or ID_REMOVED in text)
         return text
 
     def texts(self, field: str, path: str) -> list[str]:
@@ -110,9 +164,10 @@ class RowMapping:
         cell = self.cell(field)
         if cell is None:
             return []
-        found = [part for part in (part.strip(_OUTER) for part in _LIST.split(cell.text)) if part]
+        found = divided(cell.text)
         if found:
-            self.put(path, found, cell.address, "list", lossy=ID_REMOVED in cell.text)
+            masked = self.person != "" and self.person in cell.text
+            self.put(path, found, cell.address, "list", lossy=masked or ID_REMOVED in cell.text)
         return found
 
     def code(self, field: str, path: str) -> str:

@@ -11,7 +11,7 @@ from exchange.domain.adapter import Adapter, MappedRow, NativeDocument
 from exchange.domain.problems import DocumentRefused
 from exchange.v1.common_pb2 import Authority
 from exchange.v1.kind_pb2 import Kind
-from exchange_forms.making import AUTHORITY, made_uscc
+from exchange_forms.made.making import AUTHORITY, made_uscc
 
 OFFICE = Authority(uscc=made_uscc("chongqing", 999_001, AUTHORITY), name="演示重庆生态环境局")
 RECEIVED_AT = datetime(2026, 3, 1, tzinfo=UTC)

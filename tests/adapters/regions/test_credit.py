@@ -14,7 +14,7 @@ from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import ShareClass
 from exchange_forms import FormsAdapter
-from exchange_forms.making import made_uscc
+from exchange_forms.made.making import made_uscc
 from tests.adapters.regions.documents import CREDIT, FIRM, OFFICE, csv_of, native, read_one, reasons, refusal
 
 

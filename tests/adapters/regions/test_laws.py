@@ -18,7 +18,7 @@ from exchange.domain.validate import validate
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
 from exchange_forms import FormsAdapter
-from exchange_forms.sampling import Samples
+from exchange_forms.made.sampling import Samples
 
 
 def test_every_law_holds(adapter: FormsAdapter, tables: Tables) -> None:

@@ -16,9 +16,9 @@ from exchange.v1.common_pb2 import SubjectKind
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.penalty_notice_pb2 import DishonestyClass, NoticeKind, PenaltyState, PenaltyType
 from exchange_forms import FormsAdapter
-from exchange_forms.making import MadeSheet, made_workbook
-from exchange_forms.penalty import wan_to_yuan
-from exchange_forms.sampling import person_numbers
+from exchange_forms.made.making import MadeSheet, made_workbook
+from exchange_forms.made.sampling import person_numbers
+from exchange_forms.registers.penalty import wan_to_yuan
 from exchange_sheets import plain_text
 from tests.adapters.regions.documents import FIRM, PENALTY, csv_of, native, read_one, reasons, refusal
 

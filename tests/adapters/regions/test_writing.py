@@ -15,8 +15,8 @@ from exchange.v1.credit_result_pb2 import CreditLevel
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
 from exchange_forms import FormsAdapter
-from exchange_forms.generate import main
-from exchange_forms.making import made_uscc
+from exchange_forms.made.generate import main
+from exchange_forms.made.making import made_uscc
 from exchange_hj212 import StationProfiles
 from exchange_sheets import RowAnswer, annotate
 from tests.adapters.regions.documents import CREDIT, csv_of, native, read_one

@@ -11,10 +11,10 @@ from exchange.domain.adapter import NativeDocument
 from exchange.v1.common_pb2 import OtherId, SubjectKind
 from exchange.v1.measure_pb2 import Measure
 from exchange.v1.penalty_notice_pb2 import DishonestyClass, NoticeKind, PenaltyState, PenaltyType
-from exchange_forms.privacy import ID_REMOVED, masked_name
+from exchange_forms.privacy import ID_REMOVED
 from exchange_forms.row import RowMapping
-from exchange_forms.subject import map_area, map_header, map_subject_kind
-from exchange_forms.tables import PenaltyTables, Side
+from exchange_forms.side import PenaltyTables, Side
+from exchange_forms.subject import map_area, map_header, map_subject
 from exchange_sheets import Cell, TableRow, plain_text
 from exchange_sheets.book import in_words
 
@@ -75,21 +75,7 @@ def map_penalty(row: TableRow, side: Side, document: NativeDocument, columns: fr
 
 
 def _map_subject(row: RowMapping) -> None:
-    kind_cell = row.cell("subject_kind")
-    person = kind_cell is not None and row.side.subject_kinds.find(kind_cell.text) == "NATURAL_PERSON"
-    if person and ID_REMOVED in (row.row.cells["uscc"].text if "uscc" in row.row.cells else ""):
-        # A natural person's number stood in the column of the USCC; it is gone, and there is no code to map.
-        row.note("subject.uscc", row.row.cells["uscc"].address, "id-removed", lossy=True)
-        uscc = ""
-    else:
-        uscc = row.uscc("uscc", "subject.uscc")
-    kind = map_subject_kind(row, uscc)
-    cell = row.cell("name", may_be_blank=False)
-    if cell is not None:
-        person = kind == SubjectKind.SUBJECT_KIND_NATURAL_PERSON
-        name = masked_name(cell.text.strip()) if person else cell.text.strip()
-        row.put("subject.name", name, cell.address, "masked" if person else "as-written", lossy=person)
-    row.text("legal_representative", "subject.legal_representative")
+    map_subject(row)
     others: list[OtherId] = []
     source = ""
     for field, scheme in OTHER_IDS:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from exchange.v1.kind_pb2 import Kind
-from exchange_forms.generate import authority_of
-from exchange_forms.making import SOLE_TRADER, MadeSheet, Value, made_csv, made_firm, made_uscc, made_workbook
-from exchange_forms.tables import Side
+from exchange_forms.made.generate import authority_of
+from exchange_forms.made.making import SOLE_TRADER, MadeSheet, Value, made_csv, made_firm, made_uscc, made_workbook
+from exchange_forms.side import Side
 from exchange_forms.writing import columns_of
 
 RECORD: Final = "RECORD"
@@ -22,15 +22,17 @@ OLE_HEAD: Final = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row.
+    """One row, or the rows of one record.
 
     Attributes:
         values: By field; a value that is None leaves the cell blank.
         expected: ``RECORD`` or the first reason.
+        more: Further rows of the same record.
     """
 
     values: Mapping[str, Value]
     expected: str = RECORD
+    more: Sequence[Mapping[str, Value]] = ()
 
 
 @dataclass(kw_only=True)
@@ -69,8 +71,10 @@ def table(side: Side, kind: Kind.ValueType, cases: Sequence[Case], fields: Seque
     headings = {column.field: column.heading for column in columns_of(side, kind)}
     rows: list[list[Value]] = [[headings.get(each, each) for each in fields]]
     for number, case in enumerate(cases, start=1):
-        row: list[Value] = [number if each == "ignored" else case.values.get(each) for each in fields]
-        rows.append(row)
+        rows += [
+            [number if each == "ignored" else values.get(each) for each in fields]
+            for values in (case.values, *case.more)
+        ]
     return rows
 
 

@@ -1,0 +1,1 @@
+"""Made-up firms and documents: samples, and volume. Nothing in it is real."""

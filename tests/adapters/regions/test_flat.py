@@ -1,0 +1,206 @@
+"""Kinds whose forms are driven by tables: words, cells, references, and the round trip of any record."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import openpyxl
+import pytest
+from google.protobuf.message import Message
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import exchange_chongqing
+import exchange_sichuan
+from exchange.domain.adapter_laws import flatten, plain_path
+from exchange.domain.catalogues.table_file import TableError
+from exchange.domain.catalogues.tables import Tables, load
+from exchange.domain.kinds import spec
+from exchange.domain.validate import validate
+from exchange.tables import read_all
+from exchange.v1.kind_pb2 import Kind
+from exchange.v1.record_pb2 import Record
+from exchange.v1.repair_notice_pb2 import RepairEffect
+from exchange_forms import FormsAdapter
+from exchange_forms.flat.kinds import FLAT_KINDS
+from exchange_sheets import heading_key
+from tests.adapters.regions.documents import FIRM, csv_of, native, read_one, reasons
+from tests.domain import records
+
+KINDS = [flat.kind for flat in FLAT_KINDS]
+NOTICE = records.OTHER_RECORD_ID
+
+REPAIR = {
+    "企业名称": "演示一有限公司",
+    "统一社会信用代码": FIRM,
+    "原通知记录编号": NOTICE,
+    "修复决定文号": "演环修〔2026〕2号",
+    "修复决定日期": "2026-02-25",
+    "修复依据": "国家发展改革委令第58号",
+    "修复事项": "终止公示；停止共享和使用；解除惩戒",
+    "完成期限": "2026-03-05",
+}
+"""A sound repair of Chongqing."""
+
+
+def test_a_repair_becomes_a_record_with_its_sources(chongqing: FormsAdapter) -> None:
+    """The act is in the header, the notice is one of our own node, each effect has its word."""
+    record = read_one(chongqing, REPAIR, 所在区县="渝北").record
+    assert record is not None
+    body, header = record.repair_notice, record.header
+    assert (header.issued.document_no, header.issued.issued_on) == ("演环修〔2026〕2号", "2026-02-25")
+    assert (body.notice.origin, body.notice.record_id, body.notice.revision) == ("cq", NOTICE, 0)
+    assert list(body.effects) == [effect for effect in RepairEffect.values() if effect]
+    assert body.subject.area_code == header.area_code == "500112"
+    assert header.provenance.dialect == "chongqing-repair-notice-2026"
+    lines = {line.field: (line.source, line.rule) for line in header.provenance.fields}
+    assert lines["repair_notice.effects"] == ("G2", "alias")
+    assert lines["repair_notice.notice.origin"] == ("side.toml", "own-node")
+    assert lines["header.catalogue_no"] == ("repair_notice.toml", "default")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"修复事项": "终止公示；从轻"}, [("WORD_UNMAPPED", "G2", "从轻")]),
+        ({"原通知记录编号": "演环罚〔2025〕1号"}, [("RECORD_REF_INVALID", "C2", "演环罚〔2025〕1号")]),
+        ({"原通知记录编号": f"CQ/{NOTICE}/0"}, [("RECORD_REF_INVALID", "C2", f"CQ/{NOTICE}/0")]),
+        ({"完成期限": "近日", "修复事项": "无效"}, [("WORD_UNMAPPED", "G2", "无效"), ("DATE_FORMAT", "H2", "近日")]),
+    ],
+)
+def test_what_can_not_be_mapped_waits_with_its_cell(
+    chongqing: FormsAdapter, changes: Mapping[str, str], expected: list[tuple[str, str, str]]
+) -> None:
+    """Every fault of the row, and nothing is guessed."""
+    row = read_one(chongqing, {**REPAIR, **changes})
+    assert [(p.reason, p.place, p.detail) for p in row.problems] == expected
+    assert row.record is None
+
+
+def test_each_side_has_its_own_words_and_reads_those_of_the_other(
+    chongqing: FormsAdapter, sichuan: FormsAdapter
+) -> None:
+    """A record of one side in the other's headings and words, and back."""
+    record = read_one(chongqing, REPAIR, 所在区县="渝北").record
+    assert record is not None
+    written = sichuan.write([record], kind=Kind.KIND_REPAIR_NOTICE, form="json").content.decode()
+    assert '"处理事项": "停止公示；停止共享使用；解除失信惩戒措施"' in written
+    assert f'"原失信信息记录编号": "cq/{NOTICE}"' in written
+    for adapter in (sichuan, chongqing):
+        (row,) = adapter.read(native(written.encode())).rows
+        assert row.record is not None
+        assert row.record.repair_notice == record.repair_notice
+
+
+def test_a_revocation_says_whether_it_is_retroactive(chongqing: FormsAdapter) -> None:
+    """No is said, and never assumed."""
+    base = {
+        **{key: value for key, value in REPAIR.items() if not key.startswith("修复")},
+        "撤销途径": "复议撤销",
+        "撤销决定文号": "演府复〔2026〕4号",
+        "撤销决定日期": "2026-02-25",
+        "撤销依据": "行政复议法 第六十四条",
+        "撤销后处理事项": "终止公示；停止共享和使用；解除惩戒",
+    }
+    row = read_one(chongqing, base, 是否自始无效="否")
+    assert row.record is not None
+    assert not row.record.revocation_notice.retroactive
+    assert reasons(read_one(chongqing, base, 是否自始无效="")) == ["FIELD_MISSING"]
+
+
+def test_the_administrator_adds_words_and_headings(tables: Tables) -> None:
+    """By the kind's own lists; a list that no kind has is a mistake."""
+
+    def overlay(name: str, text: str, value: str) -> str:
+        return f'[[alias]]\nlist = "{name}"\ntext = "{text}"\nvalue = "{value}"\nsource = "来函"\nauthor = "管理员"\n'
+
+    added = overlay("repair_notice.effects", "撤下", "STOP_PUBLISH") + overlay(
+        "heading.repair_notice", "限期", "due_by"
+    )
+    adapter = exchange_chongqing.create(tables, {"aliases.toml": added.encode()})
+    row = {("限期" if key == "完成期限" else key): value for key, value in REPAIR.items()}
+    assert reasons(read_one(adapter, row, 修复事项="撤下")) == []
+    with pytest.raises(TableError):
+        exchange_chongqing.create(tables, {"aliases.toml": overlay("repair.effects", "撤下", "STOP_PUBLISH").encode()})
+
+
+_TABLES = load(read_all())
+_SIDES = {
+    "chongqing": exchange_chongqing.create(_TABLES, {}),
+    "sichuan": exchange_sichuan.create(_TABLES, {}),
+}
+_SOUND = {str(make().WhichOneof("body")): make for make in records.SOUND.values()}
+_TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cf", "Zl", "Zp")), max_size=12)
+_AWKWARD = st.sampled_from(
+    ["无", "示例", "合计", "注：", "=1+1", "'=", "甲；乙", "甲|乙", " 甲", "甲\n乙", "12345", "2026-03-05"]
+)
+
+
+def _text_fields(message: Message, prefix: str = "") -> list[tuple[Message, str]]:
+    """Every text of a body, set or not, with the message that holds it."""
+    found: list[tuple[Message, str]] = []
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        if field.is_repeated:
+            found += [each for item in value if isinstance(item, Message) for each in _text_fields(item)]
+        elif isinstance(value, Message):
+            if message.HasField(field.name):
+                found += _text_fields(value)
+        elif field.type == field.TYPE_STRING:
+            found.append((message, field.name))
+    return found
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_any_record_is_written_and_read_again_or_its_losses_are_told(data: st.DataObject) -> None:
+    """read(write(record)) is the record, but for what the writer lists; whatever stands in its texts."""
+    adapter = _SIDES[data.draw(st.sampled_from(sorted(_SIDES)))]
+    kind = data.draw(st.sampled_from(KINDS))
+    record: Record = _SOUND[spec(kind).field]()
+    holders = _text_fields(getattr(record, spec(kind).field))
+    for holder, name in data.draw(st.lists(st.sampled_from(holders), max_size=4)):
+        before = getattr(holder, name)
+        setattr(holder, name, data.draw(_TEXT | _AWKWARD))
+        if validate(record, _TABLES, today=records.TODAY):
+            setattr(holder, name, before)  # no record that could have travelled
+    written = adapter.write([record], kind=kind, form=data.draw(st.sampled_from(["csv", "json", "xlsx"])))
+    lost = {problem.place for problem in written.lost}
+    (row,) = adapter.read(native(written.content)).rows
+    stated = flatten(record)
+    again = flatten(row.record) if row.record is not None else {}
+    assert {plain_path(path) for path in stated if stated[path] != again.get(path)} <= lost
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_form_lists_every_word_that_it_takes(adapter: FormsAdapter, kind: Kind.ValueType) -> None:
+    """A drop-down list for each closed list; the example row is passed over."""
+    content = adapter.template(kind).content
+    assert adapter.read(native(content)).rows == ()
+    choices = openpyxl.load_workbook(io.BytesIO(content))["选项"]
+    listed = {str(cell.value) for column in choices.iter_cols() for cell in column}
+    for words in adapter.tables.forms[kind].words.values():
+        assert listed >= set(words.texts.values())
+
+
+def test_an_empty_cell_is_no_word(chongqing: FormsAdapter) -> None:
+    """Blank effects are left out, for validation to refuse; a document without the column is refused whole."""
+    row = read_one(chongqing, REPAIR, 修复事项="无")
+    assert row.record is not None
+    assert list(row.record.repair_notice.effects) == []
+    without = {key: value for key, value in REPAIR.items() if key != "完成期限"}
+    assert not chongqing.recognises(native(csv_of([{"企业名称": "演示"}])))
+    with pytest.raises(Exception, match="HEADING_MISSING"):
+        chongqing.read(native(csv_of([without])))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_side_knows_every_heading_of_the_other(
+    chongqing: FormsAdapter, sichuan: FormsAdapter, kind: Kind.ValueType
+) -> None:
+    """Whatever one side writes, the other can read, column by column."""
+    for reader, writer in ((chongqing, sichuan), (sichuan, chongqing)):
+        known = reader.tables.forms[kind].layout.aliases
+        for column in writer.tables.forms[kind].layout.columns:
+            assert (column.heading, known.get(heading_key(column.heading))) == (column.heading, column.field)
