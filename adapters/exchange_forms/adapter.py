@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -13,6 +14,7 @@ from exchange.domain.adapter import DocumentReading, NativeDocument, Sample, Wri
 from exchange.domain.catalogues.table_file import open_table
 from exchange.domain.catalogues.tables import Tables
 from exchange.domain.kinds import kind_by_name
+from exchange.domain.losses import LossReport
 from exchange.domain.problems import Problem, Refused
 from exchange.v1.common_pb2 import Authority
 from exchange.v1.kind_pb2 import Kind
@@ -20,12 +22,14 @@ from exchange.v1.record_pb2 import Record
 from exchange_forms import reading, writing
 from exchange_forms.flat.loading import FLAT_FILES
 from exchange_forms.forms import forms_of
+from exchange_forms.losses import losses_of
 from exchange_forms.side import Side
 from exchange_forms.tables import load_side
 from exchange_hj212 import StationProfiles
 from exchange_hj212 import read_document as read_packets
 from exchange_hj212 import recognises as recognises_packets
 from exchange_hj212 import write_document as write_packets
+from exchange_hj212.losses import losses as packet_losses
 from exchange_hj212.samples import sample_profiles
 from exchange_hj212.samples import samples as packet_samples
 
@@ -51,6 +55,7 @@ class FormsAdapter:
         self._profiles = profiles
         self._sm4_keys = sm4_keys
         self._folder = folder
+        self._losses: dict[Kind.ValueType, LossReport] = {}
 
     def recognises(self, document: NativeDocument) -> bool:
         """Whether the document has a table of this side, or is a recording of packets with a station of this side.
@@ -87,8 +92,35 @@ class FormsAdapter:
         if kind == Kind.KIND_MONITORING_BATCH:
             if form != "hj212":
                 raise Refused([Problem("LAYOUT_UNKNOWN", "", form)])
-            return write_packets(records)
-        return writing.write_records(records, self.tables, kind=kind, form=form)
+            written = write_packets(records)
+        else:
+            written = writing.write_records(records, self.tables, kind=kind, form=form)
+        if not written.lost:
+            return written
+        report = self.losses(kind)
+        return replace(
+            written, lost_of=tuple(tuple(report.why(each.place) for each in lost) for lost in written.lost_of)
+        )
+
+    def losses(self, kind: Kind.ValueType) -> LossReport:
+        """What this side's layout of a kind can not carry; found out once, when it is first asked for.
+
+        Raises:
+            Refused: There is no layout for the kind.
+        """
+        if kind not in self._losses:
+            if kind == Kind.KIND_MONITORING_BATCH:
+                lines = (
+                    (line.field, line.source, line.rule)
+                    for sample in packet_samples(Authority(), "-")
+                    for row in self.read(sample.document).rows
+                    if row.record is not None
+                    for line in row.record.header.provenance.fields
+                )
+                self._losses[kind] = packet_losses(lines)
+            else:
+                self._losses[kind] = losses_of(writing.form_of(self.tables, kind), self.tables)
+        return self._losses[kind]
 
     def template(self, kind: Kind.ValueType) -> WrittenDocument:
         """An empty form; for monitoring the file of station profiles, which is what a side fills in there.

@@ -71,6 +71,7 @@ def write_records(records: Sequence[Record], side: Side, *, kind: Kind.ValueType
         raise Refused([Problem("KIND_MISMATCH", f"records[{n}]") for n in wrong])
     rows: list[list[str]] = []
     lost: dict[str, int] = {}
+    lost_of: list[tuple[Problem, ...]] = []
     keys: dict[tuple[str, ...], int] = {}
     for number, record in enumerate(records, start=1):
         written = [{"ignored": str(number), **values} for values in layout.write(record)]
@@ -81,7 +82,9 @@ def write_records(records: Sequence[Record], side: Side, *, kind: Kind.ValueType
             [*(values.get(column.field, "") for column in layout.columns), record.header.record_id]
             for values in written
         ]
-        for path in _lost(record, written, layout):
+        paths = _lost(record, written, layout)
+        lost_of.append(tuple(Problem("FIELD_NOT_CARRIED", path) for path in paths))
+        for path in paths:
             lost[path] = lost.get(path, 0) + 1
     sheet = OutSheet(
         name=layout.sheet,
@@ -100,6 +103,7 @@ def write_records(records: Sequence[Record], side: Side, *, kind: Kind.ValueType
         media_type=MEDIA_TYPES[form],
         content=make(),
         lost=tuple(Problem("FIELD_NOT_CARRIED", path, f"{count}") for path, count in sorted(lost.items())),
+        lost_of=tuple(lost_of),
     )
 
 

@@ -22,6 +22,7 @@ from exchange.v1.record_pb2 import Record
 from exchange_hj212 import crc
 from exchange_hj212.decode import CHINA_TIME
 from exchange_hj212.frame import LENGTH_DIGITS
+from exchange_hj212.losses import lost_fields
 from exchange_hj212.segment import MARKER
 from exchange_hj212.tables import VALUE_KINDS, commands
 
@@ -46,22 +47,6 @@ _DECIMAL = re.compile(r"(?=.{1,64}\Z)-?[0-9]+(?:\.[0-9]+)?")
 
 _LAST_SECOND = 253_402_271_999 - 28_800
 """Last second of the year 9999 in UTC+8: a data time has four digits for its year."""
-
-_HEADER_FIELDS = (
-    "record_id",
-    "authority",
-    "issued",
-    "area_code",
-    "catalogue_no",
-    "share_class",
-    "purpose",
-    "supersedes",
-    "answers",
-    "provenance",
-    "attachments",
-)
-_STATION_FIELDS = ("name", "section_id", "permit_code", "outlet_code", "area_code", "uscc")
-_BATCH_FIELDS = ("resend", "qa_level", "qa_rule", "lab_cma_no", "lab_uscc")
 
 
 def frame_bytes(segment: bytes) -> bytes:
@@ -106,15 +91,18 @@ def write_document(records: Sequence[Record]) -> WrittenDocument:
     if problems:
         raise Refused(problems)
     frames: list[bytes] = []
-    lost: dict[str, Problem] = {}
+    lost_of: list[tuple[Problem, ...]] = []
     for record in records:
         batch = record.monitoring_batch
-        for place in _lost(record):
-            lost.setdefault(place, Problem("FIELD_NOT_CARRIED", place))
+        lost_of.append(tuple(Problem("FIELD_NOT_CARRIED", place) for place in dict.fromkeys(_lost(record))))
         for at, groups in _by_time(batch):
             frames += _packets(batch, by_interval[batch.interval].code, at, groups)
     return WrittenDocument(
-        file_name=FILE_NAME, media_type=MEDIA_TYPE, content=b"".join(frames), lost=tuple(lost.values())
+        file_name=FILE_NAME,
+        media_type=MEDIA_TYPE,
+        content=b"".join(frames),
+        lost=tuple(dict.fromkeys(problem for each in lost_of for problem in each)),
+        lost_of=tuple(lost_of),
     )
 
 
@@ -151,12 +139,8 @@ def _unwritable(batch: MonitoringBatch, place: str) -> Iterator[Problem]:
 
 def _lost(record: Record) -> Iterator[str]:
     """Field paths of what a frame has no place for."""
-    header, batch = record.header, record.monitoring_batch
-    # A set message is a true value, and so is every field that says something.
-    set_in_header = {field.name for field, _ in header.ListFields()}
-    yield from (f"header.{name}" for name in _HEADER_FIELDS if name in set_in_header)
-    yield from (f"monitoring_batch.station.{name}" for name in _STATION_FIELDS if getattr(batch.station, name))
-    yield from (f"monitoring_batch.{name}" for name in _BATCH_FIELDS if getattr(batch, name))
+    batch = record.monitoring_batch
+    yield from lost_fields(record)
     if batch.protocol_edition != PROTOCOL_EDITION_HJ212_2017:
         yield "monitoring_batch.protocol_edition"
     if batch.crc_verdict != CRC_VERDICT_ANNEX_A:

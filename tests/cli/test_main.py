@@ -49,7 +49,7 @@ CONTRACT = {
     "pki": ["dev", "authority", "issue", "prove", "crl"],
     "config": ["show", "validate"],
     "db": ["migrate", "backup", "restore", "verify"],
-    "adapters": ["list", "test", "convert", "template"],
+    "adapters": ["list", "test", "convert", "losses", "template"],
     "hj212": ["decode"],
     "catalogue": ["list", "export"],
     "audit": ["logs", "entries", "checkpoint", "proof", "history", "body"],

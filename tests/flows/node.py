@@ -15,6 +15,7 @@ from exchange.crypto.envelope_verifier import SigningTrust
 from exchange.crypto.keys import derive_log_key, derive_submission_key, generate_ed25519
 from exchange.domain.adapter import DocumentReading, MappedRow, NativeDocument, Sample, WrittenDocument
 from exchange.domain.catalogues.tables import Tables, load
+from exchange.domain.losses import LossReport, report
 from exchange.domain.problems import DocumentRefused, Problem, Refused
 from exchange.domain.recognising.recognition import RuleSet
 from exchange.domain.recognising.rule_book import RuleShelf
@@ -116,6 +117,10 @@ class LineAdapter:
     def template(self, kind: Kind.ValueType) -> WrittenDocument:
         """Has none."""
         raise Refused([Problem("LAYOUT_UNKNOWN")])
+
+    def losses(self, kind: Kind.ValueType) -> LossReport:
+        """None: a line says what it says."""
+        return report(kind, self.name, {})
 
     def samples(self) -> Sequence[Sample]:
         """Has none."""

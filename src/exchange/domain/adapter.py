@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from exchange.domain.losses import LossReport
 from exchange.domain.problems import Problem
 from exchange.v1.common_pb2 import Authority
 from exchange.v1.kind_pb2 import Kind
@@ -105,12 +106,14 @@ class WrittenDocument:
 
     Attributes:
         lost: What the layout can not carry: place is the record's field path.
+        lost_of: For each record in its order, each field that was set and is not in the document, with the reason.
     """
 
     file_name: str
     media_type: str
     content: bytes
     lost: tuple[Problem, ...] = field(default=())
+    lost_of: tuple[tuple[Problem, ...], ...] = field(default=())
 
 
 class Adapter(Protocol):
@@ -143,6 +146,14 @@ class Adapter(Protocol):
 
     def template(self, kind: Kind.ValueType) -> WrittenDocument:
         """An empty form: headings, drop-down lists, one example row, notes."""
+        ...
+
+    def losses(self, kind: Kind.ValueType) -> LossReport:
+        """What this side's layout of a kind can not carry: every field is carried or listed with its reason.
+
+        Raises:
+            Refused: The side has no layout for the kind (``LAYOUT_UNKNOWN``).
+        """
         ...
 
     def samples(self) -> Sequence[Sample]:

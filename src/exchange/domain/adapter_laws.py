@@ -29,6 +29,9 @@ _SHOWN: Final = 5
 """Breaches that one result names."""
 
 _NATIVE_TIME_ZONE: Final = timezone(timedelta(hours=8))
+_WHOLE: Final = "google.protobuf."
+"""An instant is one value."""
+
 _INDEX = re.compile(r"\[[0-9]+\]")
 _OWN = ("header.record_id", "header.revision", "header.provenance")
 
@@ -48,7 +51,10 @@ class LawResult:
 
 
 def flatten(record: Record) -> dict[str, object]:
-    """Every set field of a record by its path, as in ``credit_result.legal_basis[0]``; provenance left out."""
+    """Every set field of a record by its path, as in ``credit_result.legal_basis[0]``; provenance left out.
+
+    An instant is one value.
+    """
     return {path: value for path, value in _leaves(record, "") if not path.startswith("header.provenance")}
 
 
@@ -62,7 +68,7 @@ def _leaves(message: Message, prefix: str) -> Iterator[tuple[str, object]]:
         path = f"{prefix}{field.name}"
         values = [(f"{path}[{n}]", each) for n, each in enumerate(value)] if field.is_repeated else [(path, value)]
         for place, each in values:
-            if isinstance(each, Message):
+            if isinstance(each, Message) and not each.DESCRIPTOR.full_name.startswith(_WHOLE):
                 yield from _leaves(each, f"{place}.")
             else:
                 yield place, each

@@ -91,7 +91,7 @@ def test_what_a_frame_can_not_carry_is_listed(data: bytes, lost: set[str]) -> No
     written = write_document(records(data) * 2)
     places = [problem.place for problem in written.lost]
     assert len(places) == len(set(places))
-    always = {"header.authority", "header.area_code", "header.purpose", "header.provenance"}
+    always = {"header.authority.uscc", "header.authority.name", "header.area_code", "header.purpose"}
     assert always <= set(places)
     assert {place for place in places if place.startswith("monitoring_batch.")} - {
         "monitoring_batch.station.area_code"

@@ -14,6 +14,7 @@ import exchange_sichuan.build_samples
 from exchange.domain.adapter import DocumentReading, MappedRow, NativeDocument, Sample, WrittenDocument
 from exchange.domain.adapter_laws import RECORD, LawResult, check, flatten
 from exchange.domain.catalogues.tables import Tables
+from exchange.domain.losses import LossReport
 from exchange.domain.validate import validate
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
@@ -118,6 +119,10 @@ class Faulty:
     def template(self, kind: Kind.ValueType) -> WrittenDocument:
         """As the sound one."""
         return self._adapter.template(kind)
+
+    def losses(self, kind: Kind.ValueType) -> LossReport:
+        """As the sound one."""
+        return self._adapter.losses(kind)
 
     def samples(self) -> Sequence[Sample]:
         """The smaller ones."""

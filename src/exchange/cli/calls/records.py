@@ -14,6 +14,7 @@ from exchange.cli.calls.actions import print_waiting
 from exchange.cli.calls.export import CsvOption, FileLimitOption, Files, XlsxOption
 from exchange.cli.calls.pages import walk
 from exchange.cli.envelope_file import write_envelope
+from exchange.cli.losses import show_losses
 from exchange.cli.options import (
     JsonOption,
     KindOption,
@@ -24,7 +25,7 @@ from exchange.cli.options import (
     read_choice,
     read_kind,
 )
-from exchange.cli.output import Exit, Output, Undecidable, as_dict, finish, moment, problem_dicts
+from exchange.cli.output import Output, Undecidable, as_dict, moment, problem_dicts
 from exchange.cli.sending.fetching import fetch_attachment
 from exchange.cli.texts import t
 from exchange.domain import kinds
@@ -209,12 +210,17 @@ def convert(
         raise typer.BadParameter(t("message.one_kind"))
     written = chosen.write(found, kind=of_kind.pop(), form=form)
     output.write_bytes(written.content)
+    names = [record.header.record_id for record in found]
     if out.as_json:
-        out.value({"file": str(output), "records": len(found), "lost": problem_dicts(written.lost)})
+        of_records = [
+            {"record_id": name, "lost": problem_dicts(each)}
+            for name, each in zip(names, written.lost_of, strict=False)
+            if each
+        ]
+        value = {"file": str(output), "records": len(found), "lost": problem_dicts(written.lost), "lost_of": of_records}
+        out.value(value)
     out.say(t("message.converted", count=len(found), file=output))
-    if written.lost:
-        out.problems(written.lost)
-        finish(Exit.DONE)
+    show_losses(out, written, names)
 
 
 def _fetch(node: Client, record: str, origin: str) -> Record:

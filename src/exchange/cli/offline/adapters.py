@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from exchange.cli.adapter_set import adapters, domain_tables, find_adapter
+from exchange.cli.losses import show_losses
 from exchange.cli.options import JsonOption, KindOption, read_kind
 from exchange.cli.output import Exit, Output, as_dict, finish, problem_dicts
 from exchange.cli.texts import reason_text, t
 from exchange.domain import kinds
-from exchange.domain.adapter import NativeDocument
+from exchange.domain.adapter import NativeDocument, WrittenDocument
 from exchange.domain.adapter_laws import check
-from exchange.domain.problems import Problem
+from exchange.domain.problems import Problem, Refused
+from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
+
+if TYPE_CHECKING:
+    from exchange.domain.adapter import Adapter
+    from exchange.domain.losses import LossReport
 
 app = typer.Typer(help=t("help.adapters"), no_args_is_help=True)
 
@@ -78,7 +84,7 @@ def convert(
     reading = find_adapter(name, tables).read(document)
     bad = [row for row in reading.rows if row.record is None]
     records = [row.record for row in reading.rows if row.record is not None]
-    lost: tuple[Problem, ...] = ()
+    written: WrittenDocument | None = None
     if to:
         if output is None:
             raise typer.BadParameter(t("message.output_needed"))
@@ -87,12 +93,20 @@ def convert(
             raise typer.BadParameter(t("message.one_kind"))
         written = find_adapter(to, tables).write(records, kind=found.pop(), form=form)
         output.write_bytes(written.content)
-        lost = written.lost
     else:
         _write_records(out, records, output)
     if out.as_json and output is not None:
         problems = [{"row": row.row, "place": row.place, "problems": problem_dicts(row.problems)} for row in bad]
-        out.value({"file": str(output), "records": len(records), "quarantined": problems, "lost": problem_dicts(lost)})
+        lost = problem_dicts(written.lost) if written is not None else []
+        rows = [row.row for row in reading.rows if row.record is not None]
+        of_rows = [
+            {"row": row, "lost": problem_dicts(each)}
+            for row, each in zip(rows, written.lost_of if written is not None else (), strict=False)
+            if each
+        ]
+        out.value(
+            {"file": str(output), "records": len(records), "quarantined": problems, "lost": lost, "lost_of": of_rows}
+        )
     if output is not None:
         out.say(t("message.converted", count=len(records), file=output))
         out.table(
@@ -109,9 +123,69 @@ def convert(
                 for p in row.problems
             ],
         )
-        if lost:
-            out.problems(lost)
+        if written is not None:
+            show_losses(out, written, [row.row for row in reading.rows if row.record is not None])
     finish(Exit.FINDING if bad else Exit.DONE)
+
+
+@app.command("losses", help=t("help.adapters_losses"))
+def losses(
+    kind: Annotated[str, typer.Argument(help=t("option.kind"), show_default=False)] = "",
+    *,
+    side: Annotated[str, typer.Option("--side", help=t("option.losses_side"))] = "",
+    tables: TablesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Report what each side's layouts can not carry, and why; columns that no field takes."""
+    out = Output(as_json)
+    wanted = read_kind(kind)
+    chosen = [each for each in adapters(tables).values() if side in ("", each.side, each.name)]
+    if not chosen:
+        known = ", ".join(each.side for each in adapters(tables).values())
+        raise typer.BadParameter(t("message.unknown_choice", name=side, known=known))
+    reports = [
+        (adapter, adapter.losses(each))
+        for adapter in chosen
+        for each in adapter.kinds
+        if wanted in (Kind.KIND_UNSPECIFIED, each)
+    ]
+    if not reports:
+        raise Refused([Problem("LAYOUT_UNKNOWN", "", kinds.spec(wanted).name)])
+    if out.as_json:
+        out.value({"reports": [_report_value(adapter, report) for adapter, report in reports]})
+    for adapter, report in reports:
+        title = t(
+            "title.losses",
+            side=adapter.side,
+            kind=kinds.spec(report.kind).name,
+            layout=report.layout,
+            count=len(report.carried),
+        )
+        out.table(("field", "reason", "meaning", "detail"), [_loss_row(each) for each in report.fields], title=title)
+        if report.columns:
+            columns: dict[str, list[str]] = {}
+            for each in report.columns:
+                columns.setdefault(each.reason, []).append(each.place)
+            out.table(
+                ("column", "reason", "meaning"),
+                [("、".join(names), reason, reason_text(reason).message) for reason, names in columns.items()],
+            )
+
+
+def _loss_row(problem: Problem) -> tuple[str, str, str, str]:
+    return problem.place, problem.reason, reason_text(problem.reason).message, problem.detail
+
+
+def _report_value(adapter: Adapter, report: LossReport) -> dict[str, object]:
+    return {
+        "adapter": adapter.name,
+        "side": adapter.side,
+        "kind": kinds.spec(report.kind).name,
+        "layout": report.layout,
+        "carried": [{"field": path, "column": by} for path, by in report.carried.items()],
+        "fields": [{"field": each.place, "reason": each.reason, "detail": each.detail} for each in report.fields],
+        "columns": [{"column": each.place, "reason": each.reason} for each in report.columns],
+    }
 
 
 @app.command("template", help=t("help.adapters_template"))
