@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,6 +14,7 @@ import typer
 
 from exchange.cli.adapter_set import adapters, find_adapter
 from exchange.cli.folders.arrivals import Arrivals
+from exchange.cli.folders.attached import Attached
 from exchange.cli.folders.drops import Drops
 from exchange.cli.folders.events import Events
 from exchange.cli.folders.layout import Layout
@@ -58,6 +60,9 @@ def watch(
     form: Annotated[str, typer.Option("--form", help=t("option.arrivals_form"))] = FORMS[0],
     settle: Annotated[float, typer.Option("--settle", help=t("option.settle"), min=0.1, max=3600)] = 2.0,
     min_free: Annotated[int, typer.Option("--min-free", help=t("option.min_free"), min=1)] = 256,
+    keep_days: Annotated[
+        int | None, typer.Option("--keep-days", help=t("option.keep_days"), min=1, max=36500, show_default=False)
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Watch a folder until SIGTERM or Ctrl-C; with ``--once`` until everything that lies there was handled."""
@@ -86,12 +91,13 @@ def watch(
             layout=place,
             state=state,
             drops=Drops(place, state, events),
-            arrivals=Arrivals(place, events, _layout(layout, chosen), form),
+            arrivals=Arrivals(place, events, _layout(layout, chosen), form, Attached(place, state, events)),
             events=events,
             connect=lambda: _connect(chosen),
             sender=lambda client: Sender(client, wishes, patience=PATIENCE_S),
             settle=settle,
             min_free=min_free << 20,
+            keep=timedelta(days=keep_days) if keep_days is not None else None,
         )
         with _on_signals(watcher.stopping.set):
             if once:
@@ -118,7 +124,8 @@ def status(folder: FolderArgument, *, as_json: JsonOption = False) -> None:
             for name, each in sorted(held.items())
         ]
         files += [{"file": name, "state": "NEW", "since": "", "reason": "", "detail": ""} for name in fresh]
-        out.value({"files": files, "paused_since": since, "paused": detail})
+        wanted = sorted(state.wanted)
+        out.value({"files": files, "attachments": wanted, "paused_since": since, "paused": detail})
     rows = [
         (name, word("folder_state", each.state), each.since, each.reason, reason_text(each.reason).message, each.detail)
         for name, each in sorted(held.items())
@@ -130,6 +137,8 @@ def status(folder: FolderArgument, *, as_json: JsonOption = False) -> None:
         out.table(("file", "state", "since", "reason", "meaning", "detail"), rows, title=t("title.folder"))
     else:
         out.say(t("message.folder_empty"))
+    if state.wanted:
+        out.say(t("message.folder_wanted", count=len(state.wanted)))
     finish(Exit.FINDING if since or any(each.state == "REFUSED" for each in held.values()) else Exit.DONE)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from exchange.cli.folders.attached import Attached
 from exchange.cli.folders.events import Events
 from exchange.cli.folders.layout import Layout, write
 from exchange.cli.folders.names import legal_name
@@ -36,12 +37,14 @@ class Arrivals:
     Attributes:
         adapter: In whose layout; None: only originals.
         form: ``xlsx``, ``csv`` or ``json``; monitoring comes as packets.
+        attached: Fetches what belongs to them.
     """
 
     layout: Layout
     events: Events
     adapter: Adapter | None
     form: str
+    attached: Attached
 
     def take(self, view: RecordView) -> None:
         """Write one record, or what is shown in its place.
@@ -57,6 +60,7 @@ class Arrivals:
             self._withdraw(view)
 
     def _write(self, view: RecordView) -> None:
+        names = self.attached.want(view, _stem(view, view.ref.revision))
         stem = f"{_stem(view, view.ref.revision)}.{_kind(view)}"
         document, lost = "", []
         written = None
@@ -69,9 +73,10 @@ class Arrivals:
         if written is not None:
             document = legal_name(stem, Path(written.file_name).suffix)
             write(self.layout.arrivals / document, written.content)
-            lost = problem_dicts(written.lost)
+            lost = problem_dicts(written.lost_of[0] if written.lost_of else written.lost)
         original = legal_name(stem, ORIGINAL)
-        text = json.dumps({"record": as_dict(view), "document": document, "lost": lost}, ensure_ascii=False, indent=1)
+        said = {"record": as_dict(view), "document": document, "attachments": names, "lost": lost}
+        text = json.dumps(said, ensure_ascii=False, indent=1)
         write(self.layout.arrivals / original, (text + "\n").encode())
         tombstone = legal_name(_stem(view, view.ref.revision), TOMBSTONE)
         self.layout.arrivals.joinpath(tombstone).unlink(missing_ok=True)
@@ -84,6 +89,7 @@ class Arrivals:
         # What ended a record ended its earlier revisions; an erasure is of one revision, and comes for each.
         first = view.ref.revision if view.tombstone.reason == _ERASED else 1
         stems = tuple(f"{_stem(view, each)}." for each in range(first, view.ref.revision + 1))
+        self.attached.forget(stems)
         for path in list(self.layout.arrivals.iterdir()):
             if path.name.startswith(stems) and not path.name.endswith(TOMBSTONE):
                 path.unlink(missing_ok=True)

@@ -77,6 +77,10 @@ class Drops:
             key=lambda each: (each[1][1], each[0].name),
         )
 
+    def reasons(self) -> set[str]:
+        """Names in ``results/`` of the reasons why files are still in ``drop/``."""
+        return {self._reason_file(name).name for name in self.state.files}
+
     def handle(self, path: Path, seen: Seen, sender: Sender) -> bool:
         """Submit one file and write its answer; False when it has to be sent again later.
 

@@ -37,6 +37,16 @@ class Events:
         self._line("arrived", file=name)
         self._say(t("message.folder_arrived", file=name))
 
+    def attached(self, name: str) -> None:
+        """An attachment of such a record was written."""
+        self._line("attached", file=name)
+        self._say(t("message.folder_attached", file=name))
+
+    def pruned(self, count: int) -> None:
+        """Files that were old enough are gone."""
+        self._line("pruned", files=count)
+        self._say(t("message.folder_pruned", count=count))
+
     def withdrawn(self, name: str, reason: str) -> None:
         """A record may be shown no more: its documents are gone."""
         self._line("withdrawn", file=name, reason=reason)

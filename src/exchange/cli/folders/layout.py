@@ -49,6 +49,11 @@ class Layout:
         return self.root / ".taken"
 
     @property
+    def fetched(self) -> Path:
+        """Attachments that are being fetched: they go on where they were cut."""
+        return self.root / ".fetched"
+
+    @property
     def state(self) -> Path:
         """What a watcher remembers."""
         return self.root / ".state.json"
@@ -59,7 +64,7 @@ class Layout:
         Raises:
             OSError: They can not be made or written.
         """
-        for folder in (self.drop, self.results, self.arrivals, self.taken):
+        for folder in (self.drop, self.results, self.arrivals, self.taken, self.fetched):
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.root, self.results, self.arrivals):
             for path in list(folder.iterdir()):

@@ -1,4 +1,4 @@
-"""What a watcher remembers: how far arrivals were written, which files wait or were refused, and since when.
+"""What a watcher remembers: how far arrivals were written, what waits or was refused, which attachments are to come.
 
 It may be lost without harm: files are dropped still, calls have the same keys, arrivals are written once more.
 """
@@ -6,6 +6,7 @@ It may be lost without harm: files are dropped still, calls have the same keys, 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import RLock
@@ -38,12 +39,23 @@ class Held:
     seen: tuple[int, int, int] = (0, 0, 0)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """An attachment of an arrival that is not there yet."""
+
+    origin: str
+    record_id: str
+    revision: int
+    place: int
+
+
 @dataclass(kw_only=True, slots=True)
 class _Kept:
     cursor: str = ""
     paused_since: str = ""
     paused_detail: str = ""
     files: dict[str, Held] = field(default_factory=dict)
+    wanted: dict[str, Wanted] = field(default_factory=dict)
 
 
 class State:
@@ -74,6 +86,26 @@ class State:
         """Files in ``drop/`` that wait or were refused, by name."""
         with self._lock:
             return dict(self._kept.files)
+
+    @property
+    def wanted(self) -> dict[str, Wanted]:
+        """Attachments that are still to be fetched, by the name that they get."""
+        with self._lock:
+            return dict(self._kept.wanted)
+
+    def want(self, wanted: Mapping[str, Wanted]) -> None:
+        """Attachments are to be fetched."""
+        with self._lock:
+            if not wanted.items() <= self._kept.wanted.items():
+                self._kept.wanted.update(wanted)
+                self._write()
+
+    def got(self, *names: str) -> None:
+        """Attachments are there, or wanted no more."""
+        with self._lock:
+            known = [name for name in names if self._kept.wanted.pop(name, None) is not None]
+            if known:
+                self._write()
 
     def keep_cursor(self, cursor: str) -> None:
         """Everything up to here is on disk."""
@@ -134,11 +166,21 @@ def _read(path: Path) -> _Kept:
             )
             for name, each in tree["files"].items()
         }
+        wanted = {
+            str(name): Wanted(
+                origin=str(each["origin"]),
+                record_id=str(each["record_id"]),
+                revision=int(each["revision"]),
+                place=int(each["place"]),
+            )
+            for name, each in tree.get("wanted", {}).items()
+        }
         return _Kept(
             cursor=str(tree["cursor"]),
             paused_since=str(tree["paused_since"]),
             paused_detail=str(tree["paused_detail"]),
             files=files,
+            wanted=wanted,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refused([Problem("FOLDER_STATE", str(path), str(error)[:200])]) from None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from exchange.cli.folders.arrivals import Arrivals
 from exchange.cli.folders.drops import Drops
 from exchange.cli.folders.events import Events
 from exchange.cli.folders.layout import Layout
+from exchange.cli.folders.pruning import prune
 from exchange.cli.folders.state import State
 from exchange.domain.problems import Problem
 from exchange.rpc.failure import CallFailed
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 RETRY_S: Final = 3.0
 """Seconds until the node or the disk is tried again."""
 
+PRUNE_PAUSE_S: Final = 600.0
+"""Seconds between two looks for what is too old: it is a matter of days."""
+
 _FORGOTTEN: Final = "CURSOR_INVALID"
 
 
@@ -34,6 +39,7 @@ class Watcher:
     Attributes:
         settle: Seconds between two looks; a file that two of them see the same is whole.
         min_free: Bytes that stay free: with less, nothing is sent or written.
+        keep: How long answers and arrivals stay; None: for ever.
         connect: Makes a connection.
         sender: Makes what submits over one.
     """
@@ -47,9 +53,11 @@ class Watcher:
     sender: Callable[[Client], Sender]
     settle: float
     min_free: int
+    keep: timedelta | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     _broken: list[BaseException] = field(default_factory=list)
     _said: dict[str, str] = field(default_factory=dict)
+    _prune_at: float = 0.0
 
     def once(self) -> None:
         """Handle what lies there, write what arrived, and come back.
@@ -58,12 +66,14 @@ class Watcher:
             CallFailed: The node does not answer, or refuses to show records.
             OSError: Something can not be written.
         """
+        self._prune()
         self.drops.settled()
         self.stopping.wait(self.settle)
         with self.connect() as client:
             self._round(client)
             if not self.stopping.is_set() and self._room():
                 self._follow(client, until_caught_up=True)
+                self.arrivals.attached.fetch(client, self._room)
 
     def run(self) -> None:
         """Watch until ``stopping`` is set.
@@ -77,6 +87,7 @@ class Watcher:
             try:
                 while not self.stopping.is_set():
                     try:
+                        self._prune()
                         self._round(client)
                     except OSError as error:
                         self._trouble("drops", Problem("FOLDER_TROUBLE", str(error.filename or ""), str(error)))
@@ -127,6 +138,8 @@ class Watcher:
                         self.arrivals.take(message.record)
                     if message.cursor and event != "heartbeat":
                         self.state.keep_cursor(message.cursor)
+                    if not until_caught_up:
+                        self.arrivals.attached.fetch(client, self._room)
                     if self.stopping.is_set() or (event == "caught_up" and until_caught_up):
                         return
             except CallFailed as failure:
@@ -137,6 +150,15 @@ class Watcher:
                 self.state.keep_cursor("")
                 continue
             return
+
+    def _prune(self) -> None:
+        """Take away what is too old, now and then."""
+        if self.keep is None or time.monotonic() < self._prune_at:
+            return
+        self._prune_at = time.monotonic() + PRUNE_PAUSE_S
+        count = prune(self.layout, self.keep, datetime.now(UTC), self.drops.reasons())
+        if count:
+            self.events.pruned(count)
 
     def _room(self) -> bool:
         """Whether there is room on the disk; says it when that changes."""
