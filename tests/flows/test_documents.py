@@ -15,6 +15,7 @@ from exchange.flows.intake.documents import DocumentFlow, DocumentLimits
 from exchange.flows.intake.ids import format_id
 from exchange.flows.intake.submit import Authorise, RowSubmission, SubmitFlow
 from exchange.storage import documents, quarantine, submissions
+from exchange.storage.erasing import forgetting
 from exchange.storage.verify import findings
 from exchange.storage.writer import Handler
 from exchange.v1.kind_pb2 import Lane
@@ -403,7 +404,7 @@ def test_erasing_a_record_takes_its_document(running: TestNode) -> None:
     """The stored bytes and salt go with the record; the first answer is still given, without the salt."""
     first = flow(running).submit("water", request(b"1 blue\n2 what"), running.clock())
     raw = bytes.fromhex(first.rows[0].submitted.record_id.replace("-", ""))
-    running.node.writer.call(lambda tx, payloads: [submissions.forget(tx, raw, 1) for _ in payloads], None)
+    running.node.writer.call(lambda tx, payloads: [forgetting.forget(tx, raw, 1) for _ in payloads], None)
     with running.node.database.read() as connection:
         row = documents.get(connection, documents_of(running)[0])
     assert row is not None
@@ -412,3 +413,29 @@ def test_erasing_a_record_takes_its_document(running: TestNode) -> None:
     again = flow(running).submit("water", request(b"1 blue\n2 what"), running.clock())
     assert results(again) == ["ACCEPTED", "QUARANTINED"]
     assert again.rows[0].submitted.record_id == first.rows[0].submitted.record_id
+
+
+def test_erasing_takes_every_document_that_says_the_same(running: TestNode) -> None:
+    """Names of files, keys and words about the record's rows go too, of documents that only repeated it as well."""
+    first = flow(running).submit("water", request(b"1 blue\n2 what", file_name="演示厂.txt"), running.clock())
+    again = request(b"1 blue\n3 better", key="ENT-0001-again", file_name="演示厂 副本.txt")
+    assert results(flow(running).submit("water", again, running.clock())) == ["UNCHANGED", "ACCEPTED"]
+    other = request(b"3 better", key="other", file_name="另一个.txt")
+    flow(running).submit("water", other, running.clock())
+    raw = bytes.fromhex(first.rows[0].submitted.record_id.replace("-", ""))
+    running.node.writer.call(lambda tx, payloads: [forgetting.forget(tx, raw, 1) for _ in payloads], None)
+    with running.node.database.read() as connection:
+        kept = [documents.get(connection, each) for each in documents_of(running)]
+        (row,) = submissions.page(connection, "water", before=None, limit=10)[-1:]
+        quarantined = quarantine.page(connection, before=None, limit=10)
+    assert sorted((each.file_name, each.redacted) for each in kept if each) == [
+        ("", b""),
+        ("", b""),
+        ("另一个.txt", b"3 better"),
+    ]
+    told = b"".join(each.request + each.answer for each in kept if each and not each.redacted)
+    assert b"ENT-0001-again/1" not in told
+    assert "演示厂".encode() not in told
+    assert (row.record_id, row.idempotency_key) == (raw, None)
+    assert [each.file_name for each in quarantined] == [""]
+    assert results(flow(running).submit("water", again, running.clock())) == ["UNCHANGED", "ACCEPTED"]

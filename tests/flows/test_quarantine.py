@@ -9,6 +9,7 @@ from exchange.flows.intake.documents import DocumentFlow
 from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.intake.submit import SubmitFlow
 from exchange.storage import quarantine, submissions
+from exchange.storage.erasing import forgetting
 from exchange.v1.submission_service_pb2 import SubmitDocumentRequest, SubmitDocumentResponse
 from tests.flows.node import TestNode
 
@@ -162,7 +163,7 @@ def test_an_erased_document_can_only_be_discarded(running: TestNode, ward: Quara
     """There is nothing left to map; the row says so by staying."""
     answer = send(running)
     raw = bytes.fromhex(answer.rows[0].submitted.record_id.replace("-", ""))
-    running.node.writer.call(lambda tx, payloads: [submissions.forget(tx, raw, 1) for _ in payloads], None)
+    running.node.writer.call(lambda tx, payloads: [forgetting.forget(tx, raw, 1) for _ in payloads], None)
     running.adapter.words["what"] = "85"
     done = ward.retry([], OPERATOR, running.clock())
     assert (done.resolved, len(done.remaining)) == (0, 2)
@@ -176,7 +177,7 @@ def test_erasing_takes_what_quarantine_kept_of_the_record(running: TestNode, war
     ward.retry([], OPERATOR, running.clock())
     with running.node.database.read() as connection:
         row = submissions.page(connection, "water", before=None, limit=1)[0]
-    running.node.writer.call(lambda tx, payloads: [submissions.forget(tx, row.record_id, 1) for _ in payloads], None)
+    running.node.writer.call(lambda tx, payloads: [forgetting.forget(tx, row.record_id, 1) for _ in payloads], None)
     assert {each.row: each.content for each in ward.list(include_closed=True).rows} == {2: "", 3: "3 hm"}
 
 

@@ -66,11 +66,13 @@ class FinishedDocument:
         answer: What the agency is told; None when every row was refused: then nothing of it is kept.
         received: What the journal says of it.
         kept: Rows that go into quarantine with the answer.
+        repeats: Record id and revision of each row that was the existing record.
     """
 
     answer: bytes | None
     received: JournalEntry
     kept: KeptRows
+    repeats: tuple[tuple[bytes, int], ...] = ()
 
 
 def _row(row: Row[Any]) -> DocumentRow:
@@ -131,8 +133,19 @@ def finish(tx: Transaction, payloads: Sequence[FinishedDocument]) -> list[bytes 
             journal.append(tx, [payload.received])
             keep_rows(tx, [payload.kept])
             tx.connection.execute(update(schema.documents).where(here).values(answer=payload.answer))
+            _keep_repeats(tx, payload)
             answers.append(payload.answer)
     return answers
+
+
+def _keep_repeats(tx: Transaction, finished: FinishedDocument) -> None:
+    """Remember which records the document only repeats: it is erased with them."""
+    rows = [
+        {"record_id": record_id, "revision": revision, "document_id": finished.kept.document_id}
+        for record_id, revision in dict.fromkeys(finished.repeats)
+    ]
+    if rows:
+        tx.insert(schema.document_repeats, rows)
 
 
 def keep_rows(tx: Transaction, payloads: Sequence[KeptRows]) -> list[None]:

@@ -74,6 +74,16 @@ documents = Table(
     Column("answer", LargeBinary, nullable=False),
 )
 
+# Documents in which a record was found unchanged: no submission is made of such a row, and the document says the same.
+document_repeats = Table(
+    "document_repeats",
+    metadata,
+    Column("record_id", LargeBinary, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("document_id", LargeBinary, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 quarantine = Table(
     "quarantine",
     metadata,

@@ -323,30 +323,3 @@ def entries_of(connection: Connection, record_id: bytes, revision: int) -> list[
     table = schema.submissions
     rows = connection.execute(select(table).where(table.c.record_id == record_id, table.c.revision == revision))
     return [address for row in rows for address in _row(row).addresses]
-
-
-def forget(tx: Transaction, record_id: bytes, revision: int) -> list[Address]:
-    """Take out of submissions and documents whatever tells of an erased record's content.
-
-    Returns:
-        Every address of its entries.
-    """
-    table, files, rows_kept = schema.submissions, schema.documents, schema.quarantine
-    rows = tx.connection.execute(
-        select(table).where(table.c.record_id == record_id, table.c.revision == revision)
-    ).all()
-    addresses: list[Address] = []
-    for row in rows:
-        addresses += _row(row).addresses
-        tx.connection.execute(update(table).where(table.c.seq == row.seq).values(natural_tag=b"", content_tag=b""))
-        if row.document_id:
-            tx.connection.execute(
-                update(files).where(files.c.document_id == row.document_id).values(redacted=b"", salt=b"")
-            )
-            # The row may have come out of quarantine, which keeps what it says.
-            tx.connection.execute(
-                update(rows_kept)
-                .where(rows_kept.c.document_id == row.document_id, rows_kept.c.row == row.document_row)
-                .values(content="")
-            )
-    return addresses

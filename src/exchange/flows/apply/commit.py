@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from exchange.domain.problems import ExchangeError
 from exchange.flows.apply.steps import StepPlan, digest_leaves
 from exchange.flows.instants import micros
-from exchange.storage import attachments, journal, log_store, registers, submissions
+from exchange.storage import attachments, journal, log_store, registers
+from exchange.storage.erasing import forgetting
 from exchange.storage.registers import SEQ_CURSOR
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.v1.journal_pb2 import (
@@ -116,7 +117,7 @@ def erase(tx: Transaction, plan: StepPlan, local_origin: str) -> None:
     addresses = [(row.log_id, row.idx) for row in plan.erasures]
     for row in plan.erasures:
         if row.origin == local_origin:
-            found = submissions.forget(tx, row.record_id, row.revision)
+            found = forgetting.forget(tx, row.record_id, row.revision)
             addresses += [(address.log_id, address.index) for address in found]
     if addresses:
         log_store.erase_bodies(tx, sorted(set(addresses)))

@@ -180,6 +180,12 @@ def quarantined_rows(
     return kept
 
 
+def repeated_records(answer: SubmitDocumentResponse) -> tuple[tuple[bytes, int], ...]:
+    """Record id and revision of each row that was the existing record."""
+    unchanged = SubmitResult.SUBMIT_RESULT_UNCHANGED
+    return tuple(address_of(row.submitted) for row in answer.rows if row.submitted.result == unchanged)
+
+
 def address_of(submitted: SubmittedRecord) -> tuple[bytes, int]:
     """Record id and revision of an accepted row."""
     return bytes.fromhex(submitted.record_id.replace("-", "")), submitted.revision

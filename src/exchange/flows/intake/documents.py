@@ -33,6 +33,7 @@ from exchange.flows.intake.document_answer import (
     open_answer,
     quarantined_rows,
     received_event,
+    repeated_records,
     without_evidence,
 )
 from exchange.flows.intake.ids import format_id, new_id
@@ -298,6 +299,7 @@ class DocumentFlow:
                 answer=kept,
                 received=received_event(row, answer, now),
                 kept=KeptRows(document_id=row.document_id, rows=tuple(quarantined), at=micros(now)),
+                repeats=repeated_records(answer),
             ),
             rows=3 + 2 * len(quarantined),
         )

@@ -72,6 +72,14 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "document_repeats",
+        sa.Column("record_id", sa.LargeBinary(), nullable=False),
+        sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("document_id", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("record_id", "revision", "document_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "links",
         sa.Column("peer", sa.Text(), nullable=False),
         sa.Column("lane", sa.Integer(), nullable=False),

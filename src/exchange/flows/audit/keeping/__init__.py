@@ -1,0 +1,1 @@
+"""How long records are kept, and that those which are not are gone."""
