@@ -270,7 +270,7 @@ class Core:
             )
             self._tasks.append(asyncio.create_task(witness.run(), name=f"witness {peer}"))
             watching = self._watches[peer].run(self._witness_seconds)
-            self._tasks.append(asyncio.create_task(watching, name=f"witness watch {peer}"))
+            self._tasks.append(asyncio.create_task(watching, name=f"watch of witness {peer}"))
             lists = self.trust_material.run(peer, port)
             self._tasks.append(asyncio.create_task(lists, name=f"lists {peer}"))
             fetching = AttachmentLoop(
