@@ -27,6 +27,8 @@ PAGE_BYTES: Final = 3 << 20
 """Bytes of lines read in one view; one row may be larger."""
 
 _MAX_INTEGER: Final = 1 << 63
+_NO_LOG: Final = (1 << 31) - 1
+"""Number that no log has."""
 
 REGISTERS: Final[Mapping[str, Table]] = {
     table.name: table
@@ -98,13 +100,18 @@ class RowReader:
 
     Args:
         connection: The view.
+        known_logs: Whether a key may only name logs that are here; others stand behind them.
+
+    Attributes:
+        origins: Origin of each log by its number.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, known_logs: bool = True) -> None:
+        self._known_logs = known_logs
         self._connection = connection
         heads = log_store.heads(connection)
-        self._origins = {log.id: log.origin for log in heads} | {SEQ_CURSOR: ""}
-        self._ids = {origin: number for number, origin in self._origins.items()}
+        self.origins: Mapping[int, str] = {log.id: log.origin for log in heads} | {SEQ_CURSOR: ""}
+        self._ids = {origin: number for number, origin in self.origins.items()}
         self._is_sqlite = connection.dialect.name == "sqlite"
 
     def rows(self, register: str, after: str = "", until: str = "", limit: int = PAGE_ROWS) -> Iterator[RegisterRow]:
@@ -159,6 +166,10 @@ class RowReader:
             found.append(Bucket(last, count, digest.digest()))
         return found
 
+    def key_of(self, row: Mapping[str, Any]) -> str:
+        """The key of a row by the values of its key's columns, in order."""
+        return encode(list(self._outside(row).values()))
+
     def _ordered(self, column: Any) -> ColumnElement[Any]:
         ordered: ColumnElement[Any] = column
         if isinstance(column.type, Text) and not self._is_sqlite:
@@ -171,7 +182,7 @@ class RowReader:
 
     def _outside(self, row: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            name: self._origins.get(value, f"#{value}") if name in LOG_COLUMNS else value for name, value in row.items()
+            name: self.origins.get(value, f"#{value}") if name in LOG_COLUMNS else value for name, value in row.items()
         }
 
     def _key(self, table: Table, key: str) -> list[Any]:
@@ -186,9 +197,9 @@ class RowReader:
 
     def _inside(self, column: Any, part: Any) -> Any:
         if column.name in LOG_COLUMNS:
-            if not isinstance(part, str) or part not in self._ids:
+            if not isinstance(part, str) or (self._known_logs and part not in self._ids):
                 raise ValueError(part)
-            return self._ids[part]
+            return self._ids.get(part, _NO_LOG)
         wanted = column.type.python_type
         if wanted is bytes and isinstance(part, str):
             return bytes.fromhex(part)

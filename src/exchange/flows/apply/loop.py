@@ -340,6 +340,7 @@ class ApplyLoop:
                 recorded=recorded,
                 redecisions=redecisions,
                 parked=self._parked.get(source.id),
+                answering=self._node,
             )
             made = [each.recognition for each in self._recognitions(connection, step)]
             fits = all(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from exchange.flows.apply.applier import Applier
 from exchange.flows.apply.journaled import changes_of
-from exchange.flows.apply.replay import ReplayedStep, replay, write_replayed
+from exchange.flows.apply.replay import Replay, ReplayedStep, write_replayed
 from exchange.flows.apply.steps import StepPlan
-from exchange.flows.context import Node
 from exchange.storage import registers
 from exchange.storage.database import Database
 from exchange.storage.registers import Change
@@ -17,7 +17,7 @@ from exchange.v1.journal_pb2 import JournalEntry
 Visit = Callable[[Transaction], None]
 
 
-def rebuild(node: Node, source: Database, target: Database) -> Iterator[ReplayedStep]:
+def rebuild(node: Applier, source: Database, target: Database) -> Iterator[ReplayedStep]:
     """Replay every step of a node's journal into another database; its registers must equal the live ones.
 
     Args:
@@ -42,7 +42,7 @@ def rebuild(node: Node, source: Database, target: Database) -> Iterator[Replayed
         def take(book: LogHead, index: int, event: JournalEntry) -> None:
             run(lambda tx: registers.write(tx, changes_of(tx.connection, event, book.id, index)))
 
-        yield from replay(node, source, target, write, take)
+        yield from Replay(node, source, target, write, take).steps()
 
 
 def _done(_results: object) -> None:

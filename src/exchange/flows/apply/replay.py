@@ -8,8 +8,11 @@ is what the Erasure later in the log leaves anyway.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Protocol
 
+from exchange.flows.apply.applier import Applier
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.journaled import is_register_event
 from exchange.flows.apply.loop import START_DIGEST
@@ -26,10 +29,9 @@ from exchange.flows.apply.steps import (
     is_answer,
     plan,
 )
-from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros_of
 from exchange.storage import log_store, registers
-from exchange.storage.database import Connection, Database
+from exchange.storage.database import Connection
 from exchange.storage.registers import SEQ_CURSOR, Change
 from exchange.storage.transaction import LogHead, Transaction
 from exchange.v1.journal_pb2 import EvidenceKept, JournalEntry, Step
@@ -45,15 +47,44 @@ class ReplayedStep:
 
     Attributes:
         index: Of the step in its journal.
-        agrees: Whether the running digest is the one that the journal names.
+        event: Its line.
+        digest: Running digest that follows from the one before it in the journal.
+        agrees: Whether that is the one that the journal names.
     """
 
     journal: str
     index: int
+    event: JournalEntry
     plan: StepPlan
     digest: bytes
     agrees: bool
 
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a journal was walked.
+
+    Attributes:
+        epoch: Epochs before this one were walked to where they hold; 0 before the first.
+        next: Entries of it that were walked.
+        digest: Running digest at that point, as the journal has it.
+    """
+
+    epoch: int = 0
+    next: int = 0
+    digest: bytes = START_DIGEST
+
+
+class Views(Protocol):
+    """What gives short consistent views of a database."""
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """One view."""
+        ...
+
+
+Stop = Callable[[LogHead, int, JournalEntry], bool]
+"""Says before a line whether the walk ends there."""
 
 Write = Callable[[Sequence[Change], int, StepPlan | None], None]
 """Writes row changes, and the position that the plan reached, where the replay keeps its registers."""
@@ -88,41 +119,73 @@ def epochs(connection: Connection) -> list[tuple[LogHead, int]]:
     return [(book, held[book.origin]) for book in books]
 
 
-def replay(
-    node: Node,
-    source: Database,
-    target: Database,
-    write: Write,
-    take: TakeEvent,
-) -> Iterator[ReplayedStep]:
-    """Compute every step again, in order, writing as it goes. Every read is a short one.
+class Replay:
+    """Computes every step of a journal again, in order, writing as it goes. Every read is a short one.
 
     Args:
-        node: Tables and names; its keys and peers are not used.
-        source: Where logs and journal lie; read up to the sizes that they have now.
+        node: Tables and names.
+        source: Where logs and journal lie.
         target: Where the registers that are being made are read: empty, or the source with its registers cleared.
         write: Writes them.
         take: Takes a line that changes registers by itself.
     """
-    digest = START_DIGEST
-    with source.read() as logs:
-        held = epochs(logs)
-    for book, end in held:
-        for begin in range(0, end, PAGE):
-            # The notes of a page's last step stand behind it.
-            with source.read() as logs:
-                page = list(events(logs, book, begin, min(book.size, begin + PAGE + STEP_ENTRIES)))
-            for at, (index, event) in enumerate(page[: min(PAGE, end - begin)]):
-                if is_register_event(event):
-                    take(book, index, event)
-                if not event.HasField("step"):
-                    continue
-                with source.read() as logs, target.read() as state:
-                    step = again(node, logs, state, event, _notes(page[at + 1 :], event))
-                    leaves = _leaves(logs, book, index, step)
-                digest = registers.fold(digest, leaves)
-                write(step.changes, step.next_seq, step)
-                yield ReplayedStep(book.origin, index, step, digest, digest == event.step.digest)
+
+    def __init__(self, node: Applier, source: Views, target: Views, write: Write, take: TakeEvent) -> None:
+        self._node = node
+        self._source = source
+        self._target = target
+        self._write = write
+        self._take = take
+        self.position = Position()
+
+    def steps(self, stop: Stop = lambda _book, _index, _event: False) -> Iterator[ReplayedStep]:
+        """Walk on from ``position`` to the sizes that the journal's epochs have when this begins.
+
+        Raises:
+            LookupError: A step reads a log, or takes a decision, that is not here; ``position`` stands before it.
+        """
+        with self._source.read() as logs:
+            held = epochs(logs)
+            self._origins = {log.id: log.origin for log in log_store.heads(logs)}
+        for book, end in held:
+            if book.epoch < self.position.epoch:
+                continue
+            if book.epoch > self.position.epoch:
+                self.position = replace(self.position, epoch=book.epoch, next=0)
+            for begin in range(self.position.next, end, PAGE):
+                # The notes of a page's last step stand behind it.
+                with self._source.read() as logs:
+                    page = list(events(logs, book, begin, min(book.size, begin + PAGE + STEP_ENTRIES)))
+                for at, (index, event) in enumerate(page[: min(PAGE, end - begin)]):
+                    if stop(book, index, event):
+                        return
+                    if is_register_event(event):
+                        self._take(book, index, event)
+                    step = self._step(book, index, event, page[at + 1 :]) if event.HasField("step") else None
+                    digest = event.step.digest if step is not None else self.position.digest
+                    self.position = Position(book.epoch, index + 1, digest)
+                    if step is not None:
+                        yield step
+
+    def _step(
+        self, book: LogHead, index: int, event: JournalEntry, behind: Sequence[tuple[int, JournalEntry]]
+    ) -> ReplayedStep:
+        with self._source.read() as logs, self._target.read() as state:
+            step = again(self._node, logs, state, event, _notes(behind, event))
+            leaves = self._leaves(logs, book, index, step)
+        digest = registers.fold(self.position.digest, leaves)
+        self._write(step.changes, step.next_seq, step)
+        return ReplayedStep(book.origin, index, event, step, digest, digest == event.step.digest)
+
+    def _leaves(self, logs: Connection, book: LogHead, index: int, step: StepPlan) -> list[bytes]:
+        """The step's leaves; those of entries whose bodies are erased are taken as kept."""
+        if step.source.id not in self._origins:
+            self._origins = {log.id: log.origin for log in log_store.heads(logs)}
+        computed = digest_leaves(step.changes, self._origins)
+        kept = registers.leaves_of(logs, book.id, index) if step.erased_places else None
+        if kept is None:
+            return [leaf for _, leaf in computed]
+        return _merged(computed, registers.unpack_leaves(kept), step.erased_places)
 
 
 def _notes(behind: Sequence[tuple[int, JournalEntry]], step: JournalEntry) -> dict[int, EvidenceKept]:
@@ -137,7 +200,7 @@ def _notes(behind: Sequence[tuple[int, JournalEntry]], step: JournalEntry) -> di
 
 
 def again(
-    node: Node, logs: Connection, state: Connection, event: JournalEntry, notes: Mapping[int, EvidenceKept]
+    node: Applier, logs: Connection, state: Connection, event: JournalEntry, notes: Mapping[int, EvidenceKept]
 ) -> StepPlan:
     """One step of a journal, computed again over the registers as they stand.
 
@@ -190,20 +253,16 @@ def _rulings(logs: Connection, step: Step) -> Rulings:
     return (None, {})
 
 
-def _leaves(logs: Connection, book: LogHead, index: int, step: StepPlan) -> list[bytes]:
-    """The step's leaves; those of entries whose bodies are erased are taken as kept."""
-    origins = {log.id: log.origin for log in log_store.heads(logs)}
-    computed = digest_leaves(step.changes, origins)
-    kept = registers.leaves_of(logs, book.id, index)
-    if kept is None or len(step.erased_places) == 0:
-        return [leaf for _, leaf in computed]
+def _merged(
+    computed: Sequence[tuple[int, bytes]], kept: Sequence[tuple[int, bytes]], erased: frozenset[int]
+) -> list[bytes]:
     merged: list[bytes] = []
     mine = iter(computed)
     pending = next(mine, None)
-    for place, leaf in registers.unpack_leaves(kept):
-        while pending is not None and pending[0] in step.erased_places:
+    for place, leaf in kept:
+        while pending is not None and pending[0] in erased:
             pending = next(mine, None)
-        if place in step.erased_places:
+        if place in erased:
             merged.append(leaf)
         elif pending is not None:
             merged.append(pending[1])

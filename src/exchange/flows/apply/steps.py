@@ -20,6 +20,7 @@ from exchange.domain import kinds
 from exchange.domain.record_index import is_recognised_kind, raw_id
 from exchange.domain.validation.limits import ATTACHMENTS
 from exchange.flows.apply import answered, effects, ending, keys
+from exchange.flows.apply.applier import Applier
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.judge import Bench, judge
 from exchange.flows.apply.labs import RegisteredLabs
@@ -121,7 +122,7 @@ Recorded = Callable[[ReadEntry], Ruling | None]
 
 
 def plan(
-    node: Node,
+    node: Applier,
     logs: Connection,
     state: Connection,
     source: LogHead,
@@ -134,11 +135,12 @@ def plan(
     redecisions: Sequence[Redecide] = (),
     parked: Mapping[int, str] | None = None,
     journaled: Mapping[int, Note] | None = None,
+    answering: Node | None = None,
 ) -> StepPlan:
     """Plan one step over ``[first, end)`` of a log, or over the entries of ``redecisions``.
 
     Args:
-        node: The node.
+        node: The node, or what a replay has of it.
         logs: Where the logs are read.
         state: Where the registers are read: the same database, unless this is a replay into another one.
         source: The log.
@@ -150,6 +152,8 @@ def plan(
         redecisions: Entries to decide again instead of reading on.
         parked: Entries whose apply keeps failing, with the trace.
         journaled: In a replay, the notes of the step: what no decision records is taken from them.
+        answering: The node that makes answers; None in a replay, which writes rows, and nobody relies on what they
+            were once.
     """
     # 1
     if redecisions:
@@ -202,7 +206,7 @@ def plan(
             listed = entry.record.header.attachments[:ATTACHMENTS]
             result.attached += [(entry.index, each) for each in listed if node.tables.attachment_types.takes(each)]
         # 3
-        _take(node, result, overlay, entry, ruling, again.get(entry.index), times)
+        _take(node, result, overlay, entry, ruling, again.get(entry.index), times, answering)
     result.next_seq = next_seq + effects.NUMBERS_PER_STEP
     return result
 
@@ -216,7 +220,7 @@ def _journaled(entry: ReadEntry, journaled: Mapping[int, Note]) -> Ruling:
 
 
 def _bench(
-    node: Node, source: LogHead, times: MirroredTimes, at: datetime, causes: Mapping[int, int], state: Connection
+    node: Applier, source: LogHead, times: MirroredTimes, at: datetime, causes: Mapping[int, int], state: Connection
 ) -> Bench:
     peer = node.peers.get(source.peer)
 
@@ -258,13 +262,14 @@ class MirroredTimes:
 
 
 def _take(
-    node: Node,
+    node: Applier,
     result: StepPlan,
     overlay: effects.RegisterOverlay,
     entry: ReadEntry,
     ruling: Ruling,
     again: Redecide | None,
     times: MirroredTimes | None,
+    answering: Node | None,
 ) -> None:
     """Plan what one ruled entry does."""
     statement = entry.statement
@@ -328,11 +333,11 @@ def _take(
     )
     effects.apply_record(overlay, entry, row, ruling)
     if ruling.takes_effect and entry.record is not None:
-        _carry_out(node, result, overlay, entry, origin, mirrored=mirrored)
+        _carry_out(node, result, overlay, entry, origin, answering, mirrored=mirrored)
 
 
 def _keep_unknown_keys(
-    node: Node, overlay: effects.RegisterOverlay, entry: ReadEntry, ruling: Ruling, origin: str
+    node: Applier, overlay: effects.RegisterOverlay, entry: ReadEntry, ruling: Ruling, origin: str
 ) -> None:
     """An announcement by a key that nobody knows waits; what it names is kept, for an officer to look at."""
     statement = entry.statement
@@ -362,11 +367,12 @@ def is_answer(entry: ReadEntry) -> bool:
 
 
 def _carry_out(
-    node: Node,
+    node: Applier,
     result: StepPlan,
     overlay: effects.RegisterOverlay,
     entry: ReadEntry,
     origin: str,
+    answering: Node | None,
     *,
     mirrored: bool,
 ) -> None:
@@ -375,14 +381,14 @@ def _carry_out(
     assert entry.statement is not None
     kind = entry.statement.kind
     if kind in ending.ENDS:
-        _end(node, result, overlay, entry, mirrored=mirrored)
+        _end(answering if mirrored else None, result, overlay, entry)
     elif kind == KIND_ERASURE:
         result.decided.extend(effects.apply_erasure(overlay, entry, origin, mirrored=mirrored))
     elif kind == KIND_KEY_ANNOUNCEMENT:
         keys.take_keys(overlay, entry, origin, node.federation, deferred=False)
-        if mirrored and result.journaled is None:  # a replay writes rows, and nobody relies on what they were once
-            verdicts = rely(node, origin, overlay.keys(origin), overlay.decided_on(origin))
-            result.answers.append(answered.key_answer(node, entry, origin, result.at, verdicts))
+        if mirrored and answering is not None:
+            verdicts = rely(answering, origin, overlay.keys(origin), overlay.decided_on(origin))
+            result.answers.append(answered.key_answer(answering, entry, origin, result.at, verdicts))
     elif kind == KIND_RECOGNITION and not mirrored:
         answered.keep_own(overlay, entry)
     elif kind == KIND_ANSWER and mirrored:
@@ -393,7 +399,7 @@ def _carry_out(
             result.notes.append(Note(problem, entry.index, entry.envelope[:MAX_EVIDENCE]))
 
 
-def _end(node: Node, result: StepPlan, overlay: effects.RegisterOverlay, entry: ReadEntry, *, mirrored: bool) -> None:
+def _end(answering: Node | None, result: StepPlan, overlay: effects.RegisterOverlay, entry: ReadEntry) -> None:
     """A repair or a revocation: tombstones here, and the word to its origin that each effect is carried out here.
 
     What a node shows, serves and counts in checks is its own: it is done with this step. What agencies did by the
@@ -405,10 +411,10 @@ def _end(node: Node, result: StepPlan, overlay: effects.RegisterOverlay, entry: 
     about = kinds.about(record)
     assert about is not None
     ending.carry_out(overlay, about.origin, raw_id(about.record_id), entry.place)
-    if mirrored and result.journaled is None:
+    if answering is not None:
         ref = RecordRef(origin=result.source.peer, record_id=statement.record_id, revision=statement.revision)
         done = record.repair_notice.effects if record.HasField("repair_notice") else record.revocation_notice.effects
-        result.answers += [answered.effect_done(node, ref, effect, result.at) for effect in done]
+        result.answers += [answered.effect_done(answering, ref, effect, result.at) for effect in done]
 
 
 def _taken_then(result: StepPlan, index: int) -> bool | None:

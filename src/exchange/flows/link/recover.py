@@ -23,7 +23,7 @@ from exchange.flows.apply.entry import read_entry
 from exchange.flows.apply.journaled import is_register_event
 from exchange.flows.apply.loop import START_DIGEST, ApplyLoop
 from exchange.flows.apply.recorded import RecordedDecision, RecordedDecisions
-from exchange.flows.apply.replay import TakeEvent, epochs, events, replay, write_replayed
+from exchange.flows.apply.replay import Replay, TakeEvent, epochs, events, write_replayed
 from exchange.flows.apply.steps import StepPlan
 from exchange.flows.context import Node, Peer
 from exchange.flows.intake.seal import seal
@@ -293,7 +293,7 @@ class RecoverFlow:
         with node.database.read() as connection:
             held = epochs(connection)
         detail = [f"{book.origin} < {end}" for book, end in held]
-        for step in replay(node, node.database, node.database, write, self._take_event):
+        for step in Replay(node, node.database, node.database, write, self._take_event).steps():
             if not step.agrees:
                 detail.append(f"{step.journal}#{step.index} gives other registers")
                 break

@@ -1,0 +1,122 @@
+"""A node's registers made again out of its logs, in a database of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from exchange.flows.apply.applier import ReplayedNode
+from exchange.flows.apply.journaled import changes_of, is_register_event
+from exchange.flows.apply.replay import Replay, ReplayedStep, Stop, write_replayed
+from exchange.flows.apply.steps import StepPlan
+from exchange.flows.audit.findings import Finding
+from exchange.storage import registers
+from exchange.storage.registers import Change
+from exchange.storage.scratch import Scratch
+from exchange.storage.transaction import LogHead
+from exchange.v1.journal_pb2 import JournalEntry
+
+
+@dataclass(slots=True)
+class Walked:
+    """How far a walk came.
+
+    Attributes:
+        steps: Steps that were computed.
+        entries: Entries that they read.
+        changes: Row changes that they made.
+        journal: Origin of the journal's epoch that the walk stands in; empty before its first line.
+        next: Index there that it goes on from.
+        digest: Running digest, as the journal has it.
+    """
+
+    steps: int = 0
+    entries: int = 0
+    changes: int = 0
+    journal: str = ""
+    next: int = 0
+    digest: bytes = b""
+    findings: list[Finding] = field(default_factory=list)
+
+
+See = Callable[[ReplayedStep], None]
+"""Sees each step as it was computed."""
+
+
+class Walk:
+    """Walks a journal over the logs beside it.
+
+    Args:
+        node: Whose journal it is.
+        scratch: Holds its logs; the registers are made there.
+    """
+
+    def __init__(self, node: ReplayedNode, scratch: Scratch) -> None:
+        self._scratch = scratch
+        self._replay = Replay(node, scratch, scratch, self._write, self.take)
+        self._halted = False
+        self.done = Walked()
+
+    def on(self, stop: Stop, see: See = lambda _step: None) -> Iterator[Finding]:
+        """Go on to where the journal ends by now, or to where ``stop`` says so.
+
+        Yields:
+            ``REPLAY_DIGEST`` for each step that does not give the digest that the journal names, and
+            ``REPLAY_UNREADABLE`` where the walk can not go on: what the step reads is not here.
+        """
+        if self._halted:
+            return
+        try:
+            for step in self._replay.steps(self._noting(stop)):
+                self.done.steps += 1
+                self.done.entries += len(step.plan.redecisions) or step.plan.end - step.plan.first
+                self.done.changes += len(step.plan.changes)
+                self.done.digest = step.event.step.digest
+                see(step)
+                if not step.agrees:
+                    yield self._kept(_other_digest(step))
+        except LookupError as error:
+            self._halted = True
+            yield self._kept(
+                Finding(
+                    code="REPLAY_UNREADABLE",
+                    log=self.done.journal,
+                    index=self.done.next - 1,
+                    detail=str(error.args[0] if error.args else error),
+                    proven=False,
+                )
+            )
+
+    def _kept(self, finding: Finding) -> Finding:
+        self.done.findings.append(finding)
+        return finding
+
+    def _noting(self, stop: Stop) -> Stop:
+        def noted(book: LogHead, index: int, event: JournalEntry) -> bool:
+            ends = stop(book, index, event)
+            self.done.journal, self.done.next = book.origin, index if ends else index + 1
+            return ends
+
+        return noted
+
+    def _write(self, changes: Sequence[Change], next_seq: int, step: StepPlan | None) -> None:
+        with self._scratch.change() as tx:
+            write_replayed(tx, [(changes, next_seq, step)])
+
+    def take(self, book: LogHead, index: int, event: JournalEntry) -> None:
+        """Carry out a line of the journal that changes registers by itself; others change nothing."""
+        if is_register_event(event):
+            with self._scratch.change() as tx:
+                registers.write(tx, changes_of(tx.connection, event, book.id, index))
+
+
+def _other_digest(step: ReplayedStep) -> Finding:
+    source = step.plan.source.origin
+    again = ", ".join(str(each.index) for each in step.plan.redecisions)
+    return Finding(
+        code="REPLAY_DIGEST",
+        log=step.journal,
+        index=step.index,
+        detail=f"{source} [{step.plan.first}, {step.plan.end})" if not again else f"{source} {again}",
+        evidence={"journal": step.event.step.digest.hex(), "computed": step.digest.hex()},
+    )
