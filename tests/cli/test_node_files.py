@@ -359,6 +359,7 @@ def test_database_commands_walk_through(folders: Path) -> None:
     node = folders / "cq" / "node.toml"
     assert run("db", "migrate", "-n", node, "--json").json["before"] == ""
     assert run("db", "verify", "-n", node, "--json").json == {"findings": []}
+    assert run("db", "verify", "-n", node, "--registers", "--json").json == {"findings": []}
     copy = folders / "copy.db"
     assert run("db", "backup", copy, "-n", node).status == 0
     assert run("db", "backup", copy, "-n", node).status == 1

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Table, Text, literal, select, 
 
 from exchange.storage import journal, log_store, registers, schema
 from exchange.storage.registers import LOG_COLUMNS, SEQ_CURSOR
+from exchange.storage.transaction import LogHead
 
 BUCKET_ROWS: Final = 256
 """Rows that one digest stands for: what is read one by one where it differs."""
@@ -89,10 +90,16 @@ def encode(value: object) -> str:
     return _encoder.encode(value)
 
 
+def journals(connection: Connection) -> list[LogHead]:
+    """Every epoch of the journal."""
+    return [log for log in log_store.heads(connection) if log.use == journal.USE]
+
+
 def position(connection: Connection) -> RegisterPosition:
-    """How far the registers of this view have come."""
-    book = journal.head(connection)
-    return RegisterPosition(book.origin, book.size, registers.next_indices(connection).get(SEQ_CURSOR, 1))
+    """How far the registers of this view have come; nowhere, without a journal."""
+    book = max(journals(connection), key=lambda log: log.epoch, default=None)
+    next_seq = registers.next_indices(connection).get(SEQ_CURSOR, 1)
+    return RegisterPosition(book.origin if book else "", book.size if book else 0, next_seq)
 
 
 class RowReader:

@@ -431,3 +431,10 @@ def leaves_of(connection: Connection, log_id: int, index: int) -> bytes | None:
     """The digest leaves kept beside a step."""
     table = schema.steps.c
     return connection.execute(select(table.leaves).where(table.log_id == log_id, table.idx == index)).scalar()
+
+
+def kept_leaves(connection: Connection, log_id: int, start: int, limit: int) -> list[tuple[int, bytes]]:
+    """The digest leaves kept beside the steps of a journal from an index on, in order."""
+    table = schema.steps.c
+    query = select(table.idx, table.leaves).where(table.log_id == log_id, table.idx >= start)
+    return [(row.idx, row.leaves) for row in connection.execute(query.order_by(table.idx).limit(limit))]

@@ -111,13 +111,16 @@ class Transaction:
         heads = self.heads
         return heads[self._by_origin[origin]] if origin in self._by_origin else None
 
-    def open_log(self, origin: str, *, use: str, peer: str, lane: int, epoch: int) -> LogHead:
-        """The log of that origin; made empty when it does not exist."""
+    def open_log(
+        self, origin: str, *, use: str, peer: str, lane: int, epoch: int, number: int | None = None
+    ) -> LogHead:
+        """The log of that origin; made empty when it does not exist, by the next free number unless one is given."""
         known = self.head(origin)
         if known:
             return known
         assert self._heads is not None
-        head = LogHead(max(self._heads, default=0) + 1, origin, use, peer, lane, epoch, 0, Frontier(), retired=False)
+        given = number if number is not None else max(self._heads, default=0) + 1
+        head = LogHead(given, origin, use, peer, lane, epoch, 0, Frontier(), retired=False)
         self._heads[head.id] = head
         self._by_origin[origin] = head.id
         self._new_logs.add(head.id)
@@ -131,8 +134,13 @@ class Transaction:
         self._heads[log_id] = retired
         self._changed.add(log_id)
 
-    def append(self, log_id: int, new: Sequence[NewEntry]) -> int:
+    def append(self, log_id: int, new: Sequence[NewEntry], *, trees: bool = True) -> int:
         """Append entries.
+
+        Args:
+            log_id: The log.
+            new: The entries.
+            trees: Whether subtree hashes are stored: without them there are no proofs.
 
         Returns:
             Index of the first one.
@@ -162,7 +170,7 @@ class Transaction:
             for level, index, digest in nodes
             if level >= STORED_LEVEL
         ]
-        if stored:
+        if stored and trees:
             self.insert(schema.tree_nodes, stored)
         return first
 

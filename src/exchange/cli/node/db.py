@@ -8,10 +8,15 @@ from typing import Annotated
 import typer
 
 from exchange.app.folder_lock import one_process
+from exchange.cli.adapter_set import domain_tables
 from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeOption, read_settings
 from exchange.cli.output import Exit, Output, finish, problem_dicts
 from exchange.cli.texts import t
 from exchange.domain.problems import Problem
+from exchange.flows.audit.replay.run import TRIES, ReplayRun
+from exchange.flows.audit.replay.stored import StoredLogs, StoredRegisters
+from exchange.settings import NodeSettings
+from exchange.storage.database import Database
 from exchange.storage.maintenance import backup as copy
 from exchange.storage.maintenance import restore as put_back
 from exchange.storage.migrate import migrate as bring_up
@@ -72,10 +77,18 @@ def restore(
 
 
 @app.command("verify", help=t("help.db_verify"))
-def verify(node: NodeOption = DEFAULT_NODE_FILE, *, as_json: JsonOption = False) -> None:
+def verify(
+    node: NodeOption = DEFAULT_NODE_FILE,
+    *,
+    registers: Annotated[bool, typer.Option("--registers", help=t("option.verify_registers"))] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Compute again what every table says; exit status 1 when something does not hold."""
     out = Output(as_json)
-    findings = [Problem(f.reason, f.place, f.detail) for f in check(read_settings(node).database.url)]
+    settings = read_settings(node)
+    findings = [Problem(f.reason, f.place, f.detail) for f in check(settings.database.url)]
+    if registers:
+        findings += _replayed(settings)
     if out.as_json:
         out.value({"findings": problem_dicts(findings)})
     elif findings:
@@ -83,3 +96,24 @@ def verify(node: NodeOption = DEFAULT_NODE_FILE, *, as_json: JsonOption = False)
     else:
         out.say(t("message.database_holds"), style="green")
     finish(Exit.FINDING if findings else Exit.DONE)
+
+
+def _replayed(settings: NodeSettings) -> list[Problem]:
+    """What the logs give otherwise than the registers have it."""
+    database = Database(settings.database.url)
+    try:
+        source = StoredLogs(settings.node.name, settings.node.domain, database)
+        with ReplayRun(source, domain_tables(), folder=settings.node.data) as run:
+            found = list(run.go())
+            for _ in range(TRIES):
+                differing = list(run.compare(StoredRegisters(database)))
+                if all(each.proven for each in differing):
+                    break
+                found += run.go()  # the node went on meanwhile
+            found += differing
+    finally:
+        database.dispose()
+    return [
+        Problem(each.code, f"{each.log}#{each.index}" if each.index is not None else each.log, each.detail)
+        for each in found
+    ]

@@ -49,12 +49,15 @@ class Walk:
     Args:
         node: Whose journal it is.
         scratch: Holds its logs; the registers are made there.
+
+    Attributes:
+        halted: It can not go on: what a step reads is not here.
     """
 
     def __init__(self, node: ReplayedNode, scratch: Scratch) -> None:
         self._scratch = scratch
         self._replay = Replay(node, scratch, scratch, self._write, self.take)
-        self._halted = False
+        self.halted = False
         self.done = Walked()
 
     def on(self, stop: Stop, see: See = lambda _step: None) -> Iterator[Finding]:
@@ -64,7 +67,7 @@ class Walk:
             ``REPLAY_DIGEST`` for each step that does not give the digest that the journal names, and
             ``REPLAY_UNREADABLE`` where the walk can not go on: what the step reads is not here.
         """
-        if self._halted:
+        if self.halted:
             return
         try:
             for step in self._replay.steps(self._noting(stop)):
@@ -74,18 +77,10 @@ class Walk:
                 self.done.digest = step.event.step.digest
                 see(step)
                 if not step.agrees:
-                    yield self._kept(_other_digest(step))
+                    yield self._kept(other_digest(step))
         except LookupError as error:
-            self._halted = True
-            yield self._kept(
-                Finding(
-                    code="REPLAY_UNREADABLE",
-                    log=self.done.journal,
-                    index=self.done.next - 1,
-                    detail=str(error.args[0] if error.args else error),
-                    proven=False,
-                )
-            )
+            self.halted = True
+            yield self._kept(unreadable(self.done.journal, self.done.next - 1, error))
 
     def _kept(self, finding: Finding) -> Finding:
         self.done.findings.append(finding)
@@ -110,7 +105,14 @@ class Walk:
                 registers.write(tx, changes_of(tx.connection, event, book.id, index))
 
 
-def _other_digest(step: ReplayedStep) -> Finding:
+def unreadable(journal: str, index: int, error: LookupError) -> Finding:
+    """A step that can not be computed: a log, or a decision, is not here."""
+    detail = str(error.args[0] if error.args else error)
+    return Finding(code="REPLAY_UNREADABLE", log=journal, index=index, detail=detail, proven=False)
+
+
+def other_digest(step: ReplayedStep) -> Finding:
+    """A step that gives other row changes than the journal says."""
     source = step.plan.source.origin
     again = ", ".join(str(each.index) for each in step.plan.redecisions)
     return Finding(

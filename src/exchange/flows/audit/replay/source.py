@@ -1,0 +1,69 @@
+"""Where logs are read for a walk: a folder that was exported, or a node's own database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLog:
+    """One log of a source.
+
+    Attributes:
+        number: The node's number of the log: registers name it by that.
+        use: ``outbound``, ``mirror``, ``local`` or ``journal``.
+        proven: Entries below the last cosigned or witnessed checkpoint.
+        size: All entries, with those beyond it.
+    """
+
+    number: int
+    origin: str
+    use: str
+    peer: str
+    lane: int
+    epoch: int
+    retired: bool
+    proven: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """One entry; ``salt`` and ``body`` are None where the source has no body, for whatever reason."""
+
+    index: int
+    entry: bytes
+    salt: bytes | None
+    body: bytes | None
+
+
+class Source(Protocol):
+    """Logs of one node. What it holds may grow between calls; it never takes back what it gave."""
+
+    @property
+    def node(self) -> str:
+        """Name of the node."""
+        ...
+
+    @property
+    def domain(self) -> str:
+        """Domain of its origins."""
+        ...
+
+    def logs(self) -> list[SourceLog]:
+        """Every log, in order of number."""
+        ...
+
+    def entries(self, log: SourceLog, start: int) -> Iterator[SourceEntry]:
+        """Entries from ``start`` to the log's size, in order."""
+        ...
+
+    def notes(self, log: SourceLog, above: int) -> Iterator[bytes]:
+        """Its stored cosigned notes of sizes beyond ``above``, smallest first."""
+        ...
+
+    def leaves(self, log: SourceLog, start: int) -> Iterator[tuple[int, bytes]]:
+        """Of a journal: the digest leaves that were kept beside its steps, from an index on."""
+        ...

@@ -1,0 +1,1 @@
+"""Auditing: walking exported logs again, and laying two sides beside each other."""

@@ -1,0 +1,241 @@
+"""Logs walked in a database of their own give a node's registers; what was changed by hand is found by its entry."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.flows.apply.replay import ReplayedStep, events
+from exchange.flows.audit.findings import Finding
+from exchange.flows.audit.replay import run as replaying
+from exchange.flows.audit.replay.importing import import_logs
+from exchange.flows.audit.replay.run import ReplayRun
+from exchange.flows.audit.replay.stored import StoredLogs, StoredRegisters
+from exchange.flows.instants import instant, micros_of
+from exchange.flows.status import RESTORED, read_flag
+from exchange.storage import log_store, schema, verify
+from exchange.storage.database import Connection, Database
+from exchange.storage.register_rows import REGISTERS, RowReader
+from tests import evidence
+from tests.flows.test_replay import History
+from tests.world import FEDERATION, World, tables
+
+NAMES = ("cq", "sc")
+
+
+@dataclass
+class Past:
+    """Two nodes' databases behind a history; the nodes do not run any more."""
+
+    folder: Path
+
+    def database(self, name: str) -> Database:
+        """A node's database."""
+        return Database(f"sqlite:///{self.folder}/{name}.db")
+
+    def run(self, name: str) -> ReplayRun:
+        """A replay of a node's logs that has not begun."""
+        return ReplayRun(StoredLogs(name, FEDERATION, self.database(name)), tables())
+
+    def differences(self, name: str) -> list[Finding]:
+        """What a whole replay finds."""
+        with self.run(name) as run:
+            return [*run.go(), *run.compare(StoredRegisters(self.database(name)))]
+
+
+@contextlib.contextmanager
+def by_hand(path: Path) -> Iterator[sqlite3.Connection]:
+    """A database as somebody with its file has it."""
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
+    """A random history of both sides: new facts, revisions, repairs, erasures."""
+    folder = tmp_path_factory.mktemp("past")
+    world = World({name: f"sqlite:///{folder}/{name}.db" for name in NAMES})
+    try:
+        world.start()
+        chance = random.Random(7)
+        sides = [History(world, name, 70 + at) for at, name in enumerate(NAMES)]
+        for _ in range(60):
+            chance.choice(sides).step()
+        world.wait(world.settled)
+        assert any(row.tombstone == "ERASED" for row in world.rows("sc"))
+    finally:
+        world.close()
+    return Past(folder)
+
+
+@pytest.fixture
+def tampered(past: Past, tmp_path: Path) -> Past:
+    """A copy that a test may change."""
+    for name in NAMES:
+        with by_hand(past.folder / f"{name}.db") as source, by_hand(tmp_path / f"{name}.db") as target:
+            source.backup(target)
+    return Past(tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_logs_give_the_registers(past: Past, name: str) -> None:
+    """Every digest is met, every row of every register is as the node has it, and a second walk gives the same."""
+    assert past.differences(name) == []
+    found = []
+    for _ in range(2):
+        with past.run(name) as run:
+            assert list(run.go()) == []
+            with run.scratch.read() as connection:
+                reader = RowReader(connection)
+                found.append(([row for each in REGISTERS for row in reader.rows(each)], run.done))
+    assert found[0] == found[1]
+    assert len(found[0][0]) > 100
+    assert found[0][1].entries > 60
+
+
+def test_both_nodes_agree_on_shared_records(past: Past) -> None:
+    """What the statement and the log say of a record, both nodes' registers say alike."""
+    shared = []
+    for name in NAMES:
+        with past.run(name) as run:
+            list(run.go())
+            with run.scratch.read() as connection:
+                rows = registers_of(connection)
+        shared.append(rows)
+    both = shared[0].keys() & shared[1].keys()
+    assert len(both) > 40
+    assert {key: shared[0][key] for key in both} == {key: shared[1][key] for key in both}
+
+
+def registers_of(connection: Connection) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """Columns of records that do not depend on who looks, of records whose effect both took."""
+    found: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for row in connection.execute(REGISTERS["reg_records"].select()):
+        if '"rules"' in row.decision:
+            said = (row.kind, row.commitment, row.natural_key, row.subject, row.area, row.authority, row.level)
+            found[row.origin, row.record_id, row.revision] = (*said, row.state, row.sort_on, row.newest, row.tombstone)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "register"),
+    [
+        ("UPDATE reg_records SET level = level + 1 WHERE seq = {seq}", "REGISTER_ROW_DIFFERS", "reg_records"),
+        ("DELETE FROM reg_records WHERE seq = {seq}", "REGISTER_ROW_MISSING", "reg_records"),
+        (
+            "INSERT INTO reg_waits VALUES (1, 99, 'KEY:x', 1)",
+            "REGISTER_ROW_ADDED",
+            "reg_waits",
+        ),
+        (
+            "UPDATE cursors SET next = next - 1 WHERE log_id IN (SELECT min(id) FROM logs WHERE use = 'mirror')",
+            "REGISTER_ROW_DIFFERS",
+            "cursors",
+        ),
+    ],
+)
+def test_a_row_changed_by_hand_is_found(tampered: Past, change: str, code: str, register: str) -> None:
+    """Changed, removed or added: the row, and the entry and step that should have made it."""
+    with by_hand(tampered.folder / "sc.db") as database:
+        seq, origin, index = database.execute(
+            "SELECT r.seq, l.origin, r.idx FROM reg_records r JOIN logs l ON l.id = r.log_id "
+            "WHERE l.use = 'mirror' AND r.level > 0 ORDER BY r.seq DESC LIMIT 1"
+        ).fetchone()
+        database.execute(change.format(seq=seq))
+    (found,) = tampered.differences("sc")
+    assert (found.code, found.evidence["register"]) == (code, register)
+    if register == "reg_records":
+        assert (found.log, found.index) == (origin, index)
+        journal, _, at = found.evidence["journal"].partition("#")
+        with tampered.database("sc").read() as connection:
+            book = log_store.head(connection, journal)
+            assert book is not None
+            ((_, event),) = events(connection, book, int(at), int(at) + 1)
+        assert event.step.source_log == origin
+        assert event.step.first <= index < event.step.end
+
+
+def test_a_changed_body_gives_another_digest(tampered: Past) -> None:
+    """A body exchanged for another record's is met by the step that read it."""
+    with by_hand(tampered.folder / "cq.db") as database:
+        log, origin, first, second = database.execute(
+            "SELECT a.log_id, origin, a.idx, b.idx FROM entries a JOIN entries b ON a.log_id = b.log_id "
+            "AND b.idx > a.idx AND a.submission < b.submission AND a.body <> b.body JOIN logs ON id = a.log_id LIMIT 1"
+        ).fetchone()
+        database.execute(
+            "UPDATE entries SET body = (SELECT body FROM entries WHERE log_id = ? AND idx = ?) "
+            "WHERE log_id = ? AND idx = ?",
+            (log, second, log, first),
+        )
+    met: list[ReplayedStep] = []
+    with tampered.run("cq") as run:
+        codes = [each.code for each in run.go(see=met.append)]
+    assert "REPLAY_DIGEST" in codes
+    step = next(each for each in met if not each.agrees)
+    assert step.plan.source.origin == origin
+    assert step.plan.first <= first < step.plan.end
+
+
+def test_a_changed_entry_hashes_to_another_root(tampered: Past) -> None:
+    """An entry that was changed after it was cosigned is met at the first checkpoint that covers it."""
+    with by_hand(tampered.folder / "sc.db") as database:
+        log, index = database.execute(
+            "SELECT log_id, idx FROM entries JOIN logs ON id = log_id WHERE use = 'mirror' AND idx > 2 LIMIT 1"
+        ).fetchone()
+        entry = bytearray(
+            database.execute("SELECT entry FROM entries WHERE log_id = ? AND idx = ?", (log, index)).fetchone()[0]
+        )
+        entry[-1] ^= 1
+        database.execute("UPDATE entries SET entry = ? WHERE log_id = ? AND idx = ?", (bytes(entry), log, index))
+        covering = database.execute(
+            "SELECT min(size) FROM checkpoints WHERE log_id = ? AND size > ?", (log, index)
+        ).fetchone()[0]
+    with tampered.run("sc") as run:
+        roots = [each for each in run.go() if each.code == "CHECKPOINT_ROOT"]
+    assert roots[0].index == covering
+
+
+def test_a_walk_ends_where_it_is_told(past: Past) -> None:
+    """At an index or an instant; a walk that goes on from there ends as one that never stopped."""
+    steps: list[ReplayedStep] = []
+    with past.run("cq") as run:
+        list(run.go(see=steps.append))
+        whole = run.done
+    middle = steps[len(steps) // 2]
+    with past.run("cq") as run:
+        assert list(run.go(replaying.until(middle.index))) == []
+        assert (run.done.steps, run.done.next) == (len(steps) // 2, middle.index)
+        assert list(run.go()) == []
+        assert run.done == whole
+    at = instant(micros_of(middle.event.at))
+    with past.run("cq") as run:
+        assert list(run.go(replaying.as_of(at - timedelta(microseconds=1)))) == []
+        assert run.done.steps <= len(steps) // 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_import_restores_logs_and_registers(past: Past, name: str, tmp_path: Path) -> None:
+    """An empty database gets every log with its tree, notes and bodies, and registers that are the original ones."""
+    url = f"sqlite:///{tmp_path}/imported.db"
+    done = import_logs(StoredLogs(name, FEDERATION, past.database(name)), url, tables())
+    assert done.findings == []
+    assert verify.verify(url) == []
+    made, original = Database(url), past.database(name)
+    assert evidence.registers(made) == evidence.registers(original)
+    for table in ("logs", "tree_nodes", "checkpoints", "steps"):
+        rows = []
+        for database in (made, original):
+            with database.read() as connection:
+                found = schema.metadata.tables[table]
+                rows.append(list(connection.execute(found.select().order_by(*found.primary_key.columns))))
+        assert rows[0] == rows[1], table
+    with made.read() as connection:
+        assert read_flag(connection, RESTORED) == "1"
