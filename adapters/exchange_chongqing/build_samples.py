@@ -34,6 +34,8 @@ FIELDS = (
     "bonus_score",
     "score",
     "level",
+    "not_evaluated",
+    "source_not_evaluated",
     "colour",
     "vetoes",
     "scheme",

@@ -83,6 +83,7 @@ class CreditTables:
     sharing: Sharing
     levels: Vocabulary
     colours: Vocabulary
+    not_evaluated: Vocabulary
     states: Vocabulary
     vetoes: Vocabulary
     schemes: Vocabulary

@@ -9,7 +9,7 @@ from importlib.resources import files
 from exchange.domain.catalogues.table_file import Row, open_table
 from exchange.domain.catalogues.tables import Tables
 from exchange.v1.common_pb2 import SubjectKind
-from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
+from exchange.v1.credit_result_pb2 import CreditLevel, CreditState, NotEvaluatedReason
 from exchange.v1.penalty_notice_pb2 import DishonestyClass, NoticeKind, PenaltyState, PenaltyType
 from exchange_forms.files import Overlay, read_columns, read_enum, read_file, read_overlay, read_sharing
 from exchange_forms.flat.loading import load_forms
@@ -112,6 +112,9 @@ def _credit(file: Row, added: Overlay, tables: Tables) -> CreditTables:
         sharing=read_sharing(file),
         levels=read_enum(file, "level", CreditLevel, "CREDIT_LEVEL_").with_aliases(added.take("level")),
         colours=read_enum(file, "colour", CreditLevel, "CREDIT_LEVEL_").with_aliases(added.take("colour")),
+        not_evaluated=read_enum(file, "not_evaluated", NotEvaluatedReason, "NOT_EVALUATED_REASON_").with_aliases(
+            added.take("not_evaluated")
+        ),
         states=read_enum(file, "state", CreditState, "CREDIT_STATE_").with_aliases(added.take("state")),
         vetoes=Vocabulary(values=vetoes.values, texts=tables.schemes.veto_names).with_aliases(added.take("veto")),
         schemes=Vocabulary(values={}, texts={}).with_aliases([*names, *added.take("scheme")]),

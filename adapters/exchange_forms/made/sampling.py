@@ -116,6 +116,12 @@ def credit_cases(side: Side) -> list[Case]:
     def base(number: int, **values: Value) -> dict[str, Value]:
         return credit_base(side, number, **values)
 
+    reasons = side.credit.not_evaluated.texts
+
+    def without(number: int, reason: str, said: str | None) -> dict[str, Value]:
+        level = levels["NOT_EVALUATED"]
+        return base(number, score=None, level=level, not_evaluated=reason, source_not_evaluated=said)
+
     sound = made_uscc(side.name, 101)
     wrong = sound[:17] + ("0" if sound[17] != "0" else "1")
     return [
@@ -147,6 +153,11 @@ def credit_cases(side: Side) -> list[Case]:
         Case(base(124, name="=演示等号开头有限公司")),
         Case(base(125, vetoes="无", state=side.credit.states.texts["OBJECTION"], objection="对加分项有异议")),
         Case(base(126, county="不存在的区"), "AREA_UNMAPPED"),
+        Case(without(127, reasons["NEWLY_ESTABLISHED"], None)),
+        Case(without(128, "已停产", "演示数据：全年停产检修")),
+        Case(without(129, reasons["OTHER"], "演示数据：厂区整体搬迁")),
+        Case(without(165, "厂区整体搬迁", None), "WORD_UNMAPPED"),
+        Case({**without(166, "已停产", None), "score": "60"}, "LEVEL_SCORE_MISMATCH"),
     ]
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from exchange.domain.adapter import NativeDocument
-from exchange.v1.credit_result_pb2 import CreditLevel, CreditState, VetoReason
+from exchange.v1.credit_result_pb2 import CreditLevel, CreditState, NotEvaluatedReason, VetoReason
 from exchange_forms.row import RowMapping
 from exchange_forms.side import Side
 from exchange_forms.subject import map_area, map_header, map_subject_kind
@@ -40,8 +40,9 @@ def map_credit(row: TableRow, side: Side, document: NativeDocument, columns: fro
     map_area(mapping)
     mapping.code("permit_code", "subject.permit_code")
     year = _map_year(mapping)
-    scheme_id = _map_scheme(mapping, year)
     _map_level(mapping)
+    _map_not_evaluated(mapping, columns)
+    scheme_id = _map_scheme(mapping, year)
     vetoed = _map_vetoes(mapping)
     _map_scores(mapping, scheme_id, vetoed=vetoed)
     _map_state(mapping, columns)
@@ -92,10 +93,11 @@ def _map_scheme(row: RowMapping, year: int) -> str:
     scheme = row.side.domain.schemes.by_id[scheme_id]
     row.put("scheme_id", scheme_id, source, rule)
     row.put("scheme_edition", scheme.edition, "schemes.toml", "scheme")
-    if scheme.score_max is not None:
+    evaluated = row.record.credit_result.shared_level != CreditLevel.CREDIT_LEVEL_NOT_EVALUATED
+    if scheme.score_max is not None and evaluated:
         row.put("score_max", plain_text(scheme.score_max), "schemes.toml", "scheme")
     known = tables.scheme_rules.get(scheme_id)
-    if known is not None:
+    if known is not None and evaluated:
         row.put("score_kind", known.score_kind, FILE, "scheme")
     return scheme_id
 
@@ -123,6 +125,17 @@ def _map_level(row: RowMapping) -> None:
         row.fault("LEVEL_UNMAPPED", colour, in_words(colour.text, 40))
     elif cell is not None and tables.levels.find(cell.text) not in (None, meaning):
         row.fault("LEVEL_COLOUR_MISMATCH", colour, in_words(colour.text, 40))
+
+
+def _map_not_evaluated(row: RowMapping, columns: frozenset[str]) -> None:
+    """Why a firm was not evaluated: a listed reason, and the source's own words where it has a column for them."""
+    chosen = row.choice("not_evaluated", row.side.credit.not_evaluated, "WORD_UNMAPPED")
+    if chosen is not None:
+        value = NotEvaluatedReason.Value(f"NOT_EVALUATED_REASON_{chosen[0]}")
+        row.put("not_evaluated_reason", value, chosen[1].address, "alias")
+        if "source_not_evaluated" not in columns:
+            row.put("source_not_evaluated_text", chosen[1].text.strip(), chosen[1].address, "as-written")
+    row.text("source_not_evaluated", "source_not_evaluated_text")
 
 
 def _map_vetoes(row: RowMapping) -> bool:

@@ -21,6 +21,7 @@ def credit_form(side: Side) -> Form:
         return {
             **subject_choices(side),
             "level": list(tables.levels.texts.values()),
+            "not_evaluated": list(tables.not_evaluated.texts.values()),
             "colour": list(tables.colours.texts.values()),
             "state": list(tables.states.texts.values()),
             "self_declared": list(side.yes_no.texts.values()),

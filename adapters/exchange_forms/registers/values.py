@@ -6,7 +6,7 @@ import re
 from decimal import Decimal, InvalidOperation
 
 from exchange.v1.common_pb2 import SubjectKind
-from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
+from exchange.v1.credit_result_pb2 import CreditLevel, CreditState, NotEvaluatedReason
 from exchange.v1.penalty_notice_pb2 import DishonestyClass, NoticeKind, PenaltyState, PenaltyType
 from exchange.v1.record_pb2 import Record
 from exchange_forms.registers.penalty import OTHER_IDS, divide_types
@@ -50,6 +50,10 @@ def credit_values(record: Record, side: Side) -> dict[str, str]:
         "scheme": body.scheme_id,
         "level": level,
         "source_level": "" if body.source_level_text == level else body.source_level_text,
+        "not_evaluated": _word(
+            tables.not_evaluated, NotEvaluatedReason.Name(body.not_evaluated_reason), "NOT_EVALUATED_REASON_"
+        ),
+        "source_not_evaluated": body.source_not_evaluated_text,
         "colour": colour,
         "score": body.score,
         "base_score": body.base_score,

@@ -8,14 +8,16 @@ from hypothesis import strategies as st
 
 import exchange_chongqing
 from exchange.domain.catalogues.tables import Tables, load
+from exchange.domain.validate import validate
 from exchange.tables import read_all
 from exchange.v1.common_pb2 import SubjectKind
-from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
+from exchange.v1.credit_result_pb2 import CreditLevel, CreditState, NotEvaluatedReason
 from exchange.v1.kind_pb2 import Kind
-from exchange.v1.record_pb2 import ShareClass
+from exchange.v1.record_pb2 import Record, ShareClass
 from exchange_forms import FormsAdapter
 from exchange_forms.made.making import made_uscc
 from tests.adapters.regions.documents import CREDIT, FIRM, OFFICE, csv_of, native, read_one, reasons, refusal
+from tests.domain import records
 
 
 def test_a_row_becomes_a_record_with_its_sources(chongqing: FormsAdapter) -> None:
@@ -209,3 +211,37 @@ def test_any_bytes_are_mapped_or_refused(content: bytes) -> None:
     refusal(_CHONGQING, content)
     refusal(_CHONGQING, csv_of([CREDIT]) + content)
     _CHONGQING.recognises(native(content))
+
+
+@pytest.mark.parametrize("form", ["xlsx", "csv", "json"])
+def test_not_evaluated_is_a_level_of_its_own_in_both_layouts(adapter: FormsAdapter, tables: Tables, form: str) -> None:
+    """Every reason, with the source's words and without: written, read again, and sound; no score and no maximum."""
+    stated: list[Record] = []
+    for reason in NotEvaluatedReason.values()[1:]:
+        for text in ("演示：厂区整体搬迁", "无法评价", ""):
+            record = records.not_evaluated()
+            record.credit_result.not_evaluated_reason = reason
+            record.credit_result.source_not_evaluated_text = text
+            if text or reason != NotEvaluatedReason.NOT_EVALUATED_REASON_OTHER:
+                stated.append(record)
+    written = adapter.write(stated, kind=Kind.KIND_CREDIT_RESULT, form=form)
+    assert [problem.place for problem in written.lost if problem.place.startswith("credit_result.")] == []
+    rows = adapter.read(native(written.content)).rows
+    for before, row in zip(stated, rows, strict=True):
+        assert row.record is not None
+        assert not validate(row.record, tables, today=records.TODAY)
+        assert row.record.credit_result == before.credit_result
+
+
+def test_why_a_firm_was_not_evaluated_is_never_guessed(chongqing: FormsAdapter) -> None:
+    """An unlisted reason waits; beside a score it contradicts itself; in a list of one column its words are kept."""
+    changes = {"信用等级": "未参评", "评价得分": "", "未参评原因": "厂区搬迁"}
+    assert reasons(read_one(chongqing, CREDIT, **changes)) == ["WORD_UNMAPPED"]
+    listed = read_one(chongqing, CREDIT, **{**changes, "未参评原因": "新建企业"}).record
+    assert listed is not None
+    body = listed.credit_result
+    assert body.not_evaluated_reason == NotEvaluatedReason.NOT_EVALUATED_REASON_NEWLY_ESTABLISHED
+    assert body.source_not_evaluated_text == "新建企业"
+    assert (body.score_max, body.score_kind) == ("", "")
+    scored = read_one(chongqing, CREDIT, **{**changes, "未参评原因": "新建企业", "评价得分": "80"})
+    assert reasons(scored) == ["LEVEL_SCORE_MISMATCH"]
