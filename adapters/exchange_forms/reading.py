@@ -17,7 +17,7 @@ from exchange_forms.privacy import edited, edits_of
 from exchange_forms.row import RowMapping
 from exchange_forms.side import Layout, Side
 from exchange_forms.vocabulary import text_key
-from exchange_sheets import Book, Sheet, Table, TableRow, find_table, heading_key, open_book, without_cells
+from exchange_sheets import IGNORED, Book, Sheet, Table, TableRow, find_table, heading_key, open_book, without_cells
 from exchange_sheets.book import in_words
 
 CONTENT_CHARACTERS: Final = 4_000
@@ -97,13 +97,17 @@ def read_document(document: NativeDocument, side: Side) -> DocumentReading:
 def _joined(
     facts: Sequence[tuple[TableRow, Table]], columns: Sequence[str]
 ) -> Iterable[Sequence[tuple[TableRow, Table]]]:
-    """Rows of each record: those that say the same in every one of some columns, wherever they stand."""
+    """Rows of each record: those that say the same in every one of some columns, wherever they stand.
+
+    A row's number counts within its table.
+    """
     if not columns:
         return [[each] for each in facts]
     groups: dict[object, list[tuple[TableRow, Table]]] = {}
     for number, (row, table) in enumerate(facts):
-        texts = tuple(text_key(row.cells[column].text) for column in columns if column in row.cells)
-        groups.setdefault(texts if len(texts) == len(columns) else number, []).append((row, table))
+        texts = [text_key(row.cells[column].text) for column in columns if column in row.cells]
+        key = (table.sheet if IGNORED in columns else "", *texts) if len(texts) == len(columns) else number
+        groups.setdefault(key, []).append((row, table))
     return groups.values()
 
 

@@ -53,18 +53,19 @@ def map_subject_kind(row: RowMapping, uscc: str) -> SubjectKind.ValueType:
     return kind
 
 
-def map_area(row: RowMapping, path: str = "subject.area_code", *, header: bool = True) -> None:
+def map_area(row: RowMapping, path: str = "subject.area_code", *, header: bool = True, prefix: str = "") -> None:
     """Area from code, county or city, the finest that is given; for the header else that of the side.
 
     Args:
         row: The row.
         path: Where it goes.
         header: It is the header's area as well.
+        prefix: What the names of its columns begin with.
     """
     code, source = "", ""
     city_prefix = ""
     for field in ("city", "county", "area_code"):
-        cell = row.cell(field)
+        cell = row.cell(prefix + field)
         if cell is None:
             continue
         found = row.side.places.find(cell.text, city_prefix if field == "county" else "")

@@ -10,12 +10,13 @@ from exchange_sheets.dates import NotADate, read_date
 from exchange_sheets.numbers import NotANumber, plain_text, read_decimal
 from exchange_sheets.opening import is_readable, open_book
 from exchange_sheets.redacting import without_cells
-from exchange_sheets.table import Table, TableRow, find_table, heading_key
+from exchange_sheets.table import IGNORED, Table, TableRow, find_table, heading_key
 from exchange_sheets.writing import OutSheet, write_csv, write_json
 from exchange_sheets.xlsx_writing import write_xlsx
 
 __all__ = [
     "ANSWER_HEADINGS",
+    "IGNORED",
     "Book",
     "Cell",
     "CellKind",

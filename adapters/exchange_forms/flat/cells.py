@@ -141,7 +141,7 @@ class Choice(Field):
 
     enum: EnumType | None = None
 
-    def words(self) -> Mapping[str, Collection[str]]:
+    def words(self) -> Mapping[str, Collection[str] | None]:
         """Every name of the enum."""
         assert self.enum is not None
         return {self.column: meanings_of(self.enum)}

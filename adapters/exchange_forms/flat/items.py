@@ -28,8 +28,8 @@ class Items(Part):
         """Columns of an item."""
         return [column for part in self.parts for column in part.columns()]
 
-    def words(self) -> Mapping[str, Collection[str]]:
-        """Closed lists of an item."""
+    def words(self) -> Mapping[str, Collection[str] | None]:
+        """Lists of texts of an item."""
         return {column: meanings for part in self.parts for column, meanings in part.words().items()}
 
     def read(self, row: RowMapping, context: Context) -> None:

@@ -77,7 +77,7 @@ def _words(file: Row, flat: FlatKind, field: str, added: Overlay) -> dict[str, V
     found: dict[str, Vocabulary] = {}
     for column, meanings in lists.items():
         words = read_vocabulary(row, column, meanings)
-        for meaning in meanings:
+        for meaning in meanings or ():
             if meaning not in words.texts:
                 raise row.wrong(column, f"no text means {meaning}")
         found[column] = words.with_aliases(added.take(f"{field}.{column}"))

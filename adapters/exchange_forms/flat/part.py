@@ -41,8 +41,8 @@ class Part:
         """Every column that :meth:`read` looks at."""
         return ()
 
-    def words(self) -> Mapping[str, Collection[str]]:
-        """By column with a closed list of texts: every meaning that a side's table gives a text."""
+    def words(self) -> Mapping[str, Collection[str] | None]:
+        """By column with a list of texts: every meaning that a side's table gives a text; None: any it chooses."""
         return {}
 
     def read(self, _row: RowMapping, _context: Context) -> None:
@@ -71,7 +71,8 @@ class FlatKind:
         identifying: Columns of which a row of facts has at least one.
         needed: Groups of columns without which no row can become a record.
         joined_by: Columns whose texts join rows to one record: rows are its items, the other columns say the same in
-            each row or stand in the first alone. Empty where each row is a record.
+            each row or stand in the first alone. ``ignored``, the row's number, joins rows of one table only. Empty
+            where each row is a record.
     """
 
     kind: Kind.ValueType
@@ -85,6 +86,6 @@ class FlatKind:
         """Every column that a table of the kind may have."""
         return frozenset(column for part in self.parts for column in part.columns()) | frozenset(self.joined_by)
 
-    def words(self) -> dict[str, Collection[str]]:
-        """Every closed list, by column."""
+    def words(self) -> dict[str, Collection[str] | None]:
+        """Every list of texts, by column."""
         return {column: meanings for part in self.parts for column, meanings in part.words().items()}

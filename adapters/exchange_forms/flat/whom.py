@@ -73,25 +73,34 @@ class Subject(Part):
         return subject_choices(context.side)
 
 
+@dataclass(frozen=True, slots=True)
 class Area(Part):
-    """The area of a record that has no subject, in the body and in the header."""
+    """The area of a record that has no subject, in the body and in the header.
+
+    Attributes:
+        prefix: What the names of its columns begin with.
+    """
+
+    prefix: str = ""
 
     def columns(self) -> Collection[str]:
         """Columns of an area."""
-        return _AREA
+        return [self.prefix + column for column in _AREA]
 
     def read(self, row: RowMapping, _context: Context) -> None:
         """The finest that is given."""
-        map_area(row, "area_code")
+        map_area(row, "area_code", prefix=self.prefix)
 
     def write(self, message: Message, context: Context) -> Mapping[str, str]:
         """Cells of the area."""
         assert context.record is not None
-        return place_values(value_at(message, "area_code"), context.record, context.side)
+        cells = place_values(value_at(message, "area_code"), context.record, context.side)
+        return {self.prefix + column: text for column, text in cells.items()}
 
     def choices(self, context: Context) -> Mapping[str, Sequence[str]]:
         """Areas of the side."""
-        return {column: texts for column, texts in subject_choices(context.side).items() if column in _AREA}
+        lists = subject_choices(context.side)
+        return {self.prefix + column: lists[column] for column in _AREA if column in lists}
 
 
 class Act(Part):
@@ -190,6 +199,26 @@ class Reference(Field):
         if not value.record_id:
             return ""
         return f"{value.origin}/{value.record_id}" + (f"/{value.revision}" if value.revision else "")
+
+
+class OwnId(Field):
+    """The record's own id, where a document goes on with a record that it can not name by a number of its own."""
+
+    def read(self, row: RowMapping, _context: Context) -> None:
+        """From the answer to the document that stated it first."""
+        cell = row.code_cell(self.column)
+        if cell is None:
+            return
+        match = _REFERENCE.fullmatch(unicodedata.normalize("NFKC", cell.text).strip().lower())
+        if match is None or match["origin"] not in (None, row.side.side) or match["revision"]:
+            row.fault("RECORD_REF_INVALID", cell, in_words(cell.text, 60))
+        else:
+            row.put("header.record_id", match["id"], cell.address, "record-id")
+
+    def write(self, _message: Message, context: Context) -> Mapping[str, str]:
+        """The id alone."""
+        assert context.record is not None
+        return {self.column: context.record.header.record_id}
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,14 +47,14 @@ class NativeDocument:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MappedRow:
-    """One sheet row or one joined packet.
+    """One sheet row, several that are joined, or one joined packet.
 
-    Either ``record`` is set (its header has no record id and no revision yet), or ``problems`` says why the
-    row can not be mapped: then it is quarantined.
+    Either ``record`` is set, or ``problems`` says why the row can not be mapped: then it is quarantined. Its header has
+    no revision yet, and a record id only where the document names one to go on with a record that has no other number.
 
     Attributes:
         row: From 1, counted over the document.
-        place: ``Sheet1!A5``, ``line 7`` or ``byte 1024``.
+        place: ``Sheet1!A5``, ``line 7`` or ``byte 1024``; of joined rows, the first.
         content: What the row says, redacted, as one line of text for whoever looks into quarantine.
         left_out: Readings or items of this row that could not be mapped while the rest goes on.
     """

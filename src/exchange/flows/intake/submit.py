@@ -160,6 +160,7 @@ class SubmitFlow:
                 key=row.key,
                 record=row.record,
                 request=kinds.content_bytes(row.record),
+                given_id=row.record.header.record_id,
                 addressees=tuple(row.addressees),
                 local_only=row.local_only,
                 document_id=row.document_id,
@@ -376,17 +377,18 @@ class SubmitFlow:
         kind = kinds.kind_of(item.record)
         holder = natural.get(item.natural_tag) if item.natural_tag else None
         by_row = item.row is not None
-        previous: SubmissionRow | None = None
         if by_row and holder is not None:
-            previous = newest[holder.record_id]
-            if previous.content_tag == item.content_tag:
-                return previous
-            if previous.authority != header.authority.uscc:
-                item.problems.append(Problem("NOT_YOURS", "header.authority", format_id(previous.record_id)))
-        elif item.given_id:
-            previous = newest.get(raw_id(item.given_id))
-            if previous is not None and previous.authority != header.authority.uscc:
-                item.problems.append(Problem("NOT_YOURS", "header.authority", item.given_id))
+            previous: SubmissionRow | None = newest[holder.record_id]
+        else:
+            previous = newest.get(raw_id(item.given_id)) if item.given_id else None
+        if previous is None:
+            # A form goes on with what was stated before: it begins no record under an id of its own.
+            unknown = [item.given_id] if by_row and item.given_id else []
+            item.problems += [Problem("NOT_FOUND", "header.record_id", each) for each in unknown]
+        elif by_row and previous.content_tag == item.content_tag:
+            return previous
+        elif previous.authority != header.authority.uscc:
+            item.problems.append(Problem("NOT_YOURS", "header.authority", format_id(previous.record_id)))
         if not by_row and holder is not None and holder.record_id != raw_id(item.given_id):
             item.taken_by = newest[holder.record_id]
             if item.sealed is not None and previous is None and item.taken_by.content_tag == item.content_tag:
