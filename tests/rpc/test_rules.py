@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from exchange.crypto.x509.certificates import Role
+from exchange.domain.recognising.facts import read_facts
+from exchange.domain.recognising.recognition import DecisionContext, RuleSet
 from exchange.flows.rules.editions import bring_in
 from exchange.tables import read_all
 from exchange.v1 import operation_service_pb2 as operation
 from exchange.v1 import record_service_pb2 as records
 from exchange.v1 import rule_service_pb2 as pb
 from exchange.v1.action_pb2 import ActionState
+from exchange.v1.answer_pb2 import AnswerVerb
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
 from exchange.v1.kind_pb2 import Condition, Kind, Outcome
@@ -21,11 +25,14 @@ from exchange.v1.recognition_pb2 import DecisionCause
 from exchange.v1.record_pb2 import Record
 from exchange.v1.rule_pb2 import RedecisionState
 from exchange.v1.security_service_pb2 import Agency, Verb
+from exchange.v1.standards_equivalence_pb2 import EquivalenceKind
 from tests import evidence
+from tests.domain import records as sound
 from tests.rpc.conftest import two_doors
 from tests.rpc.doors import AgencyDoor, Stubs, client_issued, grant
 from tests.rpc.facts import credit_of, firm, of_sichuan, submit, wait_settled
 from tests.rpc.test_actions import confirm, officers, refused
+from tests.rpc.test_alerts import desk_of, reply_to
 from tests.world import rules as shipped
 
 RULES = read_all()["rules/recognition.toml"].decode()
@@ -156,6 +163,43 @@ def test_equivalences_name_their_approvals(ruled: dict[str, AgencyDoor]) -> None
     pair = next(each for each in answer.equivalences if {each.left, each.right} == set(SCHEMES.values()))
     assert (pair.relation, pair.approved, len(pair.levels)) == ("EXACT", False, 4)
     assert list(answer.shared_vetoes) == ["NV01", "NV11", "NV13"]
+
+
+def test_what_both_sides_approved_as_a_record_decides_which_levels_are_the_same(ruled: dict[str, AgencyDoor]) -> None:
+    """By one approval nothing changes; by both a level is kept apart from then on, and decisions name the record."""
+    home, desk = ruled["cq"].agency("equals-home"), desk_of(ruled["sc"], "equals-desk")
+    claim = sound.equivalence()
+    body = claim.standards_equivalence
+    body.equivalence_kind, body.shared_code = EquivalenceKind.EQUIVALENCE_KIND_CREDIT_LEVEL, "BLUE"
+    for side, scheme in ((body.left, SCHEMES["cq"]), (body.right, SCHEMES["sc"])):
+        side.standard_no, side.code = scheme, "BLUE"
+    sent = submit(home, claim, "equals").record_id
+
+    def decided(number: int, level: int, score: str) -> tuple[int, list[str], dict[str, str]]:
+        made = submit(home, stated(number, "cq", level, score, "", (), "FINAL"), f"equals-{number}").record_id
+        wait_settled(ruled["cq"])
+        (decision,) = explain(desk, "cq", made).decisions
+        facts = {fact.code: fact.value for fact in decision.facts} if decision.facts_listed else {}
+        return decision.outcome, [each.reason for each in decision.reasons], facts
+
+    assert decided(60, BLUE, "90") == (FULL, [], {})
+    submit(desk, reply_to(claim, sent, AnswerVerb.ANSWER_VERB_CONFIRMED, "APPROVAL"), "equals-approved")
+    wait_settled(ruled["sc"])
+    outcome, reasons, facts = decided(61, BLUE, "90")
+    assert (outcome, reasons, facts["LEVEL_UNEQUAL"]) == (CONDITIONAL, ["LEVEL_NOT_EQUIVALENT"], sent)
+    assert decided(62, YELLOW, "70") == (FULL, [], {})
+    # Whoever has only the facts that the decision lists comes to the same.
+    day = date.fromisoformat(facts["DECIDED_ON"])
+    context = DecisionContext(decided_on=day, origin="cq", receiver="sc", require_approvals=False)
+    again = RuleSet.load(RULES.encode()).decide_again(Kind.KIND_CREDIT_RESULT, read_facts(facts.items()), context)
+    assert (again.outcome, again.reasons) == (CONDITIONAL, ("LEVEL_NOT_EQUIVALENT",))
+    withdrawn = sound.equivalence()
+    withdrawn.CopyFrom(claim)
+    withdrawn.header.record_id, withdrawn.header.revision = sent, 2
+    withdrawn.standards_equivalence.valid_until = withdrawn.standards_equivalence.valid_from
+    submit(home, withdrawn, "equals-ended")
+    wait_settled(ruled["cq"])
+    assert decided(63, BLUE, "90") == (FULL, [], {})
 
 
 STRICTER = (

@@ -45,11 +45,19 @@ COMMON: Final = frozenset({"DECIDED_ON", "LEGAL_DATE"})
 PART_FACTS: Final = frozenset({"USABILITY", "UNIT_SOURCE", "LAB_STANDING"})
 """Facts of one value of a batch."""
 
-CONTEXT_FACTS: Final = frozenset({"LAB_KNOWN"})
+LEVEL_EQUAL: Final = "LEVEL_EQUAL"
+LEVEL_UNEQUAL: Final = "LEVEL_UNEQUAL"
+"""An approved equivalence says that the level is, or is not, the same as one of the receiver's: its record id."""
+
+LEVEL_FACTS: Final = frozenset({LEVEL_EQUAL, LEVEL_UNEQUAL})
+CONTEXT_FACTS: Final = frozenset({"LAB_KNOWN"}) | LEVEL_FACTS
 """Facts that rest on another record: a decision lists them whatever it says, for they cannot be read off again."""
 
 SETS: Final[Mapping[str, frozenset[str]]] = {
     "CreditResult/1": COMMON
+    | {"STATE", "SHARED_LEVEL", "SCHEME", "WINDOW_END", "SCORE", "BASE_SCORE", "OBJECTION", "VETO", "SELF_DECLARED"},
+    "CreditResult/2": COMMON
+    | LEVEL_FACTS
     | {"STATE", "SHARED_LEVEL", "SCHEME", "WINDOW_END", "SCORE", "BASE_SCORE", "OBJECTION", "VETO", "SELF_DECLARED"},
     "PenaltyNotice/1": COMMON | {"STATE", "NOTICE_KIND", "MEASURE", "CATALOGUE"},
     "ListEntry/1": COMMON | {"LIST_KIND", "STATE", "VALID_UNTIL", "MEASURE", "CATALOGUE"},
@@ -59,6 +67,9 @@ SETS: Final[Mapping[str, frozenset[str]]] = {
     | {"CRC_VERDICT", "PROTOCOL_EDITION", "INTERVAL", "QA_LEVEL", "QA_RULE", "LAB_STATED", "LAB_KNOWN", "POINTS"},
 }
 """Facts that are looked for, by list. A list is never changed: a newer one gets the next number."""
+
+_EDITIONS: Final[Mapping[str, int]] = {"CreditResult": 2}
+"""Number of the newest list of a kind; 1 for the others."""
 
 _CODE = re.compile(r"[0-9A-Za-z_.,:/+\-]{1,64}")
 _USCC_SHAPE = re.compile(r"(?<![0-9A-Z])[0-9ANY][0-9]{7}[0-9A-HJ-NPQRTUWXY]{10}(?![0-9A-Z])")
@@ -220,7 +231,8 @@ def stated_base(body: CreditResult) -> Decimal | None:
 def _set_name(kind: int) -> str:
     if kind not in kinds.KINDS:
         return ""
-    name = f"{kinds.spec(kind).name}/1"  # type: ignore[arg-type]
+    own = kinds.spec(kind).name  # type: ignore[arg-type]
+    name = f"{own}/{_EDITIONS.get(own, 1)}"
     return name if name in SETS else ""
 
 

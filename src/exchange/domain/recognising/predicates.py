@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from exchange.domain.catalogues.table_file import Row
-from exchange.domain.recognising.facts import Facts, code_of, names_for
+from exchange.domain.recognising.facts import LEVEL_FACTS, LEVEL_UNEQUAL, Facts, code_of, names_for
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.lab_qualification_pb2 import LabStanding, LabState
@@ -155,10 +155,16 @@ def _veto_unshared(row: Row) -> Test:
 
 
 def _level_unequal(_row: Row) -> Test:
-    """No equivalence says that the level is one of the receiver's own."""
+    """No equivalence says that the level is one of the receiver's own.
+
+    What both sides approved as a record goes before what the edition lists, and of two that disagree the one that
+    keeps them apart. Decisions from before such records were looked for name none.
+    """
 
     def unequal(question: Question) -> bool:
         facts = question.facts
+        if LEVEL_FACTS & facts.values.keys():
+            return LEVEL_UNEQUAL in facts.values
         return (facts.one("SCHEME"), facts.one("SHARED_LEVEL")) not in question.levels
 
     return unequal

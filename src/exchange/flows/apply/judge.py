@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from exchange.domain import competence, kinds, lifecycles
 from exchange.domain.catalogues.tables import Tables
 from exchange.domain.labs import LabSource, no_labs
+from exchange.domain.recognising.facts import FactSource
 from exchange.domain.recognising.recognition import Decision, DecisionContext, RuleSet
 from exchange.domain.recognising.rule_book import RuleBook
 from exchange.domain.record_index import is_recognised_kind, may_travel_in, raw_id
@@ -85,6 +86,7 @@ class Bench:
         mirrored_at: Time of the first cosignature that covers an index, in microseconds.
         today: Local date of the decision.
         labs: The laboratory that a batch names, as registers state it now.
+        sources: Where facts come from that stand in other records, as registers state them now.
         causes: Why entries of the step are decided again, by index.
     """
 
@@ -101,6 +103,7 @@ class Bench:
     require_approvals: bool
     today: date
     labs: LabSource = no_labs
+    sources: tuple[FactSource, ...] = ()
     causes: Mapping[int, int] = field(default_factory=dict)
 
 
@@ -314,6 +317,7 @@ def _by_rules(entry: ReadEntry, bench: Bench) -> Ruling:
         receiver=bench.me,
         require_approvals=bench.require_approvals,
         kind=entry.statement.kind,
+        sources=bench.sources,
         labs=bench.labs,
     )
     return ruling_by(*bench.rules.decide(entry.record, context))

@@ -24,6 +24,7 @@ from exchange.flows.apply.applier import Applier
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.judge import Bench, judge
 from exchange.flows.apply.labs import RegisteredLabs
+from exchange.flows.apply.levels import ApprovedLevels
 from exchange.flows.apply.ruling import (
     LIES,
     LIFTED,
@@ -230,6 +231,7 @@ def _bench(
             return Verdict("KEY_UNKNOWN", source.peer, None)
         return verdict_of(peer, envelope, logged_at)
 
+    today = at.astimezone(LOCAL_TIME).date()
     return Bench(
         federation=node.federation,
         log_id=source.id,
@@ -242,8 +244,9 @@ def _bench(
         tables=node.tables,
         rules=node.rules.book,
         require_approvals=node.require_approvals,
-        today=at.astimezone(LOCAL_TIME).date(),
+        today=today,
         labs=RegisteredLabs(state).of_batch,
+        sources=(ApprovedLevels(state, node.name, today.isoformat()).facts,),
         causes=causes,
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from exchange.domain.recognising.facts import FACT_SET, FactUnknown, read_facts
+from exchange.domain.recognising.facts import FACT_SET, LEVEL_FACTS, FactUnknown, read_facts
 from exchange.domain.recognising.recognition import Decision, DecisionContext, RuleSet, legal_date, part_holds
 from exchange.domain.record_index import is_recognised_kind
 from exchange.flows.apply.entry import ReadEntry, read_entry
@@ -60,6 +60,7 @@ class Case:
             receiver=node.name,
             require_approvals=node.require_approvals,
             kind=self.entry.statement.kind,
+            sources=(lambda _record: [(name, value) for name, value in self.ruling.facts if name in LEVEL_FACTS],),
             labs=lambda _batch: ToldLab(self.ruling),
         )
         if self.entry.record is not None and not self.by_facts:
