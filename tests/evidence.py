@@ -17,7 +17,7 @@ from exchange.domain.record_index import raw_id
 from exchange.flows.apply.rebuild import rebuild
 from exchange.flows.apply.replay import epochs, events
 from exchange.flows.instants import instant, micros_of
-from exchange.flows.queries.submissions import make_receipt
+from exchange.flows.queries.exchanged.submissions import make_receipt
 from exchange.storage import log_store, schema, submissions, verify
 from exchange.storage.database import Database
 from exchange.storage.log_store import StoredEntry

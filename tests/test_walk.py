@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from exchange.domain.record_index import raw_id
-from exchange.flows.queries.submissions import submission_messages
-from exchange.flows.queries.wording import Wording
+from exchange.flows.queries.exchanged.submissions import submission_messages
+from exchange.flows.queries.ground.wording import Wording
 from exchange.storage import log_store, schema, submissions
 from exchange.tlog.checkpoint import parse_note
 from exchange.v1.common_pb2 import RecordRef

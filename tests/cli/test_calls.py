@@ -396,7 +396,7 @@ def test_watch_comes_back_when_the_node_was_away(
     node: FakeNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A node that restarts is waited for, and nothing between is lost."""
-    monkeypatch.setattr("exchange.cli.calls.watch.RECONNECT_S", 0.01)
+    monkeypatch.setattr("exchange.cli.calls.exchanged.watch.RECONNECT_S", 0.01)
     calls: list[Any] = []
 
     def answer(request: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from openpyxl import load_workbook
 
-from exchange.cli.calls import export
+from exchange.cli.calls.shown import export
 from exchange.v1 import common_pb2 as common
 from exchange.v1 import kind_pb2 as kind
 from exchange.v1 import penalty_service_pb2 as penalties

@@ -14,7 +14,7 @@ from exchange.flows.apply.ruling import read_decision
 from exchange.flows.instants import instant, micros, timestamp
 from exchange.flows.link.clocks import Clocks
 from exchange.flows.link.links import Links
-from exchange.flows.queries.counts import Counts
+from exchange.flows.queries.node.counts import Counts
 from exchange.flows.trust.compromise import CompromiseFlow
 from exchange.v1.kind_pb2 import Outcome
 from tests import evidence

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.domain.problems import Refused
-from exchange.flows.queries.paging import MAX_PAGE, Tokens, page_size
+from exchange.flows.queries.ground.paging import MAX_PAGE, Tokens, page_size
 
 TOKENS = Tokens(b"secret")
 POSITIONS = st.recursive(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.flows.queries import records as record_queries
+from exchange.flows.queries.exchanged import records as record_queries
 from exchange.v1 import record_service_pb2
 from tests.rpc.conftest import two_doors
 from tests.rpc.facts import credit_of, firm, submit, wait_settled

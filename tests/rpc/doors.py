@@ -38,9 +38,9 @@ from exchange.flows.certificates.tls import TlsFiles, TlsFlow
 from exchange.flows.certificates.trust import TrustEdition, TrustFlow, TrustFolder
 from exchange.flows.intake.documents import DocumentFlow
 from exchange.flows.intake.quarantine import QuarantineFlow
-from exchange.flows.queries.freshness import FreshnessReader
-from exchange.flows.queries.paging import Tokens
-from exchange.flows.queries.status import NodeStatusView, ProcessFacts
+from exchange.flows.queries.ground.freshness import FreshnessReader
+from exchange.flows.queries.ground.paging import Tokens
+from exchange.flows.queries.node.status import NodeStatusView, ProcessFacts
 from exchange.flows.rotation.forced import ForcedRetire
 from exchange.flows.rules.diff import RedecideFlow, RuleDiff
 from exchange.flows.rules.editions import RuleFlow

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exchange.crypto.x509.certificates import Role
-from exchange.flows.queries.feedback import overdue_by_agency
+from exchange.flows.queries.registers.feedback import overdue_by_agency
 from exchange.v1 import check_service_pb2 as pb
 from exchange.v1.common_pb2 import SubjectKind
 from exchange.v1.credit_result_pb2 import CreditLevel

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exchange.crypto.x509.certificates import Role
-from exchange.flows.queries.effects import unconfirmed_by_agency
+from exchange.flows.queries.registers.effects import unconfirmed_by_agency
 from exchange.v1 import penalty_service_pb2, record_service_pb2
 from exchange.v1.answer_pb2 import AnswerVerb
 from exchange.v1.common_pb2 import RecordRef

@@ -25,9 +25,9 @@ from exchange.flows.certificates.trust import TrustEdition
 from exchange.flows.intake.documents import DocumentFlow, DocumentLimits
 from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.intake.refusals import RefusalFolder
-from exchange.flows.queries.freshness import FreshnessReader
-from exchange.flows.queries.paging import Tokens
-from exchange.flows.queries.status import ProcessFacts
+from exchange.flows.queries.ground.freshness import FreshnessReader
+from exchange.flows.queries.ground.paging import Tokens
+from exchange.flows.queries.node.status import ProcessFacts
 from exchange.flows.rotation.forced import ForcedRetire
 from exchange.flows.rules.diff import RedecideFlow, RuleDiff
 from exchange.flows.rules.editions import RuleFlow

@@ -13,7 +13,7 @@ from exchange.flows.alarms import Alarms
 from exchange.flows.alerts import AlertWatch
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.intake.submit import LANE_NAMES
-from exchange.flows.queries.feedback import overdue_by_agency
+from exchange.flows.queries.registers.feedback import overdue_by_agency
 from exchange.settings import NodeSettings
 from exchange.telemetry import Metrics
 

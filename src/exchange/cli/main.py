@@ -23,12 +23,17 @@ class _Place:
     """Where a command is found.
 
     Attributes:
-        package: Below ``exchange.cli``; also names the panel of ``--help``: what the command needs.
+        package: Below ``exchange.cli``; its first name also chooses the panel of ``--help``: what the command needs.
         is_noun: It has verbs of its own.
     """
 
     package: str
     is_noun: bool = False
+
+    @property
+    def panel(self) -> str:
+        """The text that heads the command's part of ``--help``."""
+        return _PANELS[self.package.partition(".")[0]]
 
     def load(self, name: str) -> Any:
         """Import the command."""
@@ -44,26 +49,26 @@ class _Place:
 
 
 COMMANDS: Final = {
-    "status": _Place(package="calls"),
-    "submit": _Place(package="calls"),
-    "check": _Place(package="calls"),
-    "subject": _Place(package="calls"),
-    "feedback": _Place(package="calls", is_noun=True),
-    "alerts": _Place(package="calls", is_noun=True),
-    "requests": _Place(package="calls", is_noun=True),
-    "watch": _Place(package="calls"),
-    "folder": _Place(package="calls", is_noun=True),
-    "submissions": _Place(package="calls", is_noun=True),
-    "records": _Place(package="calls", is_noun=True),
-    "labs": _Place(package="calls", is_noun=True),
-    "lanes": _Place(package="calls", is_noun=True),
-    "quarantine": _Place(package="calls", is_noun=True),
-    "alarms": _Place(package="calls", is_noun=True),
-    "agencies": _Place(package="calls", is_noun=True),
-    "actions": _Place(package="calls", is_noun=True),
-    "rules": _Place(package="calls", is_noun=True),
-    "certs": _Place(package="calls", is_noun=True),
-    "trust": _Place(package="calls", is_noun=True),
+    "status": _Place(package="calls.operating"),
+    "submit": _Place(package="calls.exchanged"),
+    "check": _Place(package="calls.registers"),
+    "subject": _Place(package="calls.registers"),
+    "feedback": _Place(package="calls.registers", is_noun=True),
+    "alerts": _Place(package="calls.registers", is_noun=True),
+    "requests": _Place(package="calls.registers", is_noun=True),
+    "watch": _Place(package="calls.exchanged"),
+    "folder": _Place(package="calls.exchanged", is_noun=True),
+    "submissions": _Place(package="calls.exchanged", is_noun=True),
+    "records": _Place(package="calls.exchanged", is_noun=True),
+    "labs": _Place(package="calls.registers", is_noun=True),
+    "lanes": _Place(package="calls.operating", is_noun=True),
+    "quarantine": _Place(package="calls.operating", is_noun=True),
+    "alarms": _Place(package="calls.operating", is_noun=True),
+    "agencies": _Place(package="calls.security", is_noun=True),
+    "actions": _Place(package="calls.security", is_noun=True),
+    "rules": _Place(package="calls.registers", is_noun=True),
+    "certs": _Place(package="calls.security", is_noun=True),
+    "trust": _Place(package="calls.security", is_noun=True),
     "init": _Place(package="node"),
     "run": _Place(package="node"),
     "doctor": _Place(package="node"),
@@ -95,7 +100,7 @@ class Commands(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = {
-            name: TyperCommand(name, help=t(f"help.{name}"), rich_help_panel=t(_PANELS[place.package]))
+            name: TyperCommand(name, help=t(f"help.{name}"), rich_help_panel=t(place.panel))
             for name, place in COMMANDS.items()
         }
 

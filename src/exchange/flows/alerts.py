@@ -11,7 +11,7 @@ from datetime import datetime
 from exchange.flows.alarms import Alarms
 from exchange.flows.context import Node
 from exchange.flows.intake.ids import format_id
-from exchange.flows.queries.open_alerts import OpenAlert, counts_of, open_alerts
+from exchange.flows.queries.registers.open_alerts import OpenAlert, counts_of, open_alerts
 from exchange.v1.alert_pb2 import AlertLevel
 from exchange.v1.operation_service_pb2 import OpenAlerts
 

@@ -18,10 +18,10 @@ from typing import Any, Protocol, TypeVar
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import AGENCIES_CHANGED, AccessDenied
 from exchange.flows.events import LOG_GREW, REGISTERS_CHANGED
-from exchange.flows.queries.reading import Asked, Reading
-from exchange.flows.queries.records import check_enum
-from exchange.flows.queries.submissions import submission_messages
-from exchange.flows.queries.views import record_views
+from exchange.flows.queries.exchanged.records import check_enum
+from exchange.flows.queries.exchanged.submissions import submission_messages
+from exchange.flows.queries.ground.reading import Asked, Reading
+from exchange.flows.queries.ground.views import record_views
 from exchange.flows.trust.revocations import REVOCATIONS_CHANGED
 from exchange.storage import journal, log_store, submissions
 from exchange.storage.queries import Connection, outcomes, records, standing

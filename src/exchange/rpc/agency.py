@@ -24,21 +24,21 @@ from exchange.flows.intake.attachments import UploadFlow
 from exchange.flows.intake.documents import DocumentFlow
 from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.intake.submit import SubmitFlow
-from exchange.flows.queries.attachments import AttachmentQueries
-from exchange.flows.queries.audit import AuditQueries
-from exchange.flows.queries.credit import CreditQueries
-from exchange.flows.queries.effects import EffectQueries
-from exchange.flows.queries.feedback import FeedbackQueries
-from exchange.flows.queries.freshness import FreshnessReader
-from exchange.flows.queries.labs import LabQueries
-from exchange.flows.queries.monitoring import MonitoringQueries
-from exchange.flows.queries.paging import Tokens
-from exchange.flows.queries.penalty import PenaltyQueries
-from exchange.flows.queries.reading import Reading
-from exchange.flows.queries.records import RecordQueries
-from exchange.flows.queries.requests import RequestQueries
-from exchange.flows.queries.status import LaneControl, NodeStatusView, ProcessFacts, StatusQueries
-from exchange.flows.queries.submissions import SubmissionQueries
+from exchange.flows.queries.exchanged.attachments import AttachmentQueries
+from exchange.flows.queries.exchanged.records import RecordQueries
+from exchange.flows.queries.exchanged.submissions import SubmissionQueries
+from exchange.flows.queries.ground.freshness import FreshnessReader
+from exchange.flows.queries.ground.paging import Tokens
+from exchange.flows.queries.ground.reading import Reading
+from exchange.flows.queries.node.audit import AuditQueries
+from exchange.flows.queries.node.status import LaneControl, NodeStatusView, ProcessFacts, StatusQueries
+from exchange.flows.queries.registers.credit import CreditQueries
+from exchange.flows.queries.registers.effects import EffectQueries
+from exchange.flows.queries.registers.feedback import FeedbackQueries
+from exchange.flows.queries.registers.labs import LabQueries
+from exchange.flows.queries.registers.monitoring import MonitoringQueries
+from exchange.flows.queries.registers.penalty import PenaltyQueries
+from exchange.flows.queries.registers.requests import RequestQueries
 from exchange.flows.readers import Readers
 from exchange.flows.rotation.steps import RotationFlow
 from exchange.flows.rules.diff import RedecideFlow, RuleDiff

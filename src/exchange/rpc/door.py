@@ -34,9 +34,9 @@ from exchange.domain.problems import ExchangeError, Problem
 from exchange.flows.access import AccessDenied, AgencyBook, Caller, missing_grants
 from exchange.flows.actions.pending import Officer
 from exchange.flows.context import Node
-from exchange.flows.queries.reading import Asked
-from exchange.flows.queries.status import NodeStatusView
-from exchange.flows.queries.wording import Wording
+from exchange.flows.queries.ground.reading import Asked
+from exchange.flows.queries.ground.wording import Wording
+from exchange.flows.queries.node.status import NodeStatusView
 from exchange.rpc.errors import problems_of, wire_error
 from exchange.rpc.identity import CallerGate
 from exchange.rpc.limits import CallLimits, Room

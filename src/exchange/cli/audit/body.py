@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from exchange.cli.audit.checkpoint import OutputOption
-from exchange.cli.calls.records import record_fields
+from exchange.cli.calls.exchanged.records import record_fields
 from exchange.cli.options import JsonOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Output, as_dict
 from exchange.cli.texts import t

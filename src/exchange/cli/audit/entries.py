@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from google.protobuf.message import DecodeError
 
-from exchange.cli.calls import words
+from exchange.cli.calls.shown import words
 from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, client
 from exchange.cli.output import Output, as_dict, moment
 from exchange.cli.texts import t

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from exchange.cli.calls import words
-from exchange.cli.calls.pages import walk
+from exchange.cli.calls.shown import words
+from exchange.cli.calls.shown.pages import walk
 from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, client
 from exchange.cli.output import Output, as_dict, moment
 from exchange.cli.texts import t, word

@@ -89,7 +89,7 @@ def add(
     elif profile is None:
         out.say(t("message.trust_noticed", seconds=2 * settings.trust.look_s))
     else:
-        from exchange.cli.calls.trust import reload_by  # noqa: PLC0415  (the files' commands start without gRPC)
+        from exchange.cli.calls.security.trust import reload_by  # noqa: PLC0415  (the files' commands start without gRPC)
 
         reload_by(profile, out)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exchange.cli.calls.words import problem_of
+from exchange.cli.calls.shown.words import problem_of
 from exchange.cli.sending.attaching import AttachedFile, upload
 from exchange.cli.sending.plan import (
     BATCH_BYTES,

@@ -12,7 +12,10 @@ from exchange.flows.checks.question import CHECKED_KINDS, about_person, check_de
 from exchange.flows.checks.trace import CheckTraces, batch_trace
 from exchange.flows.context import LOCAL_TIME
 from exchange.flows.intake.ids import new_id
-from exchange.flows.queries.credit import (
+from exchange.flows.queries.ground.freshness import stale_peers
+from exchange.flows.queries.ground.reading import Asked, Reading
+from exchange.flows.queries.ground.views import ref_of
+from exchange.flows.queries.registers.credit import (
     MAX_SUBJECT_ROWS,
     counting,
     decisive_of,
@@ -21,9 +24,6 @@ from exchange.flows.queries.credit import (
     regions_of,
     standing_results,
 )
-from exchange.flows.queries.freshness import stale_peers
-from exchange.flows.queries.reading import Asked, Reading
-from exchange.flows.queries.views import ref_of
 from exchange.storage.queries import records
 from exchange.storage.queries.records import RecordRow
 from exchange.v1.check_service_pb2 import (

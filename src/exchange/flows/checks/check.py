@@ -24,16 +24,16 @@ from exchange.flows.checks.question import CHECKED_KINDS, about_person, check_de
 from exchange.flows.checks.trace import CheckTraces, single_trace
 from exchange.flows.context import LOCAL_TIME
 from exchange.flows.intake.ids import new_id
-from exchange.flows.queries.credit import (
+from exchange.flows.queries.ground.freshness import stale_peers
+from exchange.flows.queries.ground.reading import Asked, Reading
+from exchange.flows.queries.ground.views import record_views
+from exchange.flows.queries.registers.credit import (
     MAX_SUBJECT_ROWS,
     decisive_of,
     knowledge,
     regional_standings,
     standing_results,
 )
-from exchange.flows.queries.freshness import stale_peers
-from exchange.flows.queries.reading import Asked, Reading
-from exchange.flows.queries.views import record_views
 from exchange.storage.queries import records
 from exchange.storage.queries.records import RecordRow
 from exchange.v1.check_service_pb2 import CheckSubjectRequest, CheckSubjectResponse

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from exchange.domain.catalogues.measures import CatalogueMeasure
 from exchange.flows.apply.ruling import read_decision
 from exchange.flows.context import Node
-from exchange.flows.queries.views import ref_of
+from exchange.flows.queries.ground.views import ref_of
 from exchange.storage.queries.records import RecordRow
 from exchange.v1.check_service_pb2 import ApplicableMeasure, MeasureEffect, MeasureStrength
 from exchange.v1.credit_result_pb2 import CreditLevel

@@ -10,7 +10,7 @@ from exchange.domain.codes import normalise, uscc_reasons
 from exchange.domain.kinds.spec import SOLE_TRADER_PREFIX
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import AccessDenied, AgencyBook
-from exchange.flows.queries.records import check_enum
+from exchange.flows.queries.exchanged.records import check_enum
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.matter_pb2 import MatterKind
 from exchange.v1.security_service_pb2 import Verb

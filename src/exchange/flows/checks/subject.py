@@ -10,16 +10,16 @@ from exchange.flows.checks.persons import mask
 from exchange.flows.checks.question import about_person
 from exchange.flows.checks.then import Then
 from exchange.flows.instants import is_instant, micros, micros_of
-from exchange.flows.queries.credit import (
+from exchange.flows.queries.exchanged.records import PAGE_BYTES, VIEWS_AT_ONCE
+from exchange.flows.queries.ground.reading import Asked, Reading
+from exchange.flows.queries.ground.views import record_views
+from exchange.flows.queries.registers.credit import (
     MAX_SUBJECT_ROWS,
     checked_uscc,
     decisive_of,
     newest_results,
     regional_standings,
 )
-from exchange.flows.queries.reading import Asked, Reading
-from exchange.flows.queries.records import PAGE_BYTES, VIEWS_AT_ONCE
-from exchange.flows.queries.views import record_views
 from exchange.storage.queries import Connection, records
 from exchange.storage.queries.records import RecordRow
 from exchange.v1.check_service_pb2 import GetSubjectRequest, GetSubjectResponse

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from exchange.crypto.keys import generate_salt
 from exchange.domain.problems import ExchangeError
 from exchange.flows.context import Node
-from exchange.flows.queries.reading import Asked
+from exchange.flows.queries.ground.reading import Asked
 from exchange.storage import journal
 from exchange.storage.queries import checks
 from exchange.storage.writer import WorkClass

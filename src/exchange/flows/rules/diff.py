@@ -13,8 +13,8 @@ from exchange.flows.actions.pending import Confirmed
 from exchange.flows.apply.ordered import would_change
 from exchange.flows.apply.ruling import Ruling
 from exchange.flows.context import Node
-from exchange.flows.queries.paging import Tokens
-from exchange.flows.queries.records import check_enum
+from exchange.flows.queries.exchanged.records import check_enum
+from exchange.flows.queries.ground.paging import Tokens
 from exchange.flows.rules.compare import Case, cases, differs, mirrors
 from exchange.flows.rules.editions import read_rules
 from exchange.flows.rules.queries import find_edition

@@ -16,9 +16,9 @@ from exchange.flows.access import NotFound
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.context import LOCAL_TIME
 from exchange.flows.instants import instant, micros_of, timestamp
-from exchange.flows.queries.reading import Asked, Reading, record_id_of
-from exchange.flows.queries.records import check_enum
-from exchange.flows.queries.views import ref_of
+from exchange.flows.queries.exchanged.records import check_enum
+from exchange.flows.queries.ground.reading import Asked, Reading, record_id_of
+from exchange.flows.queries.ground.views import ref_of
 from exchange.flows.rules.decisions import Told, decisions_about
 from exchange.flows.rules.stated import stated_equivalences
 from exchange.storage import log_store, registers

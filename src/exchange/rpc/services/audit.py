@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from exchange.flows.audit.reading.bodies import BodyReader
 from exchange.flows.audit.reading.history import SubjectHistory
 from exchange.flows.audit.reading.registers import RegisterQueries
-from exchange.flows.queries.audit import AuditQueries
+from exchange.flows.queries.node.audit import AuditQueries
 from exchange.rpc.door import Call
 from exchange.v1 import audit_service_pb2 as pb
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exchange.flows.queries.credit import CreditQueries
+from exchange.flows.queries.registers.credit import CreditQueries
 from exchange.rpc.door import Call
 from exchange.v1 import credit_service_pb2 as pb
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exchange.flows.queries.labs import LabQueries
+from exchange.flows.queries.registers.labs import LabQueries
 from exchange.rpc.door import Call
 from exchange.v1 import laboratory_service_pb2 as pb
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exchange.flows.queries.monitoring import MonitoringQueries
+from exchange.flows.queries.registers.monitoring import MonitoringQueries
 from exchange.rpc.door import Call
 from exchange.v1 import monitoring_service_pb2 as pb
 

@@ -9,7 +9,7 @@ from exchange.flows.access import AgencyBook
 from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.alarms import Alarms
 from exchange.flows.intake.quarantine import QuarantineFlow
-from exchange.flows.queries.status import LaneControl, StatusQueries, checked_reason
+from exchange.flows.queries.node.status import LaneControl, StatusQueries, checked_reason
 from exchange.flows.rules.diff import RedecideFlow, RuleDiff
 from exchange.flows.rules.editions import RuleFlow
 from exchange.rpc.door import Call

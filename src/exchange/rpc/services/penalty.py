@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from exchange.flows.queries.effects import EffectQueries
-from exchange.flows.queries.feedback import FeedbackQueries
-from exchange.flows.queries.penalty import PenaltyQueries
+from exchange.flows.queries.registers.effects import EffectQueries
+from exchange.flows.queries.registers.feedback import FeedbackQueries
+from exchange.flows.queries.registers.penalty import PenaltyQueries
 from exchange.rpc.door import Call
 from exchange.v1 import penalty_service_pb2 as pb
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from exchange.flows.queries.attachments import AttachmentQueries
-from exchange.flows.queries.records import RecordQueries
+from exchange.flows.queries.exchanged.attachments import AttachmentQueries
+from exchange.flows.queries.exchanged.records import RecordQueries
 from exchange.flows.watch import WatchFlow
 from exchange.rpc.door import Call
 from exchange.v1 import record_service_pb2 as pb

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exchange.flows.queries.requests import RequestQueries
+from exchange.flows.queries.registers.requests import RequestQueries
 from exchange.rpc.door import Call
 from exchange.v1 import request_service_pb2 as pb
 

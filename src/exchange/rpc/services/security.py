@@ -11,7 +11,7 @@ from exchange.flows.agencies import AgencyFlow
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.trust import SetOutcome
 from exchange.flows.instants import instant, is_instant, micros_of
-from exchange.flows.queries.paging import Tokens, page_size
+from exchange.flows.queries.ground.paging import Tokens, page_size
 from exchange.flows.rotation.forced import ForcedRetire
 from exchange.flows.rotation.steps import Asked, RotationFlow
 from exchange.flows.trust.compromise import CompromiseFlow

@@ -15,8 +15,8 @@ from exchange.flows.intake.attachments import UploadFlow
 from exchange.flows.intake.document_answer import shortened
 from exchange.flows.intake.documents import DocumentFlow
 from exchange.flows.intake.submit import INTERACTIVE_ITEMS, Authorise, SubmitFlow
-from exchange.flows.queries.submissions import SubmissionQueries
-from exchange.flows.queries.wording import Wording
+from exchange.flows.queries.exchanged.submissions import SubmissionQueries
+from exchange.flows.queries.ground.wording import Wording
 from exchange.flows.watch import WatchFlow
 from exchange.rpc.door import Call
 from exchange.rpc.limits import CallLimits, check_batch

@@ -10,8 +10,8 @@ from exchange.flows.access import NotFound
 from exchange.flows.actions.pending import said_reason
 from exchange.flows.context import Node
 from exchange.flows.intake.ids import format_id
-from exchange.flows.queries.reading import record_id_of
-from exchange.flows.queries.views import ref_of, tombstone_of
+from exchange.flows.queries.ground.reading import record_id_of
+from exchange.flows.queries.ground.views import ref_of, tombstone_of
 from exchange.storage import journal, log_store
 from exchange.storage.queries import records
 from exchange.storage.transaction import Transaction

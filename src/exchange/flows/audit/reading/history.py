@@ -10,9 +10,9 @@ from exchange.flows.audit.reading.reads import SUBJECT_HISTORY, ReadFolder
 from exchange.flows.context import Node
 from exchange.flows.instants import timestamp
 from exchange.flows.intake.ids import format_id
-from exchange.flows.queries.credit import checked_uscc
-from exchange.flows.queries.paging import Tokens, page_size
-from exchange.flows.queries.views import ref_of, tombstone_of
+from exchange.flows.queries.ground.paging import Tokens, page_size
+from exchange.flows.queries.ground.views import ref_of, tombstone_of
+from exchange.flows.queries.registers.credit import checked_uscc
 from exchange.flows.rules.decisions import Told, decisions_about
 from exchange.storage import log_store
 from exchange.storage.queries import Connection, history, records

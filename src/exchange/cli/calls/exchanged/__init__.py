@@ -1,0 +1,1 @@
+"""What was sent and what arrived: submissions, records, watched folders."""

@@ -1,0 +1,1 @@
+"""What the registers say, on what ground, and what is answered to it."""

@@ -1,0 +1,1 @@
+"""What the security officer sees and does: agencies, keys, trust."""

@@ -1,0 +1,1 @@
+"""How answers are shown: pages, words, replies, files of tables."""

@@ -1,0 +1,1 @@
+"""What the node tells of itself: its state, its counts, its logs."""

@@ -1,0 +1,218 @@
+"""Logs, checkpoints and proofs as they are stored. Nothing is signed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exchange.domain.problems import Problem, Refused
+from exchange.flows.access import NotFound
+from exchange.flows.audit.reading.reads import ENTRIES, PROOF, ReadFolder
+from exchange.flows.context import Node
+from exchange.flows.queries.ground.paging import page_size
+from exchange.storage import log_store
+from exchange.storage.queries import Connection, standing
+from exchange.storage.transaction import LogHead
+from exchange.tlog import proof, tree
+from exchange.v1.audit_service_pb2 import (
+    Entry,
+    GetCheckpointRequest,
+    GetCheckpointResponse,
+    GetConsistencyProofRequest,
+    GetConsistencyProofResponse,
+    GetInclusionProofRequest,
+    GetInclusionProofResponse,
+    ListEntriesRequest,
+    ListEntriesResponse,
+    ListLogsResponse,
+    Log,
+    LogUse,
+    StreamEntriesRequest,
+    StreamEntriesResponse,
+)
+
+PAGE_BYTES = 3 << 20
+"""Bytes of entries in one answer: with the fields around them, it fits one message."""
+
+STREAM_BYTES = 256 << 10
+"""Bytes of entries in one message of a stream: keeps reads short and memory flat."""
+
+STREAM_ENTRIES = 500
+"""Entries in one message of a stream."""
+
+_USES = {
+    "outbound": LogUse.LOG_USE_OUTBOUND,
+    "mirror": LogUse.LOG_USE_MIRROR,
+    "local": LogUse.LOG_USE_LOCAL,
+    "journal": LogUse.LOG_USE_JOURNAL,
+}
+
+
+class AuditQueries:
+    """Queries of AuditService. What is read of a journal is noted in the journal.
+
+    Args:
+        node: The node.
+        reads: Notes it.
+    """
+
+    def __init__(self, node: Node, reads: ReadFolder) -> None:
+        self._node = node
+        self._reads = reads
+
+    def _read(self, identity: str, what: str, log: LogHead, first: int, end: int) -> None:
+        if log.use == "journal":
+            self._reads.count(identity, what, log.origin, first, end)
+
+    def logs(self) -> ListLogsResponse:
+        """Every log that the node keeps, of every epoch."""
+        with self._node.database.read() as connection:
+            heads = log_store.heads(connection)
+            cosigned = standing.cosigned_sizes(connection, [log.id for log in heads])
+        return ListLogsResponse(logs=[self._log(log, cosigned[log.id]) for log in heads])
+
+    def _log(self, log: LogHead, cosigned: int) -> Log:
+        peer = self._node.peers.get(log.peer) if log.peer else None
+        vkey = cosigner = ""
+        if log.use == "mirror":
+            keys = peer.log_keys(log.origin) if peer else ()
+            vkey, cosigner = (str(keys[0]) if keys else ""), self._node.keys.mirror.vkey
+        else:
+            vkey = self._node.keys.log_signer(log.origin).vkey
+            if log.use == "outbound" and peer:
+                cosigner = next((str(key) for key in peer.mirror.active), "")
+            elif log.use in ("journal", "local"):
+                # Every peer witnesses them; the one that a checkpoint shows is in its signature line.
+                known = [self._node.peers.get(name) for name in self._node.peers.names()]
+                witnesses = [key for each in known if each is not None for key in each.witness.active[:1]]
+                cosigner = str(witnesses[0]) if len(witnesses) == 1 else ""
+        return Log(
+            origin=log.origin,
+            use=_USES[log.use],
+            peer=log.peer,
+            size=log.size,
+            cosigned_size=cosigned,
+            vkey=vkey,
+            cosigner_vkey=cosigner,
+            retired=log.retired,
+        )
+
+    def checkpoint(self, request: GetCheckpointRequest) -> GetCheckpointResponse:
+        """A stored checkpoint with both signatures.
+
+        Raises:
+            Refused: The size is negative.
+            NotFound: No such log, or none cosigned that covers the size.
+        """
+        if request.size < 0:
+            raise Refused([Problem("RANGE_INVALID", "size", str(request.size))])
+        with self._node.database.read() as connection:
+            log = _find(connection, request.origin)
+            if request.size:
+                note = log_store.first_checkpoint_covering(connection, log.id, request.size)
+            else:
+                note = log_store.last_checkpoint(connection, log.id)
+        if note is None:
+            raise NotFound("no cosigned checkpoint")
+        return GetCheckpointResponse(checkpoint=note.note.decode())
+
+    def inclusion(self, identity: str, request: GetInclusionProofRequest) -> GetInclusionProofResponse:
+        """Proof that an entry is in a log, at any size of it.
+
+        Raises:
+            Refused: Index or size lie outside the log.
+            NotFound: No such log, or no size is given and no checkpoint covers the entry.
+        """
+        with self._node.database.read() as connection:
+            log = _find(connection, request.origin)
+            if not 0 <= request.index < log.size:
+                raise Refused([Problem("RANGE_INVALID", "index", str(request.index))])
+            size = request.size
+            if size == 0:
+                note = log_store.first_checkpoint_covering(connection, log.id, request.index + 1)
+                if note is None:
+                    raise NotFound("no cosigned checkpoint covers the entry")
+                size = note.size
+            if not request.index < size <= log.size:
+                raise Refused([Problem("RANGE_INVALID", "size", str(request.size))])
+            hashes = tree.inclusion_proof(request.index, size, log_store.node_reader(connection, log.id))
+            answer = GetInclusionProofResponse(hashes=hashes, size=size, root=log_store.root(connection, log, size))
+            stored = log_store.checkpoint_of(connection, log.id, size)
+            if stored is not None:
+                entry = log_store.entries(connection, log.id, request.index, request.index + 1, bodies=False)[0].entry
+                # The journal's entries may be larger than a receipt's extra line.
+                extra = entry if len(entry) <= proof.MAX_EXTRA_BYTES else None
+                receipt = proof.Receipt(request.index, tuple(hashes), stored.note, extra)
+                answer.receipt = receipt.to_bytes().decode()
+        self._read(identity, PROOF, log, request.index, request.index + 1)
+        return answer
+
+    def consistency(self, request: GetConsistencyProofRequest) -> GetConsistencyProofResponse:
+        """Proof that a log only grew between two sizes.
+
+        Raises:
+            Refused: The sizes are reversed or lie outside the log.
+            NotFound: No such log.
+        """
+        with self._node.database.read() as connection:
+            log = _find(connection, request.origin)
+            if not 0 <= request.first <= request.second <= log.size:
+                raise Refused([Problem("RANGE_INVALID", "first", f"{request.first}..{request.second} of {log.size}")])
+            reader = log_store.node_reader(connection, log.id)
+            return GetConsistencyProofResponse(hashes=tree.consistency_proof(request.first, request.second, reader))
+
+    def entries(self, identity: str, request: ListEntriesRequest) -> ListEntriesResponse:
+        """Entries in order, verbatim; fewer than asked for when they are large.
+
+        Raises:
+            Refused: The start is negative, or the page size wrong.
+            NotFound: No such log.
+        """
+        limit = page_size(request.page_size)
+        if request.start < 0:
+            raise Refused([Problem("RANGE_INVALID", "start", str(request.start))])
+        with self._node.database.read() as connection:
+            log = _find(connection, request.origin)
+            found = log_store.entries(
+                connection, log.id, request.start, request.start + limit, bodies=False, max_bytes=PAGE_BYTES
+            )
+        if found:
+            self._read(identity, ENTRIES, log, found[0].index, found[-1].index + 1)
+        return ListEntriesResponse(
+            entries=[Entry(index=entry.index, entry=entry.entry) for entry in found], size=log.size
+        )
+
+    def stream(self, identity: str, request: StreamEntriesRequest) -> Iterator[StreamEntriesResponse]:
+        """Runs of entries; each is read in a view of its own, so that a slow reader holds nothing.
+
+        Raises:
+            Refused: The range lies outside the log.
+            NotFound: No such log.
+        """
+        with self._node.database.read() as connection:
+            log = _find(connection, request.origin)
+        end = request.end or log.size
+        if not 0 <= request.start <= end <= log.size:
+            raise Refused([Problem("RANGE_INVALID", "start", f"{request.start}..{request.end} of {log.size}")])
+        position = request.start
+        while position < end:
+            with self._node.database.read() as connection:
+                found = log_store.entries(
+                    connection,
+                    log.id,
+                    position,
+                    min(end, position + STREAM_ENTRIES),
+                    bodies=False,
+                    max_bytes=STREAM_BYTES,
+                )
+            if not found:
+                return
+            position = found[-1].index + 1
+            self._read(identity, ENTRIES, log, found[0].index, position)
+            yield StreamEntriesResponse(entries=[Entry(index=entry.index, entry=entry.entry) for entry in found])
+
+
+def _find(connection: Connection, origin: str) -> LogHead:
+    log = log_store.head(connection, origin) if len(origin) <= 255 else None
+    if log is None:
+        raise NotFound(origin[:255])
+    return log

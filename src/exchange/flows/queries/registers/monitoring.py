@@ -1,0 +1,290 @@
+"""Stations and readings of both regions."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from exchange.domain.problems import Problem, Refused
+from exchange.domain.recognising.recognition import part_holds
+from exchange.flows.apply.ruling import read_decision
+from exchange.flows.context import Node
+from exchange.flows.instants import micros_of, timestamp
+from exchange.flows.intake.ids import format_id
+from exchange.flows.queries.ground.paging import page_size
+from exchange.flows.queries.ground.reading import Asked, Reading
+from exchange.flows.queries.registers.lab_standing import LabJoin
+from exchange.storage.queries import Connection, readings
+from exchange.storage.queries.readings import BlockFilter, BlockRow, StationRow
+from exchange.v1.kind_pb2 import Kind, Lane
+from exchange.v1.monitoring_batch_pb2 import Interval, MonitoringBatch, Point, Series, Station
+from exchange.v1.monitoring_service_pb2 import (
+    ListReadingsRequest,
+    ListReadingsResponse,
+    ListStationsRequest,
+    ListStationsResponse,
+    ReadingView,
+    StationView,
+)
+from exchange.v1.record_pb2 import Record
+
+BLOCKS_AT_ONCE = 32
+"""Blocks of one factor that are read at a time: a page of hourly values needs a few."""
+
+STATIONS_AT_ONCE = 50
+"""Stations looked up in one read: keeps each below a tenth of a second."""
+
+MAX_STATION_ID = 64
+"""Characters of a station id: the MN of HJ 212 has 24."""
+
+
+class MonitoringQueries:
+    """Queries of MonitoringService."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def stations(self, asked: Asked, request: ListStationsRequest) -> ListStationsResponse:
+        """A page of stations, in order of origin and id."""
+        limit = page_size(request.page_size)
+        node = self._reading.node
+        wanted_area = self._reading.area_limit(request.area)
+        question = f"stations|{asked.caller}|{request.origin}|{request.area}"
+        position = self._reading.tokens.read(question, request.page_token)
+        fresh = self._reading.freshness.read(asked.now, (Lane.LANE_TELEMETRY,))
+        origins = sorted({node.name, *node.peers.names()})
+        if request.origin:
+            origins = [origin for origin in origins if origin == request.origin]
+        begin, after = position or ("", "")
+        found: list[StationRow] = []
+        more = False
+        for origin in origins:
+            if origin < begin:
+                continue
+            for row in self._stations_of(origin, after if origin == begin else ""):
+                if wanted_area is not None and not row.area.startswith(wanted_area.prefixes):
+                    continue
+                if self._reading.book.may_read(asked.caller.name, Kind.KIND_MONITORING_BATCH, row.area):
+                    continue
+                if len(found) == limit:
+                    more = True
+                    break
+                found.append(row)
+            if more:
+                break
+        with node.database.read() as connection:
+            views = self._station_views(connection, found)
+        token = self._reading.tokens.make(question, [found[-1].origin, found[-1].station]) if more else ""
+        return ListStationsResponse(stations=views, next_page_token=token, freshness=fresh)
+
+    def _stations_of(self, origin: str, after: str) -> Iterator[StationRow]:
+        while True:
+            with self._reading.node.database.read() as connection:
+                names = readings.station_names(connection, after, STATIONS_AT_ONCE)
+                rows = [readings.station(connection, origin, name) for name in names]
+            yield from (row for row in rows if row is not None)
+            if len(names) < STATIONS_AT_ONCE:
+                return
+            after = names[-1]
+
+    def _station_views(self, connection: Connection, rows: Sequence[StationRow]) -> list[StationView]:
+        bodies = readings.bodies(connection, [(row.origin, row.record_id, row.revision) for row in rows])
+        views = []
+        for row in rows:
+            body = bodies.get((row.origin, row.record_id, row.revision))
+            view = StationView(origin=row.origin, medium_code=row.medium, factor_codes=row.factors)
+            view.last_data_time.CopyFrom(timestamp(row.last_time))
+            if body is not None:
+                view.station.CopyFrom(Record.FromString(body).monitoring_batch.station)
+            else:
+                view.station.CopyFrom(Station(station_id=row.station, area_code=row.area))
+            views.append(view)
+        return views
+
+    def readings(self, asked: Asked, request: ListReadingsRequest) -> ListReadingsResponse:
+        """A page of readings of one station, newest first.
+
+        Raises:
+            Refused: No station is named, or an argument is wrong.
+        """
+        limit = page_size(request.page_size)
+        since, until = _span(request)
+        question = (
+            f"readings|{asked.caller}|{request.station_id}|{request.origin}|{request.factor_code}|"
+            f"{request.interval}|{since}|{until}|{request.include_replaced}"
+        )
+        position = self._reading.tokens.read(question, request.page_token)
+        fresh = self._reading.freshness.read(asked.now, (Lane.LANE_TELEMETRY,))
+        readable = self._reading.book.readable(asked.caller.name, (Kind.KIND_MONITORING_BATCH,))
+        if Kind.KIND_MONITORING_BATCH not in readable:
+            return ListReadingsResponse(freshness=fresh)
+        newest = until - 1 if until is not None else None
+        if position is not None:
+            newest = -position[0] if newest is None else min(newest, -position[0])
+        wanted = BlockFilter(
+            origin=request.origin,
+            interval=request.interval,
+            since=since,
+            until=newest,
+            areas=readable[Kind.KIND_MONITORING_BATCH],
+        )
+        chosen: list[_Reading] = []
+        with self._reading.node.database.read() as connection:
+            factors = (
+                [request.factor_code] if request.factor_code else readings.factors_of(connection, request.station_id)
+            )
+            walk = _Walk(connection, request.station_id, factors, wanted)
+            for reading in walk.newest_first():
+                if reading.replaced and not request.include_replaced:
+                    continue
+                if position is not None and reading.key <= tuple(position):
+                    continue
+                if not _within(reading.time, since, until):
+                    continue
+                chosen.append(reading)
+                if len(chosen) > limit:
+                    break
+            labs = LabJoin(connection, self._reading.node, (each.block for each in chosen))
+            views = [_reading_view(self._reading.node, labs, reading) for reading in chosen[:limit]]
+        token = ""
+        if len(chosen) > limit:
+            chosen = chosen[:limit]
+            token = self._reading.tokens.make(question, list(chosen[-1].key))
+        return ListReadingsResponse(readings=views, next_page_token=token, freshness=fresh)
+
+
+def _span(request: ListReadingsRequest) -> tuple[int | None, int | None]:
+    """Begin and end of the data times asked for, in microseconds.
+
+    Raises:
+        Refused: No station is named, or an argument is wrong.
+    """
+    problems = []
+    if not request.station_id:
+        problems.append(Problem("FIELD_MISSING", "station_id"))
+    elif len(request.station_id) > MAX_STATION_ID:
+        problems.append(Problem("TEXT_TOO_LONG", "station_id", str(len(request.station_id))))
+    since = micros_of(getattr(request, "from")) if request.HasField("from") else None
+    until = micros_of(request.until) if request.HasField("until") else None
+    if since is not None and until is not None and since > until:
+        problems.append(Problem("DATES_REVERSED", "until"))
+    if request.interval not in Interval.values():
+        problems.append(Problem("ENUM_UNKNOWN", "interval", str(int(request.interval))))
+    if problems:
+        raise Refused(problems)
+    return since, until
+
+
+def _within(time: int, since: int | None, until: int | None) -> bool:
+    return (since is None or time >= since) and (until is None or time < until)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """One reading in its order.
+
+    Attributes:
+        key: What pages are ordered by: newest time first, and every reading has another one.
+    """
+
+    key: tuple[Any, ...]
+    time: int
+    block: BlockRow
+    series: Series
+    point: Point
+    revision: int
+    replaced: bool
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Blocks of one station, newest last time first over all factors, taken apart into readings.
+
+    A block may reach far back: a reading is complete once no block that is still to come can hold its time.
+    """
+
+    connection: Connection
+    station: str
+    factors: Sequence[str]
+    wanted: BlockFilter
+    _open: dict[tuple[Any, ...], list[tuple[int, BlockRow, Series, Point]]] = field(default_factory=dict)
+    _times: list[tuple[int, tuple[Any, ...]]] = field(default_factory=list)
+
+    def newest_first(self) -> Iterator[_Reading]:
+        for block in heapq.merge(*map(self._blocks, self.factors), key=lambda row: (-row.last_time, -row.seq)):
+            yield from self._complete(block.last_time)
+            self._take(block)
+        yield from self._complete(None)
+
+    def _blocks(self, factor: str) -> Iterator[BlockRow]:
+        after: tuple[int, int] | None = None
+        while True:
+            rows = readings.blocks(
+                self.connection, self.station, factor, self.wanted, after=after, limit=BLOCKS_AT_ONCE
+            )
+            yield from rows
+            if len(rows) < BLOCKS_AT_ONCE:
+                return
+            after = (rows[-1].last_time, rows[-1].seq)
+
+    def _take(self, block: BlockRow) -> None:
+        newest = self.wanted.until
+        for series in MonitoringBatch.FromString(block.series).series:
+            for point in series.points:
+                time = micros_of(point.data_time)
+                if newest is not None and time > newest:
+                    continue
+                key = (-time, block.origin, block.factor, block.interval, block.medium, series.value_kind)
+                if key not in self._open:
+                    self._open[key] = []
+                    heapq.heappush(self._times, (-time, key))
+                self._open[key].append((block.seq, block, series, point))
+
+    def _complete(self, frontier: int | None) -> Iterator[_Reading]:
+        """Readings later than every block to come, in order of their keys."""
+        while self._times and (frontier is None or -self._times[0][0] > frontier):
+            _, key = heapq.heappop(self._times)
+            stated = sorted(self._open.pop(key), key=lambda each: each[0])
+            effective = [at for at, (_, block, _, _) in enumerate(stated) if block.effective]
+            current = effective[-1] if effective else -1
+            for at in range(len(stated) - 1, -1, -1):
+                _, block, series, point = stated[at]
+                yield _Reading(
+                    key=(*key, -(at + 1)),
+                    time=-key[0],
+                    block=block,
+                    series=series,
+                    point=point,
+                    revision=at + 1,
+                    replaced=at != current,
+                )
+
+
+def _reading_view(node: Node, labs: LabJoin, reading: _Reading) -> ReadingView:
+    block, series = reading.block, reading.series
+    view = ReadingView(
+        origin=block.origin,
+        station_id=block.station,
+        medium_code=block.medium,
+        interval=block.interval,  # type: ignore[arg-type]
+        factor_code=series.factor_code,
+        value_kind=series.value_kind,
+        unit=series.unit,
+        point=reading.point,
+        revision=reading.revision,
+        record_id=format_id(block.record_id),
+    )
+    if block.origin != node.name:
+        decision = read_decision(block.decision)
+        outcome, reasons, conditions = block.outcome, decision.reasons, decision.conditions
+        for part, part_outcome, part_reasons, part_conditions in decision.parts:
+            if part_holds(part, series.factor_code, reading.point.source_flag):
+                outcome, reasons, conditions = part_outcome, part_reasons, part_conditions
+                break
+        view.outcome = outcome  # type: ignore[assignment]
+        view.reasons.extend(reasons)
+        view.conditions.extend(conditions)  # type: ignore[arg-type]
+    labs.put(view, block, series)
+    return view
