@@ -35,6 +35,7 @@ class Form:
         read: Maps the rows of one record; the last argument is the fields that the table has a column for.
         write: Cells by field, for each row of a record.
         choices: Drop-down lists by field.
+        suggested: Fields whose list only suggests: several of its texts may stand in one cell, or another one.
     """
 
     kind: Kind.ValueType
@@ -52,3 +53,4 @@ class Form:
     read: Callable[[Sequence[TableRow], NativeDocument, frozenset[str]], RowMapping]
     write: Callable[[Record], list[dict[str, str]]]
     choices: Callable[[], Mapping[str, Sequence[str]]]
+    suggested: frozenset[str] = frozenset()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from exchange.domain.codes import USCC_LENGTH, normalise, uscc_reasons
 from exchange.domain.personal import contains_resident_id, name_is_masked, resident_ids
+from exchange_forms.joining import facts_of, joined
 from exchange_forms.side import Side
 from exchange_sheets import Book, Cell, CellKind, Sheet, SheetRow, Table, TableRow, heading_key
 
@@ -18,17 +19,25 @@ _SHORTEST_NAME: Final = 2
 """Characters of a name that is looked for in other texts: one character alone is most often a word."""
 
 
-def edits_of(book: Book, tables: Mapping[str, Table], side: Side) -> dict[str, str]:
+def edits_of(book: Book, tables: Mapping[str, Table], side: Side, joined_by: Sequence[str] = ()) -> dict[str, str]:
     """What has to change in a document before anything is kept of it: new text by address, empty to take away.
 
     Columns of persons' document numbers go, by their field or by words of their heading. Resident identity numbers in
     any other cell go, but not a sound USCC that looks like one. Names of natural persons are masked, also where they
-    stand in other texts of their row. Edits of an edited document are none.
+    stand in other texts of their record's rows. Edits of an edited document are none.
+
+    Args:
+        book: The document.
+        tables: Its tables by sheet.
+        side: The side's tables.
+        joined_by: Columns that join rows to one record.
     """
     edits: dict[str, str] = {}
+    personal_of: dict[str, frozenset[int]] = {}
     for sheet in book.sheets:
         table = tables.get(sheet.name)
         personal = _personal_columns(sheet, table, side) if table is not None else frozenset()
+        personal_of[sheet.name] = personal
         header = table.header if table is not None else -1
         for row in sheet.rows:
             for column, cell in row.cells.items():
@@ -38,9 +47,9 @@ def edits_of(book: Book, tables: Mapping[str, Table], side: Side) -> dict[str, s
                 masked = without_ids(cell.text, side)
                 if masked != cell.text:
                     edits[cell.address] = masked
-        if table is not None:
-            for fact in table.rows:
-                _mask_person(fact, personal, side, edits)
+    for group in joined(facts_of(book, tables), joined_by):
+        for fact, _ in group:
+            _mask_person(fact, [(other, personal_of[table.sheet]) for other, table in group], side, edits)
     return edits
 
 
@@ -80,7 +89,10 @@ def is_person(row: TableRow, side: Side) -> bool:
     return cell is not None and side.subject_kinds.find(cell.text) == "NATURAL_PERSON"
 
 
-def _mask_person(row: TableRow, personal: frozenset[int], side: Side, edits: dict[str, str]) -> None:
+def _mask_person(
+    row: TableRow, rows: Sequence[tuple[TableRow, frozenset[int]]], side: Side, edits: dict[str, str]
+) -> None:
+    """Mask the subject of a row in all rows of its record, each with its columns of persons' numbers."""
     cell = row.cells.get("name")
     if cell is None or not is_person(row, side):
         return
@@ -91,10 +103,11 @@ def _mask_person(row: TableRow, personal: frozenset[int], side: Side, edits: dic
     edits[cell.address] = masked
     if len(name) < _SHORTEST_NAME:
         return
-    for column, other in row.source.cells.items():
-        text = edits.get(other.address, other.text)
-        if column not in personal and other.address != cell.address and name in text:
-            edits[other.address] = text.replace(name, masked)
+    for each, personal in rows:
+        for column, other in each.source.cells.items():
+            text = edits.get(other.address, other.text)
+            if column not in personal and other.address != cell.address and name in text:
+                edits[other.address] = text.replace(name, masked)
 
 
 def edited(book: Book, edits: Mapping[str, str]) -> Book:

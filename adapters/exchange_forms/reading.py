@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,11 +13,11 @@ from exchange.v1.common_pb2 import Provenance, SaltedDigest
 from exchange.v1.kind_pb2 import Kind
 from exchange_forms.form import Form
 from exchange_forms.forms import forms_of
+from exchange_forms.joining import facts_of, joined
 from exchange_forms.privacy import edited, edits_of
 from exchange_forms.row import RowMapping
 from exchange_forms.side import Layout, Side
-from exchange_forms.vocabulary import text_key
-from exchange_sheets import IGNORED, Book, Sheet, Table, TableRow, find_table, heading_key, open_book, without_cells
+from exchange_sheets import Book, Sheet, Table, TableRow, find_table, heading_key, open_book, without_cells
 from exchange_sheets.book import in_words
 
 CONTENT_CHARACTERS: Final = 4_000
@@ -56,7 +56,7 @@ def read_document(document: NativeDocument, side: Side) -> DocumentReading:
     found = _find(original, document.kind, side, strict=True)
     if found is None:
         raise _refused("LAYOUT_UNKNOWN", "", "")
-    edits = edits_of(original, found.tables, side)
+    edits = edits_of(original, found.tables, side, found.form.joined_by)
     redacted = without_cells(document.content, original, edits)
     book = edited(original, edits)
     if edits:
@@ -65,7 +65,6 @@ def read_document(document: NativeDocument, side: Side) -> DocumentReading:
         algorithm="SHA-256", digest=hashlib.sha256(document.salt + redacted).digest(), salt=document.salt
     )
     remarks = list(book.remarks)
-    facts: list[tuple[TableRow, Table]] = []
     for sheet in book.sheets:
         table = found.tables.get(sheet.name)
         if table is None:
@@ -74,9 +73,8 @@ def read_document(document: NativeDocument, side: Side) -> DocumentReading:
             continue
         remarks += [Problem("HEADING_UNKNOWN", cell.address, in_words(cell.text)) for cell in table.unknown]
         remarks += table.remarks
-        facts += [(row, table) for row in table.rows]
     rows: list[MappedRow] = []
-    for group in _joined(facts, found.form.joined_by):
+    for group in joined(facts_of(book, found.tables), found.form.joined_by):
         table = group[0][1]
         number = document.first_row + len(rows)
         mapping = found.form.read([row for row, _ in group], document, frozenset(table.columns))
@@ -92,23 +90,6 @@ def read_document(document: NativeDocument, side: Side) -> DocumentReading:
         encoding=book.encoding,
         remarks=tuple(remarks),
     )
-
-
-def _joined(
-    facts: Sequence[tuple[TableRow, Table]], columns: Sequence[str]
-) -> Iterable[Sequence[tuple[TableRow, Table]]]:
-    """Rows of each record: those that say the same in every one of some columns, wherever they stand.
-
-    A row's number counts within its table.
-    """
-    if not columns:
-        return [[each] for each in facts]
-    groups: dict[object, list[tuple[TableRow, Table]]] = {}
-    for number, (row, table) in enumerate(facts):
-        texts = [text_key(row.cells[column].text) for column in columns if column in row.cells]
-        key = (table.sheet if IGNORED in columns else "", *texts) if len(texts) == len(columns) else number
-        groups.setdefault(key, []).append((row, table))
-    return groups.values()
 
 
 def _dialect(side: Side, found: _Found) -> str:

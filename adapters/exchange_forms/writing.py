@@ -121,6 +121,7 @@ def write_template(side: Side, kind: Kind.ValueType) -> WrittenDocument:
         headings=[column.heading for column in layout.columns],
         rows=[[EXAMPLE if column.field == "ignored" else column.example for column in layout.columns]],
         choices={n: lists[column.field] for n, column in enumerate(layout.columns, 1) if lists.get(column.field)},
+        suggested=[n for n, column in enumerate(layout.columns, 1) if column.field in layout.suggested],
         notes=layout.notes,
     )
     return WrittenDocument(

@@ -22,6 +22,7 @@ class OutSheet:
         rows: Texts, one for each heading; empty means blank.
         numeric: Columns from 1 whose plain numbers are written as numbers. Never columns of codes.
         choices: By column from 1: texts of its drop-down list.
+        suggested: Columns whose list only suggests: other texts may be typed.
         notes: Lines of the notes sheet.
     """
 
@@ -31,6 +32,7 @@ class OutSheet:
     title: str = ""
     numeric: Collection[int] = ()
     choices: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    suggested: Collection[int] = ()
     notes: Sequence[str] = ()
 
 

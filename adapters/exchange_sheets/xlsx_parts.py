@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
@@ -57,6 +57,7 @@ class SheetPart:
         rows: By row number from 1: cells by column number from 1, each with its style.
         widths: Column widths in characters, by column number.
         lists: By column number: the range that its drop-down takes its choices from, as in ``选项!$A$1:$A$4``.
+        suggested: Columns whose drop-down refuses nothing that is typed.
         listed_rows: First and last row that drop-downs cover.
         frozen_rows: Rows that stay in sight.
         merges: Merged ranges.
@@ -67,6 +68,7 @@ class SheetPart:
     hidden: bool = False
     widths: Mapping[int, int] = field(default_factory=dict)
     lists: Mapping[int, str] = field(default_factory=dict)
+    suggested: Collection[int] = ()
     listed_rows: tuple[int, int] = (1, 1)
     frozen_rows: int = 0
     merges: Sequence[str] = ()
@@ -166,7 +168,7 @@ def _sheet(sheet: SheetPart, strings: _Strings) -> str:
     if sheet.lists:
         first, last = sheet.listed_rows
         rules = "".join(
-            f'<dataValidation type="list" allowBlank="1" showErrorMessage="1" '
+            f'<dataValidation type="list" allowBlank="1" showErrorMessage="{int(column not in sheet.suggested)}" '
             f'sqref="{column_letters(column)}{first}:{column_letters(column)}{last}">'
             f"<formula1>{escape(choices)}</formula1></dataValidation>"
             for column, choices in sorted(sheet.lists.items())

@@ -61,6 +61,7 @@ def write_xlsx(sheets: Sequence[OutSheet]) -> bytes:
                 rows=rows,
                 widths={n: _width(text) for n, text in enumerate(sheet.headings, start=1)},
                 lists=lists,
+                suggested=frozenset(sheet.suggested),
                 listed_rows=(heading_row + 1, heading_row + FORM_ROWS),
                 frozen_rows=heading_row,
             )

@@ -170,6 +170,10 @@ class Choice(Field):
 class Choices(Choice):
     """Several words of a closed list in one cell."""
 
+    def suggested(self) -> Collection[str]:
+        """Its list has single words."""
+        return (self.column,)
+
     def read(self, row: RowMapping, context: Context) -> None:
         """Divided by ；, 、 or line breaks; each word that is not listed is a fault of its own."""
         assert self.enum is not None

@@ -47,4 +47,5 @@ def _form(flat: FlatKind, tables: FormTables, side: Side) -> Form:
         read=read,
         write=write,
         choices=choices,
+        suggested=flat.suggested(),
     )

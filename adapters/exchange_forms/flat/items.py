@@ -51,6 +51,10 @@ class Items(Part):
             rows.append(cells)
         return rows
 
+    def suggested(self) -> Collection[str]:
+        """Columns of an item whose drop-down list only suggests."""
+        return [column for part in self.parts for column in part.suggested()]
+
     def choices(self, context: Context) -> Mapping[str, Sequence[str]]:
         """Drop-down lists of an item."""
         return {column: texts for part in self.parts for column, texts in part.choices(context).items()}

@@ -84,7 +84,7 @@ LIST: Final = FlatKind(
     ),
     found_by=(("list_id",), ("list_kind",), ("entered_on",)),
     identifying=("name", "uscc", "list_id"),
-    needed=(("name",), ("legal_basis",), ("entry_reason",), ("state",)),
+    needed=(("name",), ("uscc",), ("legal_basis",), ("entry_reason",), ("state",)),
     joined_by=("list_id", "uscc", "entered_on"),
 )
 """红黑白名单: a row for each measure or waste of an entry."""
@@ -123,7 +123,7 @@ CORRECTION: Final = FlatKind(
     ),
     found_by=(("record",), ("requester",), ("reason",)),
     identifying=("record", "reason"),
-    needed=(("requested_on",), ("state",), ("city", "county", "area_code")),
+    needed=(("ignored",), ("requested_on",), ("state",), ("city", "county", "area_code")),
     joined_by=("ignored",),
 )
 """校核纠错: a row for each doubted field, under one number."""

@@ -56,6 +56,10 @@ class Part:
         """Cells of rows of their own, one for each item; only of parts that read :attr:`RowMapping.rows`."""
         return ()
 
+    def suggested(self) -> Collection[str]:
+        """Columns whose drop-down list only suggests: several of its texts may stand there, or another one."""
+        return ()
+
     def choices(self, _context: Context) -> Mapping[str, Sequence[str]]:
         """Drop-down lists by column, beside those of :meth:`words`."""
         return {}
@@ -70,9 +74,9 @@ class FlatKind:
         found_by: Groups of columns: a header has at least one of each, and no other form's header has.
         identifying: Columns of which a row of facts has at least one.
         needed: Groups of columns without which no row can become a record.
-        joined_by: Columns whose texts join rows to one record: rows are its items, the other columns say the same in
-            each row or stand in the first alone. ``ignored``, the row's number, joins rows of one table only. Empty
-            where each row is a record.
+        joined_by: Columns, each needed, whose texts join rows to one record: rows are its items, the other columns
+            say the same in each row or stand in the first alone. ``ignored``, the row's number, joins rows of one table
+            only. Empty where each row is a record.
     """
 
     kind: Kind.ValueType
@@ -85,6 +89,10 @@ class FlatKind:
     def columns(self) -> frozenset[str]:
         """Every column that a table of the kind may have."""
         return frozenset(column for part in self.parts for column in part.columns()) | frozenset(self.joined_by)
+
+    def suggested(self) -> frozenset[str]:
+        """Every column whose drop-down list only suggests."""
+        return frozenset(column for part in self.parts for column in part.suggested())
 
     def words(self) -> dict[str, Collection[str] | None]:
         """Every list of texts, by column."""

@@ -88,6 +88,10 @@ class FieldPath(Field):
         """A side gives names to the fields that its officers speak of."""
         return {self.column: None}
 
+    def suggested(self) -> Collection[str]:
+        """A path may stand there as well."""
+        return (self.column,)
+
     def read(self, row: RowMapping, context: Context) -> None:
         """A name that is not listed is never guessed at."""
         cell = row.cell(self.column)

@@ -44,6 +44,7 @@ def credit_form(side: Side) -> Form:
         read=lambda rows, document, columns: map_credit(rows[0], side, document, columns),
         write=lambda record: [credit_values(record, side)],
         choices=choices,
+        suggested=frozenset({"vetoes"}),
     )
 
 

@@ -17,6 +17,7 @@ from exchange.domain.adapter_laws import flatten, plain_path
 from exchange.domain.catalogues.table_file import TableError
 from exchange.domain.catalogues.tables import Tables, load
 from exchange.domain.kinds import spec
+from exchange.domain.problems import Refused
 from exchange.domain.validate import validate
 from exchange.tables import read_all
 from exchange.v1.kind_pb2 import Kind
@@ -204,3 +205,131 @@ def test_each_side_knows_every_heading_of_the_other(
         known = reader.tables.forms[kind].layout.aliases
         for column in writer.tables.forms[kind].layout.columns:
             assert (column.heading, known.get(heading_key(column.heading))) == (column.heading, column.field)
+
+
+FEEDBACK = {
+    "企业名称": "演示一有限公司",
+    "统一社会信用代码": FIRM,
+    "通知记录编号": f"sc/{NOTICE}",
+    "事项类型": "资金支持",
+    "事项编号": "资金〔2026〕8号",
+    "措施": "B1 限制申请财政性资金项目",
+    "落实情况": "已落实",
+    "未落实原因": "",
+    "落实文书文号": "演环资〔2026〕3号",
+    "办理日期": "2026-02-20",
+    "经办人编号": "0117",
+}
+"""A sound feedback of Chongqing."""
+SECOND = {key: FEEDBACK[key] for key in ("通知记录编号", "事项编号")}
+
+
+def test_rows_of_one_matter_are_one_record(chongqing: FormsAdapter) -> None:
+    """Each row is one measure; the rest stands in the first; one line of provenance for each column of the items."""
+    more = {**SECOND, "措施": "C2", "落实情况": "不适用", "未落实原因": "不属于行政机关职责"}
+    other = {**FEEDBACK, "事项编号": "资金〔2026〕9号"}
+    rows = chongqing.read(native(csv_of([FEEDBACK, other, more]))).rows
+    assert [(row.row, row.place) for row in rows] == [(1, "line 2"), (2, "line 3")]
+    record = rows[0].record
+    assert record is not None
+    assert [each.code for each in record.measure_feedback.results] == ["B1", "C2"]
+    lines = {line.field: line.source for line in record.header.provenance.fields}
+    assert lines["measure_feedback.results.code"] == "F2…F4"
+    assert lines["measure_feedback.results.reason"] == "H4"
+
+
+def test_rows_that_contradict_each_other_wait(chongqing: FormsAdapter) -> None:
+    """Which of two dates is right is never guessed, nor is what stands below an empty cell taken for all."""
+    for changed, place in (({"办理日期": "2026-02-21"}, "J3"), ({"核查编号": NOTICE}, "L3")):
+        first = {**FEEDBACK, "核查编号": ""}
+        (row,) = chongqing.read(native(csv_of([first, {**SECOND, "措施": "C1", "落实情况": "不适用", **changed}]))).rows
+        assert [(p.reason, p.place) for p in row.problems] == [("ROWS_DIFFER", place)]
+        assert "C1" in row.content
+
+
+def test_a_code_that_is_another_measure_waits(chongqing: FormsAdapter) -> None:
+    """Two catalogues have a B1: the name beside the code has to be its own."""
+    for text in ("B1 从严审查行政许可申请（警示）", "《企业环境信用评价结果应用措施》（2012）B1", "限制贷款"):
+        assert reasons(read_one(chongqing, FEEDBACK, 措施=text)) == ["MEASURE_UNMAPPED"]
+    row = read_one(chongqing, FEEDBACK, 措施="《企业环境信用评价结果应用措施》（2013）B1 从严审查行政许可申请（警示）")
+    assert row.record is not None
+    (result,) = row.record.measure_feedback.results
+    assert (result.catalogue, result.edition, result.code) == ("企业环境信用评价结果应用措施", "2013", "B1")
+
+
+def test_a_person_is_masked_in_every_row_of_the_record(chongqing: FormsAdapter) -> None:
+    """Also in a row that does not say whom it is about, and in what is kept of the document."""
+    first = {**FEEDBACK, "企业名称": "欧阳演示", "主体类别": "自然人", "统一社会信用代码": ""}
+    second = {**SECOND, "措施": "B2", "落实情况": "未落实", "未落实原因": "欧阳演示已迁出"}
+    reading = chongqing.read(native(csv_of([first, second])))
+    (row,) = reading.rows
+    assert row.record is not None
+    assert row.record.measure_feedback.results[1].reason == "欧**已迁出"
+    for text in (row.content, str(row.record), reading.redacted.decode()):
+        assert "欧阳" not in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_joins_rows_is_needed(kind: Kind.ValueType) -> None:
+    """A heading that is known later must not join rows that were answered one by one: their numbers are their keys."""
+    flat = next(each for each in FLAT_KINDS if each.kind == kind)
+    assert {(column,) for column in flat.joined_by} <= {*flat.found_by, *flat.needed}
+
+
+@settings(max_examples=30)
+@given(data=st.data())
+def test_rows_of_several_records_may_stand_in_any_order(data: st.DataObject) -> None:
+    """Tasks of several firms, shuffled: each firm is still of its own task, and no task has another's."""
+    adapter = _SIDES["chongqing"]
+    tasks: list[Record] = []
+    for number in range(data.draw(st.integers(1, 3))):
+        record = records.inspection()
+        record.inspection_task.task_no = f"演联检〔2026〕{number}号"
+        del record.inspection_task.targets[:]
+        for at in range(data.draw(st.integers(1, 4))):
+            target = record.inspection_task.targets.add(chosen_by=f"抽取{at}")
+            target.subject.CopyFrom(records.inspection().inspection_task.targets[0].subject)
+            target.subject.uscc = records.make_uscc(100 * number + at)
+        tasks.append(record)
+    written = adapter.write(tasks, kind=Kind.KIND_INSPECTION_TASK, form="csv").content.decode("utf-8-sig")
+    head, *lines = written.strip().split("\r\n")
+    shuffled = data.draw(st.permutations(lines))
+    rows = adapter.read(native("\r\n".join([head, *shuffled]).encode())).rows
+    found = {}
+    for row in rows:
+        # The first row of a task says all of it, whichever it is: each row repeats what is said once.
+        assert row.record is not None
+        body = row.record.inspection_task
+        found[body.task_no] = {target.subject.uscc for target in body.targets}
+        assert body.sampling_rule == tasks[0].inspection_task.sampling_rule
+    assert found == {
+        each.inspection_task.task_no: {target.subject.uscc for target in each.inspection_task.targets} for each in tasks
+    }
+
+
+def test_two_records_under_one_number_are_not_written_into_one_table(adapter: FormsAdapter) -> None:
+    """Their rows could not be told apart again."""
+    with pytest.raises(Refused, match="ROWS_OF_TWO_RECORDS"):
+        adapter.write([records.inspection(), records.inspection()], kind=Kind.KIND_INSPECTION_TASK, form="xlsx")
+
+
+def test_a_list_of_several_words_refuses_nothing_that_is_typed(adapter: FormsAdapter) -> None:
+    """Three effects stand in one cell: the drop-down suggests them, and lists of one word stay strict."""
+    book = openpyxl.load_workbook(io.BytesIO(adapter.template(Kind.KIND_REPAIR_NOTICE).content)).worksheets[0]
+    columns = [column.field for column in adapter.tables.forms[Kind.KIND_REPAIR_NOTICE].layout.columns]
+    strict = {
+        columns[next(iter(rule.sqref.ranges)).min_col - 1]: rule.showErrorMessage
+        for rule in book.data_validations.dataValidation
+    }
+    assert not strict["effects"]
+    assert strict["subject_kind"]
+
+
+def test_fields_that_officers_name_are_fields(adapter: FormsAdapter) -> None:
+    """Every name of a doubted field is a path that records have."""
+    for path in adapter.tables.forms[Kind.KIND_CORRECTION_REQUEST].words["field"].texts:
+        message: Message = Record()
+        *above, last = path.split(".")
+        for name in above:
+            message = getattr(message, name)
+        assert last in message.DESCRIPTOR.fields_by_name
