@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 
 from exchange.crypto.x509.certificates import Role
-from exchange.flows.queries.registers.effects import unconfirmed_by_agency
+from exchange.domain.catalogues.calendars import Calendars
+from exchange.flows.context import LOCAL_TIME
+from exchange.flows.instants import micros
+from exchange.flows.queries.registers.effects import due_by_rule, unconfirmed_by_agency
+from exchange.storage import readers
 from exchange.v1 import penalty_service_pb2, record_service_pb2
 from exchange.v1.answer_pb2 import AnswerVerb
 from exchange.v1.common_pb2 import RecordRef
@@ -181,6 +187,32 @@ def unconfirmed(stubs: Stubs) -> list[tuple[str, tuple[str, ...], str]]:
     return [(row.notice.record_id, tuple(row.effects), row.due_by) for row in rows]
 
 
+def test_what_is_not_confirmed_in_three_working_days_is_overdue(doors: dict[str, AgencyDoor]) -> None:
+    """Counted from the day on which the act came, by the calendar; without one, the act's own day counts."""
+    cq, sc = doors["cq"].agency("dated"), doors["sc"]
+    reads = sc.agency("dated-reader")
+    about = firm(811)
+    sent = submit(cq, notice_about(about, "演环惩〔2026〕811号"), "dated-1").record_id
+    wait_settled(doors["cq"])
+    reads.call(reads.record.GetRecord, GetRecordRequest(ref=RecordRef(origin="cq", record_id=sent)))
+    submit(cq, act_on("repair", sent, about), "dated-2")
+    wait_settled(doors["cq"])
+    tables = sc.node.tables
+    with sc.node.database.read() as connection:
+        (act,) = readers.acts_shown(connection, agency="dated-reader", limit=9)
+
+        def late(day: date) -> int:
+            now = datetime.combine(day, datetime.min.time(), LOCAL_TIME)
+            counted = unconfirmed_by_agency(connection, sc.node, now)
+            return next(each.overdue for each in counted if each.agency == "dated-reader")
+
+        last = date.fromisoformat(due_by_rule(tables, act) or "2026-03-05")
+        assert (late(last), late(last + timedelta(days=1))) == (0, 1)
+    came = replace(act, arrived_at=micros(datetime(2025, 9, 29, 23, 59, tzinfo=LOCAL_TIME)))
+    assert due_by_rule(tables, came) == "2025-10-10"  # behind the national holidays
+    assert due_by_rule(replace(tables, calendars=Calendars({})), came) == ""
+
+
 def _is_asked(stubs: Stubs, expected: list[tuple[str, tuple[str, ...], str]]) -> bool:
     return unconfirmed(stubs) == expected
 
@@ -217,6 +249,6 @@ def test_whoever_was_shown_a_notice_is_asked_to_confirm(doors: dict[str, AgencyD
         doors["sc"].world.wait(partial(_is_asked, reads, left), what="the answer's effect")
     assert unconfirmed(checks) == [(sent, effects, "2026-03-05")]
     with sc.node.database.read() as connection:
-        counts = {each.agency: each.count for each in unconfirmed_by_agency(connection, "sc")}
+        counts = {each.agency: each.count for each in unconfirmed_by_agency(connection, sc.node, sc.node.clock())}
     assert counts["checks-only"] == 1
     assert "reads" not in counts

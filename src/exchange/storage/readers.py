@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, insert, select
+from sqlalchemy import Connection, and_, func, insert, select
 
 from exchange.storage import schema
 from exchange.storage.transaction import Transaction
@@ -57,6 +57,7 @@ class ReadAct:
 
     Attributes:
         seq: Number of the act's row.
+        arrived_at: When it reached this node, or was stated here, in microseconds.
     """
 
     seq: int
@@ -69,6 +70,7 @@ class ReadAct:
     notice: bytes
     log_id: int
     idx: int
+    arrived_at: int
 
 
 def acts_shown(connection: Connection, *, agency: str = "", before: int = 0, limit: int) -> list[ReadAct]:
@@ -93,6 +95,7 @@ def acts_shown(connection: Connection, *, agency: str = "", before: int = 0, lim
             _R.about.label("notice"),
             _R.log_id,
             _R.idx,
+            func.coalesce(_R.mirrored_at, _R.logged_at).label("arrived_at"),
         )
         .join_from(schema.records, schema.notice_readers, read)
         .where(_R.kind.in_(_ACTS), _R.newest.is_(True), _R.tombstone == "")

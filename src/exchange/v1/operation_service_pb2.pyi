@@ -504,19 +504,23 @@ class UnconfirmedActs(_message.Message):
 
     AGENCY_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    OVERDUE_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
     """Agency that was shown the notices."""
     count: _builtins.int
     """Acts of which at least one effect is open."""
+    overdue: _builtins.int
+    """Those of them whose day is over."""
     def __init__(
         self,
         *,
         agency: _builtins.str = ...,
         count: _builtins.int = ...,
+        overdue: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "count", b"count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "count", b"count", "overdue", b"overdue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

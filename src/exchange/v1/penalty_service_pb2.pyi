@@ -337,10 +337,18 @@ class UnconfirmedEffects(_message.Message):
     NOTICE_FIELD_NUMBER: _builtins.int
     EFFECTS_FIELD_NUMBER: _builtins.int
     DUE_BY_FIELD_NUMBER: _builtins.int
+    COMPUTED_DUE_BY_FIELD_NUMBER: _builtins.int
+    OVERDUE_FIELD_NUMBER: _builtins.int
     kind: _kind_pb2.Kind.ValueType
     """Its kind."""
     due_by: _builtins.str
-    """Day by which they have to be carried out, YYYY-MM-DD; empty when the act's text is not here."""
+    """Day by which they have to be carried out by the act's own words, YYYY-MM-DD; empty when its text is not here."""
+    computed_due_by: _builtins.str
+    """The same by the repair rule, counted in working days from the day on which the act reached this node; empty where
+    no calendar says which days are worked (CALENDAR_MISSING).
+    """
+    overdue: _builtins.bool
+    """The day is over: the computed one, or the act's own where none can be computed."""
     @_builtins.property
     def act(self) -> _common_pb2.RecordRef:
         """The act: what an Answer is to name."""
@@ -361,10 +369,12 @@ class UnconfirmedEffects(_message.Message):
         notice: _common_pb2.RecordRef | None = ...,
         effects: _abc.Iterable[_builtins.str] | None = ...,
         due_by: _builtins.str = ...,
+        computed_due_by: _builtins.str = ...,
+        overdue: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "notice", b"notice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "due_by", b"due_by", "effects", b"effects", "kind", b"kind", "notice", b"notice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "computed_due_by", b"computed_due_by", "due_by", b"due_by", "effects", b"effects", "kind", b"kind", "notice", b"notice", "overdue", b"overdue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -83,8 +83,8 @@ def _show(out: Output, answer: GetStatusResponse) -> None:
         )
     if answer.unconfirmed:
         out.table(
-            ("agency", "unconfirmed"),
-            [(each.agency, each.count) for each in answer.unconfirmed],
+            ("agency", "unconfirmed", "overdue"),
+            [(each.agency, each.count, each.overdue) for each in answer.unconfirmed],
             title=t("title.unconfirmed"),
         )
     out.table(

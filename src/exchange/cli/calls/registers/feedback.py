@@ -22,6 +22,7 @@ from exchange.v1.penalty_service_pb2 import (
 
 app = typer.Typer(help=t("help.feedback"), no_args_is_help=True)
 
+_EFFECT_HEADINGS = ("due_by", "computed_due_by", "overdue", "kind", "act", "notice", "effects")
 _HEADINGS = ("due_on", "overdue", "code", "measure", "kind", "record_id", "matter", "matter_no", "given")
 
 
@@ -53,13 +54,21 @@ def effects(profile: ProfileOption = None, *, limit: LimitOption = DEFAULT_LIMIT
     with client(profile) as node:
         request = ListUnconfirmedEffectsRequest()
         rows = list(walk(node, node.penalties.ListUnconfirmedEffects, request, "effects", limit))
-    show(out, "effects", rows, ("due_by", "kind", "act", "notice", "effects"), _effect_cells)
+    show(
+        out,
+        "effects",
+        rows,
+        ("due_by", "computed_due_by", "overdue", "kind", "act", "notice", "effects"),
+        _effect_cells,
+    )
     finish(Exit.FINDING if rows else Exit.DONE)
 
 
 def _effect_cells(row: UnconfirmedEffects) -> tuple[object, ...]:
     return (
         row.due_by,
+        row.computed_due_by or "CALENDAR_MISSING",
+        row.overdue,
         words.kind_word(row.kind),
         f"{row.act.origin} {row.act.record_id}",
         f"{row.notice.origin} {row.notice.record_id}",

@@ -140,8 +140,8 @@ class StatusQueries:
                 ],
                 alerts=count_alerts(connection, self._node, now),
                 unconfirmed=[
-                    UnconfirmedActs(agency=each.agency, count=each.count)
-                    for each in unconfirmed_by_agency(connection, self._node.name)
+                    UnconfirmedActs(agency=each.agency, count=each.count, overdue=each.overdue)
+                    for each in unconfirmed_by_agency(connection, self._node, now)
                 ],
                 missing_attachments=[self._missing(each) for each in attachments.missing_counts(connection)],
             )

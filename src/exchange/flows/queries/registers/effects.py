@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from google.protobuf.message import DecodeError
 
+from exchange.domain.catalogues.calendars import CalendarMissing
+from exchange.domain.catalogues.tables import Tables
 from exchange.domain.kinds.acts import REPAIR_EFFECTS
+from exchange.flows.context import LOCAL_TIME, Node
+from exchange.flows.instants import instant
 from exchange.flows.intake.ids import format_id
 from exchange.flows.queries.ground.paging import page_size
 from exchange.flows.queries.ground.reading import Asked, Reading
@@ -34,10 +39,11 @@ COUNTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Unconfirmed:
-    """How many acts one agency has not confirmed in full."""
+    """How many acts one agency has not confirmed in full, and how many of them are overdue."""
 
     agency: str
     count: int
+    overdue: int
 
 
 class EffectQueries:
@@ -65,7 +71,7 @@ class EffectQueries:
                 acts = readers.acts_shown(connection, agency=agency, before=before, limit=ROWS_AT_ONCE)
                 open_acts = list(_open(connection, acts, self._reading.node.name))
                 for act, effects in open_acts[: limit - len(answer.effects)]:
-                    answer.effects.append(_shown(connection, act, effects))
+                    answer.effects.append(_shown(connection, self._reading.node.tables, act, effects, asked.now))
             if len(answer.effects) == limit and len(open_acts) >= limit:
                 last = answer.effects[-1].act.record_id
                 before = next(act.seq for act, _ in open_acts if format_id(act.act) == last)
@@ -78,12 +84,27 @@ class EffectQueries:
         return answer
 
 
-def unconfirmed_by_agency(connection: Connection, node: str) -> list[Unconfirmed]:
+def unconfirmed_by_agency(connection: Connection, node: Node, now: datetime) -> list[Unconfirmed]:
     """How many of the newest acts each agency has not confirmed in full."""
-    counts: dict[str, int] = {}
-    for act, _ in _open(connection, readers.acts_shown(connection, limit=COUNTED), node):
-        counts[act.agency] = counts.get(act.agency, 0) + 1
-    return [Unconfirmed(agency, count) for agency, count in sorted(counts.items())]
+    counts: dict[str, list[bool]] = {}
+    for act, _ in _open(connection, readers.acts_shown(connection, limit=COUNTED), node.name):
+        by_rule = due_by_rule(node.tables, act)
+        due = by_rule or _stated(connection, act)
+        counts.setdefault(act.agency, []).append(_is_over(due, now))
+    return [Unconfirmed(agency, len(late), sum(late)) for agency, late in sorted(counts.items())]
+
+
+def due_by_rule(tables: Tables, act: ReadAct) -> str:
+    """The day by which an act has reached every door, counted from its arrival; empty where no calendar tells."""
+    arrived_on = instant(act.arrived_at).astimezone(LOCAL_TIME).date()
+    try:
+        return tables.publicity.repair_due_by(arrived_on, tables.calendars).isoformat()
+    except CalendarMissing:
+        return ""
+
+
+def _is_over(due: str, now: datetime) -> bool:
+    return bool(due) and due < now.astimezone(LOCAL_TIME).date().isoformat()
 
 
 def _open(connection: Connection, acts: Sequence[ReadAct], node: str) -> Iterable[tuple[ReadAct, tuple[str, ...]]]:
@@ -97,17 +118,26 @@ def _open(connection: Connection, acts: Sequence[ReadAct], node: str) -> Iterabl
             yield act, missing
 
 
-def _shown(connection: Connection, act: ReadAct, effects: Sequence[str]) -> UnconfirmedEffects:
+def _stated(connection: Connection, act: ReadAct) -> str:
+    """The day that the act itself names; empty when its text is not here."""
     stored = log_store.entries_at(connection, act.log_id, [act.idx]).get(act.idx)
     try:
         record = Record.FromString(stored.body or b"") if stored is not None else Record()
     except DecodeError:
         record = Record()
-    body = record.repair_notice if record.HasField("repair_notice") else record.revocation_notice
+    return (record.repair_notice if record.HasField("repair_notice") else record.revocation_notice).due_by
+
+
+def _shown(
+    connection: Connection, tables: Tables, act: ReadAct, effects: Sequence[str], now: datetime
+) -> UnconfirmedEffects:
+    stated, by_rule = _stated(connection, act), due_by_rule(tables, act)
     return UnconfirmedEffects(
         act=RecordRef(origin=act.origin, record_id=format_id(act.act), revision=act.revision),
         kind=act.kind,  # type: ignore[arg-type]
         notice=RecordRef(origin=act.notice_origin, record_id=format_id(act.notice)),
         effects=effects,
-        due_by=body.due_by,
+        due_by=stated,
+        computed_due_by=by_rule,
+        overdue=_is_over(by_rule or stated, now),
     )
