@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
-import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,75 +9,17 @@ from typing import Any
 import pytest
 
 from exchange.flows.apply.replay import ReplayedStep, events
-from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay import run as replaying
 from exchange.flows.audit.replay.importing import import_logs
-from exchange.flows.audit.replay.run import ReplayRun
-from exchange.flows.audit.replay.stored import StoredLogs, StoredRegisters
+from exchange.flows.audit.sources.stored import StoredLogs
 from exchange.flows.instants import instant, micros_of
 from exchange.flows.status import RESTORED, read_flag
 from exchange.storage import log_store, schema, verify
 from exchange.storage.database import Connection, Database
 from exchange.storage.register_rows import REGISTERS, RowReader
 from tests import evidence
-from tests.flows.test_replay import History
-from tests.world import FEDERATION, World, tables
-
-NAMES = ("cq", "sc")
-
-
-@dataclass
-class Past:
-    """Two nodes' databases behind a history; the nodes do not run any more."""
-
-    folder: Path
-
-    def database(self, name: str) -> Database:
-        """A node's database."""
-        return Database(f"sqlite:///{self.folder}/{name}.db")
-
-    def run(self, name: str) -> ReplayRun:
-        """A replay of a node's logs that has not begun."""
-        return ReplayRun(StoredLogs(name, FEDERATION, self.database(name)), tables())
-
-    def differences(self, name: str) -> list[Finding]:
-        """What a whole replay finds."""
-        with self.run(name) as run:
-            return [*run.go(), *run.compare(StoredRegisters(self.database(name)))]
-
-
-@contextlib.contextmanager
-def by_hand(path: Path) -> Iterator[sqlite3.Connection]:
-    """A database as somebody with its file has it."""
-    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        yield connection
-
-
-@pytest.fixture(scope="module")
-def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
-    """A random history of both sides: new facts, revisions, repairs, erasures."""
-    folder = tmp_path_factory.mktemp("past")
-    world = World({name: f"sqlite:///{folder}/{name}.db" for name in NAMES})
-    try:
-        world.start()
-        chance = random.Random(7)
-        sides = [History(world, name, 70 + at) for at, name in enumerate(NAMES)]
-        for _ in range(60):
-            chance.choice(sides).step()
-        world.wait(world.settled)
-        assert any(row.tombstone == "ERASED" for row in world.rows("sc"))
-    finally:
-        world.close()
-    return Past(folder)
-
-
-@pytest.fixture
-def tampered(past: Past, tmp_path: Path) -> Past:
-    """A copy that a test may change."""
-    for name in NAMES:
-        with by_hand(past.folder / f"{name}.db") as source, by_hand(tmp_path / f"{name}.db") as target:
-            source.backup(target)
-    return Past(tmp_path)
+from tests.flows.audit.past import NAMES, Past, by_hand
+from tests.world import FEDERATION, tables
 
 
 @pytest.mark.parametrize("name", NAMES)

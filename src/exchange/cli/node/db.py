@@ -14,7 +14,7 @@ from exchange.cli.output import Exit, Output, finish, problem_dicts
 from exchange.cli.texts import t
 from exchange.domain.problems import Problem
 from exchange.flows.audit.replay.run import TRIES, ReplayRun
-from exchange.flows.audit.replay.stored import StoredLogs, StoredRegisters
+from exchange.flows.audit.sources.stored import StoredLogs, StoredRegisters
 from exchange.settings import NodeSettings
 from exchange.storage.database import Database
 from exchange.storage.maintenance import backup as copy

@@ -12,8 +12,8 @@ from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.apply.rebuild import rebuild
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay.loading import Loader
-from exchange.flows.audit.replay.source import Source
 from exchange.flows.audit.replay.walk import other_digest, unreadable
+from exchange.flows.audit.sources.source import Source
 from exchange.flows.status import RESTORED, set_flags
 from exchange.storage import log_store
 from exchange.storage.database import Database

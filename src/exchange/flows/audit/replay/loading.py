@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from exchange.flows.audit.findings import Finding
-from exchange.flows.audit.replay.source import Source, SourceEntry, SourceLog
+from exchange.flows.audit.sources.source import Source, SourceEntry, SourceLog
 from exchange.storage import log_store, registers
 from exchange.storage.log_store import StoredCheckpoint
 from exchange.storage.transaction import LogHead, NewEntry, Transaction

@@ -15,8 +15,8 @@ from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay.causes import Beyond, explain
 from exchange.flows.audit.replay.comparing import MAX_ROWS, Difference, Registers, compare
 from exchange.flows.audit.replay.loading import Loader
-from exchange.flows.audit.replay.source import Source
 from exchange.flows.audit.replay.walk import Walk, Walked
+from exchange.flows.audit.sources.source import Source
 from exchange.flows.instants import micros, micros_of
 from exchange.storage import register_rows
 from exchange.storage.register_rows import RegisterPosition, RowReader

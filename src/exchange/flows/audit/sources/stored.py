@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.flows.audit.replay.source import SourceEntry, SourceLog
+from exchange.flows.audit.sources.source import SourceEntry, SourceLog
 from exchange.storage import log_store, register_rows, registers
 from exchange.storage.database import Database
 from exchange.storage.register_rows import Bucket, RegisterPosition, RegisterRow, RowReader
