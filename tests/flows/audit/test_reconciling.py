@@ -185,5 +185,4 @@ def proven(past: Past, done: Reconciled, finding: Finding, folder: Path) -> Path
     for command in commands:
         done_ = subprocess.run(shlex.split(command), cwd=folder, capture_output=True, text=True, check=False)
         assert done_.returncode == 0, (command, done_.stderr)
-    assert len(found.head.checkpoint.root) == tree.HASH_SIZE
     return folder
