@@ -17,9 +17,10 @@ from exchange.flows.queries.registers.effects import due_by_rule, unconfirmed_by
 from exchange.storage import readers
 from exchange.v1 import penalty_service_pb2, record_service_pb2
 from exchange.v1.answer_pb2 import AnswerVerb
+from exchange.v1.check_service_pb2 import BatchCheckSubjectsRequest
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import Kind
-from exchange.v1.matter_pb2 import MATTER_KIND_FUNDS
+from exchange.v1.matter_pb2 import MATTER_KIND_FUNDS, MATTER_KIND_INSPECTION
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import GetRecordRequest, ListRecordsRequest, RecordView
@@ -217,26 +218,40 @@ def _is_asked(stubs: Stubs, expected: list[tuple[str, tuple[str, ...], str]]) ->
     return unconfirmed(stubs) == expected
 
 
+def planned(stubs: Stubs, about: str) -> None:
+    """A batch check, as for a plan of inspections."""
+    request = BatchCheckSubjectsRequest(
+        usccs=[about],
+        matter_kind=MATTER_KIND_INSPECTION,
+        matter_no="演计1号",
+        purpose="双随机检查",
+        officer_ref="staff-1",
+        area_code="500107",
+    )
+    assert stubs.call(stubs.check.BatchCheckSubjects, request).subjects[0].notices
+
+
 def test_whoever_was_shown_a_notice_is_asked_to_confirm(doors: dict[str, AgencyDoor]) -> None:
     """Each reader for itself, effect by effect, until it has answered; who never saw the notice is not asked."""
     cq, sc = doors["cq"].agency("stating"), doors["sc"]
-    for name in ("reads", "checks-only", "knows-nothing"):
+    for name in ("reads", "checks-only", "plans", "knows-nothing"):
         agency = full_agency(name)
         agency.grants.append(grant(Verb.VERB_SUBMIT, (Kind.KIND_ANSWER,)))
         sc.put(agency)
-    reads, checks, nothing = (
-        sc.stubs(client_issued("sc", Role.AGENCY, name)) for name in ("reads", "checks-only", "knows-nothing")
+    reads, checks, plans, nothing = (
+        sc.stubs(client_issued("sc", Role.AGENCY, name)) for name in ("reads", "checks-only", "plans", "knows-nothing")
     )
     about = firm(805)
     sent = submit(cq, notice_about(about, "演环惩〔2026〕805号"), "asked-1").record_id
     wait_settled(doors["cq"])
     reads.call(reads.record.GetRecord, GetRecordRequest(ref=RecordRef(origin="cq", record_id=sent)))
     asked(checks, about, MATTER_KIND_FUNDS)
-    assert [unconfirmed(each) for each in (reads, checks, nothing)] == [[], [], []]
+    planned(plans, about)
+    assert [unconfirmed(each) for each in (reads, checks, plans, nothing)] == [[], [], [], []]
     act = submit(cq, act_on("repair", sent, about), "asked-2").record_id
     wait_settled(doors["cq"])
     effects = ("STOP_PUBLISH", "STOP_SHARE", "LIFT_MEASURES")
-    assert unconfirmed(reads) == unconfirmed(checks) == [(sent, effects, "2026-03-05")]
+    assert unconfirmed(reads) == unconfirmed(checks) == unconfirmed(plans) == [(sent, effects, "2026-03-05")]
     assert unconfirmed(nothing) == []
     for number, effect in enumerate(effects):
         record = records.answer()

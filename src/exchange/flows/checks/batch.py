@@ -66,6 +66,9 @@ class BatchCheckFlow:
             lambda journal: [self._answer(asked, request, journal)],
             lambda _place, answer, salt: batch_trace(asked, request, answer, salt),
         )
+        # Whoever plans by a notice is asked, too, when it ends.
+        named = [ref for subject in answer[0].subjects for ref in (*subject.notices, *subject.lists)]
+        self._reading.readers.note(asked.caller.name, named)
         return answer[0]
 
     def _admit(self, asked: Asked, request: BatchCheckSubjectsRequest) -> None:
