@@ -23,7 +23,7 @@ from exchange.v1.statement_pb2 import Envelope
 from exchange_sheets import open_book
 from tests.cli.conftest import Run, run
 from tests.rpc.doors import AgencyDoor, Stubs, client_issued, full_agency, identity_root
-from tests.rpc.facts import credit_of, firm, wait_settled
+from tests.rpc.facts import credit_of, firm, submit, wait_settled
 from tests.rpc.test_sealed import root
 from tests.world import AUTHORITIES, FEDERATION, profile
 
@@ -222,3 +222,19 @@ def test_two_rows_of_one_firm_are_one_record(doors: dict[str, AgencyDoor], tmp_p
     more = ("--key", key) if key else ()
     done = signs.submit(file, "--adapter", "chongqing", *more)
     assert results(done) == ["ACCEPTED", "UNCHANGED", "REVISED"]
+
+
+def test_a_signed_request_goes_on_by_its_own_id(doors: dict[str, AgencyDoor], tmp_path: Path) -> None:
+    """The form knows no revisions: the node says which one is next, and that one is signed."""
+    signs = bureau(doors["cq"], tmp_path, "signs-request")
+    doubted = submit(doors["cq"].agency("signs-doubted"), credit_of(firm(870)), "signs-doubted-1").record_id
+    wait_settled(doors["cq"])
+    head = "序号,疑义记录编号,所在区县,申请人,疑义字段,疑义说明,申请日期,申请状态,申请记录编号"
+    found: list[tuple[str, str]] = []
+    for state in ("已提出", "已办结"):
+        own = found[0][1] if found else ""
+        line = f"1,cq/{doubted},渝北区,使用单位,评价得分,与公示文本不一致,2026-02-20,{state},{own}"
+        (tmp_path / "ask.csv").write_text(f"{head}\n{line}\n", "utf-8")
+        (row,) = signs.submit(tmp_path / "ask.csv", "--adapter", "chongqing").json["files"][0]["rows"]
+        found.append((row["result"], row["record_id"]))
+    assert found == [("ACCEPTED", found[0][1]), ("REVISED", found[0][1])]

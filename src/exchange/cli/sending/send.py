@@ -212,6 +212,11 @@ def _again(row: Row, answer: SubmittedRecord) -> Row | None:
         return None
     if answer.record_id and reasons <= _STATED:
         return row.of(answer.record_id, answer.revision + 1)
+    named = row.record.header.record_id
+    if named and not row.record_id and reasons == {"REVISION_NOT_NEXT"}:
+        # The document goes on with a record of ours, and knows no revisions: the node says which one is next.
+        following = problem_of(answer.problems[0]).detail
+        return row.of(named, int(following)) if following.isdecimal() else None
     # Somebody else's revision came in between: the node says which one is the newest when asked anew.
     return row.of("", 0) if row.record_id and reasons == {"REVISION_NOT_NEXT"} else None
 
