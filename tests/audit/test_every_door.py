@@ -370,7 +370,7 @@ ORDERS = "carries out an order about lanes, rows, alarms or rules; names ids"
 KEYS = "keys, certificates, agencies and officers' acts"
 RULES = "editions of rules and what they would decide: facts as codes, dates, numbers"
 APART = (
-    dict.fromkeys(("GetCheckpoint", "GetInclusionProof", "GetConsistencyProof", "ListLogs"), HASHES)
+    dict.fromkeys(("GetCheckpoint", "GetInclusionProof", "GetConsistencyProof", "ListLogs", "ListTimestamps"), HASHES)
     | dict.fromkeys(("SubmitRecord", "BatchSubmitRecords", "SubmitDocument", "UploadAttachment"), OWN)
     | dict.fromkeys(
         ("AcknowledgeAlarm", "PauseLane", "ResumeLane", "RetryLane", "RetireLane", "RetryQuarantine"), ORDERS

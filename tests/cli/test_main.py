@@ -52,7 +52,7 @@ CONTRACT = {
     "adapters": ["list", "test", "convert", "losses", "template"],
     "hj212": ["decode"],
     "catalogue": ["list", "export"],
-    "audit": ["logs", "entries", "checkpoint", "proof", "history", "body", "prove-erased"],
+    "audit": ["logs", "entries", "checkpoint", "proof", "history", "body", "prove-erased", "timestamps"],
 }
 TOP = ["init", "run", "status", "doctor", "submit", "check", "subject", "watch", "verify", "inspect", "explain"]
 

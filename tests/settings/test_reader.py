@@ -101,6 +101,8 @@ def replaced(old: str, new: str) -> str:
         (MINIMAL + "[limits]\nwatchers = 5001\n", "limits.watchers", "SETTING_RANGE"),
         (MINIMAL + "[delivery]\nretry_min_ms = 49\n", "delivery.retry_min_ms", "SETTING_RANGE"),
         (MINIMAL + "[delivery]\nretry_min_ms = 900\nretry_max_ms = 800\n", "delivery.retry_max_ms", "SETTING_RANGE"),
+        (MINIMAL + "[timestamps]\nurl = 'http://tsa.example/'\n", "timestamps.roots", "SETTING_MISSING"),
+        (MINIMAL + "[timestamps]\nurl = 'ftp://tsa.example/'\nroots = 'r.pem'\n", "timestamps.url", "SETTING_VALUE"),
         (MINIMAL + "[journal]\nwitness_interval_s = 61\n", "journal.witness_interval_s", "SETTING_RANGE"),
         (MINIMAL + "[disk]\nurgent_below = 9999999999\n", "disk", "SETTING_RANGE"),
         (MINIMAL + '[database]\nurl = "mysql://x/y"\n', "database.url", "SETTING_VALUE"),

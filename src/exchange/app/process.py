@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import structlog
@@ -32,6 +32,7 @@ from exchange.app.revocations import RevocationFolder
 from exchange.crypto.key_lock import KeyLock
 from exchange.crypto.trusted.trust import SIGNING_ROOTS
 from exchange.flows.alarms import AlarmCommand, Alarms
+from exchange.flows.audit.timestamping import TimestampLoop
 from exchange.flows.certificates.peer_roots import PeerRoots
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.seen import SeenFlow
@@ -40,6 +41,7 @@ from exchange.flows.intake.refusals import RefusalFolder
 from exchange.flows.trust.revocations import Freshness, StalePolicy
 from exchange.flows.watermark import Marks, Watermark
 from exchange.rpc.peer import GrpcPeer
+from exchange.rpc.time_service import HttpTimeService
 from exchange.settings import NodeSettings
 from exchange.settings.trust_folder import write_peer
 from exchange.storage.database import Database
@@ -162,6 +164,7 @@ async def _serve(settings: NodeSettings, files: startup.Files, lock: KeyLock) ->
     watches += [
         asyncio.create_task(keep_giving_back(), name="memory"),
         asyncio.create_task(LiveLoop(settings, core, live).run(), name="live"),
+        *_timestamping(settings, node, alarms),
     ]
     watches.append(asyncio.create_task(lists.run(), name="revocation lists"))
     # What was read at the start stays: it is not looked at again.
@@ -211,6 +214,15 @@ def _live(
     folder = settings.trust.folder
     announced = PeerRoots(node, live.trust, lambda peer, made: write_peer(folder, peer, made), seen, alarms)
     return ports, live, announced
+
+
+def _timestamping(settings: NodeSettings, node: Node, alarms: Alarms) -> Iterator[asyncio.Task[None]]:
+    """The loop that has checkpoints stamped, where the node file names an authority."""
+    stamps = settings.timestamps
+    if stamps.url is not None and stamps.roots is not None:
+        service = HttpTimeService(stamps.url)
+        loop = TimestampLoop(node, service, stamps.roots.read_bytes, stamps.interval_s, alarms.raise_, alarms.clear)
+        yield asyncio.create_task(loop.run(), name="timestamps")
 
 
 async def _watch_connection(port: GrpcPeer, core: Core, peer: str) -> None:

@@ -56,6 +56,7 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
             "StreamEntries",
             "GetSubjectHistory",
             "ReadBody",
+            "ListTimestamps",
             "ListRegisterDigests",
         ),
         _AUDITOR,

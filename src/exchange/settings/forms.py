@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from exchange.domain import codes
 from exchange.settings.model import Address, KeySource
@@ -83,6 +84,14 @@ def _database(text: str) -> str:
     return text
 
 
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    wanted = parts.scheme in ("http", "https") and parts.hostname and not parts.username and not parts.fragment
+    if not (wanted and text.isascii() and text.isprintable() and " " not in text):
+        raise ValueError("must be http://HOST/… or https://HOST/…, without user and password")
+    return text
+
+
 TEXT_FORMS: Mapping[str, Callable[[str], str]] = {
     "node": _pattern(_NODE, "one lower-case DNS label that begins with a letter"),
     "domain": _pattern(_DOMAIN, "lower-case DNS labels, 180 characters at most"),
@@ -91,5 +100,6 @@ TEXT_FORMS: Mapping[str, Callable[[str], str]] = {
     "adapter": _pattern(_ADAPTER, "the name of an adapter, as in chongqing"),
     "uscc": _uscc,
     "database": _database,
+    "http_url": _http_url,
 }
 """Check by the name that :class:`exchange.settings.model.Setting` gives it."""

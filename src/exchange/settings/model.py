@@ -285,6 +285,17 @@ class JournalSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Timestamps:
+    """A time-stamping authority (RFC 3161) for checkpoints; without url there are no time stamps."""
+
+    url: str | None = _key(None, form="http_url", why="none: whose word for the time counts is the region's choice")
+    roots: Path | None = _key(None, why="PEM of the authorities whose tokens are believed; needed with url")
+    interval_s: int = _key(
+        3_600, unit="s", low=10, high=86_400, why="how closely a third party bounds when a log's head was there"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recognition:
     """Recognition rules."""
 
@@ -389,6 +400,7 @@ class NodeSettings:
     delivery: Delivery
     courier: CourierSettings
     journal: JournalSettings
+    timestamps: Timestamps
     recognition: Recognition
     sealing: Sealing
     freshness: FreshnessSettings

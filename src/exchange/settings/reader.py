@@ -223,6 +223,9 @@ class _Reader:
                 if str(source) in seen:
                     self._wrong("KEY_SHARED", f"keys.{use}", f"the same key as keys.{seen[str(source)]}")
                 seen[str(source)] = use
+        stamps = values["timestamps"]
+        if stamps is not _WRONG and stamps.url is not None and stamps.roots is None:
+            self._wrong("SETTING_MISSING", "timestamps.roots", "must be written with timestamps.url")
         delivery, disk = values["delivery"], values["disk"]
         if delivery is not _WRONG and delivery.retry_max_ms < delivery.retry_min_ms:
             self._wrong("SETTING_RANGE", "delivery.retry_max_ms", "must not be less than delivery.retry_min_ms")

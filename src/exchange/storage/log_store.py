@@ -383,6 +383,8 @@ def truncate(tx: Transaction, log: LogHead, size: int) -> LogHead:
             delete(schema.tree_nodes).where(node.log_id == log.id, node.level == level, node.idx >= size >> level)
         )
     tx.connection.execute(delete(schema.checkpoints).where(note.log_id == log.id, note.size > size))
+    stamp = schema.timestamps.c
+    tx.connection.execute(delete(schema.timestamps).where(stamp.log_id == log.id, stamp.size > size))
     shorter = LogHead(log.id, log.origin, log.use, log.peer, log.lane, log.epoch, size, cut, log.retired)
     tx.replace_head(shorter)
     return shorter

@@ -274,6 +274,23 @@ checkpoints = Table(
     sqlite_with_rowid=False,
 )
 
+# RFC 3161 tokens over cosigned checkpoints.
+timestamps = Table(
+    "timestamps",
+    metadata,
+    Column("log_id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    # The note as it was stamped: the stored one may gain lines later.
+    Column("note", LargeBinary, nullable=False),
+    # DER TimeStampResp.
+    Column("token", LargeBinary, nullable=False),
+    Column("stamped_at", BigInteger, nullable=False),
+    # When the oldest entry that no earlier token covers was cosigned.
+    Column("since", BigInteger, nullable=False),
+    Column("service", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 witnessed = Table(
     "witnessed",
     metadata,

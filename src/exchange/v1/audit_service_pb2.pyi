@@ -922,3 +922,141 @@ class ListRegisterDigestsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRegisterDigestsResponse: _TypeAlias = ListRegisterDigestsResponse  # noqa: Y015
+
+@_typing.final
+class ListTimestampsRequest(_message.Message):
+    """Lists time stamps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    ABOVE_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    """Origin of the log; empty: the newest time stamp of each."""
+    above: _builtins.int
+    """Only those of checkpoints beyond this size; with an origin."""
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        above: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["above", b"above", "origin", b"origin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTimestampsRequest: _TypeAlias = ListTimestampsRequest  # noqa: Y015
+
+@_typing.final
+class Timestamp(_message.Message):
+    """One time stamp of a cosigned checkpoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    STAMPED_AT_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    """Origin of the log."""
+    size: _builtins.int
+    """Size of the checkpoint: every entry below it was there at the latest then."""
+    note: _builtins.bytes
+    """The note that was stamped, verbatim: SHA-256 over it is the token's message imprint."""
+    token: _builtins.bytes
+    """DER TimeStampResp, as openssl ts reads it."""
+    service: _builtins.str
+    """Where it was asked for."""
+    @_builtins.property
+    def stamped_at(self) -> _timestamp_pb2.Timestamp:
+        """Time of the token."""
+
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """When the oldest entry that no earlier token covers was cosigned: from then to stamped_at only the nodes' clocks speak."""
+
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        size: _builtins.int = ...,
+        note: _builtins.bytes = ...,
+        token: _builtins.bytes = ...,
+        stamped_at: _timestamp_pb2.Timestamp | None = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        service: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "stamped_at", b"stamped_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "origin", b"origin", "service", b"service", "since", b"since", "size", b"size", "stamped_at", b"stamped_at", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Timestamp: _TypeAlias = Timestamp  # noqa: Y015
+
+@_typing.final
+class Unstamped(_message.Message):
+    """A log whose newest checkpoint has no time stamp yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    """Origin of the log."""
+    size: _builtins.int
+    """Size of that checkpoint."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """When the oldest entry that no token covers was cosigned."""
+
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        size: _builtins.int = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "since", b"since", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Unstamped: _TypeAlias = Unstamped  # noqa: Y015
+
+@_typing.final
+class ListTimestampsResponse(_message.Message):
+    """Answer to ListTimestamps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIMESTAMPS_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def timestamps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Timestamp]:
+        """Smallest size first, as many as fit one message."""
+
+    @_builtins.property
+    def waiting(self) -> _containers.RepeatedCompositeFieldContainer[Global___Unstamped]:
+        """Logs that wait."""
+
+    def __init__(
+        self,
+        *,
+        timestamps: _abc.Iterable[Global___Timestamp] | None = ...,
+        waiting: _abc.Iterable[Global___Unstamped] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["timestamps", b"timestamps", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTimestampsResponse: _TypeAlias = ListTimestampsResponse  # noqa: Y015

@@ -76,6 +76,11 @@ class AuditServiceStub:
                 request_serializer=exchange_dot_v1_dot_audit__service__pb2.ReadBodyRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_audit__service__pb2.ReadBodyResponse.FromString,
                 _registered_method=True)
+        self.ListTimestamps = channel.unary_unary(
+                '/exchange.v1.AuditService/ListTimestamps',
+                request_serializer=exchange_dot_v1_dot_audit__service__pb2.ListTimestampsRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_audit__service__pb2.ListTimestampsResponse.FromString,
+                _registered_method=True)
         self.ListRegisterDigests = channel.unary_unary(
                 '/exchange.v1.AuditService/ListRegisterDigests',
                 request_serializer=exchange_dot_v1_dot_audit__service__pb2.ListRegisterDigestsRequest.SerializeToString,
@@ -144,6 +149,13 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTimestamps(self, request, context):
+        """Lists RFC 3161 time stamps of checkpoints, and the logs that wait for one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRegisterDigests(self, request, context):
         """Lists digests of runs of register rows, or the rows themselves where digests differ.
         """
@@ -193,6 +205,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ReadBody,
                     request_deserializer=exchange_dot_v1_dot_audit__service__pb2.ReadBodyRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_audit__service__pb2.ReadBodyResponse.SerializeToString,
+            ),
+            'ListTimestamps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTimestamps,
+                    request_deserializer=exchange_dot_v1_dot_audit__service__pb2.ListTimestampsRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_audit__service__pb2.ListTimestampsResponse.SerializeToString,
             ),
             'ListRegisterDigests': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRegisterDigests,
@@ -418,6 +435,33 @@ class AuditService:
             '/exchange.v1.AuditService/ReadBody',
             exchange_dot_v1_dot_audit__service__pb2.ReadBodyRequest.SerializeToString,
             exchange_dot_v1_dot_audit__service__pb2.ReadBodyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTimestamps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.AuditService/ListTimestamps',
+            exchange_dot_v1_dot_audit__service__pb2.ListTimestampsRequest.SerializeToString,
+            exchange_dot_v1_dot_audit__service__pb2.ListTimestampsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,8 @@ class AuditServiceStub:
     """Lists all that the logs hold about one subject: where each record stands and what was decided about it, no text."""
     ReadBody: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ReadBodyRequest, _audit_service_pb2.ReadBodyResponse]
     """Shows a record's body, also one that is withheld from everybody else. Who asked and why is in the journal first."""
+    ListTimestamps: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListTimestampsRequest, _audit_service_pb2.ListTimestampsResponse]
+    """Lists RFC 3161 time stamps of checkpoints, and the logs that wait for one."""
     ListRegisterDigests: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListRegisterDigestsRequest, _audit_service_pb2.ListRegisterDigestsResponse]
     """Lists digests of runs of register rows, or the rows themselves where digests differ."""
 
@@ -77,6 +79,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Lists all that the logs hold about one subject: where each record stands and what was decided about it, no text."""
     ReadBody: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ReadBodyRequest, _audit_service_pb2.ReadBodyResponse]  # type: ignore[assignment]
     """Shows a record's body, also one that is withheld from everybody else. Who asked and why is in the journal first."""
+    ListTimestamps: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListTimestampsRequest, _audit_service_pb2.ListTimestampsResponse]  # type: ignore[assignment]
+    """Lists RFC 3161 time stamps of checkpoints, and the logs that wait for one."""
     ListRegisterDigests: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListRegisterDigestsRequest, _audit_service_pb2.ListRegisterDigestsResponse]  # type: ignore[assignment]
     """Lists digests of runs of register rows, or the rows themselves where digests differ."""
 
@@ -148,6 +152,14 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ReadBodyResponse, _abc.Awaitable[_audit_service_pb2.ReadBodyResponse]]:
         """Shows a record's body, also one that is withheld from everybody else. Who asked and why is in the journal first."""
+
+    @_abc_1.abstractmethod
+    def ListTimestamps(
+        self,
+        request: _audit_service_pb2.ListTimestampsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.ListTimestampsResponse, _abc.Awaitable[_audit_service_pb2.ListTimestampsResponse]]:
+        """Lists RFC 3161 time stamps of checkpoints, and the logs that wait for one."""
 
     @_abc_1.abstractmethod
     def ListRegisterDigests(

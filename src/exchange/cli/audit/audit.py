@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from exchange.cli.audit import body, checkpoint, entries, history, logs, proof, prove_erased
+from exchange.cli.audit import body, checkpoint, entries, history, logs, proof, prove_erased, timestamps
 from exchange.cli.texts import t
 
 app = typer.Typer(help=t("help.audit"), no_args_is_help=True)
@@ -16,3 +16,4 @@ app.command("proof", help=t("help.audit_proof"))(proof.show_proof)
 app.command("history", help=t("help.audit_history"))(history.show_history)
 app.command("body", help=t("help.audit_body"))(body.read_body)
 app.command("prove-erased", help=t("help.audit_prove_erased"))(prove_erased.prove_erased)
+app.command("timestamps", help=t("help.audit_timestamps"))(timestamps.list_timestamps)

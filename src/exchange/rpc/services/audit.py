@@ -70,3 +70,7 @@ class AuditServicer:
     ) -> pb.ListRegisterDigestsResponse:
         """ListRegisterDigests."""
         return await call.run(self._registers.digests, call.identity, request)
+
+    async def list_timestamps(self, call: Call, request: pb.ListTimestampsRequest) -> pb.ListTimestampsResponse:
+        """ListTimestamps."""
+        return await call.run(self._queries.timestamps, request)

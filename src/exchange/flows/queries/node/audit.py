@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import NotFound
 from exchange.flows.audit.reading.reads import ENTRIES, PROOF, ReadFolder
+from exchange.flows.audit.timestamping import waiting
 from exchange.flows.context import Node
+from exchange.flows.instants import timestamp
 from exchange.flows.queries.ground.paging import page_size
-from exchange.storage import log_store
+from exchange.storage import log_store, timestamps
 from exchange.storage.queries import Connection, standing
 from exchange.storage.transaction import LogHead
 from exchange.tlog import proof, tree
@@ -24,10 +26,14 @@ from exchange.v1.audit_service_pb2 import (
     ListEntriesRequest,
     ListEntriesResponse,
     ListLogsResponse,
+    ListTimestampsRequest,
+    ListTimestampsResponse,
     Log,
     LogUse,
     StreamEntriesRequest,
     StreamEntriesResponse,
+    Timestamp,
+    Unstamped,
 )
 
 PAGE_BYTES = 3 << 20
@@ -38,6 +44,9 @@ STREAM_BYTES = 256 << 10
 
 STREAM_ENTRIES = 500
 """Entries in one message of a stream."""
+
+MAX_TIMESTAMPS = 500
+"""Time stamps of one answer; their bytes bound it, too."""
 
 _USES = {
     "outbound": LogUse.LOG_USE_OUTBOUND,
@@ -159,6 +168,42 @@ class AuditQueries:
                 raise Refused([Problem("RANGE_INVALID", "first", f"{request.first}..{request.second} of {log.size}")])
             reader = log_store.node_reader(connection, log.id)
             return GetConsistencyProofResponse(hashes=tree.consistency_proof(request.first, request.second, reader))
+
+    def timestamps(self, request: ListTimestampsRequest) -> ListTimestampsResponse:
+        """Time stamps of one log, or the newest of each; and the logs that wait for one.
+
+        Raises:
+            Refused: The size is negative.
+            NotFound: No such log.
+        """
+        if request.above < 0:
+            raise Refused([Problem("RANGE_INVALID", "above", str(request.above))])
+        with self._node.database.read() as connection:
+            if request.origin:
+                log = _find(connection, request.origin)
+                stored = timestamps.of_log(connection, log.id, request.above, MAX_TIMESTAMPS)
+            else:
+                newest = (timestamps.newest(connection, log.id) for log in log_store.heads(connection))
+                stored = [each for each in newest if each is not None]
+            origins = {log.id: log.origin for log in log_store.heads(connection)}
+            due = [each for each in waiting(connection) if request.origin in ("", each.log.origin)]
+        answer = ListTimestampsResponse(
+            waiting=[Unstamped(origin=each.log.origin, size=each.size, since=timestamp(each.since)) for each in due]
+        )
+        for each in stored:
+            made = Timestamp(
+                origin=origins[each.log_id],
+                size=each.size,
+                note=each.note,
+                token=each.token,
+                stamped_at=timestamp(each.stamped_at),
+                since=timestamp(each.since),
+                service=each.service,
+            )
+            if answer.ByteSize() + made.ByteSize() > PAGE_BYTES:
+                break
+            answer.timestamps.append(made)
+        return answer
 
     def entries(self, identity: str, request: ListEntriesRequest) -> ListEntriesResponse:
         """Entries in order, verbatim; fewer than asked for when they are large.

@@ -72,6 +72,18 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "timestamps",
+        sa.Column("log_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("note", sa.LargeBinary(), nullable=False),
+        sa.Column("token", sa.LargeBinary(), nullable=False),
+        sa.Column("stamped_at", sa.BigInteger(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("service", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "size"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "document_repeats",
         sa.Column("record_id", sa.LargeBinary(), nullable=False),
         sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False),
