@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from exchange.domain.problems import Problem
@@ -24,6 +25,9 @@ IGNORED: Final = "ignored"
 
 EXAMPLE_MARK: Final = "示例"
 """First cell of an example row in a form."""
+
+_REMEMBERED_CHARS: Final = 64
+"""Characters of a text that is remembered: a longer one is no heading, and takes memory."""
 
 _SPACES = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]+")
 _TAIL = r"(?:[:(0-9共].*)?"
@@ -81,7 +85,15 @@ def heading_key(text: str) -> str:
 
     What stands in parentheses stays: it is often the unit.
     """
+    return _short_key(text) if len(text) <= _REMEMBERED_CHARS else _key(text)
+
+
+def _key(text: str) -> str:
     return _SPACES.sub("", unicodedata.normalize("NFKC", text)).strip("*").rstrip(":").upper()
+
+
+# A header is looked for by the headings of every layout that a side has: the same few rows again and again.
+_short_key = lru_cache(maxsize=4096)(_key)
 
 
 def find_table(

@@ -153,7 +153,7 @@ def _text_fields(message: Message, prefix: str = "") -> list[tuple[Message, str]
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_record_is_written_and_read_again_or_its_losses_are_told(data: st.DataObject) -> None:
     """read(write(record)) is the record, but for what the writer lists; whatever stands in its texts."""
