@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from exchange.cli.audit.remote import NodeRegisters
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.receipts import verify_receipt
 from exchange.crypto.x509.certificates import Role
+from exchange.flows.audit.replay.run import ReplayRun
+from exchange.flows.audit.sources.stored import StoredLogs
 from exchange.storage.register_rows import BUCKET_ROWS
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.tree import leaf_hash, verify_consistency, verify_inclusion
@@ -221,3 +224,29 @@ def test_a_wrong_question_about_registers_is_refused(filled: dict[str, AgencyDoo
     with pytest.raises(CallFailed) as failed:
         stubs.call(stubs.audit.ListRegisterDigests, request_)
     assert failed.value.reason == reason
+
+
+def test_a_replay_is_laid_beside_a_running_node(filled: dict[str, AgencyDoor]) -> None:
+    """Nothing differs; a row changed by hand in the live database is found, with the entry that should have made it."""
+    door = filled["sc"]
+    stubs = _auditor(door)
+    source = StoredLogs("sc", door.node.federation, door.node.database)
+    with ReplayRun(source, door.node.tables) as run:
+        assert list(run.go()) == []
+        live = NodeRegisters(stubs)  # type: ignore[arg-type]
+        assert list(run.compare(live)) == []
+        with _by_hand(door) as database:
+            seq, origin, index = database.execute(
+                "SELECT r.seq, l.origin, r.idx FROM reg_records r JOIN logs l ON l.id = r.log_id WHERE r.level > 0"
+            ).fetchone()
+            database.execute("UPDATE reg_records SET level = level + 1 WHERE seq = ?", (seq,))
+        (found,) = run.compare(live)
+        assert (found.code, found.log, found.index, found.proven) == ("REGISTER_ROW_DIFFERS", origin, index, True)
+        with _by_hand(door) as database:
+            database.execute("UPDATE reg_records SET level = level - 1 WHERE seq = ?", (seq,))
+        # What the node did since is no difference, as far as it can be told.
+        submit(filled["cq"].agency("filled"), credit_of(firm(990)), "beyond")
+        wait_settled(filled["cq"])
+        assert {(each.code, each.proven) for each in run.compare(live)} == {("REGISTER_ROW_NEWER", False)}
+        assert list(run.go()) == []
+        assert list(run.compare(live)) == []

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from exchange.cli.audit import body, checkpoint, entries, history, logs, proof, prove_erased, timestamps
+from exchange.cli.audit import (
+    body,
+    checkpoint,
+    entries,
+    history,
+    importing,
+    logs,
+    proof,
+    prove_erased,
+    reconcile,
+    replay,
+    timestamps,
+)
 from exchange.cli.texts import t
 
 app = typer.Typer(help=t("help.audit"), no_args_is_help=True)
@@ -17,3 +29,6 @@ app.command("history", help=t("help.audit_history"))(history.show_history)
 app.command("body", help=t("help.audit_body"))(body.read_body)
 app.command("prove-erased", help=t("help.audit_prove_erased"))(prove_erased.prove_erased)
 app.command("timestamps", help=t("help.audit_timestamps"))(timestamps.list_timestamps)
+app.command("replay", help=t("help.audit_replay"))(replay.replay)
+app.command("reconcile", help=t("help.audit_reconcile"))(reconcile.reconcile_sides)
+app.command("import", help=t("help.audit_import"))(importing.import_material)

@@ -13,9 +13,10 @@ from datetime import date
 from exchange.domain.recognising.facts import FACT_SET, LEVEL_FACTS, FactUnknown, read_facts
 from exchange.domain.recognising.recognition import Decision, DecisionContext, RuleSet, legal_date, part_holds
 from exchange.domain.record_index import is_recognised_kind
+from exchange.flows.apply.applier import Applier
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.apply.ruling import Ruling, rulings_in
-from exchange.flows.context import LOCAL_TIME, Node
+from exchange.flows.context import LOCAL_TIME
 from exchange.flows.instants import instant, micros_of
 from exchange.storage import log_store
 from exchange.storage.database import Connection
@@ -47,7 +48,7 @@ class Case:
     legal_date: date | None
     by_facts: bool
 
-    def under(self, node: Node, edition: RuleSet) -> Decision:
+    def under(self, node: Applier, edition: RuleSet) -> Decision:
         """What an edition would have decided on that day.
 
         Raises:
