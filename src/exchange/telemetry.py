@@ -10,6 +10,9 @@ persons are taken out by a processor, so that no caller has to remember it. Metr
     exchange_commit_batch_commands             commands in one transaction of the writer (histogram)
     exchange_certificate_days_left{use}        days until the node's own certificate of that use ends
     exchange_alarms_open{code}                 open alarms
+    exchange_courier_waiting{peer}             calls that wait for an answer by courier
+    exchange_courier_oldest_seconds{peer}      age of the oldest of them
+    exchange_courier_parcels_total{peer,way}   files put out for a courier (out), good ones that came (in)
 """
 
 from __future__ import annotations
@@ -169,6 +172,21 @@ class Metrics:
             "exchange_alerts_unanswered",
             "Alerts of other sides that no duty desk has answered, by sort (alert, exercise) and whether time is up.",
             ("sort", "late"),
+            registry=self.registry,
+        )
+        self.courier_waiting = Gauge(
+            "exchange_courier_waiting", "Calls that wait for an answer by courier.", ("peer",), registry=self.registry
+        )
+        self.courier_oldest = Gauge(
+            "exchange_courier_oldest_seconds",
+            "Age of the oldest call that waits for an answer by courier, in seconds; 0 when none waits.",
+            ("peer",),
+            registry=self.registry,
+        )
+        self.courier_parcels = Counter(
+            "exchange_courier_parcels",
+            "Files put out for a courier (out), and good ones that came by him (in).",
+            ("peer", "way"),
             registry=self.registry,
         )
         self.alarms = Gauge("exchange_alarms_open", "Open alarms, by code.", ("code",), registry=self.registry)

@@ -434,4 +434,6 @@ def test_how_a_peer_is_reached_is_said_beside_its_lanes(node: FakeNode) -> None:
         assert "files by courier" in shown.out, shown
         assert "2025-01-01" in shown.out, shown
     assert "文件摆渡" in run("status", lang="zh").out
+    assert "文件摆渡" in run("lanes", "list", lang="zh").out
+    assert run("lanes", "list", "--json").json["lanes"][0]["transport"] == "folder"
     assert run("status", "--json").json["peers"][0]["transport"] == "folder"

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from urllib.request import urlopen
 
 from exchange.app import startup
 from exchange.crypto.key_lock import OPEN
@@ -32,7 +33,7 @@ from exchange.v1.statement_pb2 import Envelope, LogEntry
 from exchange.v1.submission_service_pb2 import GetReceiptRequest
 from tests.evidence import empty_database, registers, statement_of
 from tests.processes.load import Acknowledged
-from tests.rigs.pair import Pair
+from tests.rigs.pair import NodeFolder, Pair
 
 REST_SECONDS = 60.0
 """A backlog of some thousand entries is gone in a tenth of it."""
@@ -58,6 +59,13 @@ def alarms(pair: Pair, name: str) -> list[Alarm]:
     """A node's open alarms."""
     with pair.nodes[name].client("operator") as client:
         return list(client.call(client.operation.ListAlarms, ListAlarmsRequest()).alarms)
+
+
+def metric(node: NodeFolder, name: str, labels: str = "") -> float:
+    """Sum of a metric over its labels, or of those that say something; 0 while there is none."""
+    with urlopen(f"http://127.0.0.1:{node.metrics_port}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{") and labels in line)
 
 
 def wait(what: str, condition: Callable[[], bool], seconds: float = REST_SECONDS) -> None:

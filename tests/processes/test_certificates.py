@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
@@ -47,9 +46,7 @@ def journal(pair: Pair, name: str, event: str) -> list[Any]:
 
 def retries(node: NodeFolder) -> float:
     """Calls to the peer that had to be made again, by the node's own count."""
-    with urlopen(f"http://127.0.0.1:{node.metrics_port}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("exchange_delivery_retries_total{"))
+    return laws.metric(node, "exchange_delivery_retries_total")
 
 
 def refused_for(pair: Pair, reason: str) -> bool:

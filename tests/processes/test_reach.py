@@ -72,4 +72,6 @@ def test_two_processes_that_nothing_joins_but_a_courier(tmp_path: Path) -> None:
         with pair.nodes["cq"].client("operator") as client:
             (peer,) = client.call(client.operation.GetStatus, GetStatusRequest()).peers
         assert (peer.transport, peer.HasField("last_given"), peer.HasField("last_taken")) == ("folder", True, True)
+        laws.wait("counted", lambda: laws.metric(pair.nodes["cq"], "exchange_courier_parcels_total", 'way="in"') > 0)
+        assert laws.metric(pair.nodes["cq"], "exchange_courier_parcels_total", 'way="out"') > 0
         _assert_all_arrived(pair, loads)

@@ -29,6 +29,13 @@ def pulled_world(databases: dict[str, str]) -> Iterator[World]:
 
 
 @pytest.fixture
+def fetched_world(databases: dict[str, str]) -> Iterator[World]:
+    """Two nodes of which only sc dials: what cq has to say is fetched from it."""
+    with contextlib.closing(World(databases, dialler="sc")) as made:
+        yield made
+
+
+@pytest.fixture
 def folder_world(databases: dict[str, str], tmp_path: Path) -> Iterator[World]:
     """Two nodes that nothing joins but a folder each."""
     with contextlib.closing(World(databases, spools=tmp_path / "spools")) as made:

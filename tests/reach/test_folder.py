@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -178,10 +179,14 @@ def test_a_courier_who_does_not_come_is_missed(folder_world: World) -> None:
     world.start()
     bells = [world.nodes[name].bell for name in ("cq", "sc")]
     world.wait(lambda: all("COURIER_OVERDUE" in bell.codes() for bell in bells), what="he is missed")
+    (told,) = world.nodes["cq"].core.peer_statuses()
+    assert 0 < told.oldest_waiting.ToMicroseconds() < time.time() * 1_000_000 - 300_000
+    assert told.parcels_out >= told.waiting > 0 == told.parcels_in
     assert world.spools is not None
     with Courier({name: world.spools / name for name in world.nodes}):
         world.wait(lambda: all("COURIER_OVERDUE" not in bell.codes() for bell in bells), what="he came")
         world.wait(world.settled)
+        world.wait(lambda: world.nodes["cq"].core.peer_statuses()[0].parcels_in > 0, what="counted")
 
 
 def test_a_parcels_name_says_what_orders_it() -> None:

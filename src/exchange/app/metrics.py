@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC
 
 import structlog
 
@@ -35,6 +36,7 @@ class MetricsLoop:
         self._alerts = AlertWatch(core.node, alarms, core.status.may_apply)
         self._open: set[str] = set()
         self._owing: set[str] = set()
+        self._parcels: dict[tuple[str, str], int] = {}
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -57,12 +59,28 @@ class MetricsLoop:
                 self._alarms.raise_("CERTIFICATE_EXPIRING", use, f"{days} d")
             else:
                 self._alarms.clear("CERTIFICATE_EXPIRING", use)
+        self._look_at_couriers()
         self._look_at_feedback()
         self._look_at_alerts()
         codes = [code for code, _ in self._alarms.open_names()]
         for code in self._open | set(codes):
             self._metrics.alarms.labels(code=code).set(codes.count(code))
         self._open |= set(codes)
+
+    def _look_at_couriers(self) -> None:
+        now = self._core.node.clock()
+        for status in self._core.peer_statuses():
+            if status.transport != "folder":
+                continue
+            age = 0.0
+            if status.HasField("oldest_waiting"):
+                age = max(0.0, (now - status.oldest_waiting.ToDatetime(UTC)).total_seconds())
+            self._metrics.courier_waiting.labels(peer=status.peer).set(status.waiting)
+            self._metrics.courier_oldest.labels(peer=status.peer).set(age)
+            for way, count in (("out", status.parcels_out), ("in", status.parcels_in)):
+                counted = self._parcels.get((status.peer, way), 0)
+                self._metrics.courier_parcels.labels(peer=status.peer, way=way).inc(count - counted)
+                self._parcels[status.peer, way] = count
 
     def _look_at_feedback(self) -> None:
         node = self._core.node

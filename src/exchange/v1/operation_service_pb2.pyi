@@ -264,6 +264,9 @@ class PeerStatus(_message.Message):
     LAST_TAKEN_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
     SET_ASIDE_FIELD_NUMBER: _builtins.int
+    OLDEST_WAITING_FIELD_NUMBER: _builtins.int
+    PARCELS_OUT_FIELD_NUMBER: _builtins.int
+    PARCELS_IN_FIELD_NUMBER: _builtins.int
     peer: _builtins.str
     """Name."""
     clock_ahead_seconds: _builtins.float
@@ -276,6 +279,10 @@ class PeerStatus(_message.Message):
     """Calls of ours that wait for the peer to fetch them or for a courier."""
     set_aside: _builtins.int
     """Files of a courier that were set aside since the process started."""
+    parcels_out: _builtins.int
+    """Files put out for a courier since the process started, each again that was lost."""
+    parcels_in: _builtins.int
+    """Files of the peer's that came by courier since then and were good, copies too."""
     @_builtins.property
     def last_hello(self) -> _timestamp_pb2.Timestamp:
         """When the last hello with it succeeded; absent: never since this process started."""
@@ -288,6 +295,10 @@ class PeerStatus(_message.Message):
     def last_taken(self) -> _timestamp_pb2.Timestamp:
         """When something of the peer's last came: a call, or a file."""
 
+    @_builtins.property
+    def oldest_waiting(self) -> _timestamp_pb2.Timestamp:
+        """When the oldest call of ours that waits for an answer by courier was written; absent when none waits."""
+
     def __init__(
         self,
         *,
@@ -299,10 +310,13 @@ class PeerStatus(_message.Message):
         last_taken: _timestamp_pb2.Timestamp | None = ...,
         waiting: _builtins.int = ...,
         set_aside: _builtins.int = ...,
+        oldest_waiting: _timestamp_pb2.Timestamp | None = ...,
+        parcels_out: _builtins.int = ...,
+        parcels_in: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["last_given", b"last_given", "last_hello", b"last_hello", "last_taken", b"last_taken"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_given", b"last_given", "last_hello", b"last_hello", "last_taken", b"last_taken", "oldest_waiting", b"oldest_waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ahead_seconds", b"clock_ahead_seconds", "last_given", b"last_given", "last_hello", b"last_hello", "last_taken", b"last_taken", "peer", b"peer", "set_aside", b"set_aside", "transport", b"transport", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ahead_seconds", b"clock_ahead_seconds", "last_given", b"last_given", "last_hello", b"last_hello", "last_taken", b"last_taken", "oldest_waiting", b"oldest_waiting", "parcels_in", b"parcels_in", "parcels_out", b"parcels_out", "peer", b"peer", "set_aside", b"set_aside", "transport", b"transport", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,6 +63,9 @@ class Reach:
         last_taken: When something of the peer's last came; 0 for never.
         waiting: Calls of ours that wait to be fetched or carried.
         set_aside: Files that were set aside since the process started.
+        oldest_waiting: When the oldest call that waits for a courier was written, in microseconds; 0 when none does.
+        parcels_out: Files put out for a courier since the process started.
+        parcels_in: Good files of the peer's that came since then.
     """
 
     transport: str
@@ -69,14 +73,20 @@ class Reach:
     last_taken: int = 0
     waiting: int = 0
     set_aside: int = 0
+    oldest_waiting: int = 0
+    parcels_out: int = 0
+    parcels_in: int = 0
 
     def show(self, status: PeerStatus) -> None:
         """Put it into a peer's status."""
         status.transport, status.waiting, status.set_aside = self.transport, self.waiting, self.set_aside
+        status.parcels_out, status.parcels_in = self.parcels_out, self.parcels_in
         if self.last_given:
             status.last_given.CopyFrom(timestamp(self.last_given))
         if self.last_taken:
             status.last_taken.CopyFrom(timestamp(self.last_taken))
+        if self.oldest_waiting:
+            status.oldest_waiting.CopyFrom(timestamp(self.oldest_waiting))
 
 
 def request_of(verb: str, message: Message) -> PeerRequest:
@@ -130,13 +140,14 @@ def _failure(reason: str, detail: str, *, later: bool) -> PeerFailure:
     return PeerFailure(reason=reason, detail=detail[:MAX_DETAIL], later=later)
 
 
-class AskingPeer:
+class AskingPeer(ABC):
     """A port whose calls all go one way: ``ask`` posts a request and waits for its answer."""
 
+    @abstractmethod
     def reach(self) -> Reach:
         """How it goes now; from any thread."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def ask(self, verb: str, message: Message) -> Any:
         """Post a request, and wait for its result.
 
@@ -144,7 +155,6 @@ class AskingPeer:
             PeerAwayError: It has no answer.
             PeerRefusedError: It was refused.
         """
-        raise NotImplementedError
 
     async def hello(self, request: HelloRequest) -> HelloResponse:
         """Show where we stand."""

@@ -134,6 +134,8 @@ class FolderPeer(AskingPeer):
         self._set_aside = 0
         self._last_given = 0
         self._last_taken = 0
+        self._put_out = 0
+        self._taken = 0
         self._started = micros(node.clock())
         self._written = 0
         self._run = Run(id=secrets.token_bytes(16))
@@ -175,12 +177,18 @@ class FolderPeer(AskingPeer):
 
     def reach(self) -> Reach:
         """How it goes."""
+        waiting = [ask.name for ask in tuple(self._asks.values())]
+        # A name keeps the instant at which the call was first written, however often it is put out.
+        written = [parsed.at for parsed in map(ParcelName.parse, waiting) if parsed is not None]
         return Reach(
             transport="folder",
             last_given=self._last_given,
             last_taken=self._last_taken,
-            waiting=len(self._asks),
+            waiting=len(waiting),
             set_aside=self._set_aside,
+            oldest_waiting=min(written, default=0),
+            parcels_out=self._put_out,
+            parcels_in=self._taken,
         )
 
     def _put(self, parcel: Parcel, *, keep: bool) -> str:
@@ -201,6 +209,8 @@ class FolderPeer(AskingPeer):
             self._spool.put(name, seal(parcel, self._node.keys.signers[0]), keep=keep)
         except OSError as error:
             raise PeerAwayError(f"out/ can not be written: {error.strerror}") from None
+        with self._writing:
+            self._put_out += 1
         return name
 
     # -- the look --------------------------------------------------------------------------------------------
@@ -274,6 +284,7 @@ class FolderPeer(AskingPeer):
 
     async def _take(self, work: Work, name: str, parcel: Parcel) -> None:
         self._last_taken = micros(self._node.clock())
+        self._taken += 1
         await self._hear(parcel)
         self._forget_answers(parcel)
         if parcel.HasField("answer"):
@@ -332,6 +343,8 @@ class FolderPeer(AskingPeer):
                 self._last_given = micros(self._node.clock())
             if now - ask.put >= self._courier.again and self._spool.again(ask.name):
                 ask.put, ask.gone = now, False
+                with self._writing:
+                    self._put_out += 1
         for name in tuple(self._left):
             if not self._spool.is_out(name):
                 self._left.discard(name)

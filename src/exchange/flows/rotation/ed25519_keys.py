@@ -8,6 +8,7 @@ served. So activating breaks nothing; retiring waits until every peer relies on 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -41,7 +42,7 @@ from exchange.v1.record_pb2 import Record
 from exchange.v1.rotation_pb2 import KeyConfirmation, KeyCount, KeyStatus, Rotation, RotationStep, Waiting
 
 
-class NoteKeyDriver:
+class NoteKeyDriver(ABC):
     """What all keys that sign notes share. See ``driver.KeyDriver`` for what each method owes."""
 
     key: str
@@ -55,24 +56,25 @@ class NoteKeyDriver:
 
     # -- of one kind -----------------------------------------------------------------------------------------
 
+    @abstractmethod
     def _make(self, material: bytes) -> bytes:
         """A new private key as its file holds it, or the one that was brought."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _use(self) -> None:
         """Sign by the generations in use."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _private(self, name: str, generation: int) -> Ed25519Key | MlDsaKey | None:
         """The private key of a generation under a name; None when its file is gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _names(self, peer: str) -> Sequence[str]:
         """Key names that a peer relies on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _fingerprint(self, generation: int) -> str:
-        raise NotImplementedError
+        """What officers compare of a generation."""
 
     def _alg(self) -> int:
         return ED25519 if self.use == KeyUse.KEY_USE_LOG else COSIGNATURE_V1

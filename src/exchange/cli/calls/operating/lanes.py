@@ -33,10 +33,14 @@ def list_lanes(profile: ProfileOption = None, *, as_json: JsonOption = False) ->
     """List the lanes of every peer."""
     out = Output(as_json)
     with client(profile) as node:
-        lanes = node.call(node.operation.GetStatus, GetStatusRequest()).lanes
+        status = node.call(node.operation.GetStatus, GetStatusRequest())
+    ways = {each.peer: each.transport for each in status.peers}
     if out.as_json:
-        out.value({"lanes": [as_dict(lane) for lane in lanes]})
-    out.table(LANE_HEADINGS, [lane_cells(lane) for lane in lanes])
+        out.value({"lanes": [as_dict(lane) | {"transport": ways.get(lane.peer, "")} for lane in status.lanes]})
+    out.table(
+        (*LANE_HEADINGS, "transport"),
+        [(*lane_cells(lane), words.transport_word(ways.get(lane.peer, ""))) for lane in status.lanes],
+    )
 
 
 @app.command("show", help=t("help.lanes_show"))
@@ -144,5 +148,6 @@ def _print(out: Output, lane: LaneStatus, reach: PeerStatus | None = None) -> No
             ("last_given", moment(reach.last_given)),
             ("last_taken", moment(reach.last_taken)),
             ("waiting", reach.waiting or None),
+            ("oldest", moment(reach.oldest_waiting)),
         ]
     out.facts(facts)
