@@ -305,6 +305,7 @@ SHOWS: dict[str, Callable[[Walk], list[Message]]] = {
     ),
     "RecordService.WatchRecords": watched,
     "RecordService.GetEnvelope": _each("record", "GetEnvelope", record.GetEnvelopeRequest),
+    "RecordService.ConvertRecord": _each("record", "ConvertRecord", record.ConvertRecordRequest),
     "RecordService.GetAttachment": attached,
     "CreditService.GetCreditStanding": _one("credit", "GetCreditStanding", credit.GetCreditStandingRequest(uscc=ABOUT)),
     "CreditService.ListCreditResults": _one("credit", "ListCreditResults", credit.ListCreditResultsRequest(uscc=ABOUT)),

@@ -22,6 +22,8 @@ CONTRACT = {
     "submissions": ["list", "show", "receipt"],
     "records": ["list", "show", "attachment", "envelope", "convert", "erase"],
     "labs": ["list", "show"],
+    "stations": ["list", "show"],
+    "readings": ["list"],
     "lanes": ["list", "show", "pause", "resume", "retry", "retire"],
     "quarantine": ["list", "show", "retry", "discard"],
     "alarms": ["list", "ack"],

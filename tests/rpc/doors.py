@@ -298,6 +298,7 @@ class AgencyDoor:
                 watchers=self._watchers,
                 limits=self.limits,
                 lang="zh-CN",
+                side={"cq": "chongqing", "sc": "sichuan"}.get(node.name, ""),
                 on_refusal=self._refused,
                 heartbeat=self.heartbeat,
             )

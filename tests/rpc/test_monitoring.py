@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +12,11 @@ from exchange.v1 import monitoring_service_pb2 as pb
 from exchange.v1.kind_pb2 import Condition, Outcome
 from exchange.v1.monitoring_batch_pb2 import Interval, Usability
 from exchange.v1.record_pb2 import Record
+from tests.cli.conftest import run
 from tests.domain.records import DATA_SECOND, erasure
 from tests.rpc.doors import AgencyDoor, CallFailed, Stubs
 from tests.rpc.facts import batch_of, submit, wait_settled
+from tests.rpc.test_alerts import profile_of
 
 
 def _station(number: int) -> str:
@@ -190,3 +194,60 @@ def test_ill_formed_questions_are_refused(doors: dict[str, AgencyDoor], options:
     with pytest.raises(CallFailed) as failure:
         stubs.call(stubs.monitoring.ListReadings, pb.ListReadingsRequest(**options))
     assert failure.value.reason == reason
+
+
+def _at_section(station: str, section: str, start: int, value: str) -> Record:
+    record = batch_of(station, start=start, value=value)
+    record.monitoring_batch.station.outlet_code = ""
+    record.monitoring_batch.station.section_id = section
+    return record
+
+
+def test_a_section_has_the_readings_of_its_stations_while_they_stood_there(
+    doors: dict[str, AgencyDoor], tmp_path: Path
+) -> None:
+    """Merged newest first over stations, page by page; a station that moved leaves none behind; by rpc and command."""
+    cq, sc = doors["cq"].agency("sections"), doors["sc"].agency("sections")
+    first, second, section = _station(31), _station(32), "DM-500107-31"
+    sent = [
+        submit(cq, _at_section(first, section, 0, "1.1"), "sections-1"),
+        submit(cq, _at_section(second, section, 1, "2.2"), "sections-2"),
+        submit(cq, _at_section(first, "DM-500107-32", 4, "3.3"), "sections-3"),
+        submit(cq, _at_section(first, "DM-500107-32", 8, "4.4"), "sections-4"),
+    ]
+    wrong = _at_section(first, "DM-500107-32", 8, "4.4")
+    wrong.header.record_id = sent[3].record_id
+    wrong.monitoring_batch.station.section_id = section
+    submit(cq, wrong, "sections-5")
+    right = _at_section(first, "DM-500107-32", 8, "5.5")
+    right.header.record_id = sent[3].record_id
+    submit(cq, right, "sections-6")
+    wait_settled(doors["cq"])
+    for stubs in (cq, sc):
+        found = _readings(stubs, "", section_id=section, factor_code="w01018")
+        told = [(view.station_id, _hour(view), view.point.value) for view in found]
+        assert told == [(second, 2, "2.2"), (first, 1, "1.1"), (second, 1, "2.2"), (first, 0, "1.1")]
+        assert {view.section_id for view in found} == {section}
+        assert _readings(stubs, "", page_size=1, section_id=section, factor_code="w01018") == found
+        assert len(_readings(stubs, "", section_id=section)) == 8
+        assert len(_readings(stubs, first, section_id=section)) == 4
+        listed = stubs.call(stubs.monitoring.ListStations, pb.ListStationsRequest(section_id=section)).stations
+        assert [view.station.station_id for view in listed] == [first, second]
+        assert {view.station.section_id for view in listed} == {section}
+        one = pb.ListStationsRequest(station_id=first, factor_code="w21003")
+        (now,) = stubs.call(stubs.monitoring.ListStations, one).stations
+        assert now.station.section_id == "DM-500107-32"
+        assert not stubs.call(stubs.monitoring.ListStations, pb.ListStationsRequest(factor_code="w99999")).stations
+    profile = profile_of(tmp_path, doors["sc"], "sections")
+    table = tmp_path / "readings.csv"
+    done = run("readings", "list", "--section", section, "--csv", table, "--profile", profile, lang="zh")
+    assert done.status == 0, done.err
+    rows = list(csv.DictReader(table.read_text("utf-8-sig").splitlines()))
+    assert [(row["站点"], row["值"]) for row in rows if row["因子"] == "w01018"] == [each[::2] for each in told]
+    day = run("readings", "list", "-s", first, "--until", "2026-03-01T01:00:00+08:00", "--json", "--profile", profile)
+    assert day.status == 0, day.err
+    assert len(run("stations", "list", "--section", section, "--json", "--profile", profile).json["stations"]) == 2
+    shown = run("stations", "show", first, "--profile", profile)
+    assert "DM-500107-32" in shown.out
+    assert run("stations", "show", "NOSUCH", "--profile", profile).status == 3
+    assert run("readings", "list", "--profile", profile).status == 2

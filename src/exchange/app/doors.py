@@ -183,6 +183,7 @@ class Doors:
             watchers=self._watchers,
             limits=limits,
             lang=settings.node.lang,
+            side=settings.adapters.side,
             on_refusal=refused,
         )
 

@@ -60,6 +60,8 @@ COMMANDS: Final = {
     "folder": _Place(package="calls.exchanged", is_noun=True),
     "submissions": _Place(package="calls.exchanged", is_noun=True),
     "records": _Place(package="calls.exchanged", is_noun=True),
+    "stations": _Place(package="calls.registers", is_noun=True),
+    "readings": _Place(package="calls.registers", is_noun=True),
     "labs": _Place(package="calls.registers", is_noun=True),
     "lanes": _Place(package="calls.operating", is_noun=True),
     "quarantine": _Place(package="calls.operating", is_noun=True),

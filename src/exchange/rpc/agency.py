@@ -25,6 +25,7 @@ from exchange.flows.intake.documents import DocumentFlow
 from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.intake.submit import SubmitFlow
 from exchange.flows.queries.exchanged.attachments import AttachmentQueries
+from exchange.flows.queries.exchanged.converting import ConvertQueries
 from exchange.flows.queries.exchanged.records import RecordQueries
 from exchange.flows.queries.exchanged.submissions import SubmissionQueries
 from exchange.flows.queries.ground.freshness import FreshnessReader
@@ -78,6 +79,7 @@ class AgencyParts:
         reads: Notes in the journal what auditors read of it.
         calls: Threads for calls.
         watchers: Threads that read for watchers.
+        side: Side of this node, whose layout records are converted into; empty where the node file names none.
         on_refusal: Counts refusals, in the journal's folder and in the metrics.
     """
 
@@ -104,6 +106,7 @@ class AgencyParts:
     watchers: Executor
     limits: CallLimits
     lang: str
+    side: str
     on_refusal: OnRefusal
     heartbeat: float = HEARTBEAT_SECONDS
 
@@ -145,7 +148,12 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
             watch=watch,
             limits=parts.limits,
         ),
-        RecordServicer(stated, AttachmentQueries(node, stated), watch),
+        RecordServicer(
+            stated,
+            ConvertQueries(stated, parts.freshness, node.adapters, parts.side),
+            AttachmentQueries(node, stated),
+            watch,
+        ),
         CreditServicer(CreditQueries(reading)),
         MonitoringServicer(MonitoringQueries(reading)),
         LaboratoryServicer(LabQueries(reading)),

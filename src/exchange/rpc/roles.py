@@ -33,7 +33,7 @@ ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
         _AGENCY,
     ),
     "RecordService": dict.fromkeys(
-        ("GetRecord", "ListRecords", "WatchRecords", "GetEnvelope", "GetAttachment"), _AGENCY
+        ("GetRecord", "ListRecords", "WatchRecords", "GetEnvelope", "GetAttachment", "ConvertRecord"), _AGENCY
     ),
     "CreditService": dict.fromkeys(("GetCreditStanding", "ListCreditResults"), _AGENCY),
     "MonitoringService": dict.fromkeys(("ListStations", "ListReadings"), _AGENCY),

@@ -6,7 +6,7 @@ a UUIDv7 (time-ordered, so that the index grows at its right edge).
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, literal_column
 
 metadata = MetaData()
 
@@ -439,6 +439,8 @@ blocks = Table(
     Column("origin", Text, nullable=False),
     Column("station", Text, nullable=False),
     Column("medium", Text, nullable=False),
+    # Section of a water body; empty for an outlet.
+    Column("section", Text, nullable=False),
     Column("interval", Integer, nullable=False),
     Column("factor", Text, nullable=False),
     Column("first_time", BigInteger, nullable=False),
@@ -455,6 +457,16 @@ blocks = Table(
 )
 Index("reg_blocks_station", blocks.c.station, blocks.c.factor, blocks.c.last_time)
 Index("reg_blocks_record", blocks.c.record_id)
+IN_A_SECTION = blocks.c.section != literal_column("''")
+"""Blocks of a section. A query that names one says this too, as it stands here: only then the index is taken."""
+Index(
+    "reg_blocks_section",
+    blocks.c.section,
+    blocks.c.station,
+    blocks.c.last_time,
+    sqlite_where=IN_A_SECTION,
+    postgresql_where=IN_A_SECTION,
+)
 
 stations = Table(
     "reg_stations",

@@ -77,6 +77,9 @@ class ListStationsRequest(_message.Message):
     AREA_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATION_ID_FIELD_NUMBER: _builtins.int
+    SECTION_ID_FIELD_NUMBER: _builtins.int
+    FACTOR_CODE_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     """Only this origin; empty means all."""
     area: _builtins.str
@@ -85,6 +88,12 @@ class ListStationsRequest(_message.Message):
     """Rows to return, at most 500; 0 means 100."""
     page_token: _builtins.str
     """From an earlier answer; empty for the first page."""
+    station_id: _builtins.str
+    """Only this station; empty means all."""
+    section_id: _builtins.str
+    """Only stations that stated readings of this section 断面, as they last did there; empty means all."""
+    factor_code: _builtins.str
+    """Only stations that stated this factor; empty means all."""
     def __init__(
         self,
         *,
@@ -92,10 +101,13 @@ class ListStationsRequest(_message.Message):
         area: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        station_id: _builtins.str = ...,
+        section_id: _builtins.str = ...,
+        factor_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "origin", b"origin", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "factor_code", b"factor_code", "origin", b"origin", "page_size", b"page_size", "page_token", b"page_token", "section_id", b"section_id", "station_id", b"station_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -159,6 +171,7 @@ class ReadingView(_message.Message):
     SAMPLED_ON_FIELD_NUMBER: _builtins.int
     DECIDED_OUTCOME_FIELD_NUMBER: _builtins.int
     USABLE_FIELD_NUMBER: _builtins.int
+    SECTION_ID_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     """Node whose region states it."""
     station_id: _builtins.str
@@ -191,6 +204,8 @@ class ReadingView(_message.Message):
     """False when nothing may be concluded from the value: by outcome, by flag, or by the laboratory's standing, own
     readings included.
     """
+    section_id: _builtins.str
+    """Section of the water body as the batch states it; empty for an outlet."""
     @_builtins.property
     def point(self) -> _monitoring_batch_pb2.Point:
         """The value."""
@@ -224,10 +239,11 @@ class ReadingView(_message.Message):
         sampled_on: _builtins.str = ...,
         decided_outcome: _kind_pb2.Outcome.ValueType = ...,
         usable: _builtins.bool = ...,
+        section_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["point", b"point"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "decided_outcome", b"decided_outcome", "factor_code", b"factor_code", "interval", b"interval", "lab_cma_no", b"lab_cma_no", "lab_standing", b"lab_standing", "medium_code", b"medium_code", "origin", b"origin", "outcome", b"outcome", "point", b"point", "reasons", b"reasons", "record_id", b"record_id", "revision", b"revision", "sampled_on", b"sampled_on", "station_id", b"station_id", "unit", b"unit", "usable", b"usable", "value_kind", b"value_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "decided_outcome", b"decided_outcome", "factor_code", b"factor_code", "interval", b"interval", "lab_cma_no", b"lab_cma_no", "lab_standing", b"lab_standing", "medium_code", b"medium_code", "origin", b"origin", "outcome", b"outcome", "point", b"point", "reasons", b"reasons", "record_id", b"record_id", "revision", b"revision", "sampled_on", b"sampled_on", "section_id", b"section_id", "station_id", b"station_id", "unit", b"unit", "usable", b"usable", "value_kind", b"value_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -248,8 +264,9 @@ class ListReadingsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     INCLUDE_REPLACED_FIELD_NUMBER: _builtins.int
+    SECTION_ID_FIELD_NUMBER: _builtins.int
     station_id: _builtins.str
-    """Station."""
+    """Station; may be empty where a section is named."""
     origin: _builtins.str
     """Only this origin; empty means all."""
     factor_code: _builtins.str
@@ -262,6 +279,8 @@ class ListReadingsRequest(_message.Message):
     """From an earlier answer; empty for the first page."""
     include_replaced: _builtins.bool
     """True: also readings that a later revision replaced."""
+    section_id: _builtins.str
+    """Only readings of this section 断面: of every station, or of the one that is named. Empty means all."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
         """Before this data time; absent means to the last."""
@@ -277,10 +296,11 @@ class ListReadingsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         include_replaced: _builtins.bool = ...,
+        section_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["factor_code", b"factor_code", "from", b"from", "include_replaced", b"include_replaced", "interval", b"interval", "origin", b"origin", "page_size", b"page_size", "page_token", b"page_token", "station_id", b"station_id", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["factor_code", b"factor_code", "from", b"from", "include_replaced", b"include_replaced", "interval", b"interval", "origin", b"origin", "page_size", b"page_size", "page_token", b"page_token", "section_id", b"section_id", "station_id", b"station_id", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -59,7 +59,7 @@ class MonitoringServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListReadings(self, request, context):
-        """Lists readings of one station, newest first.
+        """Lists readings of one station, or of every station of a section, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class MonitoringServiceStub:
     ListStations: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListStationsRequest, _monitoring_service_pb2.ListStationsResponse]
     """Lists stations that stated readings."""
     ListReadings: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListReadingsRequest, _monitoring_service_pb2.ListReadingsResponse]
-    """Lists readings of one station, newest first."""
+    """Lists readings of one station, or of every station of a section, newest first."""
 
 @_typing.type_check_only
 class MonitoringServiceAsyncStub(MonitoringServiceStub):
@@ -46,7 +46,7 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     ListStations: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListStationsRequest, _monitoring_service_pb2.ListStationsResponse]  # type: ignore[assignment]
     """Lists stations that stated readings."""
     ListReadings: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListReadingsRequest, _monitoring_service_pb2.ListReadingsResponse]  # type: ignore[assignment]
-    """Lists readings of one station, newest first."""
+    """Lists readings of one station, or of every station of a section, newest first."""
 
 class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
     """For agencies: stations and readings of both regions."""
@@ -65,6 +65,6 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _monitoring_service_pb2.ListReadingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_monitoring_service_pb2.ListReadingsResponse, _abc.Awaitable[_monitoring_service_pb2.ListReadingsResponse]]:
-        """Lists readings of one station, newest first."""
+        """Lists readings of one station, or of every station of a section, newest first."""
 
 def add_MonitoringServiceServicer_to_server(servicer: MonitoringServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

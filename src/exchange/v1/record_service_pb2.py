@@ -31,7 +31,7 @@ from exchange.v1 import submission_service_pb2 as exchange_dot_v1_dot_submission
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n exchange/v1/record_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x18\x65xchange/v1/record.proto\x1a\x1b\x65xchange/v1/statement.proto\x1a$exchange/v1/submission_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x04\n\nRecordView\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\'\n\x08standing\x18\x03 \x01(\x0e\x32\x15.exchange.v1.Standing\x12%\n\x07outcome\x18\x04 \x01(\x0e\x32\x14.exchange.v1.Outcome\x12%\n\x07reasons\x18\x05 \x03(\x0b\x32\x14.exchange.v1.Problem\x12*\n\nconditions\x18\x06 \x03(\x0e\x32\x16.exchange.v1.Condition\x12\x19\n\x11\x64\x65\x63ision_revision\x18\x07 \x01(\x05\x12\x14\n\x0crule_edition\x18\x08 \x01(\t\x12\x0b\n\x03log\x18\t \x01(\t\x12\r\n\x05index\x18\n \x01(\x03\x12-\n\tlogged_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bmirrored_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x06record\x18\r \x01(\x0b\x32\x13.exchange.v1.RecordH\x00\x12+\n\ttombstone\x18\x0e \x01(\x0b\x32\x16.exchange.v1.TombstoneH\x00\x12\x10\n\x08replaced\x18\x0f \x01(\x08\x42\t\n\x07\x63ontent\"7\n\x10GetRecordRequest\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\"g\n\x11GetRecordResponse\x12\'\n\x06record\x18\x01 \x01(\x0b\x32\x17.exchange.v1.RecordView\x12)\n\tfreshness\x18\x02 \x03(\x0b\x32\x16.exchange.v1.Freshness\"\xf0\x01\n\x12ListRecordsRequest\x12\x1f\n\x04kind\x18\x01 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x0c\n\x04uscc\x18\x03 \x01(\t\x12\x0c\n\x04\x61rea\x18\x04 \x01(\t\x12%\n\x07outcome\x18\x05 \x01(\x0e\x32\x14.exchange.v1.Outcome\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x18\n\x10include_replaced\x18\x08 \x01(\x08\x12%\n\x05\x61\x62out\x18\t \x01(\x0b\x32\x16.exchange.v1.RecordRef\"\x83\x01\n\x13ListRecordsResponse\x12(\n\x07records\x18\x01 \x03(\x0b\x32\x17.exchange.v1.RecordView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\tfreshness\x18\x03 \x03(\x0b\x32\x16.exchange.v1.Freshness\"[\n\x13WatchRecordsRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x12\n\nfrom_start\x18\x02 \x01(\x08\x12 \n\x05kinds\x18\x03 \x03(\x0e\x32\x11.exchange.v1.Kind\"\xb3\x01\n\x14WatchRecordsResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x17.exchange.v1.RecordViewH\x00\x12*\n\tcaught_up\x18\x02 \x01(\x0b\x32\x15.exchange.v1.CaughtUpH\x00\x12+\n\theartbeat\x18\x03 \x01(\x0b\x32\x16.exchange.v1.HeartbeatH\x00\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\tB\x07\n\x05\x65vent\"Z\n\x14GetAttachmentRequest\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\r\n\x05place\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"e\n\x15GetAttachmentResponse\x12+\n\nattachment\x18\x01 \x01(\x0b\x32\x17.exchange.v1.Attachment\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"9\n\x12GetEnvelopeRequest\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\"5\n\x0eSignatureChain\x12\r\n\x05keyid\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x65rtificates\x18\x02 \x03(\x0c\"\xd9\x01\n\x13GetEnvelopeResponse\x12)\n\x06sealed\x18\x01 \x01(\x0b\x32\x19.exchange.v1.SealedRecord\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\x0b\n\x03log\x18\x03 \x01(\t\x12\r\n\x05index\x18\x04 \x01(\x03\x12\x14\n\x0c\x63\x65rtificates\x18\x05 \x03(\x0c\x12)\n\ttombstone\x18\x06 \x01(\x0b\x32\x16.exchange.v1.Tombstone\x12+\n\x06\x63hains\x18\x07 \x03(\x0b\x32\x1b.exchange.v1.SignatureChain*e\n\x08Standing\x12\x18\n\x14STANDING_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTANDING_ORIGIN\x10\x01\x12\x14\n\x10STANDING_DECIDED\x10\x02\x12\x14\n\x10STANDING_PENDING\x10\x03\x32\xb0\x03\n\rRecordService\x12J\n\tGetRecord\x12\x1d.exchange.v1.GetRecordRequest\x1a\x1e.exchange.v1.GetRecordResponse\x12P\n\x0bListRecords\x12\x1f.exchange.v1.ListRecordsRequest\x1a .exchange.v1.ListRecordsResponse\x12U\n\x0cWatchRecords\x12 .exchange.v1.WatchRecordsRequest\x1a!.exchange.v1.WatchRecordsResponse0\x01\x12X\n\rGetAttachment\x12!.exchange.v1.GetAttachmentRequest\x1a\".exchange.v1.GetAttachmentResponse0\x01\x12P\n\x0bGetEnvelope\x12\x1f.exchange.v1.GetEnvelopeRequest\x1a .exchange.v1.GetEnvelopeResponseB\'\n\x0f\x63om.exchange.v1B\x12RecordServiceProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n exchange/v1/record_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x18\x65xchange/v1/record.proto\x1a\x1b\x65xchange/v1/statement.proto\x1a$exchange/v1/submission_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x04\n\nRecordView\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\'\n\x08standing\x18\x03 \x01(\x0e\x32\x15.exchange.v1.Standing\x12%\n\x07outcome\x18\x04 \x01(\x0e\x32\x14.exchange.v1.Outcome\x12%\n\x07reasons\x18\x05 \x03(\x0b\x32\x14.exchange.v1.Problem\x12*\n\nconditions\x18\x06 \x03(\x0e\x32\x16.exchange.v1.Condition\x12\x19\n\x11\x64\x65\x63ision_revision\x18\x07 \x01(\x05\x12\x14\n\x0crule_edition\x18\x08 \x01(\t\x12\x0b\n\x03log\x18\t \x01(\t\x12\r\n\x05index\x18\n \x01(\x03\x12-\n\tlogged_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bmirrored_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x06record\x18\r \x01(\x0b\x32\x13.exchange.v1.RecordH\x00\x12+\n\ttombstone\x18\x0e \x01(\x0b\x32\x16.exchange.v1.TombstoneH\x00\x12\x10\n\x08replaced\x18\x0f \x01(\x08\x42\t\n\x07\x63ontent\"7\n\x10GetRecordRequest\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\"g\n\x11GetRecordResponse\x12\'\n\x06record\x18\x01 \x01(\x0b\x32\x17.exchange.v1.RecordView\x12)\n\tfreshness\x18\x02 \x03(\x0b\x32\x16.exchange.v1.Freshness\"\x8e\x02\n\x12ListRecordsRequest\x12\x1f\n\x04kind\x18\x01 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x0c\n\x04uscc\x18\x03 \x01(\t\x12\x0c\n\x04\x61rea\x18\x04 \x01(\t\x12%\n\x07outcome\x18\x05 \x01(\x0e\x32\x14.exchange.v1.Outcome\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x18\n\x10include_replaced\x18\x08 \x01(\x08\x12%\n\x05\x61\x62out\x18\t \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\r\n\x05level\x18\n \x01(\t\x12\r\n\x05state\x18\x0b \x01(\t\"\x83\x01\n\x13ListRecordsResponse\x12(\n\x07records\x18\x01 \x03(\x0b\x32\x17.exchange.v1.RecordView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\tfreshness\x18\x03 \x03(\x0b\x32\x16.exchange.v1.Freshness\"[\n\x13WatchRecordsRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x12\n\nfrom_start\x18\x02 \x01(\x08\x12 \n\x05kinds\x18\x03 \x03(\x0e\x32\x11.exchange.v1.Kind\"\xb3\x01\n\x14WatchRecordsResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x17.exchange.v1.RecordViewH\x00\x12*\n\tcaught_up\x18\x02 \x01(\x0b\x32\x15.exchange.v1.CaughtUpH\x00\x12+\n\theartbeat\x18\x03 \x01(\x0b\x32\x16.exchange.v1.HeartbeatH\x00\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\tB\x07\n\x05\x65vent\"Z\n\x14GetAttachmentRequest\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\r\n\x05place\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"e\n\x15GetAttachmentResponse\x12+\n\nattachment\x18\x01 \x01(\x0b\x32\x17.exchange.v1.Attachment\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"9\n\x12GetEnvelopeRequest\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\"5\n\x0eSignatureChain\x12\r\n\x05keyid\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x65rtificates\x18\x02 \x03(\x0c\"\xd9\x01\n\x13GetEnvelopeResponse\x12)\n\x06sealed\x18\x01 \x01(\x0b\x32\x19.exchange.v1.SealedRecord\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\x0b\n\x03log\x18\x03 \x01(\t\x12\r\n\x05index\x18\x04 \x01(\x03\x12\x14\n\x0c\x63\x65rtificates\x18\x05 \x03(\x0c\x12)\n\ttombstone\x18\x06 \x01(\x0b\x32\x16.exchange.v1.Tombstone\x12+\n\x06\x63hains\x18\x07 \x03(\x0b\x32\x1b.exchange.v1.SignatureChain\"Z\n\x14\x43onvertRecordRequest\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x0f\n\x07\x61\x64\x61pter\x18\x02 \x01(\t\x12\x0c\n\x04\x66orm\x18\x03 \x01(\t\"\xa7\x01\n\x11\x43onvertedDocument\x12\x0f\n\x07\x61\x64\x61pter\x18\x01 \x01(\t\x12\x17\n\x0f\x61\x64\x61pter_edition\x18\x02 \x01(\t\x12\x0c\n\x04\x66orm\x18\x03 \x01(\t\x12\x11\n\tfile_name\x18\x04 \x01(\t\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x06 \x01(\x0c\x12\"\n\x04lost\x18\x07 \x03(\x0b\x32\x14.exchange.v1.Problem\"\xa8\x01\n\x15\x43onvertRecordResponse\x12\x30\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x1e.exchange.v1.ConvertedDocument\x12\x32\n\x08original\x18\x02 \x01(\x0b\x32 .exchange.v1.GetEnvelopeResponse\x12)\n\tfreshness\x18\x03 \x03(\x0b\x32\x16.exchange.v1.Freshness*e\n\x08Standing\x12\x18\n\x14STANDING_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTANDING_ORIGIN\x10\x01\x12\x14\n\x10STANDING_DECIDED\x10\x02\x12\x14\n\x10STANDING_PENDING\x10\x03\x32\x88\x04\n\rRecordService\x12J\n\tGetRecord\x12\x1d.exchange.v1.GetRecordRequest\x1a\x1e.exchange.v1.GetRecordResponse\x12P\n\x0bListRecords\x12\x1f.exchange.v1.ListRecordsRequest\x1a .exchange.v1.ListRecordsResponse\x12U\n\x0cWatchRecords\x12 .exchange.v1.WatchRecordsRequest\x1a!.exchange.v1.WatchRecordsResponse0\x01\x12X\n\rGetAttachment\x12!.exchange.v1.GetAttachmentRequest\x1a\".exchange.v1.GetAttachmentResponse0\x01\x12P\n\x0bGetEnvelope\x12\x1f.exchange.v1.GetEnvelopeRequest\x1a .exchange.v1.GetEnvelopeResponse\x12V\n\rConvertRecord\x12!.exchange.v1.ConvertRecordRequest\x1a\".exchange.v1.ConvertRecordResponseB\'\n\x0f\x63om.exchange.v1B\x12RecordServiceProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,8 +39,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.record_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\022RecordServiceProtoP\001'
-  _globals['_STANDING']._serialized_start=2131
-  _globals['_STANDING']._serialized_end=2232
+  _globals['_STANDING']._serialized_start=2594
+  _globals['_STANDING']._serialized_end=2695
   _globals['_RECORDVIEW']._serialized_start=255
   _globals['_RECORDVIEW']._serialized_end=786
   _globals['_GETRECORDREQUEST']._serialized_start=788
@@ -48,23 +48,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETRECORDRESPONSE']._serialized_start=845
   _globals['_GETRECORDRESPONSE']._serialized_end=948
   _globals['_LISTRECORDSREQUEST']._serialized_start=951
-  _globals['_LISTRECORDSREQUEST']._serialized_end=1191
-  _globals['_LISTRECORDSRESPONSE']._serialized_start=1194
-  _globals['_LISTRECORDSRESPONSE']._serialized_end=1325
-  _globals['_WATCHRECORDSREQUEST']._serialized_start=1327
-  _globals['_WATCHRECORDSREQUEST']._serialized_end=1418
-  _globals['_WATCHRECORDSRESPONSE']._serialized_start=1421
-  _globals['_WATCHRECORDSRESPONSE']._serialized_end=1600
-  _globals['_GETATTACHMENTREQUEST']._serialized_start=1602
-  _globals['_GETATTACHMENTREQUEST']._serialized_end=1692
-  _globals['_GETATTACHMENTRESPONSE']._serialized_start=1694
-  _globals['_GETATTACHMENTRESPONSE']._serialized_end=1795
-  _globals['_GETENVELOPEREQUEST']._serialized_start=1797
-  _globals['_GETENVELOPEREQUEST']._serialized_end=1854
-  _globals['_SIGNATURECHAIN']._serialized_start=1856
-  _globals['_SIGNATURECHAIN']._serialized_end=1909
-  _globals['_GETENVELOPERESPONSE']._serialized_start=1912
-  _globals['_GETENVELOPERESPONSE']._serialized_end=2129
-  _globals['_RECORDSERVICE']._serialized_start=2235
-  _globals['_RECORDSERVICE']._serialized_end=2667
+  _globals['_LISTRECORDSREQUEST']._serialized_end=1221
+  _globals['_LISTRECORDSRESPONSE']._serialized_start=1224
+  _globals['_LISTRECORDSRESPONSE']._serialized_end=1355
+  _globals['_WATCHRECORDSREQUEST']._serialized_start=1357
+  _globals['_WATCHRECORDSREQUEST']._serialized_end=1448
+  _globals['_WATCHRECORDSRESPONSE']._serialized_start=1451
+  _globals['_WATCHRECORDSRESPONSE']._serialized_end=1630
+  _globals['_GETATTACHMENTREQUEST']._serialized_start=1632
+  _globals['_GETATTACHMENTREQUEST']._serialized_end=1722
+  _globals['_GETATTACHMENTRESPONSE']._serialized_start=1724
+  _globals['_GETATTACHMENTRESPONSE']._serialized_end=1825
+  _globals['_GETENVELOPEREQUEST']._serialized_start=1827
+  _globals['_GETENVELOPEREQUEST']._serialized_end=1884
+  _globals['_SIGNATURECHAIN']._serialized_start=1886
+  _globals['_SIGNATURECHAIN']._serialized_end=1939
+  _globals['_GETENVELOPERESPONSE']._serialized_start=1942
+  _globals['_GETENVELOPERESPONSE']._serialized_end=2159
+  _globals['_CONVERTRECORDREQUEST']._serialized_start=2161
+  _globals['_CONVERTRECORDREQUEST']._serialized_end=2251
+  _globals['_CONVERTEDDOCUMENT']._serialized_start=2254
+  _globals['_CONVERTEDDOCUMENT']._serialized_end=2421
+  _globals['_CONVERTRECORDRESPONSE']._serialized_start=2424
+  _globals['_CONVERTRECORDRESPONSE']._serialized_end=2592
+  _globals['_RECORDSERVICE']._serialized_start=2698
+  _globals['_RECORDSERVICE']._serialized_end=3218
 # @@protoc_insertion_point(module_scope)

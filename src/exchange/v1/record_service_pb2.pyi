@@ -217,6 +217,8 @@ class ListRecordsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     INCLUDE_REPLACED_FIELD_NUMBER: _builtins.int
     ABOUT_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     kind: _kind_pb2.Kind.ValueType
     """Only this kind; UNSPECIFIED means all."""
     origin: _builtins.str
@@ -233,6 +235,14 @@ class ListRecordsRequest(_message.Message):
     """From an earlier answer; empty for the first page."""
     include_replaced: _builtins.bool
     """True: also revisions that were replaced."""
+    level: _builtins.str
+    """Only this level, an enumerator of the kind's own, as in CREDIT_LEVEL_RED, LIST_KIND_WHITE, NOTICE_KIND_PENALTY or
+    ALERT_LEVEL_1; a kind must be named. Empty means all.
+    """
+    state: _builtins.str
+    """Only this state, an enumerator of the kind's own, as in PENALTY_STATE_ISSUED or LIST_STATE_ENTERED; a kind must be
+    named. Empty means all.
+    """
     @_builtins.property
     def about(self) -> _common_pb2.RecordRef:
         """Only records about this one: its answers, feedback, repairs, revocations, corrections. Its revision is not looked
@@ -251,10 +261,12 @@ class ListRecordsRequest(_message.Message):
         page_token: _builtins.str = ...,
         include_replaced: _builtins.bool = ...,
         about: _common_pb2.RecordRef | None = ...,
+        level: _builtins.str = ...,
+        state: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["about", b"about"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "area", b"area", "include_replaced", b"include_replaced", "kind", b"kind", "origin", b"origin", "outcome", b"outcome", "page_size", b"page_size", "page_token", b"page_token", "uscc", b"uscc"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "area", b"area", "include_replaced", b"include_replaced", "kind", b"kind", "level", b"level", "origin", b"origin", "outcome", b"outcome", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "uscc", b"uscc"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -537,3 +549,121 @@ class GetEnvelopeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetEnvelopeResponse: _TypeAlias = GetEnvelopeResponse  # noqa: Y015
+
+@_typing.final
+class ConvertRecordRequest(_message.Message):
+    """Writes one record in a side's own layout."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    ADAPTER_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
+    adapter: _builtins.str
+    """Adapter by its name; empty: that of this node's own side."""
+    form: _builtins.str
+    """xlsx, csv, json or hj212; empty: hj212 for monitoring data, xlsx for everything else."""
+    @_builtins.property
+    def ref(self) -> _common_pb2.RecordRef:
+        """Which; revision 0 means the newest. origin empty means this node."""
+
+    def __init__(
+        self,
+        *,
+        ref: _common_pb2.RecordRef | None = ...,
+        adapter: _builtins.str = ...,
+        form: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "form", b"form", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConvertRecordRequest: _TypeAlias = ConvertRecordRequest  # noqa: Y015
+
+@_typing.final
+class ConvertedDocument(_message.Message):
+    """A record in a side's own layout."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADAPTER_FIELD_NUMBER: _builtins.int
+    ADAPTER_EDITION_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
+    FILE_NAME_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    adapter: _builtins.str
+    """Adapter that wrote it."""
+    adapter_edition: _builtins.str
+    """Edition of its tables."""
+    form: _builtins.str
+    """Form, as in xlsx."""
+    file_name: _builtins.str
+    """Name that the adapter suggests for the file."""
+    media_type: _builtins.str
+    """Media type."""
+    content: _builtins.bytes
+    """The document, at most 2 MiB."""
+    @_builtins.property
+    def lost(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Problem]:
+        """Each field that is set in the record and not in the document, with the reason; place is the record's field path."""
+
+    def __init__(
+        self,
+        *,
+        adapter: _builtins.str = ...,
+        adapter_edition: _builtins.str = ...,
+        form: _builtins.str = ...,
+        file_name: _builtins.str = ...,
+        media_type: _builtins.str = ...,
+        content: _builtins.bytes = ...,
+        lost: _abc.Iterable[_common_pb2.Problem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "adapter_edition", b"adapter_edition", "content", b"content", "file_name", b"file_name", "form", b"form", "lost", b"lost", "media_type", b"media_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConvertedDocument: _TypeAlias = ConvertedDocument  # noqa: Y015
+
+@_typing.final
+class ConvertRecordResponse(_message.Message):
+    """Answer to ConvertRecord."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    ORIGINAL_FIELD_NUMBER: _builtins.int
+    FRESHNESS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def document(self) -> Global___ConvertedDocument:
+        """The document; absent where the original has a tombstone."""
+
+    @_builtins.property
+    def original(self) -> Global___GetEnvelopeResponse:
+        """The record as its origin signed it, for verification elsewhere; a tombstone stands for a body that is withheld or
+        erased.
+        """
+
+    @_builtins.property
+    def freshness(self) -> _containers.RepeatedCompositeFieldContainer[_freshness_pb2.Freshness]:
+        """How complete the answer is."""
+
+    def __init__(
+        self,
+        *,
+        document: Global___ConvertedDocument | None = ...,
+        original: Global___GetEnvelopeResponse | None = ...,
+        freshness: _abc.Iterable[_freshness_pb2.Freshness] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "original", b"original"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "freshness", b"freshness", "original", b"original"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConvertRecordResponse: _TypeAlias = ConvertRecordResponse  # noqa: Y015

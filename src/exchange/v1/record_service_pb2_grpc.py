@@ -60,6 +60,11 @@ class RecordServiceStub:
                 request_serializer=exchange_dot_v1_dot_record__service__pb2.GetEnvelopeRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_record__service__pb2.GetEnvelopeResponse.FromString,
                 _registered_method=True)
+        self.ConvertRecord = channel.unary_unary(
+                '/exchange.v1.RecordService/ConvertRecord',
+                request_serializer=exchange_dot_v1_dot_record__service__pb2.ConvertRecordRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_record__service__pb2.ConvertRecordResponse.FromString,
+                _registered_method=True)
 
 
 class RecordServiceServicer:
@@ -101,6 +106,13 @@ class RecordServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ConvertRecord(self, request, context):
+        """Writes one record in a side's own layout; the original always comes with it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecordServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -128,6 +140,11 @@ def add_RecordServiceServicer_to_server(servicer, server):
                     servicer.GetEnvelope,
                     request_deserializer=exchange_dot_v1_dot_record__service__pb2.GetEnvelopeRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_record__service__pb2.GetEnvelopeResponse.SerializeToString,
+            ),
+            'ConvertRecord': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConvertRecord,
+                    request_deserializer=exchange_dot_v1_dot_record__service__pb2.ConvertRecordRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_record__service__pb2.ConvertRecordResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +283,33 @@ class RecordService:
             '/exchange.v1.RecordService/GetEnvelope',
             exchange_dot_v1_dot_record__service__pb2.GetEnvelopeRequest.SerializeToString,
             exchange_dot_v1_dot_record__service__pb2.GetEnvelopeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConvertRecord(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.RecordService/ConvertRecord',
+            exchange_dot_v1_dot_record__service__pb2.ConvertRecordRequest.SerializeToString,
+            exchange_dot_v1_dot_record__service__pb2.ConvertRecordResponse.FromString,
             options,
             channel_credentials,
             insecure,

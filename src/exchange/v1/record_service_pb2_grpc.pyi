@@ -43,6 +43,8 @@ class RecordServiceStub:
     """Fetches an attachment of a record, in pieces; withheld with the record."""
     GetEnvelope: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.GetEnvelopeRequest, _record_service_pb2.GetEnvelopeResponse]
     """Fetches envelope and body for verification elsewhere."""
+    ConvertRecord: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.ConvertRecordRequest, _record_service_pb2.ConvertRecordResponse]
+    """Writes one record in a side's own layout; the original always comes with it."""
 
 @_typing.type_check_only
 class RecordServiceAsyncStub(RecordServiceStub):
@@ -59,6 +61,8 @@ class RecordServiceAsyncStub(RecordServiceStub):
     """Fetches an attachment of a record, in pieces; withheld with the record."""
     GetEnvelope: _aio.UnaryUnaryMultiCallable[_record_service_pb2.GetEnvelopeRequest, _record_service_pb2.GetEnvelopeResponse]  # type: ignore[assignment]
     """Fetches envelope and body for verification elsewhere."""
+    ConvertRecord: _aio.UnaryUnaryMultiCallable[_record_service_pb2.ConvertRecordRequest, _record_service_pb2.ConvertRecordResponse]  # type: ignore[assignment]
+    """Writes one record in a side's own layout; the original always comes with it."""
 
 class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
     """For agencies: read records of both regions."""
@@ -102,5 +106,13 @@ class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_record_service_pb2.GetEnvelopeResponse, _abc.Awaitable[_record_service_pb2.GetEnvelopeResponse]]:
         """Fetches envelope and body for verification elsewhere."""
+
+    @_abc_1.abstractmethod
+    def ConvertRecord(
+        self,
+        request: _record_service_pb2.ConvertRecordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_record_service_pb2.ConvertRecordResponse, _abc.Awaitable[_record_service_pb2.ConvertRecordResponse]]:
+        """Writes one record in a side's own layout; the original always comes with it."""
 
 def add_RecordServiceServicer_to_server(servicer: RecordServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from exchange.v1 import alert_pb2 as exchange_dot_v1_dot_alert__pb2
 from exchange.v1 import answer_pb2 as exchange_dot_v1_dot_answer__pb2
 from exchange.v1 import common_pb2 as exchange_dot_v1_dot_common__pb2
 from exchange.v1 import freshness_pb2 as exchange_dot_v1_dot_freshness__pb2
@@ -30,7 +31,7 @@ from exchange.v1 import record_service_pb2 as exchange_dot_v1_dot_record__servic
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!exchange/v1/request_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/answer.proto\x1a\x18\x65xchange/v1/common.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x16\x65xchange/v1/kind.proto\x1a exchange/v1/record_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x01\n\x05Reply\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12%\n\x04verb\x18\x02 \x01(\x0e\x32\x17.exchange.v1.AnswerVerb\x12\x0f\n\x07reasons\x18\x03 \x03(\t\x12\x13\n\x0b\x61nswered_by\x18\x04 \x01(\t\x12/\n\x0b\x61nswered_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe2\x01\n\x07Request\x12\'\n\x06record\x18\x01 \x01(\x0b\x32\x17.exchange.v1.RecordView\x12#\n\x07replies\x18\x02 \x03(\x0b\x32\x12.exchange.v1.Reply\x12\x0c\n\x04open\x18\x03 \x01(\x08\x12.\n\narrived_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tanswer_by\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04late\x18\x06 \x01(\x08\x12\x0e\n\x06\x64ue_by\x18\x07 \x01(\t\"p\n\x11ListAlertsRequest\x12\x0c\n\x04ours\x18\x01 \x01(\x08\x12\x18\n\x10include_answered\x18\x02 \x01(\x08\x12\x0c\n\x04\x61rea\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"~\n\x12ListAlertsResponse\x12$\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x14.exchange.v1.Request\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\tfreshness\x18\x03 \x03(\x0b\x32\x16.exchange.v1.Freshness\"\x93\x01\n\x13ListRequestsRequest\x12\x1f\n\x04kind\x18\x01 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x0c\n\x04ours\x18\x02 \x01(\x08\x12\x18\n\x10include_answered\x18\x03 \x01(\x08\x12\x0c\n\x04\x61rea\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\x82\x01\n\x14ListRequestsResponse\x12&\n\x08requests\x18\x01 \x03(\x0b\x32\x14.exchange.v1.Request\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\tfreshness\x18\x03 \x03(\x0b\x32\x16.exchange.v1.Freshness\"8\n\x11GetRequestRequest\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\"f\n\x12GetRequestResponse\x12%\n\x07request\x18\x01 \x01(\x0b\x32\x14.exchange.v1.Request\x12)\n\tfreshness\x18\x02 \x03(\x0b\x32\x16.exchange.v1.Freshness2\x83\x02\n\x0eRequestService\x12M\n\nListAlerts\x12\x1e.exchange.v1.ListAlertsRequest\x1a\x1f.exchange.v1.ListAlertsResponse\x12S\n\x0cListRequests\x12 .exchange.v1.ListRequestsRequest\x1a!.exchange.v1.ListRequestsResponse\x12M\n\nGetRequest\x12\x1e.exchange.v1.GetRequestRequest\x1a\x1f.exchange.v1.GetRequestResponseB(\n\x0f\x63om.exchange.v1B\x13RequestServiceProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!exchange/v1/request_service.proto\x12\x0b\x65xchange.v1\x1a\x17\x65xchange/v1/alert.proto\x1a\x18\x65xchange/v1/answer.proto\x1a\x18\x65xchange/v1/common.proto\x1a\x1b\x65xchange/v1/freshness.proto\x1a\x16\x65xchange/v1/kind.proto\x1a exchange/v1/record_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x01\n\x05Reply\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12%\n\x04verb\x18\x02 \x01(\x0e\x32\x17.exchange.v1.AnswerVerb\x12\x0f\n\x07reasons\x18\x03 \x03(\t\x12\x13\n\x0b\x61nswered_by\x18\x04 \x01(\t\x12/\n\x0b\x61nswered_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe2\x01\n\x07Request\x12\'\n\x06record\x18\x01 \x01(\x0b\x32\x17.exchange.v1.RecordView\x12#\n\x07replies\x18\x02 \x03(\x0b\x32\x12.exchange.v1.Reply\x12\x0c\n\x04open\x18\x03 \x01(\x08\x12.\n\narrived_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tanswer_by\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04late\x18\x06 \x01(\x08\x12\x0e\n\x06\x64ue_by\x18\x07 \x01(\t\"\xcb\x01\n\x11ListAlertsRequest\x12\x0c\n\x04ours\x18\x01 \x01(\x08\x12\x18\n\x10include_answered\x18\x02 \x01(\x08\x12\x0c\n\x04\x61rea\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12*\n\nalert_kind\x18\x06 \x01(\x0e\x32\x16.exchange.v1.AlertKind\x12-\n\x08\x65xercise\x18\x07 \x01(\x0e\x32\x1b.exchange.v1.ExerciseFilter\"~\n\x12ListAlertsResponse\x12$\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x14.exchange.v1.Request\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\tfreshness\x18\x03 \x03(\x0b\x32\x16.exchange.v1.Freshness\"\x93\x01\n\x13ListRequestsRequest\x12\x1f\n\x04kind\x18\x01 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x0c\n\x04ours\x18\x02 \x01(\x08\x12\x18\n\x10include_answered\x18\x03 \x01(\x08\x12\x0c\n\x04\x61rea\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\x82\x01\n\x14ListRequestsResponse\x12&\n\x08requests\x18\x01 \x03(\x0b\x32\x14.exchange.v1.Request\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\tfreshness\x18\x03 \x03(\x0b\x32\x16.exchange.v1.Freshness\"8\n\x11GetRequestRequest\x12#\n\x03ref\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\"f\n\x12GetRequestResponse\x12%\n\x07request\x18\x01 \x01(\x0b\x32\x14.exchange.v1.Request\x12)\n\tfreshness\x18\x02 \x03(\x0b\x32\x16.exchange.v1.Freshness*e\n\x0e\x45xerciseFilter\x12\x1f\n\x1b\x45XERCISE_FILTER_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XERCISE_FILTER_ONLY\x10\x01\x12\x18\n\x14\x45XERCISE_FILTER_NONE\x10\x02\x32\x83\x02\n\x0eRequestService\x12M\n\nListAlerts\x12\x1e.exchange.v1.ListAlertsRequest\x1a\x1f.exchange.v1.ListAlertsResponse\x12S\n\x0cListRequests\x12 .exchange.v1.ListRequestsRequest\x1a!.exchange.v1.ListRequestsResponse\x12M\n\nGetRequest\x12\x1e.exchange.v1.GetRequestRequest\x1a\x1f.exchange.v1.GetRequestResponseB(\n\x0f\x63om.exchange.v1B\x13RequestServiceProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,22 +39,24 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.request_service
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\023RequestServiceProtoP\001'
-  _globals['_REPLY']._serialized_start=223
-  _globals['_REPLY']._serialized_end=393
-  _globals['_REQUEST']._serialized_start=396
-  _globals['_REQUEST']._serialized_end=622
-  _globals['_LISTALERTSREQUEST']._serialized_start=624
-  _globals['_LISTALERTSREQUEST']._serialized_end=736
-  _globals['_LISTALERTSRESPONSE']._serialized_start=738
-  _globals['_LISTALERTSRESPONSE']._serialized_end=864
-  _globals['_LISTREQUESTSREQUEST']._serialized_start=867
-  _globals['_LISTREQUESTSREQUEST']._serialized_end=1014
-  _globals['_LISTREQUESTSRESPONSE']._serialized_start=1017
-  _globals['_LISTREQUESTSRESPONSE']._serialized_end=1147
-  _globals['_GETREQUESTREQUEST']._serialized_start=1149
-  _globals['_GETREQUESTREQUEST']._serialized_end=1205
-  _globals['_GETREQUESTRESPONSE']._serialized_start=1207
-  _globals['_GETREQUESTRESPONSE']._serialized_end=1309
-  _globals['_REQUESTSERVICE']._serialized_start=1312
-  _globals['_REQUESTSERVICE']._serialized_end=1571
+  _globals['_EXERCISEFILTER']._serialized_start=1428
+  _globals['_EXERCISEFILTER']._serialized_end=1529
+  _globals['_REPLY']._serialized_start=248
+  _globals['_REPLY']._serialized_end=418
+  _globals['_REQUEST']._serialized_start=421
+  _globals['_REQUEST']._serialized_end=647
+  _globals['_LISTALERTSREQUEST']._serialized_start=650
+  _globals['_LISTALERTSREQUEST']._serialized_end=853
+  _globals['_LISTALERTSRESPONSE']._serialized_start=855
+  _globals['_LISTALERTSRESPONSE']._serialized_end=981
+  _globals['_LISTREQUESTSREQUEST']._serialized_start=984
+  _globals['_LISTREQUESTSREQUEST']._serialized_end=1131
+  _globals['_LISTREQUESTSRESPONSE']._serialized_start=1134
+  _globals['_LISTREQUESTSRESPONSE']._serialized_end=1264
+  _globals['_GETREQUESTREQUEST']._serialized_start=1266
+  _globals['_GETREQUESTREQUEST']._serialized_end=1322
+  _globals['_GETREQUESTRESPONSE']._serialized_start=1324
+  _globals['_GETREQUESTRESPONSE']._serialized_end=1426
+  _globals['_REQUESTSERVICE']._serialized_start=1532
+  _globals['_REQUESTSERVICE']._serialized_end=1791
 # @@protoc_insertion_point(module_scope)

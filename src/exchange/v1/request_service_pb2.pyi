@@ -4,6 +4,7 @@ isort:skip_file
 What one side asks of the other, and what was answered: alerts, correction requests, referrals, inspections."""
 
 from collections import abc as _abc
+from exchange.v1 import alert_pb2 as _alert_pb2
 from exchange.v1 import answer_pb2 as _answer_pb2
 from exchange.v1 import common_pb2 as _common_pb2
 from exchange.v1 import freshness_pb2 as _freshness_pb2
@@ -13,6 +14,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -23,6 +25,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ExerciseFilter:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExerciseFilterEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExerciseFilter.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXERCISE_FILTER_UNSPECIFIED: _ExerciseFilter.ValueType  # 0
+    """Both."""
+    EXERCISE_FILTER_ONLY: _ExerciseFilter.ValueType  # 1
+    """Drills alone."""
+    EXERCISE_FILTER_NONE: _ExerciseFilter.ValueType  # 2
+    """Real ones alone."""
+
+class ExerciseFilter(_ExerciseFilter, metaclass=_ExerciseFilterEnumTypeWrapper):
+    """Whether drills 演练 are asked for."""
+
+EXERCISE_FILTER_UNSPECIFIED: ExerciseFilter.ValueType  # 0
+"""Both."""
+EXERCISE_FILTER_ONLY: ExerciseFilter.ValueType  # 1
+"""Drills alone."""
+EXERCISE_FILTER_NONE: ExerciseFilter.ValueType  # 2
+"""Real ones alone."""
+Global___ExerciseFilter: _TypeAlias = ExerciseFilter  # noqa: Y015
 
 @_typing.final
 class Reply(_message.Message):
@@ -135,6 +161,8 @@ class ListAlertsRequest(_message.Message):
     AREA_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ALERT_KIND_FIELD_NUMBER: _builtins.int
+    EXERCISE_FIELD_NUMBER: _builtins.int
     ours: _builtins.bool
     """Own alerts that wait for the other side instead of theirs that wait for us."""
     include_answered: _builtins.bool
@@ -145,6 +173,10 @@ class ListAlertsRequest(_message.Message):
     """Rows to return, at most 500; 0 means 100."""
     page_token: _builtins.str
     """From an earlier answer; empty for the first page."""
+    alert_kind: _alert_pb2.AlertKind.ValueType
+    """Only this kind of event; UNSPECIFIED means all."""
+    exercise: Global___ExerciseFilter.ValueType
+    """Drills and real ones, one or the other."""
     def __init__(
         self,
         *,
@@ -153,10 +185,12 @@ class ListAlertsRequest(_message.Message):
         area: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        alert_kind: _alert_pb2.AlertKind.ValueType = ...,
+        exercise: Global___ExerciseFilter.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "include_answered", b"include_answered", "ours", b"ours", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_kind", b"alert_kind", "area", b"area", "exercise", b"exercise", "include_answered", b"include_answered", "ours", b"ours", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -50,6 +50,7 @@ def _blocks(record: Record, row: Mapping[str, Any]) -> Iterator[Part]:
                 "origin": row["origin"],
                 "station": batch.station.station_id,
                 "medium": batch.medium_code,
+                "section": batch.station.section_id,
                 "interval": batch.interval,
                 "factor": factor,
                 "first_time": first,

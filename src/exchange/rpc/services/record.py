@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from exchange.flows.queries.exchanged.attachments import AttachmentQueries
+from exchange.flows.queries.exchanged.converting import ConvertQueries
 from exchange.flows.queries.exchanged.records import RecordQueries
 from exchange.flows.watch import WatchFlow
 from exchange.rpc.door import Call
@@ -16,8 +17,11 @@ class RecordServicer:
 
     descriptor = pb.DESCRIPTOR.services_by_name["RecordService"]
 
-    def __init__(self, queries: RecordQueries, attachments: AttachmentQueries, watch: WatchFlow) -> None:
+    def __init__(
+        self, queries: RecordQueries, convert: ConvertQueries, attachments: AttachmentQueries, watch: WatchFlow
+    ) -> None:
         self._queries = queries
+        self._convert = convert
         self._attachments = attachments
         self._watch = watch
 
@@ -54,3 +58,7 @@ class RecordServicer:
     async def get_envelope(self, call: Call, request: pb.GetEnvelopeRequest) -> pb.GetEnvelopeResponse:
         """GetEnvelope."""
         return await call.run(self._queries.envelope, call.asked, request)
+
+    async def convert_record(self, call: Call, request: pb.ConvertRecordRequest) -> pb.ConvertRecordResponse:
+        """ConvertRecord."""
+        return await call.run(self._convert.convert, call.asked, request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, exists, func, or_, select
+from sqlalchemy import Connection, and_, exists, func, literal_column, or_, select
 
 from exchange.storage import schema
 from exchange.storage.queries.records import AreaLimit
@@ -28,6 +28,7 @@ class BlockRow:
     origin: str
     station: str
     medium: str
+    section: str
     interval: int
     factor: str
     first_time: int
@@ -62,21 +63,33 @@ class StationRow:
     revision: int
 
 
-def station_names(connection: Connection, after: str, limit: int) -> list[str]:
-    """Names of stations beyond one, in order: the index is skipped along, one step for each station."""
-    first = select(func.min(_T.station).label("station")).where(_T.station > after)
+def station_names(connection: Connection, after: str, limit: int, section: str = "") -> list[str]:
+    """Names of stations beyond one, in order: the index is skipped along, one step for each station.
+
+    With a section, only of stations that stated readings of it.
+    """
+    within = (_T.section == section, schema.IN_A_SECTION) if section else ()
+    first = select(func.min(_T.station).label("station")).where(_T.station > after, *within)
     found = first.cte("found", recursive=True)
     inner = schema.blocks.alias("inner")
+    among = (inner.c.section == section, inner.c.section != literal_column("''")) if section else ()
     following = (
-        select(func.min(inner.c.station)).where(inner.c.station > found.c.station).correlate(found).scalar_subquery()
+        select(func.min(inner.c.station))
+        .where(inner.c.station > found.c.station, *among)
+        .correlate(found)
+        .scalar_subquery()
     )
     found = found.union_all(select(following).select_from(found).where(found.c.station.is_not(None)))
     query = select(found.c.station).where(found.c.station.is_not(None)).limit(limit)
     return list(connection.execute(query).scalars())
 
 
-def station(connection: Connection, origin: str, name: str) -> StationRow | None:
-    """One station of one origin: its factors by skipping along the index, details from its newest block."""
+def station(connection: Connection, origin: str, name: str, section: str = "") -> StationRow | None:
+    """One station of one origin: its factors by skipping along the index, details from its newest block.
+
+    With a section, only by what it stated of it.
+    """
+    within = (_T.section == section,) if section else ()
     factors: list[str] = []
     newest = None
     factor = ""
@@ -87,7 +100,7 @@ def station(connection: Connection, origin: str, name: str) -> StationRow | None
         factor = str(found)
         row = connection.execute(
             select(_T.medium, _T.area, _T.last_time, _T.record_id, _T.revision)
-            .where(_T.station == name, _T.factor == factor, _T.origin == origin)
+            .where(_T.station == name, _T.factor == factor, _T.origin == origin, *within)
             .order_by(_T.last_time.desc(), _T.seq.desc())
             .limit(1)
         ).first()
@@ -107,6 +120,18 @@ def station(connection: Connection, origin: str, name: str) -> StationRow | None
         record_id=newest.record_id,
         revision=newest.revision,
     )
+
+
+def section_span(connection: Connection, section: str, stations: Sequence[str]) -> tuple[int, int] | None:
+    """When the blocks of a section that some stations stated end: the first and the last; None where there are none."""
+    ends: list[int] = []
+    for name in stations:
+        # One at a time: each is one step along the index.
+        for end in (func.min(_T.last_time), func.max(_T.last_time)):
+            query = select(end).where(_T.section == section, schema.IN_A_SECTION, _T.station == name)
+            found = connection.execute(query).scalar()
+            ends += [] if found is None else [found]
+    return (min(ends), max(ends)) if ends else None
 
 
 def factors_of(connection: Connection, name: str) -> list[str]:

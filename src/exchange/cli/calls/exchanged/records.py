@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.adapter_set import find_adapter
+from exchange.cli.calls.exchanged.convert import convert
 from exchange.cli.calls.security.actions import print_waiting
 from exchange.cli.calls.shown import words
 from exchange.cli.calls.shown.export import CsvOption, FileLimitOption, Files, XlsxOption
 from exchange.cli.calls.shown.pages import walk
 from exchange.cli.envelope_file import write_envelope
-from exchange.cli.losses import show_losses
 from exchange.cli.options import (
     JsonOption,
     KindOption,
-    LimitOption,
     ProfileOption,
     ReasonOption,
     client,
     read_choice,
     read_kind,
 )
-from exchange.cli.output import Output, Undecidable, as_dict, moment, problem_dicts
+from exchange.cli.output import Output, as_dict, moment
 from exchange.cli.sending.fetching import fetch_attachment
 from exchange.cli.texts import t
 from exchange.domain import kinds
@@ -37,16 +35,10 @@ from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import GetEnvelopeRequest, GetRecordRequest, ListRecordsRequest, RecordView
 from exchange.v1.security_service_pb2 import EraseRecordRequest
 
-if TYPE_CHECKING:
-    from exchange.rpc.client import Client
-
 app = typer.Typer(help=t("help.records"), no_args_is_help=True)
 
 RECORD_HEADINGS = ("record_id", "revision", "origin", "kind", "subject", "content", "date", "standing", "reasons")
 """Columns of records."""
-
-MAX_CONVERTED = 10_000
-"""Records in one converted document: as many rows as an officer's workbook still opens quickly with."""
 
 RecordArgument = Annotated[str, typer.Argument(help=t("option.record"))]
 OriginOption = Annotated[str, typer.Option("--origin", help=t("option.origin"))]
@@ -176,59 +168,7 @@ def envelope(
             out.value({"file": str(output)})
 
 
-@app.command("convert", help=t("help.records_convert"))
-def convert(
-    adapter: Annotated[str, typer.Option("--adapter", help=t("option.adapter"))],
-    form: Annotated[str, typer.Option("--form", help=t("option.form"))],
-    output: Annotated[Path, typer.Option("--output", "-o", help=t("option.output"), dir_okay=False)],
-    records: Annotated[list[str] | None, typer.Argument(help=t("option.records_or_all"), show_default=False)] = None,
-    profile: ProfileOption = None,
-    *,
-    kind: KindOption = "",
-    origin: OriginOption = "",
-    uscc: UsccOption = "",
-    area: AreaOption = "",
-    limit: LimitOption = MAX_CONVERTED,
-    as_json: JsonOption = False,
-) -> None:
-    """Fetch records and write them in one side's own layout; what the layout can not carry is listed."""
-    out = Output(as_json)
-    chosen = find_adapter(adapter)
-    with client(profile) as node:
-        if records:
-            found = [_fetch(node, record, origin) for record in records]
-        else:
-            if not kind:
-                raise typer.BadParameter(t("message.kind_needed"))
-            request = ListRecordsRequest(kind=read_kind(kind), origin=origin, uscc=uscc, area=area)
-            rows = walk(node, node.records.ListRecords, request, "records", min(limit, MAX_CONVERTED))
-            found = [view.record for view in rows if view.HasField("record")]
-    if not found:
-        raise Undecidable("NO_RECORD", "records")
-    of_kind = {kinds.kind_of(record) for record in found}
-    if len(of_kind) != 1:
-        raise typer.BadParameter(t("message.one_kind"))
-    written = chosen.write(found, kind=of_kind.pop(), form=form)
-    output.write_bytes(written.content)
-    names = [record.header.record_id for record in found]
-    if out.as_json:
-        of_records = [
-            {"record_id": name, "lost": problem_dicts(each)}
-            for name, each in zip(names, written.lost_of, strict=False)
-            if each
-        ]
-        value = {"file": str(output), "records": len(found), "lost": problem_dicts(written.lost), "lost_of": of_records}
-        out.value(value)
-    out.say(t("message.converted", count=len(found), file=output))
-    show_losses(out, written, names)
-
-
-def _fetch(node: Client, record: str, origin: str) -> Record:
-    request = GetRecordRequest(ref=RecordRef(origin=origin, record_id=record))
-    view = node.call(node.records.GetRecord, request).record
-    if not view.HasField("record"):
-        raise Undecidable(view.tombstone.reason or "NO_RECORD", record)
-    return view.record
+app.command("convert", help=t("help.records_convert"))(convert)
 
 
 @app.command("erase", help=t("help.records_erase"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exchange.domain.problems import Problem, Refused
@@ -37,7 +37,10 @@ STATIONS_AT_ONCE = 50
 """Stations looked up in one read: keeps each below a tenth of a second."""
 
 MAX_STATION_ID = 64
-"""Characters of a station id: the MN of HJ 212 has 24."""
+"""Characters of a station id, a section's or a factor's code: the MN of HJ 212 has 24."""
+
+SECTION_STATIONS = 20
+"""Stations of one section whose readings are merged: a section has one or two automatic ones, and its samplers."""
 
 
 class MonitoringQueries:
@@ -47,11 +50,23 @@ class MonitoringQueries:
         self._reading = reading
 
     def stations(self, asked: Asked, request: ListStationsRequest) -> ListStationsResponse:
-        """A page of stations, in order of origin and id."""
+        """A page of stations, in order of origin and id.
+
+        Raises:
+            Refused: An argument is wrong.
+        """
         limit = page_size(request.page_size)
         node = self._reading.node
         wanted_area = self._reading.area_limit(request.area)
-        question = f"stations|{asked.caller}|{request.origin}|{request.area}"
+        problems: list[Problem] = []
+        for name in ("station_id", "section_id", "factor_code"):
+            _check_code(problems, name, getattr(request, name))
+        if problems:
+            raise Refused(problems)
+        question = (
+            f"stations|{asked.caller}|{request.origin}|{request.area}|{request.station_id}|{request.section_id}|"
+            f"{request.factor_code}"
+        )
         position = self._reading.tokens.read(question, request.page_token)
         fresh = self._reading.freshness.read(asked.now, (Lane.LANE_TELEMETRY,))
         origins = sorted({node.name, *node.peers.names()})
@@ -63,7 +78,9 @@ class MonitoringQueries:
         for origin in origins:
             if origin < begin:
                 continue
-            for row in self._stations_of(origin, after if origin == begin else ""):
+            for row in self._stations_of(origin, after if origin == begin else "", request):
+                if request.factor_code and request.factor_code not in row.factors:
+                    continue
                 if wanted_area is not None and not row.area.startswith(wanted_area.prefixes):
                     continue
                 if self._reading.book.may_read(asked.caller.name, Kind.KIND_MONITORING_BATCH, row.area):
@@ -79,11 +96,18 @@ class MonitoringQueries:
         token = self._reading.tokens.make(question, [found[-1].origin, found[-1].station]) if more else ""
         return ListStationsResponse(stations=views, next_page_token=token, freshness=fresh)
 
-    def _stations_of(self, origin: str, after: str) -> Iterator[StationRow]:
+    def _stations_of(self, origin: str, after: str, request: ListStationsRequest) -> Iterator[StationRow]:
+        section = request.section_id
+        if request.station_id:
+            if request.station_id > after:
+                with self._reading.node.database.read() as connection:
+                    row = readings.station(connection, origin, request.station_id, section)
+                yield from () if row is None else (row,)
+            return
         while True:
             with self._reading.node.database.read() as connection:
-                names = readings.station_names(connection, after, STATIONS_AT_ONCE)
-                rows = [readings.station(connection, origin, name) for name in names]
+                names = readings.station_names(connection, after, STATIONS_AT_ONCE, section)
+                rows = [readings.station(connection, origin, name, section) for name in names]
             yield from (row for row in rows if row is not None)
             if len(names) < STATIONS_AT_ONCE:
                 return
@@ -104,16 +128,16 @@ class MonitoringQueries:
         return views
 
     def readings(self, asked: Asked, request: ListReadingsRequest) -> ListReadingsResponse:
-        """A page of readings of one station, newest first.
+        """A page of readings of one station, or of those of a section, newest first.
 
         Raises:
-            Refused: No station is named, or an argument is wrong.
+            Refused: Neither is named, an argument is wrong, or the section has too many stations.
         """
         limit = page_size(request.page_size)
         since, until = _span(request)
         question = (
-            f"readings|{asked.caller}|{request.station_id}|{request.origin}|{request.factor_code}|"
-            f"{request.interval}|{since}|{until}|{request.include_replaced}"
+            f"readings|{asked.caller}|{request.station_id}|{request.section_id}|{request.origin}|"
+            f"{request.factor_code}|{request.interval}|{since}|{until}|{request.include_replaced}"
         )
         position = self._reading.tokens.read(question, request.page_token)
         fresh = self._reading.freshness.read(asked.now, (Lane.LANE_TELEMETRY,))
@@ -132,10 +156,10 @@ class MonitoringQueries:
         )
         chosen: list[_Reading] = []
         with self._reading.node.database.read() as connection:
-            factors = (
-                [request.factor_code] if request.factor_code else readings.factors_of(connection, request.station_id)
-            )
-            walk = _Walk(connection, request.station_id, factors, wanted)
+            stations = _stations(connection, request)
+            if request.section_id:
+                wanted = _in_section(connection, wanted, request.section_id, stations)
+            walk = _Walk(connection, _sources(connection, stations, request.factor_code), wanted)
             for reading in walk.newest_first():
                 if reading.replaced and not request.include_replaced:
                     continue
@@ -143,6 +167,8 @@ class MonitoringQueries:
                     continue
                 if not _within(reading.time, since, until):
                     continue
+                if request.section_id and reading.block.section != request.section_id:
+                    continue  # looked at all the same: it may have taken the place of one that was of the section
                 chosen.append(reading)
                 if len(chosen) > limit:
                     break
@@ -155,17 +181,53 @@ class MonitoringQueries:
         return ListReadingsResponse(readings=views, next_page_token=token, freshness=fresh)
 
 
+def _stations(connection: Connection, request: ListReadingsRequest) -> list[str]:
+    """The station that is named, or those of the section.
+
+    Raises:
+        Refused: A section has more stations than one walk takes.
+    """
+    if request.station_id:
+        return [request.station_id]
+    stations = readings.station_names(connection, "", SECTION_STATIONS + 1, request.section_id)
+    if len(stations) > SECTION_STATIONS:
+        raise Refused([Problem("SECTION_TOO_WIDE", "section_id", str(SECTION_STATIONS))])
+    return stations
+
+
+def _sources(connection: Connection, stations: Sequence[str], factor: str) -> list[tuple[str, str]]:
+    """Stations and factors whose blocks are walked."""
+    return [
+        (station, each)
+        for station in stations
+        for each in ([factor] if factor else readings.factors_of(connection, station))
+    ]
+
+
+def _in_section(connection: Connection, wanted: BlockFilter, section: str, stations: Sequence[str]) -> BlockFilter:
+    """Only the time of a section: its stations may have stood elsewhere for years before and after."""
+    first, last = readings.section_span(connection, section, stations) or (0, -1)
+    since = first if wanted.since is None else max(first, wanted.since)
+    until = last if wanted.until is None else min(last, wanted.until)
+    return replace(wanted, since=since, until=until)
+
+
+def _check_code(problems: list[Problem], place: str, value: str) -> None:
+    if len(value) > MAX_STATION_ID:
+        problems.append(Problem("TEXT_TOO_LONG", place, str(len(value))))
+
+
 def _span(request: ListReadingsRequest) -> tuple[int | None, int | None]:
     """Begin and end of the data times asked for, in microseconds.
 
     Raises:
-        Refused: No station is named, or an argument is wrong.
+        Refused: Neither station nor section is named, or an argument is wrong.
     """
-    problems = []
-    if not request.station_id:
+    problems: list[Problem] = []
+    if not request.station_id and not request.section_id:
         problems.append(Problem("FIELD_MISSING", "station_id"))
-    elif len(request.station_id) > MAX_STATION_ID:
-        problems.append(Problem("TEXT_TOO_LONG", "station_id", str(len(request.station_id))))
+    for name in ("station_id", "section_id", "factor_code"):
+        _check_code(problems, name, getattr(request, name))
     since = micros_of(getattr(request, "from")) if request.HasField("from") else None
     until = micros_of(request.until) if request.HasField("until") else None
     if since is not None and until is not None and since > until:
@@ -200,30 +262,28 @@ class _Reading:
 
 @dataclass(slots=True)
 class _Walk:
-    """Blocks of one station, newest last time first over all factors, taken apart into readings.
+    """Blocks of some stations and factors, newest last time first over all of them, taken apart into readings.
 
     A block may reach far back: a reading is complete once no block that is still to come can hold its time.
     """
 
     connection: Connection
-    station: str
-    factors: Sequence[str]
+    sources: Sequence[tuple[str, str]]
     wanted: BlockFilter
     _open: dict[tuple[Any, ...], list[tuple[int, BlockRow, Series, Point]]] = field(default_factory=dict)
     _times: list[tuple[int, tuple[Any, ...]]] = field(default_factory=list)
 
     def newest_first(self) -> Iterator[_Reading]:
-        for block in heapq.merge(*map(self._blocks, self.factors), key=lambda row: (-row.last_time, -row.seq)):
+        for block in heapq.merge(*map(self._blocks, self.sources), key=lambda row: (-row.last_time, -row.seq)):
             yield from self._complete(block.last_time)
             self._take(block)
         yield from self._complete(None)
 
-    def _blocks(self, factor: str) -> Iterator[BlockRow]:
+    def _blocks(self, source: tuple[str, str]) -> Iterator[BlockRow]:
+        station, factor = source
         after: tuple[int, int] | None = None
         while True:
-            rows = readings.blocks(
-                self.connection, self.station, factor, self.wanted, after=after, limit=BLOCKS_AT_ONCE
-            )
+            rows = readings.blocks(self.connection, station, factor, self.wanted, after=after, limit=BLOCKS_AT_ONCE)
             yield from rows
             if len(rows) < BLOCKS_AT_ONCE:
                 return
@@ -236,7 +296,15 @@ class _Walk:
                 time = micros_of(point.data_time)
                 if newest is not None and time > newest:
                     continue
-                key = (-time, block.origin, block.factor, block.interval, block.medium, series.value_kind)
+                key = (
+                    -time,
+                    block.origin,
+                    block.station,
+                    block.factor,
+                    block.interval,
+                    block.medium,
+                    series.value_kind,
+                )
                 if key not in self._open:
                     self._open[key] = []
                     heapq.heappush(self._times, (-time, key))
@@ -267,6 +335,7 @@ def _reading_view(node: Node, labs: LabJoin, reading: _Reading) -> ReadingView:
     view = ReadingView(
         origin=block.origin,
         station_id=block.station,
+        section_id=block.section,
         medium_code=block.medium,
         interval=block.interval,  # type: ignore[arg-type]
         factor_code=series.factor_code,

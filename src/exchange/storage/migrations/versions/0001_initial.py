@@ -169,6 +169,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
         sa.Column("origin", sa.Text(), nullable=False),
         sa.Column("station", sa.Text(), nullable=False),
         sa.Column("medium", sa.Text(), nullable=False),
+        sa.Column("section", sa.Text(), nullable=False),
         sa.Column("interval", sa.Integer(), nullable=False),
         sa.Column("factor", sa.Text(), nullable=False),
         sa.Column("first_time", sa.BigInteger(), nullable=False),
@@ -183,6 +184,13 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
     )
     with op.batch_alter_table("reg_blocks", schema=None) as batch_op:
         batch_op.create_index("reg_blocks_record", ["record_id"], unique=False)
+        batch_op.create_index(
+            "reg_blocks_section",
+            ["section", "station", "last_time"],
+            unique=False,
+            sqlite_where=sa.text("section != ''"),
+            postgresql_where=sa.text("section != ''"),
+        )
         batch_op.create_index("reg_blocks_station", ["station", "factor", "last_time"], unique=False)
 
     op.create_table(
