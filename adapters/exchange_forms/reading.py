@@ -160,8 +160,9 @@ def _map_row(
 ) -> MappedRow:
     row, side = mapping.row, mapping.side
     content = in_words(" || ".join(_content(each, table) for each in mapping.rows), CONTENT_CHARACTERS)
+    others = tuple(each.place for each in mapping.rows[1:])
     if mapping.problems:
-        return MappedRow(row=number, place=row.place, content=content, problems=tuple(mapping.problems))
+        return MappedRow(row=number, place=row.place, content=content, problems=tuple(mapping.problems), joined=others)
     mapping.record.header.provenance.CopyFrom(
         Provenance(
             adapter=side.name,
@@ -173,7 +174,7 @@ def _map_row(
             encoding=encoding,
         )
     )
-    return MappedRow(row=number, place=row.place, content=content, record=mapping.record)
+    return MappedRow(row=number, place=row.place, content=content, record=mapping.record, joined=others)
 
 
 def _content(row: TableRow, table: Table) -> str:

@@ -126,6 +126,8 @@ def test_a_request_goes_on_by_its_own_id(doors: dict[str, AgencyDoor], tmp_path:
     done = send(path, profile, "--adapter", "sichuan")
     assert done.status == 0, done.out
     (row,) = done.json["files"][0]["rows"]
+    answered = open_book((tmp_path / "异议.answer.xlsx").read_bytes()).sheets[0].rows
+    assert sum(row["record_id"] in [cell.text for cell in each.cells.values()] for each in answered) == 2
     settled = {**first, "原申请编号": row["record_id"], "办理状态": "已核查"}
     path = fill("CorrectionRequest", "sichuan", tmp_path / "办结.xlsx", settled, second)
     (again,) = send(path, profile, "--adapter", "sichuan").json["files"][0]["rows"]

@@ -57,6 +57,7 @@ class MappedRow:
         place: ``Sheet1!A5``, ``line 7`` or ``byte 1024``; of joined rows, the first.
         content: What the row says, redacted, as one line of text for whoever looks into quarantine.
         left_out: Readings or items of this row that could not be mapped while the rest goes on.
+        joined: Places of the other rows of the same record.
     """
 
     row: int
@@ -65,6 +66,7 @@ class MappedRow:
     record: Record | None = None
     problems: tuple[Problem, ...] = ()
     left_out: tuple[Problem, ...] = ()
+    joined: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

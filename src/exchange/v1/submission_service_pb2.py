@@ -30,7 +30,7 @@ from exchange.v1 import submission_pb2 as exchange_dot_v1_dot_submission__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$exchange/v1/submission_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x18\x65xchange/v1/record.proto\x1a\x1b\x65xchange/v1/statement.proto\x1a\x1c\x65xchange/v1/submission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x01\n\x10RecordSubmission\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12%\n\x06record\x18\x02 \x01(\x0b\x32\x13.exchange.v1.RecordH\x00\x12+\n\x06sealed\x18\x03 \x01(\x0b\x32\x19.exchange.v1.SealedRecordH\x00\x12\x12\n\naddressees\x18\x04 \x03(\t\x12\x12\n\nlocal_only\x18\x05 \x01(\x08\x12\x0c\n\x04salt\x18\x06 \x01(\x0c\x42\t\n\x07\x63ontent\"\xc0\x01\n\x0fSubmittedRecord\x12)\n\x06result\x18\x01 \x01(\x0e\x32\x19.exchange.v1.SubmitResult\x12\x11\n\trecord_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x05\x12\x10\n\x08\x65nvelope\x18\x04 \x01(\x0c\x12\x0c\n\x04salt\x18\x05 \x01(\x0c\x12&\n\x08problems\x18\x06 \x03(\x0b\x32\x14.exchange.v1.Problem\x12\x15\n\rrepeated_call\x18\x07 \x01(\x08\"_\n\x13SubmitRecordRequest\x12\x31\n\nsubmission\x18\x01 \x01(\x0b\x32\x1d.exchange.v1.RecordSubmission\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"G\n\x14SubmitRecordResponse\x12/\n\tsubmitted\x18\x01 \x01(\x0b\x32\x1c.exchange.v1.SubmittedRecord\"f\n\x19\x42\x61tchSubmitRecordsRequest\x12\x32\n\x0bsubmissions\x18\x01 \x03(\x0b\x32\x1d.exchange.v1.RecordSubmission\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"M\n\x1a\x42\x61tchSubmitRecordsResponse\x12/\n\tsubmitted\x18\x01 \x03(\x0b\x32\x1c.exchange.v1.SubmittedRecord\"\x94\x02\n\x15SubmitDocumentRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\x12\x0f\n\x07\x61\x64\x61pter\x18\x04 \x01(\t\x12\x1f\n\x04kind\x18\x05 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x12\n\naddressees\x18\x06 \x03(\t\x12\x12\n\nlocal_only\x18\x07 \x01(\x08\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x0f\n\x07purpose\x18\t \x01(\t\x12)\n\tauthority\x18\n \x01(\x0b\x32\x16.exchange.v1.Authority\x12\x11\n\tfirst_row\x18\x0b \x01(\x05\"\xb2\x01\n\x0b\x44ocumentRow\x12\x0b\n\x03row\x18\x01 \x01(\x05\x12\r\n\x05place\x18\x02 \x01(\t\x12/\n\tsubmitted\x18\x03 \x01(\x0b\x32\x1c.exchange.v1.SubmittedRecord\x12\x15\n\rquarantine_id\x18\x04 \x01(\t\x12&\n\x08left_out\x18\x05 \x03(\x0b\x32\x14.exchange.v1.Problem\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\"\xb0\x01\n\x16SubmitDocumentResponse\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x02 \x01(\t\x12\x0f\n\x07\x64ialect\x18\x03 \x01(\t\x12\x10\n\x08\x65ncoding\x18\x04 \x01(\t\x12&\n\x04rows\x18\x05 \x03(\x0b\x32\x18.exchange.v1.DocumentRow\x12%\n\x07remarks\x18\x06 \x03(\x0b\x32\x14.exchange.v1.Problem\"M\n\x14GetSubmissionRequest\x12\x13\n\trecord_id\x18\x01 \x01(\tH\x00\x12\x19\n\x0fidempotency_key\x18\x02 \x01(\tH\x00\x42\x05\n\x03key\"D\n\x15GetSubmissionResponse\x12+\n\nsubmission\x18\x01 \x01(\x0b\x32\x17.exchange.v1.Submission\"\xa2\x01\n\x16ListSubmissionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.exchange.v1.SubmissionState\x12\x1f\n\x04kind\x18\x04 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x13\n\x0b\x64ocument_id\x18\x05 \x01(\t\"`\n\x17ListSubmissionsResponse\x12,\n\x0bsubmissions\x18\x01 \x03(\x0b\x32\x17.exchange.v1.Submission\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x17WatchSubmissionsRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x12\n\nfrom_start\x18\x02 \x01(\x08\"\xbb\x01\n\x18WatchSubmissionsResponse\x12-\n\nsubmission\x18\x01 \x01(\x0b\x32\x17.exchange.v1.SubmissionH\x00\x12*\n\tcaught_up\x18\x02 \x01(\x0b\x32\x15.exchange.v1.CaughtUpH\x00\x12+\n\theartbeat\x18\x03 \x01(\x0b\x32\x16.exchange.v1.HeartbeatH\x00\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\tB\x07\n\x05\x65vent\"2\n\x08\x43\x61ughtUp\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\tHeartbeat\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"g\n\x17UploadAttachmentRequest\x12+\n\nattachment\x18\x01 \x01(\x0b\x32\x17.exchange.v1.Attachment\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\">\n\x18UploadAttachmentResponse\x12\x10\n\x08received\x18\x01 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"K\n\x11GetReceiptRequest\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x11\n\taddressee\x18\x03 \x01(\t\"4\n\x12GetReceiptResponse\x12\x0f\n\x07receipt\x18\x01 \x01(\t\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c*\xd4\x01\n\x0cSubmitResult\x12\x1d\n\x19SUBMIT_RESULT_UNSPECIFIED\x10\x00\x12\x1a\n\x16SUBMIT_RESULT_ACCEPTED\x10\x01\x12\x19\n\x15SUBMIT_RESULT_REVISED\x10\x02\x12\x1b\n\x17SUBMIT_RESULT_UNCHANGED\x10\x03\x12\x1d\n\x19SUBMIT_RESULT_QUARANTINED\x10\x04\x12\x19\n\x15SUBMIT_RESULT_REFUSED\x10\x05\x12\x17\n\x13SUBMIT_RESULT_VALID\x10\x06\x32\xf3\x05\n\x11SubmissionService\x12S\n\x0cSubmitRecord\x12 .exchange.v1.SubmitRecordRequest\x1a!.exchange.v1.SubmitRecordResponse\x12\x65\n\x12\x42\x61tchSubmitRecords\x12&.exchange.v1.BatchSubmitRecordsRequest\x1a\'.exchange.v1.BatchSubmitRecordsResponse\x12Y\n\x0eSubmitDocument\x12\".exchange.v1.SubmitDocumentRequest\x1a#.exchange.v1.SubmitDocumentResponse\x12V\n\rGetSubmission\x12!.exchange.v1.GetSubmissionRequest\x1a\".exchange.v1.GetSubmissionResponse\x12\\\n\x0fListSubmissions\x12#.exchange.v1.ListSubmissionsRequest\x1a$.exchange.v1.ListSubmissionsResponse\x12\x61\n\x10WatchSubmissions\x12$.exchange.v1.WatchSubmissionsRequest\x1a%.exchange.v1.WatchSubmissionsResponse0\x01\x12_\n\x10UploadAttachment\x12$.exchange.v1.UploadAttachmentRequest\x1a%.exchange.v1.UploadAttachmentResponse\x12M\n\nGetReceipt\x12\x1e.exchange.v1.GetReceiptRequest\x1a\x1f.exchange.v1.GetReceiptResponseB+\n\x0f\x63om.exchange.v1B\x16SubmissionServiceProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$exchange/v1/submission_service.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x18\x65xchange/v1/record.proto\x1a\x1b\x65xchange/v1/statement.proto\x1a\x1c\x65xchange/v1/submission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x01\n\x10RecordSubmission\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12%\n\x06record\x18\x02 \x01(\x0b\x32\x13.exchange.v1.RecordH\x00\x12+\n\x06sealed\x18\x03 \x01(\x0b\x32\x19.exchange.v1.SealedRecordH\x00\x12\x12\n\naddressees\x18\x04 \x03(\t\x12\x12\n\nlocal_only\x18\x05 \x01(\x08\x12\x0c\n\x04salt\x18\x06 \x01(\x0c\x42\t\n\x07\x63ontent\"\xc0\x01\n\x0fSubmittedRecord\x12)\n\x06result\x18\x01 \x01(\x0e\x32\x19.exchange.v1.SubmitResult\x12\x11\n\trecord_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x05\x12\x10\n\x08\x65nvelope\x18\x04 \x01(\x0c\x12\x0c\n\x04salt\x18\x05 \x01(\x0c\x12&\n\x08problems\x18\x06 \x03(\x0b\x32\x14.exchange.v1.Problem\x12\x15\n\rrepeated_call\x18\x07 \x01(\x08\"_\n\x13SubmitRecordRequest\x12\x31\n\nsubmission\x18\x01 \x01(\x0b\x32\x1d.exchange.v1.RecordSubmission\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"G\n\x14SubmitRecordResponse\x12/\n\tsubmitted\x18\x01 \x01(\x0b\x32\x1c.exchange.v1.SubmittedRecord\"f\n\x19\x42\x61tchSubmitRecordsRequest\x12\x32\n\x0bsubmissions\x18\x01 \x03(\x0b\x32\x1d.exchange.v1.RecordSubmission\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"M\n\x1a\x42\x61tchSubmitRecordsResponse\x12/\n\tsubmitted\x18\x01 \x03(\x0b\x32\x1c.exchange.v1.SubmittedRecord\"\x94\x02\n\x15SubmitDocumentRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\x12\x0f\n\x07\x61\x64\x61pter\x18\x04 \x01(\t\x12\x1f\n\x04kind\x18\x05 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x12\n\naddressees\x18\x06 \x03(\t\x12\x12\n\nlocal_only\x18\x07 \x01(\x08\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x0f\n\x07purpose\x18\t \x01(\t\x12)\n\tauthority\x18\n \x01(\x0b\x32\x16.exchange.v1.Authority\x12\x11\n\tfirst_row\x18\x0b \x01(\x05\"\xc9\x01\n\x0b\x44ocumentRow\x12\x0b\n\x03row\x18\x01 \x01(\x05\x12\r\n\x05place\x18\x02 \x01(\t\x12/\n\tsubmitted\x18\x03 \x01(\x0b\x32\x1c.exchange.v1.SubmittedRecord\x12\x15\n\rquarantine_id\x18\x04 \x01(\t\x12&\n\x08left_out\x18\x05 \x03(\x0b\x32\x14.exchange.v1.Problem\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x12\x15\n\rjoined_places\x18\x07 \x03(\t\"\xb0\x01\n\x16SubmitDocumentResponse\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x02 \x01(\t\x12\x0f\n\x07\x64ialect\x18\x03 \x01(\t\x12\x10\n\x08\x65ncoding\x18\x04 \x01(\t\x12&\n\x04rows\x18\x05 \x03(\x0b\x32\x18.exchange.v1.DocumentRow\x12%\n\x07remarks\x18\x06 \x03(\x0b\x32\x14.exchange.v1.Problem\"M\n\x14GetSubmissionRequest\x12\x13\n\trecord_id\x18\x01 \x01(\tH\x00\x12\x19\n\x0fidempotency_key\x18\x02 \x01(\tH\x00\x42\x05\n\x03key\"D\n\x15GetSubmissionResponse\x12+\n\nsubmission\x18\x01 \x01(\x0b\x32\x17.exchange.v1.Submission\"\xa2\x01\n\x16ListSubmissionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.exchange.v1.SubmissionState\x12\x1f\n\x04kind\x18\x04 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x13\n\x0b\x64ocument_id\x18\x05 \x01(\t\"`\n\x17ListSubmissionsResponse\x12,\n\x0bsubmissions\x18\x01 \x03(\x0b\x32\x17.exchange.v1.Submission\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x17WatchSubmissionsRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x12\n\nfrom_start\x18\x02 \x01(\x08\"\xbb\x01\n\x18WatchSubmissionsResponse\x12-\n\nsubmission\x18\x01 \x01(\x0b\x32\x17.exchange.v1.SubmissionH\x00\x12*\n\tcaught_up\x18\x02 \x01(\x0b\x32\x15.exchange.v1.CaughtUpH\x00\x12+\n\theartbeat\x18\x03 \x01(\x0b\x32\x16.exchange.v1.HeartbeatH\x00\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\tB\x07\n\x05\x65vent\"2\n\x08\x43\x61ughtUp\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\tHeartbeat\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"g\n\x17UploadAttachmentRequest\x12+\n\nattachment\x18\x01 \x01(\x0b\x32\x17.exchange.v1.Attachment\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\">\n\x18UploadAttachmentResponse\x12\x10\n\x08received\x18\x01 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"K\n\x11GetReceiptRequest\x12\x11\n\trecord_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x11\n\taddressee\x18\x03 \x01(\t\"4\n\x12GetReceiptResponse\x12\x0f\n\x07receipt\x18\x01 \x01(\t\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c*\xd4\x01\n\x0cSubmitResult\x12\x1d\n\x19SUBMIT_RESULT_UNSPECIFIED\x10\x00\x12\x1a\n\x16SUBMIT_RESULT_ACCEPTED\x10\x01\x12\x19\n\x15SUBMIT_RESULT_REVISED\x10\x02\x12\x1b\n\x17SUBMIT_RESULT_UNCHANGED\x10\x03\x12\x1d\n\x19SUBMIT_RESULT_QUARANTINED\x10\x04\x12\x19\n\x15SUBMIT_RESULT_REFUSED\x10\x05\x12\x17\n\x13SUBMIT_RESULT_VALID\x10\x06\x32\xf3\x05\n\x11SubmissionService\x12S\n\x0cSubmitRecord\x12 .exchange.v1.SubmitRecordRequest\x1a!.exchange.v1.SubmitRecordResponse\x12\x65\n\x12\x42\x61tchSubmitRecords\x12&.exchange.v1.BatchSubmitRecordsRequest\x1a\'.exchange.v1.BatchSubmitRecordsResponse\x12Y\n\x0eSubmitDocument\x12\".exchange.v1.SubmitDocumentRequest\x1a#.exchange.v1.SubmitDocumentResponse\x12V\n\rGetSubmission\x12!.exchange.v1.GetSubmissionRequest\x1a\".exchange.v1.GetSubmissionResponse\x12\\\n\x0fListSubmissions\x12#.exchange.v1.ListSubmissionsRequest\x1a$.exchange.v1.ListSubmissionsResponse\x12\x61\n\x10WatchSubmissions\x12$.exchange.v1.WatchSubmissionsRequest\x1a%.exchange.v1.WatchSubmissionsResponse0\x01\x12_\n\x10UploadAttachment\x12$.exchange.v1.UploadAttachmentRequest\x1a%.exchange.v1.UploadAttachmentResponse\x12M\n\nGetReceipt\x12\x1e.exchange.v1.GetReceiptRequest\x1a\x1f.exchange.v1.GetReceiptResponseB+\n\x0f\x63om.exchange.v1B\x16SubmissionServiceProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +38,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.submission_serv
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\026SubmissionServiceProtoP\001'
-  _globals['_SUBMITRESULT']._serialized_start=2674
-  _globals['_SUBMITRESULT']._serialized_end=2886
+  _globals['_SUBMITRESULT']._serialized_start=2697
+  _globals['_SUBMITRESULT']._serialized_end=2909
   _globals['_RECORDSUBMISSION']._serialized_start=222
   _globals['_RECORDSUBMISSION']._serialized_end=414
   _globals['_SUBMITTEDRECORD']._serialized_start=417
@@ -55,33 +55,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBMITDOCUMENTREQUEST']._serialized_start=965
   _globals['_SUBMITDOCUMENTREQUEST']._serialized_end=1241
   _globals['_DOCUMENTROW']._serialized_start=1244
-  _globals['_DOCUMENTROW']._serialized_end=1422
-  _globals['_SUBMITDOCUMENTRESPONSE']._serialized_start=1425
-  _globals['_SUBMITDOCUMENTRESPONSE']._serialized_end=1601
-  _globals['_GETSUBMISSIONREQUEST']._serialized_start=1603
-  _globals['_GETSUBMISSIONREQUEST']._serialized_end=1680
-  _globals['_GETSUBMISSIONRESPONSE']._serialized_start=1682
-  _globals['_GETSUBMISSIONRESPONSE']._serialized_end=1750
-  _globals['_LISTSUBMISSIONSREQUEST']._serialized_start=1753
-  _globals['_LISTSUBMISSIONSREQUEST']._serialized_end=1915
-  _globals['_LISTSUBMISSIONSRESPONSE']._serialized_start=1917
-  _globals['_LISTSUBMISSIONSRESPONSE']._serialized_end=2013
-  _globals['_WATCHSUBMISSIONSREQUEST']._serialized_start=2015
-  _globals['_WATCHSUBMISSIONSREQUEST']._serialized_end=2076
-  _globals['_WATCHSUBMISSIONSRESPONSE']._serialized_start=2079
-  _globals['_WATCHSUBMISSIONSRESPONSE']._serialized_end=2266
-  _globals['_CAUGHTUP']._serialized_start=2268
-  _globals['_CAUGHTUP']._serialized_end=2318
-  _globals['_HEARTBEAT']._serialized_start=2320
-  _globals['_HEARTBEAT']._serialized_end=2371
-  _globals['_UPLOADATTACHMENTREQUEST']._serialized_start=2373
-  _globals['_UPLOADATTACHMENTREQUEST']._serialized_end=2476
-  _globals['_UPLOADATTACHMENTRESPONSE']._serialized_start=2478
-  _globals['_UPLOADATTACHMENTRESPONSE']._serialized_end=2540
-  _globals['_GETRECEIPTREQUEST']._serialized_start=2542
-  _globals['_GETRECEIPTREQUEST']._serialized_end=2617
-  _globals['_GETRECEIPTRESPONSE']._serialized_start=2619
-  _globals['_GETRECEIPTRESPONSE']._serialized_end=2671
-  _globals['_SUBMISSIONSERVICE']._serialized_start=2889
-  _globals['_SUBMISSIONSERVICE']._serialized_end=3644
+  _globals['_DOCUMENTROW']._serialized_end=1445
+  _globals['_SUBMITDOCUMENTRESPONSE']._serialized_start=1448
+  _globals['_SUBMITDOCUMENTRESPONSE']._serialized_end=1624
+  _globals['_GETSUBMISSIONREQUEST']._serialized_start=1626
+  _globals['_GETSUBMISSIONREQUEST']._serialized_end=1703
+  _globals['_GETSUBMISSIONRESPONSE']._serialized_start=1705
+  _globals['_GETSUBMISSIONRESPONSE']._serialized_end=1773
+  _globals['_LISTSUBMISSIONSREQUEST']._serialized_start=1776
+  _globals['_LISTSUBMISSIONSREQUEST']._serialized_end=1938
+  _globals['_LISTSUBMISSIONSRESPONSE']._serialized_start=1940
+  _globals['_LISTSUBMISSIONSRESPONSE']._serialized_end=2036
+  _globals['_WATCHSUBMISSIONSREQUEST']._serialized_start=2038
+  _globals['_WATCHSUBMISSIONSREQUEST']._serialized_end=2099
+  _globals['_WATCHSUBMISSIONSRESPONSE']._serialized_start=2102
+  _globals['_WATCHSUBMISSIONSRESPONSE']._serialized_end=2289
+  _globals['_CAUGHTUP']._serialized_start=2291
+  _globals['_CAUGHTUP']._serialized_end=2341
+  _globals['_HEARTBEAT']._serialized_start=2343
+  _globals['_HEARTBEAT']._serialized_end=2394
+  _globals['_UPLOADATTACHMENTREQUEST']._serialized_start=2396
+  _globals['_UPLOADATTACHMENTREQUEST']._serialized_end=2499
+  _globals['_UPLOADATTACHMENTRESPONSE']._serialized_start=2501
+  _globals['_UPLOADATTACHMENTRESPONSE']._serialized_end=2563
+  _globals['_GETRECEIPTREQUEST']._serialized_start=2565
+  _globals['_GETRECEIPTREQUEST']._serialized_end=2640
+  _globals['_GETRECEIPTRESPONSE']._serialized_start=2642
+  _globals['_GETRECEIPTRESPONSE']._serialized_end=2694
+  _globals['_SUBMISSIONSERVICE']._serialized_start=2912
+  _globals['_SUBMISSIONSERVICE']._serialized_end=3667
 # @@protoc_insertion_point(module_scope)

@@ -347,6 +347,7 @@ class DocumentRow(_message.Message):
     QUARANTINE_ID_FIELD_NUMBER: _builtins.int
     LEFT_OUT_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    JOINED_PLACES_FIELD_NUMBER: _builtins.int
     row: _builtins.int
     """Row number within the document."""
     place: _builtins.str
@@ -363,6 +364,10 @@ class DocumentRow(_message.Message):
     def left_out(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Problem]:
         """Readings of this row that were left out, each with its reason."""
 
+    @_builtins.property
+    def joined_places(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where further rows stand that belong to the same record: this is their answer, too."""
+
     def __init__(
         self,
         *,
@@ -372,10 +377,11 @@ class DocumentRow(_message.Message):
         quarantine_id: _builtins.str = ...,
         left_out: _abc.Iterable[_common_pb2.Problem] | None = ...,
         idempotency_key: _builtins.str = ...,
+        joined_places: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["submitted", b"submitted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "left_out", b"left_out", "place", b"place", "quarantine_id", b"quarantine_id", "row", b"row", "submitted", b"submitted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "joined_places", b"joined_places", "left_out", b"left_out", "place", b"place", "quarantine_id", b"quarantine_id", "row", b"row", "submitted", b"submitted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

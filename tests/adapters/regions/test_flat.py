@@ -229,7 +229,7 @@ def test_rows_of_one_matter_are_one_record(chongqing: FormsAdapter) -> None:
     more = {**SECOND, "措施": "C2", "落实情况": "不适用", "未落实原因": "不属于行政机关职责"}
     other = {**FEEDBACK, "事项编号": "资金〔2026〕9号"}
     rows = chongqing.read(native(csv_of([FEEDBACK, other, more]))).rows
-    assert [(row.row, row.place) for row in rows] == [(1, "line 2"), (2, "line 3")]
+    assert [(row.row, row.place, row.joined) for row in rows] == [(1, "line 2", ("line 4",)), (2, "line 3", ())]
     record = rows[0].record
     assert record is not None
     assert [each.code for each in record.measure_feedback.results] == ["B1", "C2"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -37,15 +38,16 @@ def write_answer(path: Path, result: FileResult, folder: Path | None) -> Path:
 
 def answer_document(path: Path, result: FileResult) -> tuple[str, bytes]:
     """The answer to one file: how its name ends, and its content."""
-    answers = {
-        row.place: RowAnswer(
+    answers: dict[str, RowAnswer] = {}
+    for row in result.rows:
+        told = RowAnswer(
             result=word("result", row.result),
             reasons=reasons_of(row),
             record_id=row.record_id,
             attention=row.result in _NEEDS_ATTENTION or bool(row.left_out),
         )
-        for row in result.rows
-    }
+        # Rows that belong to one record share its answer; the reasons stand once, beside the first.
+        answers |= {row.place: told, **dict.fromkeys(row.joined, replace(told, reasons=""))}
     if path.suffix.lower() in _SHEETS and not is_records(path):
         # Readable enough for the node's adapter, and yet perhaps not to be written again: a list does as well.
         with suppress(DocumentRefused):

@@ -83,6 +83,7 @@ class Row:
             revision.
         record_id: Record that it states anew; empty: as the record says, or a new one.
         revision: Revision of that record; 0: as the record says, or the first.
+        joined: Places of the other rows of the same record.
     """
 
     number: int
@@ -93,6 +94,7 @@ class Row:
     by_key: bool = True
     record_id: str = ""
     revision: int = 0
+    joined: tuple[str, ...] = ()
 
     def of(self, record_id: str, revision: int) -> Row:
         """The same row as that revision of a record."""
@@ -192,9 +194,9 @@ def mapped_rows(reading: DocumentReading, content: bytes, wishes: Wishes) -> Ite
     document = hashlib.sha256(content).digest()
     for row in reading.rows:
         if row.record is None:
-            yield RowResult(row=row.row, place=row.place, result="REFUSED", problems=row.problems)
+            yield RowResult(row=row.row, place=row.place, result="REFUSED", problems=row.problems, joined=row.joined)
             continue
         said = kinds.content_bytes(row.record)
         made = f"s-{wishes.digest(document, str(row.row).encode(), said)}"
         key = f"{wishes.key}/{row.row}" if wishes.key else made
-        yield Row(number=row.row, place=row.place, key=key, record=row.record, left_out=row.left_out)
+        yield Row(number=row.row, place=row.place, key=key, record=row.record, left_out=row.left_out, joined=row.joined)

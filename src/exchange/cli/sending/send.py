@@ -231,6 +231,7 @@ def _signed_result(row: Row, answer: SubmittedRecord) -> RowResult:
         problems=tuple(problem_of(problem) for problem in answer.problems),
         left_out=row.left_out,
         key=row.key,
+        joined=row.joined,
     )
 
 
@@ -245,6 +246,7 @@ def _rows(answer: SubmitDocumentResponse, request: SubmitDocumentRequest) -> Ite
             left_out=tuple(problem_of(problem) for problem in row.left_out),
             key=row.idempotency_key or request.idempotency_key,
             quarantine_id=row.quarantine_id,
+            joined=tuple(row.joined_places),
         )
         for row in answer.rows
     ]

@@ -22,6 +22,7 @@ class RowResult:
         result: One of :data:`COUNTED`.
         problems: Why, when it was quarantined or refused.
         left_out: Readings of it that were left out while the rest went on.
+        joined: Places of the other rows of the same record.
     """
 
     row: int
@@ -32,6 +33,7 @@ class RowResult:
     left_out: tuple[Problem, ...] = ()
     key: str = ""
     quarantine_id: str = ""
+    joined: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True, slots=True)

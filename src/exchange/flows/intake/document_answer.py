@@ -47,6 +47,7 @@ def open_answer(row: DocumentRow, reading: DocumentReading) -> SubmitDocumentRes
             place=mapped.place,
             left_out=problem_messages(mapped.left_out),
             idempotency_key=row_key(key, mapped.row),
+            joined_places=mapped.joined,
         )
         if mapped.record is None:
             told.submitted.result = SubmitResult.SUBMIT_RESULT_QUARANTINED

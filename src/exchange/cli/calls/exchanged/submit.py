@@ -224,6 +224,7 @@ def _as_dict(result: FileResult) -> dict[str, object]:
                 "record_id": row.record_id,
                 "idempotency_key": row.key,
                 "quarantine_id": row.quarantine_id,
+                "joined_places": list(row.joined),
                 "problems": problem_dicts(row.problems),
                 "left_out": problem_dicts(row.left_out),
             }
