@@ -8,7 +8,7 @@ told as it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -60,6 +60,9 @@ _TEXTS: Final = (
 _ENOUGH: Final = 2
 """Texts of one column with different effects: enough to tell what it makes from what it happens to say."""
 
+_MOST_WORDS: Final = 12
+"""Words of a list that decides what other columns mean; longer ones are lists of places."""
+
 _WITNESSES: Final = 4
 """Records that are looked at for one field."""
 
@@ -75,7 +78,7 @@ class _Probe:
         only_read: Those among them that no form is written with.
         witnesses: Records in which a field is set, made by one of its columns.
         sources: Where a field came from in its first witness: a column, or a table.
-        given: Source and rule of fields in a row without any cell.
+        given: Source and rule of fields that no cell makes, in an empty row and in a full one.
         idle: Columns that make nothing.
     """
 
@@ -109,29 +112,64 @@ class _Probe:
         return found
 
     def fill(self) -> None:
-        """Fill one column after the other, and see what each makes."""
-        for line in self.read({}).lines:
-            self.given.setdefault(plain_path(line.field), (line.source, line.rule))
+        """Fill one column after the other, and see what each makes: alone, else together with the others."""
         full: dict[str, str] = {}
-        waiting = list(self.written())
-        while waiting:
-            left = [name for name in waiting if not self._try(name, full, self.makers, keep=True)]
-            if len(left) == len(waiting):
-                break
-            waiting = left
-        self.idle += waiting
+        waiting = [name for name in self.written() if not self._try(name, {}, self.makers, kept=full)]
+        waiting = [name for name in waiting if not self._try(name, full, self.makers, kept=full)]
+        for row in ({}, full):
+            for line in self.read(row).lines:
+                if not line.source or line.source.endswith(".toml"):
+                    self.given.setdefault(plain_path(line.field), (line.source, line.rule))
+        self.idle += self._under_other_words(waiting, full)
         for name in self.others():
             # Some columns count only where another one is not there.
             if not self._try(name, full, self.only_read) and not self._try(name, {}, self.only_read):
                 self.idle.append(name)
 
-    def _try(self, name: str, full: dict[str, str], makers: dict[str, list[str]], *, keep: bool = False) -> bool:
-        """Fill a column with one text after the other; whether it makes anything."""
-        before = _plain(self.read(full).record)
+    def _under_other_words(self, waiting: list[str], full: dict[str, str]) -> list[str]:
+        """Columns that make nothing whichever word another column has, as those of one kind of event do under its."""
+        written, lists = self.written(), self.form.choices()
+        deciding = [name for name in lists if name in written and name not in waiting]
+        deciding.sort(key=lambda name: len(lists[name]))
+        idle: list[str] = []
+        for name in waiting:
+            for other in deciding:
+                words = lists[other][:_MOST_WORDS]
+                if any(self._try(name, {**full, other: text}, self.makers, deep=False) for text in words):
+                    deciding.remove(other)
+                    deciding.insert(0, other)
+                    break
+            else:
+                idle.append(name)
+        return idle
+
+    def _try(
+        self,
+        name: str,
+        base: _Row,
+        makers: dict[str, list[str]],
+        *,
+        kept: dict[str, str] | None = None,
+        deep: bool = True,
+    ) -> bool:
+        """Fill a column with one text after the other; whether it makes anything.
+
+        Args:
+            name: The column.
+            base: Texts of others.
+            makers: Where its fields are noted.
+            kept: Where its text is kept for those behind it.
+            deep: Try texts of lists as well that the form does not show.
+        """
+        before = _plain(self.read(base).record)
         effects: list[dict[str, list[object]]] = []
         doubtful: tuple[str, RowMapping] | None = None
-        for text in self._texts(name):
-            mapping = self.read({**full, name: text})
+        listed = len(self.form.choices().get(name, ()))
+        for number, text in enumerate(self._texts(name, deep=deep)):
+            # Each word of a short list may make something else.
+            if len(effects) >= _ENOUGH and number >= min(listed, _MOST_WORDS):
+                break
+            mapping = self.read({**base, name: text})
             made = _made(before, mapping)
             if not made or made in effects:
                 continue
@@ -140,15 +178,13 @@ class _Probe:
                 continue
             self._note(name, mapping, made, makers)
             effects.append(made)
-            if keep:
-                full.setdefault(name, text)
-            if len(effects) >= _ENOUGH:
-                break
+            if kept is not None:
+                kept.setdefault(name, text)
         if not effects and doubtful is not None:
             text, mapping = doubtful
             self._note(name, mapping, _made(before, mapping), makers)
-            if keep:
-                full[name] = text
+            if kept is not None:
+                kept[name] = text
         return bool(effects) or doubtful is not None
 
     def _note(self, name: str, mapping: RowMapping, made: Mapping[str, object], makers: dict[str, list[str]]) -> None:
@@ -159,14 +195,14 @@ class _Probe:
             self.witnesses.setdefault(path, []).append(mapping.record)
             self.sources.setdefault(path, sources.get(path, name))
 
-    def _texts(self, name: str) -> Iterator[str]:
+    def _texts(self, name: str, *, deep: bool) -> Iterator[str]:
         listed = self.form.choices().get(name, ())
         example = next((each.example for each in self.form.columns if each.field == name and each.example), "")
         areas = list(self.side.places.names)[-2:]
         found = [*listed, *([example] if example else []), *_TEXTS, *areas]
         yield from found
-        # A closed list that the form does not show: some word of the side's.
-        yield from (word for word in _words(self.side) if word not in found)
+        if deep:
+            yield from (word for word in _words(getattr(self.side, self.form.name, None)) if word not in found)
 
 
 def losses_of(form: Form, side: Side) -> LossReport:
@@ -221,6 +257,8 @@ def _carriers(probe: _Probe, path: str) -> list[str]:
     for record in witnesses[:_WITNESSES]:
         before = probe.form.write(record)
         for donor in (None, *witnesses[:_WITNESSES]):
+            if found >= set(makers):
+                break
             after = probe.form.write(_changed(record, path, donor))
             found |= {name for name in written if _texts_of(before, name) != _texts_of(after, name)}
     return [name for name in written if name in found and name in makers]
@@ -307,14 +345,12 @@ def _set(target: Message, name: str, donor: Message | None, number: int) -> None
             setattr(target, name, value)
 
 
-def _words(side: Side) -> list[str]:
-    """Every word of a side's closed lists."""
+def _words(tables: object) -> list[str]:
+    """Every word of the closed lists of some tables, other ways to write it first: they tell a text from its word."""
     found: dict[str, None] = {}
-    for owner in (side, side.credit, side.penalty):
-        for each in fields(owner):
-            value = getattr(owner, each.name)
-            if isinstance(value, Vocabulary):
-                # Other ways to write a word first: only they tell a text from the word that is written for it.
-                aliases = [key for key in value.values if key not in map(text_key, value.texts.values())]
-                found.update(dict.fromkeys([*aliases, *value.texts.values()]))
+    for each in fields(tables) if is_dataclass(tables) else ():
+        value = getattr(tables, each.name)
+        if isinstance(value, Vocabulary):
+            aliases = [key for key in value.values if key not in map(text_key, value.texts.values())]
+            found.update(dict.fromkeys([*aliases, *value.texts.values()]))
     return list(found)

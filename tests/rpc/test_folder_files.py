@@ -17,6 +17,7 @@ from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
 from exchange.v1.submission_service_pb2 import UploadAttachmentRequest
 from tests.cli.conftest import run
+from tests.domain.records import alert
 from tests.flows.files import listed, made_file
 from tests.rpc.doors import AgencyDoor
 from tests.rpc.facts import credit_of, firm, penalty_of, submit, wait_settled
@@ -107,6 +108,32 @@ def test_attachments_of_arrivals_come_as_soon_as_the_node_has_them(
     doors["cq"].world.wait(came, what="the attachment")
     assert (watched / "arrivals" / name).read_bytes() == content
     assert name not in _status(watched)
+
+
+def test_an_alert_goes_from_one_sides_form_into_the_others(
+    cq: AgencyDoor, doors: dict[str, AgencyDoor], tmp_path: Path
+) -> None:
+    """A report dropped in Chongqing's layout is submitted in the urgent lane, and arrives in Sichuan's layout."""
+    sender, reader = (
+        profile_of(tmp_path / "p", cq, "folder-alert"),
+        profile_of(tmp_path / "q", doors["sc"], "folder-desk"),
+    )
+    record = alert()
+    record.alert.event_id = "CQ-20260301-8064"
+    (tmp_path / "w" / "drop").mkdir(parents=True)
+    written = ADAPTER.write([record], kind=Kind.KIND_ALERT, form="xlsx")
+    (tmp_path / "w" / "drop" / "初报.xlsx").write_bytes(written.content)
+    done = watch_once(tmp_path / "w", sender, "--purpose", record.header.purpose)
+    assert done.status == 0, done.out
+    (answer,) = (tmp_path / "w" / "results").glob("*.answer.xlsx")
+    assert [row["处理结果"] for row in rows_of(answer.read_bytes())] == ["accepted", ""][
+        : len(rows_of(answer.read_bytes()))
+    ]
+    wait_settled(cq)
+    assert watch_once(tmp_path / "v", reader).status == 0
+    arrived = [rows_of(path.read_bytes())[0] for path in (tmp_path / "v" / "arrivals").glob("*.Alert.xlsx")]
+    mine = next(row for row in arrived if row["事件编码"] == record.alert.event_id)
+    assert (mine["突发事件类别"], mine["受污染河流"], mine["污染物名称"]) == ("水污染事件", "演示河", "苯")
 
 
 def _status(watched: Path) -> list[str]:

@@ -13,8 +13,10 @@ from exchange.v1.matter_pb2 import MatterKind
 from exchange.v1.measure_feedback_pb2 import FeedbackResult
 from exchange.v1.repair_notice_pb2 import RepairEffect
 from exchange.v1.revocation_notice_pb2 import RevocationGround
+from exchange_forms.flat.alerts import ALERT
 from exchange_forms.flat.cells import Amount, Choice, Choices, Code, Day, Flag, Number, Text, Texts
 from exchange_forms.flat.items import Items
+from exchange_forms.flat.laboratories import LABORATORY
 from exchange_forms.flat.part import FlatKind
 from exchange_forms.flat.what import CatalogueMeasure, FieldPath
 from exchange_forms.flat.whom import Act, Area, Authorities, Named, OwnId, Reference, References, Subject
@@ -174,4 +176,4 @@ INSPECTION: Final = FlatKind(
 )
 """联合检查: a row for each firm."""
 
-FLAT_KINDS: Final = (REPAIR, REVOCATION, LIST, FEEDBACK, CORRECTION, REFERRAL, INSPECTION)
+FLAT_KINDS: Final = (REPAIR, REVOCATION, LIST, FEEDBACK, CORRECTION, REFERRAL, INSPECTION, LABORATORY, ALERT)

@@ -79,9 +79,11 @@ class Area(Part):
 
     Attributes:
         prefix: What the names of its columns begin with.
+        path: Where it stands in the body.
     """
 
     prefix: str = ""
+    path: str = "area_code"
 
     def columns(self) -> Collection[str]:
         """Columns of an area."""
@@ -89,12 +91,12 @@ class Area(Part):
 
     def read(self, row: RowMapping, _context: Context) -> None:
         """The finest that is given."""
-        map_area(row, "area_code", prefix=self.prefix)
+        map_area(row, self.path, prefix=self.prefix)
 
     def write(self, message: Message, context: Context) -> Mapping[str, str]:
         """Cells of the area."""
         assert context.record is not None
-        cells = place_values(value_at(message, "area_code"), context.record, context.side)
+        cells = place_values(value_at(message, self.path), context.record, context.side)
         return {self.prefix + column: text for column, text in cells.items()}
 
     def choices(self, context: Context) -> Mapping[str, Sequence[str]]:

@@ -8,6 +8,8 @@ from typing import Final
 from exchange.v1.kind_pb2 import Kind
 from exchange_forms.form import Form
 from exchange_forms.forms import forms_of
+from exchange_forms.made.alerts import alert_cases
+from exchange_forms.made.laboratories import lab_cases
 from exchange_forms.made.making import MadeSheet, made_csv, made_workbook
 from exchange_forms.made.notices import feedback_cases, list_cases, repair_cases, revocation_cases
 from exchange_forms.made.requests import correction_cases, inspection_cases, referral_cases
@@ -22,6 +24,8 @@ _CASES: Final[Mapping[Kind.ValueType, Callable[[Side], list[Case]]]] = {
     Kind.KIND_CORRECTION_REQUEST: correction_cases,
     Kind.KIND_CASE_REFERRAL: referral_cases,
     Kind.KIND_INSPECTION_TASK: inspection_cases,
+    Kind.KIND_LAB_QUALIFICATION: lab_cases,
+    Kind.KIND_ALERT: alert_cases,
 }
 
 

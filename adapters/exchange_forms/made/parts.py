@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from exchange.v1.kind_pb2 import Kind
 from exchange_forms.made.generate import authority_of
 from exchange_forms.made.making import Value, made_firm, made_uscc
+from exchange_forms.made.sampling import Case
 from exchange_forms.side import Side
 
 
@@ -32,3 +36,9 @@ def firm(side: Side, number: int) -> dict[str, Value]:
 def person(side: Side, number: int) -> dict[str, Value]:
     """A made-up natural person: no code, and a name that has to be masked."""
     return {**firm(side, number), "name": "李演示", "uscc": None, "subject_kind": "自然人"}
+
+
+def joined(case: Case, columns: Sequence[str]) -> Case:
+    """The case with what joins its rows in every one of them."""
+    keys = {column: case.values[column] for column in columns}
+    return replace(case, more=[{**keys, **row} for row in case.more])
