@@ -276,6 +276,7 @@ def shown_to_operators(at: Walk) -> list[Message]:
 def shown_to_security(at: Walk) -> list[Message]:
     """Actions, and records that nobody can prove."""
     found = tried(at.security, at.security.security.ListActions, security.ListActionsRequest(include_closed=True))
+    found += tried(at.security, at.security.security.ListRetentionDue, security.ListRetentionDueRequest())
     return found + tried(at.security, at.security.security.ListUnprovenRecords, security.ListUnprovenRecordsRequest())
 
 
@@ -361,6 +362,7 @@ NEVER: dict[str, Callable[[Walk], list[Message]]] = {
     "OperationService.GetStatus": shown_to_operators,
     "OperationService.ListAlarms": shown_to_operators,
     "SecurityService.ListActions": shown_to_security,
+    "SecurityService.ListRetentionDue": shown_to_security,
     "SecurityService.ListUnprovenRecords": shown_to_security,
 }
 """Doors that name records, and are walked because content must not leave there by mistake."""

@@ -20,7 +20,7 @@ from tests.cli.fake_node import Abort, FakeNode
 CLI = Path(str(files("exchange.cli")))
 CONTRACT = {
     "submissions": ["list", "show", "receipt"],
-    "records": ["list", "show", "attachment", "envelope", "convert", "erase"],
+    "records": ["list", "show", "attachment", "envelope", "convert", "erase", "due", "erase-due"],
     "labs": ["list", "show"],
     "stations": ["list", "show"],
     "readings": ["list"],

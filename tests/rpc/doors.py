@@ -30,6 +30,7 @@ from exchange.flows.actions.erase import EraseFlow
 from exchange.flows.actions.pending import ActionFlow, Confirmed
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import Alarms
+from exchange.flows.audit.keeping.retention import RetentionFlow
 from exchange.flows.audit.reading.reads import ReadFolder
 from exchange.flows.certificates.listed import TrustList, TrustWriter
 from exchange.flows.certificates.reload import LiveFiles
@@ -233,6 +234,7 @@ class AgencyDoor:
         documents = DocumentFlow(node, core.submit)
         self.quarantine = QuarantineFlow(node, core.submit, documents)
         self.erase = EraseFlow(node, core.submit)
+        self.retention = RetentionFlow(node, self.erase)
         rules = RuleFlow(node, core.apply.wake)
         redecide = RedecideFlow(node, RuleDiff(node, Tokens(node.keys.submission_key)), core.apply.wake)
         self.actions = ActionFlow(
@@ -241,6 +243,7 @@ class AgencyDoor:
                 "retire_lane": core.lanes.carry_out,
                 "discard_quarantine": self.quarantine.carry_out_discard,
                 "erase_record": self.erase.perform,
+                "erase_due": self.retention.perform,
                 "activate_rules": rules.carry_out,
                 "redecide": redecide.carry_out,
                 "remove_authority": self._remove_authority,
@@ -279,6 +282,7 @@ class AgencyDoor:
                 quarantine=self.quarantine,
                 actions=self.actions,
                 erase=self.erase,
+                retention=self.retention,
                 rules=rules,
                 redecide=redecide,
                 alarms=self.alarms,

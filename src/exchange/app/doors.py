@@ -18,6 +18,7 @@ from exchange.flows.access import AgencyBook
 from exchange.flows.actions.erase import EraseFlow
 from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.alarms import ALARM_ACKNOWLEDGED, Alarms
+from exchange.flows.audit.keeping.retention import RetentionFlow
 from exchange.flows.audit.reading.reads import ReadFolder
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.seen import SeenFlow
@@ -138,6 +139,7 @@ class Doors:
         )
         quarantine = QuarantineFlow(node, core.submit, documents)
         erase = EraseFlow(node, core.submit)
+        retention = RetentionFlow(node, erase)
         rules = RuleFlow(node, core.apply.wake)
         redecide = RedecideFlow(node, RuleDiff(node, Tokens(node.keys.submission_key)), core.apply.wake)
         self._actions = ActionFlow(
@@ -146,6 +148,7 @@ class Doors:
                 "retire_lane": core.lanes.carry_out,
                 "discard_quarantine": quarantine.carry_out_discard,
                 "erase_record": erase.perform,
+                "erase_due": retention.perform,
                 "activate_rules": rules.carry_out,
                 "redecide": redecide.carry_out,
                 "remove_authority": self._live.listed.carry_out,
@@ -163,6 +166,7 @@ class Doors:
             quarantine=quarantine,
             actions=self._actions,
             erase=erase,
+            retention=retention,
             rules=rules,
             redecide=redecide,
             alarms=self._alarms,

@@ -11,6 +11,7 @@ from exchange.flows.actions.erase import EraseFlow
 from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.agencies import AgencyFlow
 from exchange.flows.alarms import Alarms
+from exchange.flows.audit.keeping.retention import RetentionFlow
 from exchange.flows.audit.reading.bodies import BodyReader
 from exchange.flows.audit.reading.history import SubjectHistory
 from exchange.flows.audit.reading.reads import ReadFolder
@@ -94,6 +95,7 @@ class AgencyParts:
     lanes: LaneControl
     actions: ActionFlow
     erase: EraseFlow
+    retention: RetentionFlow
     rules: RuleFlow
     redecide: RedecideFlow
     rotations: RotationFlow
@@ -186,6 +188,7 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
             parts.limits,
             actions=parts.actions,
             erase=parts.erase,
+            retention=parts.retention,
             compromise=CompromiseFlow(node, door.unavailable),
         ),
     )

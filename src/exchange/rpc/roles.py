@@ -16,7 +16,10 @@ _SECURITY = frozenset((Role.SECURITY,))
 _ALARMS = _OPERATOR | _SECURITY
 
 # One asks, the other confirms: whichever of the two begins.
-_TWO_OFFICERS = dict.fromkeys(("ListActions", "ConfirmAction", "RefuseAction", "EraseRecord"), _OPERATOR | _SECURITY)
+_TWO_OFFICERS = dict.fromkeys(
+    ("ListActions", "ConfirmAction", "RefuseAction", "EraseRecord", "ListRetentionDue", "EraseDue"),
+    _OPERATOR | _SECURITY,
+)
 
 ROLES: Final[Mapping[str, Mapping[str, frozenset[Role]]]] = {
     "SubmissionService": dict.fromkeys(

@@ -27,7 +27,7 @@ from exchange.v1 import kind_pb2 as exchange_dot_v1_dot_kind__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xchange/v1/action.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"^\n\x10RetireLaneAction\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06mirror\x18\x03 \x01(\x08\x12\x0b\n\x03log\x18\x04 \x01(\t\"1\n\x17\x44iscardQuarantineAction\x12\x16\n\x0equarantine_ids\x18\x01 \x03(\t\"\x8e\x01\n\x11\x45raseRecordAction\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x14\n\x0clegal_ground\x18\x02 \x01(\t\x12\x13\n\x0bground_code\x18\x03 \x01(\t\x12\x12\n\nordered_by\x18\x04 \x01(\t\x12\x12\n\nordered_on\x18\x05 \x01(\t\"H\n\x15RemoveAuthorityAction\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0b\n\x03use\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\"[\n\x15RetireAuthorityAction\x12\x10\n\x08rotation\x18\x01 \x01(\x03\x12\x17\n\x0fold_fingerprint\x18\x02 \x01(\t\x12\x17\n\x0fnew_fingerprint\x18\x03 \x01(\t\"G\n\x13\x41\x63tivateRulesAction\x12\x0f\n\x07\x65\x64ition\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"x\n\x0eRedecideAction\x12\x0f\n\x07\x65\x64ition\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x1f\n\x04kind\x18\x03 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x0e\n\x06origin\x18\x04 \x01(\t\x12\x14\n\x0cwould_change\x18\x05 \x01(\x03\"\xc9\x03\n\rActionRequest\x12\x34\n\x0bretire_lane\x18\x01 \x01(\x0b\x32\x1d.exchange.v1.RetireLaneActionH\x00\x12\x42\n\x12\x64iscard_quarantine\x18\x02 \x01(\x0b\x32$.exchange.v1.DiscardQuarantineActionH\x00\x12\x36\n\x0c\x65rase_record\x18\x03 \x01(\x0b\x32\x1e.exchange.v1.EraseRecordActionH\x00\x12>\n\x10remove_authority\x18\x04 \x01(\x0b\x32\".exchange.v1.RemoveAuthorityActionH\x00\x12>\n\x10retire_authority\x18\x05 \x01(\x0b\x32\".exchange.v1.RetireAuthorityActionH\x00\x12:\n\x0e\x61\x63tivate_rules\x18\x14 \x01(\x0b\x32 .exchange.v1.ActivateRulesActionH\x00\x12/\n\x08redecide\x18\x15 \x01(\x0b\x32\x1b.exchange.v1.RedecideActionH\x00\x12\x0e\n\x06reason\x18\n \x01(\tB\t\n\x07request\"\xec\x02\n\x06\x41\x63tion\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x0c\n\x04verb\x18\x02 \x01(\t\x12\x0f\n\x07request\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x10\n\x08\x61sked_by\x18\x05 \x01(\t\x12,\n\x08\x61sked_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x63onfirmed_by_role\x18\x08 \x01(\t\x12\'\n\x05state\x18\t \x01(\x0e\x32\x18.exchange.v1.ActionState\x12\x12\n\ndecided_by\x18\n \x01(\t\x12\x17\n\x0f\x64\x65\x63ision_reason\x18\x0b \x01(\t\x12.\n\ndecided_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07outcome\x18\r \x01(\t*\xc5\x01\n\x0b\x41\x63tionState\x12\x1c\n\x18\x41\x43TION_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41\x43TION_STATE_WAITING\x10\x01\x12\x1a\n\x16\x41\x43TION_STATE_CONFIRMED\x10\x02\x12\x15\n\x11\x41\x43TION_STATE_DONE\x10\x03\x12\x17\n\x13\x41\x43TION_STATE_FAILED\x10\x04\x12\x18\n\x14\x41\x43TION_STATE_REFUSED\x10\x05\x12\x18\n\x14\x41\x43TION_STATE_EXPIRED\x10\x06\x42 \n\x0f\x63om.exchange.v1B\x0b\x41\x63tionProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xchange/v1/action.proto\x12\x0b\x65xchange.v1\x1a\x18\x65xchange/v1/common.proto\x1a\x16\x65xchange/v1/kind.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"^\n\x10RetireLaneAction\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04lane\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Lane\x12\x0e\n\x06mirror\x18\x03 \x01(\x08\x12\x0b\n\x03log\x18\x04 \x01(\t\"1\n\x17\x44iscardQuarantineAction\x12\x16\n\x0equarantine_ids\x18\x01 \x03(\t\"\x8e\x01\n\x11\x45raseRecordAction\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x14\n\x0clegal_ground\x18\x02 \x01(\t\x12\x13\n\x0bground_code\x18\x03 \x01(\t\x12\x12\n\nordered_by\x18\x04 \x01(\t\x12\x12\n\nordered_on\x18\x05 \x01(\t\"\x9f\x01\n\x0cRetentionDue\x12&\n\x06record\x18\x01 \x01(\x0b\x32\x16.exchange.v1.RecordRef\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\r\n\x05since\x18\x03 \x01(\t\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x13\n\x0bground_code\x18\x05 \x01(\t\x12\x14\n\x0clegal_ground\x18\x06 \x01(\t\"u\n\x0e\x45raseDueAction\x12*\n\x07records\x18\x01 \x03(\x0b\x32\x19.exchange.v1.RetentionDue\x12\x0f\n\x07\x65\x64ition\x18\x02 \x01(\t\x12\x12\n\nordered_by\x18\x03 \x01(\t\x12\x12\n\nordered_on\x18\x04 \x01(\t\"H\n\x15RemoveAuthorityAction\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0b\n\x03use\x18\x02 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\"[\n\x15RetireAuthorityAction\x12\x10\n\x08rotation\x18\x01 \x01(\x03\x12\x17\n\x0fold_fingerprint\x18\x02 \x01(\t\x12\x17\n\x0fnew_fingerprint\x18\x03 \x01(\t\"G\n\x13\x41\x63tivateRulesAction\x12\x0f\n\x07\x65\x64ition\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"x\n\x0eRedecideAction\x12\x0f\n\x07\x65\x64ition\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x1f\n\x04kind\x18\x03 \x01(\x0e\x32\x11.exchange.v1.Kind\x12\x0e\n\x06origin\x18\x04 \x01(\t\x12\x14\n\x0cwould_change\x18\x05 \x01(\x03\"\xfb\x03\n\rActionRequest\x12\x34\n\x0bretire_lane\x18\x01 \x01(\x0b\x32\x1d.exchange.v1.RetireLaneActionH\x00\x12\x42\n\x12\x64iscard_quarantine\x18\x02 \x01(\x0b\x32$.exchange.v1.DiscardQuarantineActionH\x00\x12\x36\n\x0c\x65rase_record\x18\x03 \x01(\x0b\x32\x1e.exchange.v1.EraseRecordActionH\x00\x12>\n\x10remove_authority\x18\x04 \x01(\x0b\x32\".exchange.v1.RemoveAuthorityActionH\x00\x12>\n\x10retire_authority\x18\x05 \x01(\x0b\x32\".exchange.v1.RetireAuthorityActionH\x00\x12\x30\n\terase_due\x18\x1e \x01(\x0b\x32\x1b.exchange.v1.EraseDueActionH\x00\x12:\n\x0e\x61\x63tivate_rules\x18\x14 \x01(\x0b\x32 .exchange.v1.ActivateRulesActionH\x00\x12/\n\x08redecide\x18\x15 \x01(\x0b\x32\x1b.exchange.v1.RedecideActionH\x00\x12\x0e\n\x06reason\x18\n \x01(\tB\t\n\x07request\"\xec\x02\n\x06\x41\x63tion\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x0c\n\x04verb\x18\x02 \x01(\t\x12\x0f\n\x07request\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x10\n\x08\x61sked_by\x18\x05 \x01(\t\x12,\n\x08\x61sked_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x63onfirmed_by_role\x18\x08 \x01(\t\x12\'\n\x05state\x18\t \x01(\x0e\x32\x18.exchange.v1.ActionState\x12\x12\n\ndecided_by\x18\n \x01(\t\x12\x17\n\x0f\x64\x65\x63ision_reason\x18\x0b \x01(\t\x12.\n\ndecided_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07outcome\x18\r \x01(\t*\xc5\x01\n\x0b\x41\x63tionState\x12\x1c\n\x18\x41\x43TION_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41\x43TION_STATE_WAITING\x10\x01\x12\x1a\n\x16\x41\x43TION_STATE_CONFIRMED\x10\x02\x12\x15\n\x11\x41\x43TION_STATE_DONE\x10\x03\x12\x17\n\x13\x41\x43TION_STATE_FAILED\x10\x04\x12\x18\n\x14\x41\x43TION_STATE_REFUSED\x10\x05\x12\x18\n\x14\x41\x43TION_STATE_EXPIRED\x10\x06\x42 \n\x0f\x63om.exchange.v1B\x0b\x41\x63tionProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,24 +35,28 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exchange.v1.action_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.exchange.v1B\013ActionProtoP\001'
-  _globals['_ACTIONSTATE']._serialized_start=1606
-  _globals['_ACTIONSTATE']._serialized_end=1803
+  _globals['_ACTIONSTATE']._serialized_start=1937
+  _globals['_ACTIONSTATE']._serialized_end=2134
   _globals['_RETIRELANEACTION']._serialized_start=124
   _globals['_RETIRELANEACTION']._serialized_end=218
   _globals['_DISCARDQUARANTINEACTION']._serialized_start=220
   _globals['_DISCARDQUARANTINEACTION']._serialized_end=269
   _globals['_ERASERECORDACTION']._serialized_start=272
   _globals['_ERASERECORDACTION']._serialized_end=414
-  _globals['_REMOVEAUTHORITYACTION']._serialized_start=416
-  _globals['_REMOVEAUTHORITYACTION']._serialized_end=488
-  _globals['_RETIREAUTHORITYACTION']._serialized_start=490
-  _globals['_RETIREAUTHORITYACTION']._serialized_end=581
-  _globals['_ACTIVATERULESACTION']._serialized_start=583
-  _globals['_ACTIVATERULESACTION']._serialized_end=654
-  _globals['_REDECIDEACTION']._serialized_start=656
-  _globals['_REDECIDEACTION']._serialized_end=776
-  _globals['_ACTIONREQUEST']._serialized_start=779
-  _globals['_ACTIONREQUEST']._serialized_end=1236
-  _globals['_ACTION']._serialized_start=1239
-  _globals['_ACTION']._serialized_end=1603
+  _globals['_RETENTIONDUE']._serialized_start=417
+  _globals['_RETENTIONDUE']._serialized_end=576
+  _globals['_ERASEDUEACTION']._serialized_start=578
+  _globals['_ERASEDUEACTION']._serialized_end=695
+  _globals['_REMOVEAUTHORITYACTION']._serialized_start=697
+  _globals['_REMOVEAUTHORITYACTION']._serialized_end=769
+  _globals['_RETIREAUTHORITYACTION']._serialized_start=771
+  _globals['_RETIREAUTHORITYACTION']._serialized_end=862
+  _globals['_ACTIVATERULESACTION']._serialized_start=864
+  _globals['_ACTIVATERULESACTION']._serialized_end=935
+  _globals['_REDECIDEACTION']._serialized_start=937
+  _globals['_REDECIDEACTION']._serialized_end=1057
+  _globals['_ACTIONREQUEST']._serialized_start=1060
+  _globals['_ACTIONREQUEST']._serialized_end=1567
+  _globals['_ACTION']._serialized_start=1570
+  _globals['_ACTION']._serialized_end=1934
 # @@protoc_insertion_point(module_scope)

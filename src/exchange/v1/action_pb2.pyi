@@ -161,6 +161,86 @@ class EraseRecordAction(_message.Message):
 Global___EraseRecordAction: _TypeAlias = EraseRecordAction  # noqa: Y015
 
 @_typing.final
+class RetentionDue(_message.Message):
+    """A record whose time of keeping is over by a rule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    GROUND_CODE_FIELD_NUMBER: _builtins.int
+    LEGAL_GROUND_FIELD_NUMBER: _builtins.int
+    kind: _kind_pb2.Kind.ValueType
+    """Its kind."""
+    since: _builtins.str
+    """Day from which the period counts, YYYY-MM-DD."""
+    rule: _builtins.str
+    """Rule of the table of retention."""
+    ground_code: _builtins.str
+    """Code of the ground, as in Erasure."""
+    legal_ground: _builtins.str
+    """Legal ground, as in Erasure."""
+    @_builtins.property
+    def record(self) -> _common_pb2.RecordRef:
+        """Record; every revision is meant."""
+
+    def __init__(
+        self,
+        *,
+        record: _common_pb2.RecordRef | None = ...,
+        kind: _kind_pb2.Kind.ValueType = ...,
+        since: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        ground_code: _builtins.str = ...,
+        legal_ground: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ground_code", b"ground_code", "kind", b"kind", "legal_ground", b"legal_ground", "record", b"record", "rule", b"rule", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetentionDue: _TypeAlias = RetentionDue  # noqa: Y015
+
+@_typing.final
+class EraseDueAction(_message.Message):
+    """Erase records whose time of keeping is over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    EDITION_FIELD_NUMBER: _builtins.int
+    ORDERED_BY_FIELD_NUMBER: _builtins.int
+    ORDERED_ON_FIELD_NUMBER: _builtins.int
+    edition: _builtins.str
+    """Edition of the table of retention that made them due."""
+    ordered_by: _builtins.str
+    """Post of the person who ordered it."""
+    ordered_on: _builtins.str
+    """Date of the order, YYYY-MM-DD: the day on which it was asked for."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetentionDue]:
+        """The very records, at most 500."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___RetentionDue] | None = ...,
+        edition: _builtins.str = ...,
+        ordered_by: _builtins.str = ...,
+        ordered_on: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edition", b"edition", "ordered_by", b"ordered_by", "ordered_on", b"ordered_on", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseDueAction: _TypeAlias = EraseDueAction  # noqa: Y015
+
+@_typing.final
 class RemoveAuthorityAction(_message.Message):
     """An authority is not trusted any more although some that it certified were not seen on another one."""
 
@@ -299,6 +379,7 @@ class ActionRequest(_message.Message):
     ERASE_RECORD_FIELD_NUMBER: _builtins.int
     REMOVE_AUTHORITY_FIELD_NUMBER: _builtins.int
     RETIRE_AUTHORITY_FIELD_NUMBER: _builtins.int
+    ERASE_DUE_FIELD_NUMBER: _builtins.int
     ACTIVATE_RULES_FIELD_NUMBER: _builtins.int
     REDECIDE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
@@ -325,6 +406,10 @@ class ActionRequest(_message.Message):
         """authorities.retire."""
 
     @_builtins.property
+    def erase_due(self) -> Global___EraseDueAction:
+        """records.erase_due."""
+
+    @_builtins.property
     def activate_rules(self) -> Global___ActivateRulesAction:
         """rules.activate."""
 
@@ -340,15 +425,16 @@ class ActionRequest(_message.Message):
         erase_record: Global___EraseRecordAction | None = ...,
         remove_authority: Global___RemoveAuthorityAction | None = ...,
         retire_authority: Global___RetireAuthorityAction | None = ...,
+        erase_due: Global___EraseDueAction | None = ...,
         activate_rules: Global___ActivateRulesAction | None = ...,
         redecide: Global___RedecideAction | None = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_rules", b"activate_rules", "discard_quarantine", b"discard_quarantine", "erase_record", b"erase_record", "redecide", b"redecide", "remove_authority", b"remove_authority", "request", b"request", "retire_authority", b"retire_authority", "retire_lane", b"retire_lane"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_rules", b"activate_rules", "discard_quarantine", b"discard_quarantine", "erase_due", b"erase_due", "erase_record", b"erase_record", "redecide", b"redecide", "remove_authority", b"remove_authority", "request", b"request", "retire_authority", b"retire_authority", "retire_lane", b"retire_lane"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_rules", b"activate_rules", "discard_quarantine", b"discard_quarantine", "erase_record", b"erase_record", "reason", b"reason", "redecide", b"redecide", "remove_authority", b"remove_authority", "request", b"request", "retire_authority", b"retire_authority", "retire_lane", b"retire_lane"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_rules", b"activate_rules", "discard_quarantine", b"discard_quarantine", "erase_due", b"erase_due", "erase_record", b"erase_record", "reason", b"reason", "redecide", b"redecide", "remove_authority", b"remove_authority", "request", b"request", "retire_authority", b"retire_authority", "retire_lane", b"retire_lane"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["retire_lane", "discard_quarantine", "erase_record", "remove_authority", "retire_authority", "activate_rules", "redecide"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["retire_lane", "discard_quarantine", "erase_record", "remove_authority", "retire_authority", "erase_due", "activate_rules", "redecide"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -376,7 +462,7 @@ class Action(_message.Message):
     action_id: _builtins.str
     """Id, UUIDv7."""
     verb: _builtins.str
-    """lanes.retire, quarantine.discard, records.erase, authorities.remove, authorities.retire, rules.activate or
+    """lanes.retire, quarantine.discard, records.erase, records.erase_due, authorities.remove, authorities.retire, rules.activate or
     rules.redecide.
     """
     request: _builtins.bytes

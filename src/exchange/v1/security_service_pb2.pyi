@@ -1201,6 +1201,106 @@ class EraseRecordResponse(_message.Message):
 Global___EraseRecordResponse: _TypeAlias = EraseRecordResponse  # noqa: Y015
 
 @_typing.final
+class ListRetentionDueRequest(_message.Message):
+    """Lists what is due."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Rows to return, at most 500; 0 means 500."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRetentionDueRequest: _TypeAlias = ListRetentionDueRequest  # noqa: Y015
+
+@_typing.final
+class ListRetentionDueResponse(_message.Message):
+    """Answer to ListRetentionDue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    EDITION_FIELD_NUMBER: _builtins.int
+    edition: _builtins.str
+    """Edition of the table of retention."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[_action_pb2.RetentionDue]:
+        """By rule, then oldest first. There may be more than a page: what is erased makes room for the next."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[_action_pb2.RetentionDue] | None = ...,
+        edition: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edition", b"edition", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRetentionDueResponse: _TypeAlias = ListRetentionDueResponse  # noqa: Y015
+
+@_typing.final
+class EraseDueRequest(_message.Message):
+    """Asks for erasing what is due, up to 500 records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDERED_BY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ordered_by: _builtins.str
+    """Post of the person who ordered it."""
+    reason: _builtins.str
+    """Why now; goes into the journal."""
+    def __init__(
+        self,
+        *,
+        ordered_by: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ordered_by", b"ordered_by", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseDueRequest: _TypeAlias = EraseDueRequest  # noqa: Y015
+
+@_typing.final
+class EraseDueResponse(_message.Message):
+    """Answer to EraseDue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def action(self) -> _action_pb2.Action:
+        """The action, with the records in its request; it waits for confirmation."""
+
+    def __init__(
+        self,
+        *,
+        action: _action_pb2.Action | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseDueResponse: _TypeAlias = EraseDueResponse  # noqa: Y015
+
+@_typing.final
 class TrustedItem(_message.Message):
     """One thing that the node trusts."""
 

@@ -110,6 +110,16 @@ class SecurityServiceStub:
                 request_serializer=exchange_dot_v1_dot_security__service__pb2.EraseRecordRequest.SerializeToString,
                 response_deserializer=exchange_dot_v1_dot_security__service__pb2.EraseRecordResponse.FromString,
                 _registered_method=True)
+        self.ListRetentionDue = channel.unary_unary(
+                '/exchange.v1.SecurityService/ListRetentionDue',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.ListRetentionDueRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.ListRetentionDueResponse.FromString,
+                _registered_method=True)
+        self.EraseDue = channel.unary_unary(
+                '/exchange.v1.SecurityService/EraseDue',
+                request_serializer=exchange_dot_v1_dot_security__service__pb2.EraseDueRequest.SerializeToString,
+                response_deserializer=exchange_dot_v1_dot_security__service__pb2.EraseDueResponse.FromString,
+                _registered_method=True)
         self.ListTrust = channel.unary_unary(
                 '/exchange.v1.SecurityService/ListTrust',
                 request_serializer=exchange_dot_v1_dot_security__service__pb2.ListTrustRequest.SerializeToString,
@@ -256,6 +266,20 @@ class SecurityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRetentionDue(self, request, context):
+        """Lists records of this region whose time of keeping is over by the table of retention.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseDue(self, request, context):
+        """Asks for erasing what is due; the other role confirms the very list.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListTrust(self, request, context):
         """Lists every root, revocation list and verifier key that the node trusts.
         """
@@ -382,6 +406,16 @@ def add_SecurityServiceServicer_to_server(servicer, server):
                     servicer.EraseRecord,
                     request_deserializer=exchange_dot_v1_dot_security__service__pb2.EraseRecordRequest.FromString,
                     response_serializer=exchange_dot_v1_dot_security__service__pb2.EraseRecordResponse.SerializeToString,
+            ),
+            'ListRetentionDue': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRetentionDue,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.ListRetentionDueRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.ListRetentionDueResponse.SerializeToString,
+            ),
+            'EraseDue': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseDue,
+                    request_deserializer=exchange_dot_v1_dot_security__service__pb2.EraseDueRequest.FromString,
+                    response_serializer=exchange_dot_v1_dot_security__service__pb2.EraseDueResponse.SerializeToString,
             ),
             'ListTrust': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTrust,
@@ -825,6 +859,60 @@ class SecurityService:
             '/exchange.v1.SecurityService/EraseRecord',
             exchange_dot_v1_dot_security__service__pb2.EraseRecordRequest.SerializeToString,
             exchange_dot_v1_dot_security__service__pb2.EraseRecordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRetentionDue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/ListRetentionDue',
+            exchange_dot_v1_dot_security__service__pb2.ListRetentionDueRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.ListRetentionDueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseDue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exchange.v1.SecurityService/EraseDue',
+            exchange_dot_v1_dot_security__service__pb2.EraseDueRequest.SerializeToString,
+            exchange_dot_v1_dot_security__service__pb2.EraseDueResponse.FromString,
             options,
             channel_credentials,
             insecure,

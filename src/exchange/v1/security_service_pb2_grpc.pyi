@@ -63,6 +63,10 @@ class SecurityServiceStub:
     """Refuses such an action, or takes back one's own."""
     EraseRecord: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.EraseRecordRequest, _security_service_pb2.EraseRecordResponse]
     """Asks for erasing a record of this region on the node's own initiative; the other role confirms."""
+    ListRetentionDue: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ListRetentionDueRequest, _security_service_pb2.ListRetentionDueResponse]
+    """Lists records of this region whose time of keeping is over by the table of retention."""
+    EraseDue: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.EraseDueRequest, _security_service_pb2.EraseDueResponse]
+    """Asks for erasing what is due; the other role confirms the very list."""
     ListTrust: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ListTrustRequest, _security_service_pb2.ListTrustResponse]
     """Lists every root, revocation list and verifier key that the node trusts."""
     RemoveTrust: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.RemoveTrustRequest, _security_service_pb2.RemoveTrustResponse]
@@ -113,6 +117,10 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     """Refuses such an action, or takes back one's own."""
     EraseRecord: _aio.UnaryUnaryMultiCallable[_security_service_pb2.EraseRecordRequest, _security_service_pb2.EraseRecordResponse]  # type: ignore[assignment]
     """Asks for erasing a record of this region on the node's own initiative; the other role confirms."""
+    ListRetentionDue: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ListRetentionDueRequest, _security_service_pb2.ListRetentionDueResponse]  # type: ignore[assignment]
+    """Lists records of this region whose time of keeping is over by the table of retention."""
+    EraseDue: _aio.UnaryUnaryMultiCallable[_security_service_pb2.EraseDueRequest, _security_service_pb2.EraseDueResponse]  # type: ignore[assignment]
+    """Asks for erasing what is due; the other role confirms the very list."""
     ListTrust: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ListTrustRequest, _security_service_pb2.ListTrustResponse]  # type: ignore[assignment]
     """Lists every root, revocation list and verifier key that the node trusts."""
     RemoveTrust: _aio.UnaryUnaryMultiCallable[_security_service_pb2.RemoveTrustRequest, _security_service_pb2.RemoveTrustResponse]  # type: ignore[assignment]
@@ -250,6 +258,22 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.EraseRecordResponse, _abc.Awaitable[_security_service_pb2.EraseRecordResponse]]:
         """Asks for erasing a record of this region on the node's own initiative; the other role confirms."""
+
+    @_abc_1.abstractmethod
+    def ListRetentionDue(
+        self,
+        request: _security_service_pb2.ListRetentionDueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.ListRetentionDueResponse, _abc.Awaitable[_security_service_pb2.ListRetentionDueResponse]]:
+        """Lists records of this region whose time of keeping is over by the table of retention."""
+
+    @_abc_1.abstractmethod
+    def EraseDue(
+        self,
+        request: _security_service_pb2.EraseDueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.EraseDueResponse, _abc.Awaitable[_security_service_pb2.EraseDueResponse]]:
+        """Asks for erasing what is due; the other role confirms the very list."""
 
     @_abc_1.abstractmethod
     def ListTrust(

@@ -18,6 +18,7 @@ from exchange.domain.catalogues.matters import Matters, load_matters
 from exchange.domain.catalogues.measures import Measures, load_measures
 from exchange.domain.catalogues.publicity import PublicityRules, load_publicity
 from exchange.domain.catalogues.reasons import Reasons, load_reasons
+from exchange.domain.catalogues.retention import Retention, load_retention
 from exchange.domain.catalogues.schemes import Schemes, load_schemes
 from exchange.domain.catalogues.sharing import SharingCatalogue, load_sharing
 from exchange.domain.catalogues.superiors import Superiors, load_superiors
@@ -43,11 +44,13 @@ FILES = (
     "superiors.toml",
     "attachment_types.toml",
     "alert_limits.toml",
+    "retention.toml",
 )
 """Files that :func:`load` reads, beside a calendar for each year; others in the mapping belong to somebody else."""
 
 _ADDED = ("accepted_codes.toml", "superiors.toml")
 _SHARING = "sharing_catalogue.toml"
+_REPLACED = (_SHARING, "retention.toml")
 _CALENDAR = re.compile(r"(?:calendars/)?(calendar_[0-9]{4}\.toml)")
 
 
@@ -74,6 +77,7 @@ class Tables:
     superiors: Superiors
     attachment_types: AttachmentTypes
     alert_limits: AlertLimits
+    retention: Retention
     digest: str
 
 
@@ -84,7 +88,8 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
         files: Table files by name; all of :data:`FILES`, and ``calendars/calendar_YEAR.toml`` for each known year.
         overlays: The administrator's additions by name. Read here are ``accepted_codes.toml``, which adds exceptions,
             each with its evidence, ``superiors.toml``, which adds authorities above others, ``calendar_YEAR.toml``,
-            which adds a year or replaces it, and ``sharing_catalogue.toml``, which replaces the shipped one.
+            which adds a year or replaces it, and ``sharing_catalogue.toml`` and ``retention.toml``, each of which
+            replaces the shipped one.
 
     Raises:
         TableError: A file is missing or ill-formed; names file and place.
@@ -99,9 +104,10 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
         if overlays and name in overlays:
             added[name] = open_table(f"overlay/{name}", overlays[name])
             read[f"overlay/{name}"] = overlays[name]
-    if overlays and _SHARING in overlays:
-        rows[_SHARING] = open_table(f"overlay/{_SHARING}", overlays[_SHARING])
-        read[f"overlay/{_SHARING}"] = overlays[_SHARING]
+    for name in _REPLACED:
+        if overlays and name in overlays:
+            rows[name] = open_table(f"overlay/{name}", overlays[name])
+            read[f"overlay/{name}"] = overlays[name]
     years = {name: files[name] for name in files if _CALENDAR.fullmatch(name)}
     for name, content in (overlays or {}).items():
         if _CALENDAR.fullmatch(name):
@@ -125,6 +131,7 @@ def load(files: Mapping[str, bytes], overlays: Mapping[str, bytes] | None = None
         superiors=load_superiors(rows["superiors.toml"], added.get("superiors.toml")),
         attachment_types=load_attachment_types(rows["attachment_types.toml"]),
         alert_limits=load_alert_limits(rows["alert_limits.toml"]),
+        retention=load_retention(rows["retention.toml"]),
         digest=digest_of(read),
     )
 

@@ -53,6 +53,14 @@ class EraseFlow:
         """
         return self._hand_in(request.erase_record, who.action_id, who.now, validate_only=False)
 
+    def hand_in(self, erase: EraseRecordAction, key: str, now: datetime) -> str:
+        """Submit one Erasure under a key of one's own; its record id.
+
+        Raises:
+            Refused: The door does not take it.
+        """
+        return self._hand_in(erase, key, now, validate_only=False)
+
     def _hand_in(self, erase: EraseRecordAction, key: str, now: datetime, *, validate_only: bool) -> str:
         # local_only: nobody but the addressees of the original.
         item = RecordSubmission(idempotency_key=KEY + key, record=self._erasure(erase), local_only=True)

@@ -54,6 +54,7 @@ VERBS: Mapping[str, str] = {
     "retire_lane": "lanes.retire",
     "discard_quarantine": "quarantine.discard",
     "erase_record": "records.erase",
+    "erase_due": "records.erase_due",
     "remove_authority": "authorities.remove",
     "activate_rules": "rules.activate",
     "redecide": "rules.redecide",

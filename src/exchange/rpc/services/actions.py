@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from exchange.flows.actions.erase import EraseFlow
 from exchange.flows.actions.pending import ActionFlow
+from exchange.flows.audit.keeping.retention import RetentionFlow
 from exchange.rpc.door import Call
 from exchange.v1 import security_service_pb2 as pb
-from exchange.v1.action_pb2 import ActionRequest
+from exchange.v1.action_pb2 import ActionRequest, EraseDueAction
 
 
 class ActionRpcs:
@@ -15,11 +16,13 @@ class ActionRpcs:
     Args:
         actions: What waits.
         erase: Erasing on the node's own initiative.
+        retention: What is due to be erased by rule.
     """
 
-    def __init__(self, actions: ActionFlow, erase: EraseFlow) -> None:
+    def __init__(self, actions: ActionFlow, erase: EraseFlow, retention: RetentionFlow) -> None:
         self._actions = actions
         self._erase = erase
+        self._retention = retention
 
     async def list_actions(self, call: Call, request: pb.ListActionsRequest) -> pb.ListActionsResponse:
         """ListActions."""
@@ -49,3 +52,16 @@ class ActionRpcs:
         asked = ActionRequest(erase_record=request.erase, reason=request.reason)
         action = await call.run(self._actions.ask, asked, call.officer, call.asked.now)
         return pb.EraseRecordResponse(action=action)
+
+    async def list_retention_due(self, call: Call, request: pb.ListRetentionDueRequest) -> pb.ListRetentionDueResponse:
+        """ListRetentionDue."""
+        due = await call.run(self._retention.due, call.asked.now, request.page_size)
+        return pb.ListRetentionDueResponse(records=due, edition=self._retention.edition)
+
+    async def erase_due(self, call: Call, request: pb.EraseDueRequest) -> pb.EraseDueResponse:
+        """EraseDue."""
+        order = EraseDueAction(ordered_by=request.ordered_by)
+        due = await call.run(self._retention.ask, order, call.asked.now)
+        asked = ActionRequest(erase_due=due, reason=request.reason)
+        action = await call.run(self._actions.ask, asked, call.officer, call.asked.now)
+        return pb.EraseDueResponse(action=action)

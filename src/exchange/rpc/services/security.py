@@ -8,6 +8,7 @@ from exchange.domain.problems import Problem, Refused
 from exchange.flows.actions.erase import EraseFlow
 from exchange.flows.actions.pending import ActionFlow
 from exchange.flows.agencies import AgencyFlow
+from exchange.flows.audit.keeping.retention import RetentionFlow
 from exchange.flows.certificates.reload import LiveFiles
 from exchange.flows.certificates.trust import SetOutcome
 from exchange.flows.instants import instant, is_instant, micros_of
@@ -39,9 +40,10 @@ class SecurityServicer(ActionRpcs, CompromiseRpcs):
         *,
         actions: ActionFlow,
         erase: EraseFlow,
+        retention: RetentionFlow,
         compromise: CompromiseFlow,
     ) -> None:
-        ActionRpcs.__init__(self, actions, erase)
+        ActionRpcs.__init__(self, actions, erase, retention)
         self.compromise = compromise
         self._flow = flow
         self._trust = trust

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli.calls.exchanged import keeping
 from exchange.cli.calls.exchanged.convert import convert
 from exchange.cli.calls.security.actions import print_waiting
 from exchange.cli.calls.shown import words
@@ -195,6 +196,10 @@ def erase_record(
     with client(profile) as node:
         answer = node.call(node.security.EraseRecord, EraseRecordRequest(erase=erase, reason=reason))
     print_waiting(Output(as_json), answer.action)
+
+
+app.command("due", help=t("help.records_due"))(keeping.list_due)
+app.command("erase-due", help=t("help.records_erase_due"))(keeping.erase_due)
 
 
 def view_cells(view: RecordView) -> tuple[object, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from exchange.domain.catalogues.retention import ERASURE_GROUNDS
 from exchange.domain.validation.findings import Findings, is_code, numbers
 from exchange.domain.validation.instants import check_past
 from exchange.domain.validation.limits import CODES, SENTENCE_CHARACTERS, SHORT_CHARACTERS
@@ -11,8 +10,6 @@ from exchange.v1.answer_pb2 import Answer, AnswerVerb
 from exchange.v1.erasure_pb2 import Erasure
 
 _VERBS = numbers(AnswerVerb)
-ERASURE_GROUNDS: Final = frozenset({"PERSONAL_DATA", "RETENTION_ENDED", "REPAIRED", "REVOKED", "COURT_ORDER"})
-"""Why a body may be destroyed."""
 
 
 def check_erasure(found: Findings, body: Erasure) -> None:

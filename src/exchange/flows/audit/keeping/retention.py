@@ -1,0 +1,145 @@
+"""Bodies whose time is over by rule (tables/retention.toml): listed for officers, and erased once two of them agreed.
+
+Nothing is erased by time alone: what a period makes due is computed when it is asked for, and each body goes by an
+Erasure record in its lane, as any other does, so that peers erase it too and replay agrees. What the officers confirm
+is the very list of records, with the rule and the legal ground of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from exchange.domain.catalogues.retention import DATE, RetentionRule
+from exchange.domain.problems import Problem, Refused
+from exchange.flows.actions.erase import EraseFlow
+from exchange.flows.actions.pending import Confirmed
+from exchange.flows.apply.entry import payload_of
+from exchange.flows.context import LOCAL_TIME, Node
+from exchange.flows.intake.ids import format_id
+from exchange.storage.queries import retention
+from exchange.v1.action_pb2 import ActionRequest, EraseDueAction, EraseRecordAction, RetentionDue
+from exchange.v1.common_pb2 import RecordRef
+from exchange.v1.statement_pb2 import Statement
+
+MOST = 500
+"""Records of one list and of one action: two officers can look through it, and its line fits the journal."""
+
+PAGE = 200
+"""Rows read at a time."""
+
+LOOKED_AT = 20_000
+"""Rows looked at for one rule: those of other classes are read past."""
+
+
+class RetentionFlow:
+    """What is due, and its erasing.
+
+    Args:
+        node: The node.
+        erase: Erases one record on the node's own initiative.
+    """
+
+    def __init__(self, node: Node, erase: EraseFlow) -> None:
+        self._node = node
+        self._erase = erase
+
+    @property
+    def edition(self) -> str:
+        """Edition of the table."""
+        return self._node.tables.retention.edition
+
+    def due(self, now: datetime, limit: int = MOST) -> list[RetentionDue]:
+        """Records of this region whose period is over, by rule and then oldest first; each once, by the first rule.
+
+        Raises:
+            Refused: ``PAGE_SIZE``.
+        """
+        if not 0 <= limit <= MOST:
+            raise Refused([Problem("PAGE_SIZE", "page_size", str(limit))])
+        found: dict[str, RetentionDue] = {}
+        for rule in self._node.tables.retention.rules:
+            for each in self._of_rule(rule, now):
+                found.setdefault(each.record.record_id, each)
+                if len(found) == (limit or MOST):
+                    return list(found.values())
+        return list(found.values())
+
+    def _of_rule(self, rule: RetentionRule, now: datetime) -> Iterator[RetentionDue]:
+        last = rule.last_day(now.astimezone(LOCAL_TIME).date())
+        tombstone = "" if rule.since == DATE else rule.since
+        after = ("", b"")
+        for _page in range(LOOKED_AT // PAGE):
+            with self._node.database.read() as connection:
+                rows = retention.older(
+                    connection,
+                    self._node.name,
+                    sorted(rule.kinds),
+                    last,
+                    tombstone=tombstone,
+                    after=after,
+                    limit=PAGE,
+                )
+            for row in rows:
+                if Statement.FromString(payload_of(row.entry)).erasure_class == rule.erasure_class:
+                    yield RetentionDue(
+                        record=RecordRef(origin=self._node.name, record_id=format_id(row.record_id)),
+                        kind=row.kind,  # type: ignore[arg-type]
+                        since=row.since,
+                        rule=rule.id,
+                        ground_code=rule.ground_code,
+                        legal_ground=rule.legal_ground,
+                    )
+            if len(rows) < PAGE:
+                return
+            after = (rows[-1].since, rows[-1].record_id)
+
+    def ask(self, order: EraseDueAction, now: datetime) -> EraseDueAction:
+        """The action that would erase what is due now, by whose order it is.
+
+        Raises:
+            Refused: Nothing is due; or the order lacks something, as the door for Erasures says of its first record.
+        """
+        due = self.due(now)
+        if not due:
+            raise Refused([Problem("NOTHING_DUE", "records")])
+        asked = EraseDueAction(
+            records=due,
+            edition=self.edition,
+            ordered_by=order.ordered_by,
+            ordered_on=now.astimezone(LOCAL_TIME).date().isoformat(),
+        )
+        self._erase.check(_order(asked, due[0]), now)
+        return asked
+
+    def perform(self, request: ActionRequest, who: Confirmed) -> str:
+        """Submit an Erasure for each; gives how many there are, and the reasons of those that the door did not take.
+
+        Done again after a crash it submits each once: its key is made of the action and the record.
+        """
+        asked = request.erase_due
+        refused: dict[str, int] = {}
+        erased = 0
+        for each in asked.records:
+            try:
+                self._erase.hand_in(_order(asked, each), f"{who.action_id}/{each.record.record_id[-12:]}", who.now)
+            except Refused as error:
+                reason = error.problems[0].reason
+                # By this very action before a crash, or by somebody else since it was asked for: it is erased.
+                erased += reason == "ERASED"
+                if reason != "ERASED":
+                    refused[reason] = refused.get(reason, 0) + 1
+            else:
+                erased += 1
+        told = [f"{erased} of {len(asked.records)}", *(f"{reason} {n}" for reason, n in sorted(refused.items()))]
+        return ", ".join(told)
+
+
+def _order(asked: EraseDueAction, due: RetentionDue) -> EraseRecordAction:
+    return EraseRecordAction(
+        record=due.record,
+        legal_ground=due.legal_ground,
+        ground_code=due.ground_code,
+        ordered_by=asked.ordered_by,
+        ordered_on=asked.ordered_on,
+    )
