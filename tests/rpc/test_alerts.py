@@ -213,6 +213,8 @@ def test_a_desk_works_by_the_command_line(doors: dict[str, AgencyDoor], tmp_path
     doors["sc"].world.wait(lambda: waiting(desk, event) == [], what="the answer's effect")
     shown = call("alerts", "show", sent, "--json")
     assert (shown.status, [each["answered_by"] for each in shown.json["replies"]]) == (0, ["演示值班席"])
+    again = call("alerts", "ack", sent, "--desk", "演示值班席", "--area", SICHUAN, "--json")
+    assert again.json == acked.json | {"repeated_call": True}
 
 
 def test_an_alert_is_shown_only_within_a_grant(doors: dict[str, AgencyDoor]) -> None:

@@ -38,6 +38,12 @@ def waits(stubs: Stubs, sent: str) -> bool:
     return bool(listed(stubs, sent))
 
 
+def answerers(stubs: Stubs, sent: str) -> list[str]:
+    """Who answered it."""
+    (found,) = listed(stubs, sent, include_answered=True)
+    return [each.answered_by for each in found.replies]
+
+
 def settled(stubs: Stubs, sent: str) -> bool:
     """Whether it is not."""
     return not waits(stubs, sent)
@@ -157,3 +163,26 @@ def test_requests_are_answered_by_the_command_line(doors: dict[str, AgencyDoor],
     doors["sc"].world.wait(partial(settled, desk, sent), what="the answer's effect")
     shown = run("requests", "show", sent, "--json", *profile).json
     assert [(each["answered_by"], each["reasons"]) for each in shown["replies"]] == [("D-7", ["NOT_YOURS"])]
+
+
+def test_an_answer_given_again_is_the_same_call(doors: dict[str, AgencyDoor], tmp_path: Path) -> None:
+    """By a key of one's own or the derived one; another answer under a used key is refused."""
+    cq, desk = doors["cq"].agency("asking"), desk_of(doors["sc"], "desk-again")
+    record = records.referral()
+    record.case_referral.case_no = "演环案移〔2026〕7号"
+    sent = submit(cq, record, "again-1").record_id
+    wait_settled(doors["cq"])
+    rest = ("--area", "510100", "--json", "--profile", profile_of(tmp_path, doors["sc"], "desk-again"))
+    for number, key in enumerate(((), ("--key", "mine"))):
+        told = ("requests", "answer", sent, "CONFIRMED", "--desk", f"D-{number}", *key, *rest)
+        first = run(*told)
+        assert first.status == 0
+        doors["sc"].world.wait(
+            lambda wanted=number + 1: len(answerers(desk, sent)) == wanted,  # type: ignore[misc]
+            what="the answer's effect",
+        )
+        assert run(*told).json == first.json | {"repeated_call": True}
+    other = run("requests", "answer", sent, "CONFIRMED", "--desk", "D-9", "--key", "mine", *rest)
+    assert other.status == 1
+    assert "IDEMPOTENCY_KEY_REUSED" in str(other.json)
+    assert answerers(desk, sent) == ["D-0", "D-1"]

@@ -13,6 +13,7 @@ from exchange.cli.calls.shown.replies import (
     AnsweredOption,
     AreaOption,
     DeskOption,
+    KeyOption,
     OriginOption,
     OursOption,
     RecordArgument,
@@ -92,13 +93,14 @@ def acknowledge(
     *,
     origin: OriginOption = "",
     confirmed: Annotated[bool, typer.Option("--confirmed", help=t("option.confirmed"))] = False,
+    key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Answer an alert for a duty desk."""
     verb = AnswerVerb.ANSWER_VERB_CONFIRMED if confirmed else AnswerVerb.ANSWER_VERB_ACKNOWLEDGED
     out = Output(as_json)
     with client(profile) as node:
-        sent = answer_to(node, find(node, record, origin), verb, desk, (), area)
+        sent = answer_to(node, find(node, record, origin), verb, desk, (), area, key)
     print_sent(out, sent)
 
 

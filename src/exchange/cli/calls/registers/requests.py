@@ -15,6 +15,7 @@ from exchange.cli.calls.shown.replies import (
     AnsweredOption,
     AreaOption,
     DeskOption,
+    KeyOption,
     OriginOption,
     OursOption,
     RecordArgument,
@@ -90,13 +91,14 @@ def answer(
     *,
     origin: OriginOption = "",
     reasons: Annotated[list[str] | None, typer.Option("--reason", "-r", help=t("option.answer_reason"))] = None,
+    key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Answer a request."""
     chosen = AnswerVerb.ValueType(read_choice(verb, dict(AnswerVerb.items()), "ANSWER_VERB_"))
     out = Output(as_json)
     with client(profile) as node:
-        sent = answer_to(node, find(node, record, origin), chosen, desk, reasons or (), area)
+        sent = answer_to(node, find(node, record, origin), chosen, desk, reasons or (), area, key)
     print_sent(out, sent)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,13 +14,21 @@ from exchange.cli.calls.shown import words
 from exchange.cli.output import Output, as_dict, moment
 from exchange.cli.texts import t, word
 from exchange.domain import kinds
+from exchange.rpc.failure import CallFailed
 from exchange.v1.answer_pb2 import Answer, AnswerVerb
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.record_pb2 import Record, RecordHeader
 from exchange.v1.request_service_pb2 import GetRequestRequest, Reply, Request
-from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitRecordRequest, SubmittedRecord
+from exchange.v1.submission_service_pb2 import (
+    GetSubmissionRequest,
+    RecordSubmission,
+    SubmitRecordRequest,
+    SubmittedRecord,
+)
 
 if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
     from exchange.rpc.client import Client
 
 RecordArgument = Annotated[str, typer.Argument(help=t("option.record"))]
@@ -29,6 +38,7 @@ OursOption = Annotated[bool, typer.Option("--ours", help=t("option.ours"))]
 AnsweredOption = Annotated[bool, typer.Option("--answered", help=t("option.answered"))]
 DeskOption = Annotated[str, typer.Option("--desk", help=t("option.desk"))]
 AnswerAreaOption = Annotated[str, typer.Option("--area", help=t("option.answer_area"))]
+KeyOption = Annotated[str, typer.Option("--key", help=t("option.answer_key"))]
 
 KIND_EDITION = 1
 
@@ -45,9 +55,15 @@ def find(node: Client, record: str, origin: str) -> Request:
 
 
 def answer_to(
-    node: Client, found: Request, verb: AnswerVerb.ValueType, desk: str, reasons: Sequence[str], area: str
+    node: Client,
+    found: Request,
+    verb: AnswerVerb.ValueType,
+    desk: str,
+    reasons: Sequence[str],
+    area: str,
+    key: str = "",
 ) -> SubmittedRecord:
-    """Submit an Answer to an alert or request.
+    """Submit an Answer to an alert or request. The same again is the same call, and gets the first answer.
 
     Args:
         node: The connection.
@@ -56,6 +72,7 @@ def answer_to(
         desk: Duty desk or staff number that says it.
         reasons: Reason codes of a refusal.
         area: Area of the authority that answers: what the caller's grant goes by.
+        key: Idempotency key; empty: derived from what is answered, who says what, and why.
 
     Raises:
         CallFailed: Refused, or no answer.
@@ -64,13 +81,40 @@ def answer_to(
     answer = Answer(
         record=ref, verb=verb, effect=kinds.spec(found.record.kind).effects[0], reasons=reasons, answered_by=desk
     )
-    answer.answered_at.FromDatetime(datetime.now(UTC))
+    key = key or _derived_key(answer, area)
+    earlier = _answered_before(node, found, answer, key)
+    if earlier is not None:
+        answer.answered_at.CopyFrom(earlier)
+    else:
+        answer.answered_at.FromDatetime(datetime.now(UTC))
     header = RecordHeader(kind_edition=KIND_EDITION, area_code=area, answers=ref)
-    submission = RecordSubmission(idempotency_key=str(uuid.uuid4()), record=Record(header=header, answer=answer))
+    submission = RecordSubmission(idempotency_key=key, record=Record(header=header, answer=answer))
     submitted: SubmittedRecord = node.call(
         node.submissions.SubmitRecord, SubmitRecordRequest(submission=submission)
     ).submitted
     return submitted
+
+
+def _derived_key(answer: Answer, area: str) -> str:
+    """The same for the same answer to the same revision of a record."""
+    ref = answer.record
+    said = [ref.origin, ref.record_id, ref.revision, answer.verb, answer.effect, answer.answered_by, area]
+    return "answer-" + sha256(json.dumps([*said, *answer.reasons]).encode()).hexdigest()[:40]
+
+
+def _answered_before(node: Client, found: Request, answer: Answer, key: str) -> Timestamp | None:
+    """When this desk said the same by this key: the same call says the same instant, too."""
+    said = (answer.verb, answer.answered_by, list(answer.reasons))
+    same = [each for each in found.replies if (each.verb, each.answered_by, list(each.reasons)) == said]
+    if not same:
+        return None
+    try:
+        sent = node.call(node.submissions.GetSubmission, GetSubmissionRequest(idempotency_key=key)).submission
+    except CallFailed as failure:
+        if failure.reason != "NOT_FOUND":
+            raise
+        return None
+    return next((each.answered_at for each in same if each.ref.record_id == sent.record_id), None)
 
 
 def print_sent(out: Output, sent: SubmittedRecord) -> None:
