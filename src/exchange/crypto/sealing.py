@@ -23,12 +23,27 @@ def _sha256(salt: bytes, body: bytes) -> bytes:
     return sha256(salt + body).digest()
 
 
+class Sm3:
+    """SM3 (GB/T 32905) piece by piece."""
+
+    def __init__(self) -> None:
+        # Not by hashlib: whether it has SM3 depends on how the interpreter was built.
+        self._hash = hashes.Hash(hashes.SM3())
+
+    def update(self, data: bytes) -> None:
+        """Take more bytes in."""
+        self._hash.update(data)
+
+    def digest(self) -> bytes:
+        """32 bytes, over all that was taken in. The last call."""
+        return self._hash.finalize()
+
+
 def _sm3(salt: bytes, body: bytes) -> bytes:
-    # Not by hashlib: whether it has SM3 depends on how the interpreter was built.
-    digest = hashes.Hash(hashes.SM3())
+    digest = Sm3()
     digest.update(salt)
     digest.update(body)
-    return digest.finalize()
+    return digest.digest()
 
 
 ALGORITHMS: Mapping[str, Callable[[bytes, bytes], bytes]] = {SHA_256: _sha256, SM3: _sm3}

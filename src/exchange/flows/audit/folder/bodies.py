@@ -1,0 +1,142 @@
+"""Archives of bodies: ``absent.tsv``, then for each entry in order ``<index>.body`` and ``<index>.salt``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+from exchange.flows.audit.folder import ustar
+from exchange.flows.audit.folder.errors import FolderUnreadable
+from exchange.flows.audit.folder.names import ABSENT
+from exchange.tlog.errors import LogFormatError
+from exchange.tlog.note import parse_decimal
+
+ABSENT_NAME: Final = "absent.tsv"
+SALT_BYTES: Final = 32
+
+MAX_BODY_BYTES: Final = 16 << 20
+"""Bytes of a body that is read: several times what a node takes."""
+
+MAX_ABSENT_BYTES: Final = 256 << 20
+"""Bytes of the list of absent bodies: a tail that nobody cosigned may be long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """An entry whose body is not in the folder.
+
+    Attributes:
+        index: The entry.
+        reason: ``ERASED``, ``MISSING``, ``WITHHELD`` or ``OUT_OF_SCOPE``.
+        record_id: The record; empty where the entry can not be read.
+    """
+
+    index: int
+    reason: str
+    record_id: str
+
+    def line(self) -> str:
+        """The line in ``absent.tsv``."""
+        return f"{self.index}\t{self.reason}\t{self.record_id}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body of the folder.
+
+    Attributes:
+        index: The entry.
+        body: The record's exact bytes.
+        salt: 32 bytes.
+        offset: Where the body begins in the archive.
+        salt_offset: Where the salt begins.
+    """
+
+    index: int
+    body: bytes
+    salt: bytes
+    offset: int
+    salt_offset: int
+
+
+def write_absent(absent: Mapping[int, Absent]) -> bytes:
+    """The member ``absent.tsv``."""
+    text = "".join(absent[index].line() for index in sorted(absent))
+    return ustar.member(ABSENT_NAME, text.encode("utf-8"))
+
+
+def write_body(index: int, body: bytes, salt: bytes) -> bytes:
+    """The two members of one entry."""
+    return ustar.member(f"{index}.body", body) + ustar.member(f"{index}.salt", salt)
+
+
+class BodyArchive:
+    """One archive that is open.
+
+    Args:
+        file: The archive.
+        path: Its path, for errors.
+        first: Index of the first entry that it is about.
+        end: Index behind the last one.
+
+    Raises:
+        FolderUnreadable: It does not begin with a sound list of absent bodies.
+    """
+
+    def __init__(self, file: BinaryIO, path: str, first: int, end: int) -> None:
+        self._reader = ustar.Reader(file, path)
+        self._path = path
+        self._first, self._end = first, end
+        self._members = self._reader.members()
+        self.absent: Mapping[int, Absent] = self._read_absent()
+        """Entries without body here, by index."""
+
+    def bodies(self) -> Iterator[Body]:
+        """Every body in order, one at a time in memory. May be walked once.
+
+        Raises:
+            FolderUnreadable: A member that is out of order, cut off or not of the form; an entry that has neither a
+                body nor a reason.
+        """
+        awaited = self._first
+        for found in self._members:
+            while awaited in self.absent:
+                awaited += 1
+            if found.name != f"{awaited}.body" or awaited >= self._end:
+                raise FolderUnreadable(self._path, f"{found.name} instead of the body of {awaited}", found.offset)
+            body = self._reader.content(found, MAX_BODY_BYTES)
+            beside = next(self._members, None)
+            if beside is None or beside.name != f"{awaited}.salt" or beside.size != SALT_BYTES:
+                raise FolderUnreadable(self._path, f"no salt of {awaited} behind its body", found.offset + found.size)
+            yield Body(awaited, body, self._reader.content(beside, SALT_BYTES), found.offset, beside.offset)
+            awaited += 1
+        while awaited in self.absent:
+            awaited += 1
+        if awaited != self._end:
+            raise FolderUnreadable(self._path, f"neither a body of {awaited} nor why there is none")
+
+    def _read_absent(self) -> dict[int, Absent]:
+        found = next(self._members, None)
+        if found is None or found.name != ABSENT_NAME:
+            raise FolderUnreadable(self._path, f"does not begin with {ABSENT_NAME}", 0)
+        data = self._reader.content(found, MAX_ABSENT_BYTES)
+        absent: dict[int, Absent] = {}
+        last, at = self._first - 1, found.offset
+        for line in data.splitlines(keepends=True):
+            each = _absent_of(line)
+            if each is None or not last < each.index < self._end:
+                raise FolderUnreadable(self._path, "no sound line about an absent body", at)
+            absent[each.index] = each
+            last, at = each.index, at + len(line)
+        return absent
+
+
+def _absent_of(line: bytes) -> Absent | None:
+    try:
+        index, reason, record_id = line.decode("ascii").removesuffix("\n").split("\t")
+        found = Absent(parse_decimal(index), reason, record_id)
+    except (ValueError, LogFormatError):
+        return None
+    sound = reason in ABSENT and len(record_id) <= 64 and record_id.isprintable()
+    return found if sound and found.line().encode("ascii") == line else None

@@ -1,0 +1,24 @@
+"""What is wrong with a file of the folder, and where."""
+
+from __future__ import annotations
+
+from exchange.domain.problems import ExchangeError, Problem
+
+
+class FolderUnreadable(ExchangeError):
+    """A file of the folder is not what the layout says.
+
+    Attributes:
+        file: Path within the folder.
+        byte: Where in the file; None where it is about all of it.
+        detail: What, in a few words.
+    """
+
+    reason = "AUDIT_FOLDER_FORM"
+
+    def __init__(self, file: str, detail: str, byte: int | None = None) -> None:
+        super().__init__(f"{file}: {detail}")
+        self.file = file
+        self.byte = byte
+        self.detail = detail
+        self.problems = (Problem(self.reason, file if byte is None else f"{file}@{byte}", detail),)

@@ -1,0 +1,138 @@
+"""Uncompressed ustar archives in one spelling: the same members are the same bytes.
+
+A header is 512 bytes: name, mode 0644, uid, gid and mtime 0, size; regular files only. Two blocks of zeroes end it.
+A reader writes each header again and compares, so that nothing hides in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+from exchange.flows.audit.folder.errors import FolderUnreadable
+
+BLOCK: Final = 512
+END: Final = bytes(2 * BLOCK)
+
+MAX_MEMBER_BYTES: Final = 1 << 30
+"""Bytes of one member: what eleven octal digits tell is more."""
+
+_COPY_BYTES: Final = 1 << 20
+
+
+def header(name: str, size: int) -> bytes:
+    """Header of a member.
+
+    Raises:
+        ValueError: The name is not ASCII, empty or over 100 characters, or the size is out of range.
+    """
+    encoded = name.encode("ascii")
+    if not 1 <= len(encoded) <= 100 or not 0 <= size <= MAX_MEMBER_BYTES:
+        raise ValueError(f"no member {name} of {size} bytes")
+    fields = (
+        encoded.ljust(100, b"\0"),
+        b"0000644\0",
+        b"0000000\0",
+        b"0000000\0",
+        b"%011o\0" % size,
+        b"%011o\0" % 0,
+        b" " * 8,
+        b"0",
+        bytes(100),
+        b"ustar\0" + b"00",
+        bytes(32),
+        bytes(32),
+        b"0000000\0",
+        b"0000000\0",
+        bytes(155),
+        bytes(12),
+    )
+    block = b"".join(fields)
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+def padding(size: int) -> bytes:
+    """Zeroes behind a member's bytes."""
+    return bytes(-size % BLOCK)
+
+
+def member(name: str, content: bytes) -> bytes:
+    """A member: header, bytes, padding."""
+    return header(name, len(content)) + content + padding(len(content))
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member as its header tells.
+
+    Attributes:
+        name: As it is spelled.
+        size: Bytes.
+        offset: Where its bytes begin in the archive.
+    """
+
+    name: str
+    size: int
+    offset: int
+
+
+class Reader:
+    """Reads one archive from its beginning to its end.
+
+    Args:
+        file: The archive, at its beginning.
+        path: Its path, for errors.
+    """
+
+    def __init__(self, file: BinaryIO, path: str) -> None:
+        self._file = file
+        self._path = path
+        self._at = 0
+
+    def members(self) -> Iterator[Member]:
+        """Every member in order. Its bytes are read by ``content`` before the next one is asked for, or passed over.
+
+        Raises:
+            FolderUnreadable: A header in another spelling, a member that is cut off, or something behind the end.
+        """
+        while True:
+            self._file.seek(self._at)
+            block = self._file.read(BLOCK)
+            if block == END[:BLOCK]:
+                if self._file.read(BLOCK + 1) != END[BLOCK:]:
+                    raise FolderUnreadable(self._path, "something behind the end of the archive", self._at)
+                return
+            found = self._parse(block)
+            yield found
+            end = found.offset + found.size
+            self._file.seek(end)
+            pad = padding(found.size)
+            if self._file.read(len(pad)) != pad:
+                raise FolderUnreadable(self._path, f"{found.name} is cut off, or something stands behind it", end)
+            self._at = end + len(pad)
+
+    def content(self, found: Member, limit: int) -> bytes:
+        """Bytes of a member.
+
+        Raises:
+            FolderUnreadable: More than ``limit``, or cut off.
+        """
+        if found.size > limit:
+            raise FolderUnreadable(self._path, f"{found.name} has more than {limit} bytes", found.offset)
+        self._file.seek(found.offset)
+        data = self._file.read(found.size)
+        if len(data) != found.size:
+            raise FolderUnreadable(self._path, f"{found.name} is cut off", found.offset)
+        return data
+
+    def _parse(self, block: bytes) -> Member:
+        try:
+            name = block[:100].rstrip(b"\0").decode("ascii")
+            size = int(block[124:135], 8)
+            same = len(block) == BLOCK and header(name, size) == block
+        except ValueError:
+            same = False
+        if not same:
+            raise FolderUnreadable(self._path, "no header of an archive member in its one spelling", self._at)
+        return Member(name, size, self._at + BLOCK)
