@@ -159,7 +159,7 @@ def pack(entries: Iterable[bytes]) -> bytes:
     Raises:
         LogFormatError: An entry is larger than ``MAX_ENTRY_BYTES``.
     """
-    parts = []
+    parts: list[bytes] = []
     for entry in entries:
         if len(entry) > MAX_ENTRY_BYTES:
             raise LogFormatError(f"an entry of {len(entry)} bytes; a bundle takes {MAX_ENTRY_BYTES}")
@@ -177,7 +177,8 @@ def unpack(data: bytes, count: int | None = None) -> list[bytes]:
     Raises:
         LogFormatError: An entry is cut off, or there are more or fewer.
     """
-    entries, at = [], 0
+    entries: list[bytes] = []
+    at = 0
     while at < len(data):
         begin = at + 2
         at = begin + int.from_bytes(data[at:begin], "big")

@@ -117,7 +117,6 @@ class About:
     Attributes:
         node: Node that wrote it.
         domain: Domain of its origins.
-        federation: Name of the federation, as its node file has it.
         exported_at: When, by the node's clock.
         scope: ``kind`` (whole, range, dates, subject) with what it was narrowed to.
         logs: In order of id.
@@ -125,7 +124,6 @@ class About:
 
     node: str
     domain: str
-    federation: str
     exported_at: datetime
     scope: Mapping[str, Any]
     logs: tuple[LogAbout, ...] = field(default=())
@@ -133,7 +131,7 @@ class About:
     @property
     def is_whole(self) -> bool:
         """Whether nothing was left out but what may not be shown."""
-        return self.scope["kind"] == WHOLE
+        return bool(self.scope["kind"] == WHOLE)
 
     def log(self, origin: str) -> LogAbout | None:
         """The log of that origin."""
@@ -144,7 +142,7 @@ class About:
         return write_json(
             {
                 "format": FORMAT,
-                "node": {"name": self.node, "domain": self.domain, "federation": self.federation},
+                "node": {"name": self.node, "domain": self.domain},
                 "exported_at": write_instant(self.exported_at),
                 "scope": dict(self.scope),
                 "logs": [each.to_json() for each in self.logs],
@@ -186,7 +184,6 @@ def _about(found: Any) -> About:
     return About(
         node=check_node(_text(node["name"])),
         domain=check_domain(_text(node["domain"])),
-        federation=_text(node["federation"]),
         exported_at=read_instant(_text(found["exported_at"])),
         scope=dict(found["scope"]),
         logs=read,

@@ -93,23 +93,35 @@ class BodyArchive:
         """Entries without body here, by index."""
 
     def bodies(self) -> Iterator[Body]:
-        """Every body in order, one at a time in memory. May be walked once.
+        """Every body in order, one at a time in memory. Of this and ``indices`` one may be walked, once.
 
         Raises:
             FolderUnreadable: A member that is out of order, cut off or not of the form; an entry that has neither a
                 body nor a reason.
         """
+        for index, one in self._walk():
+            body = self._reader.content(one, MAX_BODY_BYTES)
+            beside = next(self._members, None)
+            if beside is None or beside.name != f"{index}.salt" or beside.size != SALT_BYTES:
+                raise FolderUnreadable(self._path, f"no salt of {index} behind its body", one.offset + one.size)
+            yield Body(index, body, self._reader.content(beside, SALT_BYTES), one.offset, beside.offset)
+
+    def indices(self) -> Iterator[int]:
+        """Entries whose bodies are here, by the headers alone; see ``bodies``."""
+        for index, one in self._walk():
+            beside = next(self._members, None)
+            if beside is None or beside.name != f"{index}.salt" or beside.size != SALT_BYTES:
+                raise FolderUnreadable(self._path, f"no salt of {index} behind its body", one.offset + one.size)
+            yield index
+
+    def _walk(self) -> Iterator[tuple[int, ustar.Member]]:
         awaited = self._first
         for found in self._members:
             while awaited in self.absent:
                 awaited += 1
             if found.name != f"{awaited}.body" or awaited >= self._end:
                 raise FolderUnreadable(self._path, f"{found.name} instead of the body of {awaited}", found.offset)
-            body = self._reader.content(found, MAX_BODY_BYTES)
-            beside = next(self._members, None)
-            if beside is None or beside.name != f"{awaited}.salt" or beside.size != SALT_BYTES:
-                raise FolderUnreadable(self._path, f"no salt of {awaited} behind its body", found.offset + found.size)
-            yield Body(awaited, body, self._reader.content(beside, SALT_BYTES), found.offset, beside.offset)
+            yield awaited, found
             awaited += 1
         while awaited in self.absent:
             awaited += 1

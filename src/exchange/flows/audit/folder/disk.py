@@ -1,4 +1,4 @@
-"""Reading a disk that somebody else wrote: no link is followed, nothing but regular files is opened, sizes are bounded."""
+"""Reading a disk that somebody else wrote: no link is followed, only regular files are opened, sizes are bounded."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Disk:
             yield file
 
     def files(self, under: str = "") -> Iterator[str]:
-        """Paths of all files below a folder, in order of their bytes folder by folder.
+        """Paths of all files below a folder, in order of their bytes.
 
         Raises:
             FolderUnreadable: A link, a device, or a name that no export writes.
@@ -80,7 +80,8 @@ class Disk:
         if depth > MAX_DEPTH:
             raise FolderUnreadable(under, "folders too deep")
         with os.scandir(self.root / under) as found:
-            entries = sorted(found, key=lambda each: os.fsencode(each.name))
+            # As if each folder's name ended in its slash: so whole paths come in the order of their bytes.
+            entries = sorted(found, key=lambda each: os.fsencode(each.name) + b"/" * each.is_dir(follow_symlinks=False))
         for entry in entries:
             path = f"{under}/{entry.name}" if under else entry.name
             if not is_legal(path):

@@ -1,6 +1,6 @@
 """MANIFEST: every file with its size and two digests, sorted by the bytes of its path.
 
-    path TAB size TAB sha256 in hex TAB sm3 in hex
+path TAB size TAB sha256 in hex TAB sm3 in hex
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Writing the audit folder from a node's database, while the node runs or stands still."""

@@ -1,0 +1,267 @@
+"""An exported folder is C2SP tlog-tiles with bodies beside them; it grows, and lets go of what may not be shown."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from exchange.crypto.sealing import matches
+from exchange.domain import kinds
+from exchange.flows.audit.export.run import Export, Exported
+from exchange.flows.audit.export.scope import Scope
+from exchange.flows.audit.folder.errors import FolderUnreadable
+from exchange.flows.audit.folder.reading import Folder, LogFolder
+from exchange.storage import log_store
+from exchange.storage.database import Database
+from exchange.storage.log_store import StoredCheckpoint
+from exchange.storage.transaction import NewEntry, Transaction
+from exchange.storage.writer import Writer
+from exchange.tlog import checkpoint, tiles
+from exchange.tlog.note import NoteSignature, SignedNote
+from exchange.tlog.tree import Frontier, leaf_hash
+from exchange.v1.common_pb2 import RecordRef
+from exchange.v1.penalty_notice_pb2 import PenaltyState
+from exchange.v1.record_pb2 import Record
+from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
+from tests.cli.conftest import Run, init, run
+from tests.domain import records
+from tests.rpc.conftest import two_doors
+from tests.rpc.facts import credit_of, firm, penalty_of, submit, wait_settled
+
+ABOUT, OTHER = firm(960), firm(961)
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def assert_is_its_checkpoint(log: LogFolder) -> None:
+    """Entries, tiles of every level and the checkpoint's root are one tree."""
+    note = log.checkpoint()
+    assert note is not None
+    head = checkpoint.parse_note(note)[1]
+    assert (head.origin, head.size) == (log.about.origin, log.about.size)
+    hashes = []
+    for run_ in tiles.runs(head.size):
+        bundle = log.bundle(run_)
+        assert bundle is not None
+        hashes += [leaf_hash(entry) for entry in bundle]
+    assert Frontier().extend(hashes)[0].root() == head.root
+    for level in tiles.levels(head.size):
+        for run_ in tiles.runs(len(hashes)):
+            assert log.tile(level, run_) == b"".join(hashes[run_.first : run_.end])
+        whole = range(0, len(hashes) - 255, 256)
+        hashes = [Frontier().extend(hashes[at : at + 256])[0].root() for at in whole]
+    assert hashes == []
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node's files after an exchange; ``erased``, ``revoked`` and ``kept`` are records of it."""
+
+    file: Path
+    erased: str
+    revoked: str
+    kept: str
+
+    def export(self, folder: Path, *more: object) -> Run:
+        """Run the command."""
+        return run("audit", "export", folder, "--node", self.file, "--json", *more)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """While it runs: records about two firms, one of them erased, one revoked."""
+    folder = tmp_path_factory.mktemp("exported")
+    with two_doors(folder) as doors:
+        cq = doors["cq"].agency("exporting")
+        erased = submit(cq, penalty_of(ABOUT, "演环罚〔2025〕9601号"), "export-1").record_id
+        notice = penalty_of(ABOUT, "演环罚〔2025〕9602号")
+        revoked = submit(cq, notice, "export-2").record_id
+        kept = submit(cq, credit_of(OTHER), "export-3").record_id
+        wait_settled(doors["cq"])
+        notice.header.record_id = revoked
+        notice.penalty_notice.state = PenaltyState.PENALTY_STATE_REVOKED
+        submit(cq, notice, "export-4")
+        act = records.erasure()
+        act.erasure.record.CopyFrom(RecordRef(origin="cq", record_id=erased))
+        submit(cq, act, "export-5")
+        wait_settled(doors["cq"])
+        wait_settled(doors["sc"])
+        assert init(folder, "cq").status == 0
+        file = folder / "node.toml"
+        file.write_text(f'{file.read_text("utf-8")}\n[database]\nurl = "sqlite:///{folder}/cq.db"\n', "utf-8")
+        yield Node(file, erased, revoked, kept)
+
+
+@pytest.fixture(scope="module")
+def whole(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole export."""
+    folder = tmp_path_factory.mktemp("whole") / "审计"
+    answer = node.export(folder)
+    assert answer.status == 0, answer.err
+    return folder
+
+
+def bodies_of(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Bodies by record, each checked against what was signed; and why others are absent."""
+    found, absent = {}, {}
+    for log in Folder(folder).logs:
+        for run_ in tiles.runs(log.about.size) if not log.about.is_journal else ():
+            entries = log.bundle(run_)
+            if entries is None:
+                continue
+            with log.bodies(run_) as archive:
+                assert archive is not None
+                absent |= {each.record_id: each.reason for each in archive.absent.values()}
+                for body in archive.bodies():
+                    entry = LogEntry.FromString(entries[body.index - run_.first])
+                    said = Statement.FromString(Envelope.FromString(entry.envelope).payload)
+                    assert matches(said, body.body, body.salt)
+                    found[said.record_id] = body.body
+    return found, absent
+
+
+def test_every_log_is_the_tree_of_its_checkpoint(whole: Path) -> None:
+    """Each log with a checkpoint recomputes to its root; what is promised is told apart."""
+    folder = Folder(whole)
+    proven = [log for log in folder.logs if log.about.size]
+    assert {log.about.use for log in proven} >= {"outbound", "mirror"}
+    for log in proven:
+        assert_is_its_checkpoint(log)
+        sizes = [size for size, _ in log.notes()]
+        assert sizes == sorted(set(sizes))
+        assert sizes[-1] == log.about.size
+    for log in folder.logs:
+        assert len(list(log.promised())) == log.about.promised
+
+
+def test_bodies_are_those_that_were_signed_but_for_what_may_not_be_shown(node: Node, whole: Path) -> None:
+    """An erased body is listed as erased, a revoked one as withheld; every other one is there and matches."""
+    found, absent = bodies_of(whole)
+    assert absent[node.erased] == "ERASED"
+    assert absent[node.revoked] == "WITHHELD"
+    assert kinds.subject_uscc(Record.FromString(found[node.kept])) == OTHER
+    assert not found.keys() & {node.erased, node.revoked}
+
+
+def test_the_manifest_names_every_file(whole: Path) -> None:
+    """Coreutils agree with MANIFEST, and nothing else lies there."""
+    lines = list(Folder(whole).manifest())
+    there = {str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file()}
+    assert {line.path for line in lines} == there - {"MANIFEST", "交接单.html"}
+    listed = "".join(f"{line.sha256}  {line.path}\n" for line in lines)
+    subprocess.run(["sha256sum", "-c", "--quiet"], cwd=whole, input=listed.encode(), check=True)  # noqa: S607
+    assert [line.path for line in lines] == sorted((line.path for line in lines), key=str.encode)
+
+
+def test_no_folder_of_somebody_else_is_touched(node: Node, tmp_path: Path) -> None:
+    """A folder that holds anything else is refused and stays as it is."""
+    (tmp_path / "letters.txt").write_text("dear")
+    answer = node.export(tmp_path)
+    assert (answer.status, answer.json["error"]["reason"]) == (1, "EXPORT_FOLDER")
+    assert [each.name for each in tmp_path.iterdir()] == ["letters.txt"]
+
+
+def test_a_link_or_a_longer_file_is_not_read(whole: Path, tmp_path: Path) -> None:
+    """Who reads the folder follows no link and takes no more bytes than the layout allows."""
+    log = next(log for log in Folder(whole).logs if log.about.size)
+    (tmp_path / "export.json").write_bytes((whole / "export.json").read_bytes())
+    place = tmp_path / log.path("checkpoint")
+    place.parent.mkdir(parents=True)
+    place.symlink_to(whole / log.path("checkpoint"))
+    with pytest.raises(FolderUnreadable, match="not a regular file"):
+        LogFolder(Folder(tmp_path).disk, log.about).checkpoint()
+    place.unlink()
+    place.write_bytes(bytes(1 << 20))
+    with pytest.raises(FolderUnreadable, match="more than"):
+        LogFolder(Folder(tmp_path).disk, log.about).checkpoint()
+
+
+# -- a log that grows -----------------------------------------------------------------------------------------------
+
+ORIGIN = "cq.exchange.example/to/sc/registry/1"
+
+
+def _entry(number: int) -> NewEntry:
+    body, salt = b"body %d" % number, hashlib.sha256(b"%d" % number).digest()
+    payload = Statement(record_id=f"{number:08x}-0000-7000-8000-000000000000", origin="cq", revision=1)
+    envelope = Envelope(payload=payload.SerializeToString())
+    return NewEntry.of(LogEntry(envelope=envelope.SerializeToString()).SerializeToString(), salt, body)
+
+
+def _append(tx: Transaction, payloads: Sequence[int]) -> list[None]:
+    """Append up to a size."""
+    for size in payloads:
+        log = tx.open_log(ORIGIN, use="outbound", peer="sc", lane=2, epoch=1)
+        tx.append(log.id, [_entry(number) for number in range(log.size, size)])
+    return [None] * len(payloads)
+
+
+def _note(tx: Transaction, payloads: Sequence[int]) -> list[None]:
+    """Keep a note of a size, with lines that nothing here verifies."""
+    for size in payloads:
+        log = tx.head(ORIGIN)
+        assert log is not None
+        text = checkpoint.Checkpoint(ORIGIN, size, log_store.root(tx.connection, log, size)).text()
+        lines = (NoteSignature(ORIGIN, b"keyi", b"x"), NoteSignature("sc.exchange.example/mirror", b"keyi", b"y"))
+        log_store.store_checkpoints(tx, log.id, [StoredCheckpoint(size, "sc", SignedNote(text, lines).to_bytes(), 0)])
+    return [None] * len(payloads)
+
+
+def _erase(tx: Transaction, payloads: Sequence[int]) -> list[None]:
+    log_store.erase_bodies(
+        tx, [(tx.open_log(ORIGIN, use="outbound", peer="sc", lane=2, epoch=1).id, at) for at in payloads]
+    )
+    return [None] * len(payloads)
+
+
+def _export(database: Database, folder: Path) -> Exported:
+    made = Export(database, "cq", "exchange.example", folder, Scope())
+    return made.write(made.plan(), NOW)
+
+
+@pytest.fixture
+def migrated(migrated_url: str) -> Iterator[Database]:
+    """A database without logs."""
+    made = Database(migrated_url)
+    yield made
+    made.dispose()
+
+
+def test_a_later_run_adds_what_came(migrated: Database, tmp_path: Path) -> None:
+    """Full files stay, partial ones give way to fuller ones; what was erased since leaves the folder."""
+    folder, writer = tmp_path / "audit", Writer(migrated)
+    try:
+        writer.call(_append, 700)
+        writer.call(_note, 600)
+        first = _export(migrated, folder)
+        log = Folder(folder).logs[0]
+        assert (first.entries, first.promised) == (600, 100)
+        assert_is_its_checkpoint(log)
+        assert list(log.promised()) == [_entry(number).entry for number in range(600, 700)]
+        with log.promised_bodies() as archive:
+            assert archive is not None
+            assert [body.body for body in archive.bodies()] == [_entry(number).body for number in range(600, 700)]
+        kept = (folder / log.bundle_path(tiles.Run(0, 256))).stat().st_ino
+
+        writer.call(_append, 1500)
+        writer.call(_note, 1500)
+        writer.call(_erase, 3)
+        second = _export(migrated, folder)
+        log = Folder(folder).logs[0]
+        assert (second.entries, second.promised) == (1500, 0)
+        assert_is_its_checkpoint(log)
+        assert [size for size, _ in log.notes()] == [600, 1500]
+        assert (folder / log.bundle_path(tiles.Run(0, 256))).stat().st_ino == kept
+        with log.bodies(tiles.Run(0, 256)) as archive:
+            assert archive is not None
+            assert list(archive.absent) == [3]
+            assert [body.index for body in archive.bodies()] == [0, 1, 2, *range(4, 256)]
+        assert not [path for path in folder.rglob("*") if path.match("002.p/88*") or "promised" in path.name]
+    finally:
+        writer.close()
+    assert _export(migrated, tmp_path / "fresh").manifest == second.manifest
