@@ -108,7 +108,8 @@ def whole(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def bodies_of(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     """Bodies by record, each checked against what was signed; and why others are absent."""
-    found, absent = {}, {}
+    found: dict[str, bytes] = {}
+    absent: dict[str, str] = {}
     for log in Folder(folder).logs:
         for run_ in tiles.runs(log.about.size) if not log.about.is_journal else ():
             entries = log.bundle(run_)
