@@ -5,7 +5,7 @@ adapter with :func:`make_adapter`.
 """
 
 from exchange_forms.adapter import FormsAdapter, make_adapter
-from exchange_forms.side import Side
-from exchange_forms.tables import load_side
+from exchange_forms.sides.side import Side
+from exchange_forms.sides.tables import load_side
 
 __all__ = ["FormsAdapter", "Side", "load_side", "make_adapter"]

@@ -23,8 +23,8 @@ from exchange_forms import reading, writing
 from exchange_forms.flat.loading import FLAT_FILES
 from exchange_forms.forms import forms_of
 from exchange_forms.losses import losses_of
-from exchange_forms.side import Side
-from exchange_forms.tables import load_side
+from exchange_forms.sides.side import Side
+from exchange_forms.sides.tables import load_side
 from exchange_hj212 import StationProfiles
 from exchange_hj212 import read_document as read_packets
 from exchange_hj212 import recognises as recognises_packets

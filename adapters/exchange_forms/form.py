@@ -9,7 +9,7 @@ from exchange.domain.adapter import NativeDocument
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
 from exchange_forms.row import RowMapping
-from exchange_forms.side import Column, Layout
+from exchange_forms.sides.side import Column, Layout
 from exchange_sheets import TableRow
 
 Groups = tuple[tuple[str, ...], ...]

@@ -6,7 +6,7 @@ from exchange.v1.kind_pb2 import Kind
 from exchange_forms.flat.forms import flat_forms
 from exchange_forms.form import Form
 from exchange_forms.registers.forms import credit_form, penalty_form
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
 
 
 def forms_of(side: Side) -> dict[Kind.ValueType, Form]:

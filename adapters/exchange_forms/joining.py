@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from exchange_forms.vocabulary import text_key
+from exchange_forms.sides.vocabulary import text_key
 from exchange_sheets import IGNORED, Book, Table, TableRow
 
 Fact = tuple[TableRow, Table]

@@ -32,8 +32,8 @@ from exchange.v1.common_pb2 import Authority
 from exchange.v1.record_pb2 import Record
 from exchange_forms.form import Form
 from exchange_forms.row import RowMapping
-from exchange_forms.side import Side
-from exchange_forms.vocabulary import Vocabulary, text_key
+from exchange_forms.sides.side import Side
+from exchange_forms.sides.vocabulary import Vocabulary, text_key
 from exchange_sheets import Cell, SheetRow, TableRow, heading_key
 
 if TYPE_CHECKING:

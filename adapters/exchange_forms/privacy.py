@@ -9,7 +9,7 @@ from typing import Final
 from exchange.domain.codes import USCC_LENGTH, normalise, uscc_reasons
 from exchange.domain.personal import contains_resident_id, name_is_masked, resident_ids
 from exchange_forms.joining import facts_of, joined
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
 from exchange_sheets import Book, Cell, CellKind, Sheet, SheetRow, Table, TableRow, heading_key
 
 ID_REMOVED: Final = "〔身份号码已删除〕"

@@ -16,7 +16,7 @@ from exchange_forms.forms import forms_of
 from exchange_forms.joining import facts_of, joined
 from exchange_forms.privacy import edited, edits_of
 from exchange_forms.row import RowMapping
-from exchange_forms.side import Layout, Side
+from exchange_forms.sides.side import Layout, Side
 from exchange_sheets import Book, Sheet, Table, TableRow, find_table, heading_key, open_book, without_cells
 from exchange_sheets.book import in_words
 

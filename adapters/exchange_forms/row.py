@@ -16,8 +16,8 @@ from exchange.domain.problems import Problem
 from exchange.v1.common_pb2 import FieldProvenance
 from exchange.v1.record_pb2 import Record
 from exchange_forms.privacy import ID_REMOVED
-from exchange_forms.side import Side
-from exchange_forms.vocabulary import Vocabulary, text_key
+from exchange_forms.sides.side import Side
+from exchange_forms.sides.vocabulary import Vocabulary, text_key
 from exchange_sheets import Cell, CellKind, NotADate, NotANumber, TableRow, read_date, read_decimal
 from exchange_sheets.book import in_words
 

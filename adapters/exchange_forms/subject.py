@@ -10,7 +10,7 @@ from exchange.v1.common_pb2 import Subject, SubjectKind
 from exchange.v1.record_pb2 import Record
 from exchange_forms.privacy import ID_REMOVED, masked_name
 from exchange_forms.row import RowMapping
-from exchange_forms.side import Sharing, Side
+from exchange_forms.sides.side import Sharing, Side
 from exchange_sheets.book import in_words
 
 SIDE_FILE: Final = "side.toml"

@@ -13,8 +13,8 @@ from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
 from exchange_forms.form import Form
 from exchange_forms.forms import forms_of
-from exchange_forms.side import Column, Side
-from exchange_forms.vocabulary import text_key
+from exchange_forms.sides.side import Column, Side
+from exchange_forms.sides.vocabulary import text_key
 from exchange_sheets import Cell, OutSheet, SheetRow, TableRow, write_csv, write_json, write_xlsx
 
 MEDIA_TYPES: Final[Mapping[str, str]] = {

@@ -21,7 +21,7 @@ from exchange_forms.made.sampling import (
     credit_cases,
     table,
 )
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
 
 FIELDS = (
     "ignored",

@@ -12,7 +12,7 @@ from exchange_forms.flat.mapping import choices_of, map_rows, values_of
 from exchange_forms.flat.part import FlatKind
 from exchange_forms.form import Form
 from exchange_forms.row import RowMapping
-from exchange_forms.side import FormTables, Side
+from exchange_forms.sides.side import FormTables, Side
 from exchange_sheets import TableRow
 
 

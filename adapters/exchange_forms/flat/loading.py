@@ -8,11 +8,11 @@ from typing import Final
 from exchange.domain import kinds
 from exchange.domain.catalogues.table_file import Row, open_table
 from exchange.v1.kind_pb2 import Kind
-from exchange_forms.files import Overlay, read_columns, read_sharing
 from exchange_forms.flat.kinds import FLAT_KINDS
 from exchange_forms.flat.part import FlatKind
-from exchange_forms.side import FormTables, Layout
-from exchange_forms.vocabulary import Vocabulary, read_vocabulary
+from exchange_forms.sides.files import Overlay, read_columns, read_sharing
+from exchange_forms.sides.side import FormTables, Layout
+from exchange_forms.sides.vocabulary import Vocabulary, read_vocabulary
 from exchange_sheets import heading_key
 
 _EVERYWHERE: Final = frozenset({"ignored", "personal", "authority_name", "authority_uscc"})

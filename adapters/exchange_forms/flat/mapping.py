@@ -13,9 +13,9 @@ from exchange.v1.record_pb2 import Record
 from exchange_forms.flat.items import Items
 from exchange_forms.flat.part import Context, FlatKind
 from exchange_forms.row import RowMapping
-from exchange_forms.side import FormTables, Side
+from exchange_forms.sides.side import FormTables, Side
+from exchange_forms.sides.vocabulary import text_key
 from exchange_forms.subject import header_values, map_header
-from exchange_forms.vocabulary import text_key
 from exchange_sheets import TableRow
 
 _HEADER = frozenset({"authority_name", "authority_uscc"})

@@ -12,7 +12,7 @@ from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
 from exchange_forms.form import Groups
 from exchange_forms.row import RowMapping
-from exchange_forms.side import FormTables, Side
+from exchange_forms.sides.side import FormTables, Side
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

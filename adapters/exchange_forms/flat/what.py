@@ -13,7 +13,7 @@ from exchange.domain.catalogues.measures import CatalogueMeasure as Listed
 from exchange_forms.flat.cells import Field
 from exchange_forms.flat.part import Context, Part
 from exchange_forms.row import RowMapping
-from exchange_forms.vocabulary import text_key
+from exchange_forms.sides.vocabulary import text_key
 from exchange_sheets.book import in_words
 
 _MEASURE: Final = re.compile(

@@ -7,7 +7,7 @@ from exchange_forms.made.generate import authority_of
 from exchange_forms.made.making import Value
 from exchange_forms.made.parts import joined, word
 from exchange_forms.made.sampling import Case
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
 
 KIND = Kind.KIND_ALERT
 

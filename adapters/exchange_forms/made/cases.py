@@ -14,7 +14,7 @@ from exchange_forms.made.making import MadeSheet, made_csv, made_workbook
 from exchange_forms.made.notices import feedback_cases, list_cases, repair_cases, revocation_cases
 from exchange_forms.made.requests import correction_cases, inspection_cases, referral_cases
 from exchange_forms.made.sampling import Case, Samples, as_texts, table
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
 
 _CASES: Final[Mapping[Kind.ValueType, Callable[[Side], list[Case]]]] = {
     Kind.KIND_REPAIR_NOTICE: repair_cases,

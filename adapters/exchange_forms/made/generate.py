@@ -15,7 +15,7 @@ from exchange.v1.credit_result_pb2 import CreditLevel
 from exchange.v1.kind_pb2 import Kind
 from exchange_forms.adapter import FormsAdapter, make_adapter
 from exchange_forms.made.making import AUTHORITY, made_firm, made_uscc
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
 from exchange_forms.writing import columns_of
 from exchange_sheets import OutSheet, write_csv, write_json, write_xlsx
 from exchange_sheets.limits import MAX_ROWS

@@ -6,7 +6,7 @@ from exchange.v1.kind_pb2 import Kind
 from exchange_forms.made.making import Value
 from exchange_forms.made.parts import firm, joined, record_id, word
 from exchange_forms.made.sampling import Case
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
 
 
 def lab_cases(side: Side) -> list[Case]:

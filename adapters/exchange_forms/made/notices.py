@@ -9,7 +9,7 @@ from exchange.v1.kind_pb2 import Kind
 from exchange_forms.made.making import SOLE_TRADER, Value, made_uscc
 from exchange_forms.made.parts import firm, person, record_id, word
 from exchange_forms.made.sampling import Case
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
 
 EFFECTS: Final = ("STOP_PUBLISH", "STOP_SHARE", "LIFT_MEASURES")
 

@@ -9,7 +9,7 @@ from exchange.v1.kind_pb2 import Kind
 from exchange_forms.made.generate import authority_of
 from exchange_forms.made.making import Value, made_firm, made_uscc
 from exchange_forms.made.sampling import Case
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
 
 
 def record_id(number: int) -> str:

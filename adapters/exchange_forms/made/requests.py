@@ -7,7 +7,7 @@ from exchange_forms.made.generate import authority_of
 from exchange_forms.made.making import Value, made_firm, made_uscc
 from exchange_forms.made.parts import firm, person, record_id, word
 from exchange_forms.made.sampling import Case
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
 
 
 def correction_cases(side: Side) -> list[Case]:

@@ -11,7 +11,7 @@ from typing import Final
 from exchange.v1.kind_pb2 import Kind
 from exchange_forms.made.generate import authority_of
 from exchange_forms.made.making import SOLE_TRADER, MadeSheet, Value, made_csv, made_firm, made_uscc, made_workbook
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
 from exchange_forms.writing import columns_of
 
 RECORD: Final = "RECORD"

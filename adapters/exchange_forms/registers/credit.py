@@ -10,7 +10,7 @@ from typing import Final
 from exchange.domain.adapter import NativeDocument
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState, NotEvaluatedReason, VetoReason
 from exchange_forms.row import RowMapping
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
 from exchange_forms.subject import map_area, map_header, map_subject_kind
 from exchange_sheets import Cell, TableRow, plain_text
 from exchange_sheets.book import in_words

@@ -9,7 +9,7 @@ from exchange_forms.form import Form
 from exchange_forms.registers.credit import map_credit
 from exchange_forms.registers.penalty import map_penalty
 from exchange_forms.registers.values import credit_values, penalty_values
-from exchange_forms.side import CREDIT, CURRENT, Side
+from exchange_forms.sides.side import CREDIT, CURRENT, Side
 from exchange_forms.subject import subject_choices
 
 

@@ -13,7 +13,7 @@ from exchange.v1.measure_pb2 import Measure
 from exchange.v1.penalty_notice_pb2 import DishonestyClass, NoticeKind, PenaltyState, PenaltyType
 from exchange_forms.privacy import ID_REMOVED
 from exchange_forms.row import RowMapping
-from exchange_forms.side import PenaltyTables, Side
+from exchange_forms.sides.side import PenaltyTables, Side
 from exchange_forms.subject import map_area, map_header, map_subject
 from exchange_sheets import Cell, TableRow, plain_text
 from exchange_sheets.book import in_words

@@ -11,9 +11,9 @@ from exchange.v1.penalty_notice_pb2 import DishonestyClass, NoticeKind, PenaltyS
 from exchange.v1.record_pb2 import Record
 from exchange_forms.registers.penalty import OTHER_IDS, divide_types
 from exchange_forms.row import joined_texts
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
+from exchange_forms.sides.vocabulary import Vocabulary
 from exchange_forms.subject import header_values, place_values
-from exchange_forms.vocabulary import Vocabulary
 from exchange_sheets import plain_text
 
 _DIVIDERS = re.compile(r"[；;|\n]")

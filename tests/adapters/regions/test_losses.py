@@ -18,7 +18,7 @@ from exchange.v1.record_pb2 import Record
 from exchange_forms import FormsAdapter, load_side
 from exchange_forms.forms import forms_of
 from exchange_forms.losses import losses_of
-from exchange_forms.side import Side
+from exchange_forms.sides.side import Side
 
 CREDIT = Kind.KIND_CREDIT_RESULT
 

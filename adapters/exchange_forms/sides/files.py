@@ -8,8 +8,8 @@ from typing import Final
 
 from exchange.domain.catalogues.table_file import Row, open_table
 from exchange.v1.record_pb2 import ShareClass
-from exchange_forms.side import Column, Sharing
-from exchange_forms.vocabulary import Vocabulary, read_vocabulary
+from exchange_forms.sides.side import Column, Sharing
+from exchange_forms.sides.vocabulary import Vocabulary, read_vocabulary
 from exchange_sheets import heading_key
 
 OVERLAY: Final = "aliases.toml"

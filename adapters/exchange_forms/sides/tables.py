@@ -11,10 +11,10 @@ from exchange.domain.catalogues.tables import Tables
 from exchange.v1.common_pb2 import SubjectKind
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState, NotEvaluatedReason
 from exchange.v1.penalty_notice_pb2 import DishonestyClass, NoticeKind, PenaltyState, PenaltyType
-from exchange_forms.files import Overlay, read_columns, read_enum, read_file, read_overlay, read_sharing
 from exchange_forms.flat.loading import load_forms
-from exchange_forms.places import make_places
-from exchange_forms.side import (
+from exchange_forms.sides.files import Overlay, read_columns, read_enum, read_file, read_overlay, read_sharing
+from exchange_forms.sides.places import make_places
+from exchange_forms.sides.side import (
     CREDIT,
     CURRENT,
     OLD,
@@ -25,7 +25,7 @@ from exchange_forms.side import (
     SchemeRule,
     Side,
 )
-from exchange_forms.vocabulary import Vocabulary, read_vocabulary, text_key
+from exchange_forms.sides.vocabulary import Vocabulary, read_vocabulary, text_key
 from exchange_sheets import heading_key
 
 

@@ -10,8 +10,8 @@ from exchange.domain.catalogues.tables import Tables
 from exchange.v1.credit_result_pb2 import CreditState
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import ShareClass
-from exchange_forms.places import Places
-from exchange_forms.vocabulary import Vocabulary
+from exchange_forms.sides.places import Places
+from exchange_forms.sides.vocabulary import Vocabulary
 
 CREDIT: Final = "credit"
 CURRENT: Final = "current"

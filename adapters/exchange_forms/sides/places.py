@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from exchange.domain.catalogues.areas import Area, Areas
-from exchange_forms.vocabulary import text_key
+from exchange_forms.sides.vocabulary import text_key
 
 _SUFFIXES = ("自治县", "自治州", "区", "县", "市")
 _SHORTEST_NAME = 2
