@@ -15,7 +15,8 @@ What is the same on all sides stands here, what a side calls it stands in its ``
 
 Where a kind needs code of its own, it is a part: subclass :class:`~exchange_forms.flat.part.Part`, or ``Field`` for one
 column, and list it among the parts. It may look at the whole record (details that depend on a kind of event), read
-every row (``row.rows``, ``row.item(...)``) and write rows (``write_rows``). Nothing else in the engine knows of kinds.
+every row (``row.rows``, ``row.item(...)``) and write rows (``write_rows``). Nothing else in the engine knows of kinds;
+:mod:`exchange_forms.flat.alerts` has an example of each.
 
 Overlays may add to every list: ``heading.<kind>`` (value: the column) and ``<kind>.<column>`` (value: the meaning).
 """
