@@ -11,9 +11,13 @@ from openpyxl import load_workbook
 from exchange.cli.calls.shown import export
 from exchange.v1 import common_pb2 as common
 from exchange.v1 import kind_pb2 as kind
+from exchange.v1 import operation_service_pb2 as operation
 from exchange.v1 import penalty_service_pb2 as penalties
 from exchange.v1 import record_service_pb2 as records
+from exchange.v1 import security_service_pb2 as security
+from exchange.v1 import submission_service_pb2 as submissions
 from exchange.v1.matter_pb2 import MATTER_KIND_PERMIT
+from exchange.v1.submission_pb2 import SubmissionState
 from tests.cli.conftest import run
 from tests.cli.fake_node import Abort, FakeNode
 
@@ -85,3 +89,37 @@ def test_a_finding_is_one_in_a_file_too(node: FakeNode, tmp_path: Path) -> None:
     done = run("feedback", "due", "--csv", tmp_path / "due.csv")
     assert (done.status, done.err) == (1, "")
     assert "许可-1" in (tmp_path / "due.csv").read_text("utf-8-sig")
+
+
+def test_every_list_goes_into_a_file(node: FakeNode, tmp_path: Path) -> None:
+    """Submissions with a line for each addressee, effects to confirm, alarms, agencies: what the screen would show."""
+    sent = submissions.ListSubmissionsResponse()
+    one = sent.submissions.add(record_id="sub-1", kind=kind.KIND_PENALTY_NOTICE)
+    for name in ("sc", "gz"):
+        one.addressees.add(addressee=name, state=SubmissionState.SUBMISSION_STATE_DELIVERED)
+    effects = penalties.ListUnconfirmedEffectsResponse()
+    effects.effects.add(kind=kind.KIND_REPAIR_NOTICE, act=common.RecordRef(record_id="eff-1"), effects=["STOP_SHARE"])
+    raised = operation.ListAlarmsResponse()
+    raised.alarms.add(code="ALERT_OPEN", object="ala-1")
+    known = security.ListAgenciesResponse()
+    known.agencies.add(name="age-1")
+    node.answers |= {
+        "ListSubmissions": sent,
+        "ListUnconfirmedEffects": effects,
+        "ListAlarms": raised,
+        "ListAgencies": known,
+    }
+    for noun, verb, status, rows, wanted in (
+        ("submissions", "list", 0, 2, "sub-1"),
+        ("feedback", "effects", 1, 1, "eff-1"),
+        ("alarms", "list", 0, 1, "ala-1"),
+        ("agencies", "list", 0, 1, "age-1"),
+    ):
+        table, book = tmp_path / f"{noun}.csv", tmp_path / f"{noun}.xlsx"
+        done = run(noun, verb, "--csv", table, "--xlsx", book)
+        assert done.status == status, done.err
+        _headings, *lines = list(csv.reader(table.read_text("utf-8-sig").splitlines()))
+        assert len(lines) == rows
+        assert all(wanted in " ".join(line) for line in lines)
+        assert len(list(load_workbook(book).worksheets[0].iter_rows())) == rows + 1
+    assert [row["record_id"] for row in run("submissions", "list", "--json").json["submissions"]] == ["sub-1"]

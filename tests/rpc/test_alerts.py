@@ -19,7 +19,7 @@ from exchange.v1.kind_pb2 import Kind
 from exchange.v1.operation_service_pb2 import GetStatusRequest, ListAlarmsRequest
 from exchange.v1.record_pb2 import Record
 from exchange.v1.relay_service_pb2 import DeliverRequest
-from exchange.v1.request_service_pb2 import GetRequestRequest, ListAlertsRequest, Request
+from exchange.v1.request_service_pb2 import ExerciseFilter, GetRequestRequest, ListAlertsRequest, Request
 from exchange.v1.security_service_pb2 import Verb
 from tests import evidence
 from tests.cli.conftest import Run, run
@@ -208,13 +208,55 @@ def test_a_desk_works_by_the_command_line(doors: dict[str, AgencyDoor], tmp_path
     assert sent in {each["record"]["ref"]["record_id"] for each in listed.json["alerts"]}
     assert "水污染" in call("alerts", "show", sent, lang="zh").out
     assert call("alerts", "show", sent).status == 1
-    acked = call("alerts", "ack", sent, "--desk", "演示值班席", "--area", SICHUAN, "--json")
+    ack = ("alerts", "ack", sent, "--desk", "演示值班席", "--area", SICHUAN, "--json")
+    acked, again = call(*ack), call(*ack)
     assert (acked.status, acked.json["result"]) == (0, "SUBMIT_RESULT_ACCEPTED")
     doors["sc"].world.wait(lambda: waiting(desk, event) == [], what="the answer's effect")
+    later = call(*ack)
+    for repeated in (again, later):
+        assert (repeated.json["record_id"], repeated.json["repeated_call"]) == (acked.json["record_id"], True)
+    # Under a key of one's own another answer is refused, and the same one is the first again.
+    keyed = call(*ack, "--confirmed", "--key", "desk-key-1")
+    wait_settled(doors["sc"])
+    assert call(*ack, "--confirmed", "--key", "desk-key-1").json["record_id"] == keyed.json["record_id"]
+    reused = call(*ack, "--key", "desk-key-1")
+    assert (reused.status, reused.json["error"]["reason"]) == (1, "IDEMPOTENCY_KEY_REUSED")
     shown = call("alerts", "show", sent, "--json")
-    assert (shown.status, [each["answered_by"] for each in shown.json["replies"]]) == (0, ["演示值班席"])
-    again = call("alerts", "ack", sent, "--desk", "演示值班席", "--area", SICHUAN, "--json")
-    assert again.json == acked.json | {"repeated_call": True}
+    assert later.json == acked.json | {"repeated_call": True}
+    assert (shown.status, [each["answered_by"] for each in shown.json["replies"]]) == (0, ["演示值班席"] * 2)
+
+
+def test_alerts_are_listed_by_kind_and_drills_apart(doors: dict[str, AgencyDoor], tmp_path: Path) -> None:
+    """Page by page, whatever is left out between; by rpc and by command."""
+    cq, desk = doors["cq"].agency("sorting"), desk_of(doors["sc"], "desk-sorts")
+    events = [f"CQ-2026-SORT-{number}" for number in range(6)]
+    for number, event in enumerate(events):
+        submit(cq, report(event, drill=number % 2 == 0), f"sort-{number}")
+    wait_settled(doors["cq"])
+
+    def listed(size: int, **wanted: int) -> list[str]:
+        found: list[str] = []
+        token = ""
+        while True:
+            request = ListAlertsRequest(page_size=size, page_token=token, **wanted)  # type: ignore[arg-type]
+            answer = desk.call(desk.requests.ListAlerts, request)
+            found += [each.record.record.alert.event_id for each in answer.alerts]
+            token = answer.next_page_token
+            if not token:
+                return [event for event in reversed(found) if event in events]
+
+    for size in (1, 2, 500):
+        assert listed(size, exercise=ExerciseFilter.EXERCISE_FILTER_ONLY) == events[::2]
+        assert listed(size, exercise=ExerciseFilter.EXERCISE_FILTER_NONE) == events[1::2]
+        assert listed(size, alert_kind=AlertKind.ALERT_KIND_TOXIC_GAS) == []
+    assert listed(3, alert_kind=AlertKind.ALERT_KIND_WATER_POLLUTION) == events
+    with pytest.raises(CallFailed) as failure:
+        listed(1, exercise=9)
+    assert failure.value.reason == "ENUM_UNKNOWN"
+    profile = profile_of(tmp_path, doors["sc"], "desk-sorts")
+    done = run("alerts", "list", "--exercise", "--event-kind", "water_pollution", "--json", "--profile", profile)
+    told = [each["record"]["record"]["alert"]["event_id"] for each in done.json["alerts"]]
+    assert [event for event in reversed(told) if event in events] == events[::2]
 
 
 def test_an_alert_is_shown_only_within_a_grant(doors: dict[str, AgencyDoor]) -> None:

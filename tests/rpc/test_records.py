@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +14,17 @@ from exchange.v1 import credit_service_pb2, penalty_service_pb2, record_service_
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditState
 from exchange.v1.credit_service_pb2 import Knowledge
 from exchange.v1.kind_pb2 import Kind, Outcome
+from exchange.v1.list_entry_pb2 import ListKind
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import RecordView
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
+from tests.cli.conftest import run
+from tests.domain import records
 from tests.domain.records import erasure
 from tests.rpc.doors import AgencyDoor, CallFailed, Stubs
 from tests.rpc.facts import credit_of, firm, of_sichuan, penalty_of, submit, wait_settled
+from tests.rpc.test_alerts import profile_of
 from tests.world import FEDERATION, keyring
 
 
@@ -87,6 +92,61 @@ def test_lists_filter(doors: dict[str, AgencyDoor]) -> None:
     with pytest.raises(CallFailed) as failure:
         _list(cq, area="5")
     assert failure.value.reason == "AREA_UNKNOWN"
+
+
+def test_lists_go_by_level_and_state_of_a_kind(doors: dict[str, AgencyDoor], tmp_path: Path) -> None:
+    """White from red lists, notices of an area by state, results by level; a tombstone is found by neither."""
+    cq, sc = doors["cq"].agency("levels"), doors["sc"].agency("levels")
+    ids = {}
+    for name in ("WHITE", "RED"):
+        entry = records.list_entry()
+        entry.list_entry.subject.uscc = firm(31)
+        entry.list_entry.list_kind = ListKind.Value(f"LIST_KIND_{name}")
+        entry.list_entry.list_id = f"演示{name}名单"
+        if name == "RED":
+            entry.list_entry.ClearField("wastes")
+        ids[name] = submit(cq, entry, f"levels-{name}").record_id
+    for number, state in enumerate(("ISSUED", "RECTIFIED", "REPAIRED")):
+        notice = penalty_of(firm(31), f"演环罚〔2025〕31{number}号", area="500108")
+        ids[state] = submit(cq, notice, f"levels-{state}").record_id
+        if state != "ISSUED":
+            notice.header.record_id = ids[state]
+            notice.penalty_notice.state = PenaltyState.Value(f"PENALTY_STATE_{state}")
+            submit(cq, notice, f"levels-{state}-2")
+    blue = submit(cq, credit_of(firm(31)), "levels-blue").record_id
+    wait_settled(doors["cq"])
+    for stubs in (cq, sc):
+
+        def listed(stubs: Stubs = stubs, **options: Any) -> set[str]:
+            return {view.ref.record_id for view in _list(stubs, uscc=firm(31), **options)}
+
+        lists = Kind.KIND_LIST_ENTRY
+        assert listed(kind=lists, level="LIST_KIND_WHITE") == {ids["WHITE"]}
+        assert listed(kind=lists, level="LIST_KIND_RED", state="LIST_STATE_ENTERED") == {ids["RED"]}
+        assert listed(kind=lists, state="LIST_STATE_EXITED") == set()
+        notices = Kind.KIND_PENALTY_NOTICE
+        assert listed(kind=notices, area="500108", state="PENALTY_STATE_ISSUED") == {ids["ISSUED"]}
+        assert listed(kind=notices, state="PENALTY_STATE_RECTIFIED") == {ids["RECTIFIED"]}
+        assert listed(kind=notices, state="PENALTY_STATE_REPAIRED") == set()
+        assert ids["REPAIRED"] in listed(kind=notices)
+        assert listed(kind=Kind.KIND_CREDIT_RESULT, level="CREDIT_LEVEL_BLUE") == {blue}
+        assert listed(kind=Kind.KIND_CREDIT_RESULT, level="CREDIT_LEVEL_RED") == set()
+    for options, place in (
+        ({"level": "LIST_KIND_WHITE"}, "kind"),
+        ({"kind": lists, "level": "CREDIT_LEVEL_RED"}, "level"),
+        ({"kind": Kind.KIND_LAB_QUALIFICATION, "level": "LAB_STATE_LISTED"}, "level"),
+        ({"kind": lists, "state": "LIST_STATE_UNSPECIFIED"}, "state"),
+    ):
+        with pytest.raises(CallFailed) as failure:
+            _list(cq, **options)
+        assert [problem.place for problem in failure.value.problems] == [place]
+    profile = profile_of(tmp_path, doors["sc"], "levels")
+    table = tmp_path / "white.csv"
+    done = run("records", "list", "-k", "ListEntry", "--level", "white", "--csv", table, "--profile", profile)
+    assert done.status == 0, done.err
+    assert ids["WHITE"] in table.read_text("utf-8-sig")
+    assert ids["RED"] not in table.read_text("utf-8-sig")
+    assert run("records", "list", "--level", "white", "--profile", profile).status == 2
 
 
 def test_a_revision_takes_the_place_of_the_older_one(doors: dict[str, AgencyDoor]) -> None:

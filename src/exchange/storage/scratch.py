@@ -25,7 +25,6 @@ _UNUSED: Final = frozenset(
         "reg_records_kind",
         "reg_records_supersedes",
         "reg_decisions_range",
-        "reg_made_decisions_range",
         "reg_blocks_section",
         "reg_blocks_station",
         "reg_dues_day",

@@ -237,11 +237,11 @@ class ListRecordsRequest(_message.Message):
     """True: also revisions that were replaced."""
     level: _builtins.str
     """Only this level, an enumerator of the kind's own, as in CREDIT_LEVEL_RED, LIST_KIND_WHITE, NOTICE_KIND_PENALTY or
-    ALERT_LEVEL_1; a kind must be named. Empty means all.
+    ALERT_LEVEL_MAJOR; a kind must be named. A tombstone has none. Empty means all.
     """
     state: _builtins.str
     """Only this state, an enumerator of the kind's own, as in PENALTY_STATE_ISSUED or LIST_STATE_ENTERED; a kind must be
-    named. Empty means all.
+    named. A tombstone has none. Empty means all.
     """
     @_builtins.property
     def about(self) -> _common_pb2.RecordRef:

@@ -87,6 +87,7 @@ class RecordFilter:
 
     Attributes:
         readable: Kinds that may be read, each with its areas; None means any area.
+        level: What a tombstone stands for is found by neither level nor state.
         area: Prefix of 2, 4 or 6 characters.
         about: Origin and id of the record that they are about.
         not_origin: Not of this origin.
@@ -173,6 +174,8 @@ def _filtered(
     ):
         if value:
             query = query.where(column == value)
+    if wanted.level or wanted.state:
+        query = query.where(_T.tombstone == "")
     if wanted.area is not None:
         query = query.where(_in_area(wanted.area))
     if wanted.about is not None:

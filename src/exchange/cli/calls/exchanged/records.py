@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,7 @@ from exchange.cli.output import Output, as_dict, moment
 from exchange.cli.sending.fetching import fetch_attachment
 from exchange.cli.texts import t
 from exchange.domain import kinds
+from exchange.domain.kinds.choices import LEVELS, STATES, names_of, prefix_of
 from exchange.v1.action_pb2 import EraseRecordAction
 from exchange.v1.answer_pb2 import AnswerVerb
 from exchange.v1.common_pb2 import RecordRef
@@ -35,6 +36,9 @@ from exchange.v1.kind_pb2 import Kind, Outcome
 from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import GetEnvelopeRequest, GetRecordRequest, ListRecordsRequest, RecordView
 from exchange.v1.security_service_pb2 import EraseRecordRequest
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import EnumDescriptor
 
 app = typer.Typer(help=t("help.records"), no_args_is_help=True)
 
@@ -58,6 +62,8 @@ def list_records(
     uscc: UsccOption = "",
     area: AreaOption = "",
     outcome: Annotated[str, typer.Option("--outcome", help=t("option.outcome"))] = "",
+    level: Annotated[str, typer.Option("--level", help=t("option.level"))] = "",
+    state: Annotated[str, typer.Option("--state", help=t("option.record_state"))] = "",
     about: Annotated[str, typer.Option("--about", help=t("option.about"))] = "",
     about_origin: Annotated[str, typer.Option("--about-origin", help=t("option.about_origin"))] = "",
     replaced: Annotated[bool, typer.Option("--replaced", help=t("option.replaced"))] = False,
@@ -70,12 +76,29 @@ def list_records(
     out = Output(as_json)
     request = ListRecordsRequest(kind=read_kind(kind), origin=origin, uscc=uscc, area=area, include_replaced=replaced)
     request.outcome = Outcome.ValueType(read_choice(outcome, dict(Outcome.items()), "OUTCOME_"))
+    request.level = _choice(LEVELS, request.kind, level, "--level")
+    request.state = _choice(STATES, request.kind, state, "--state")
     if about:
         request.about.CopyFrom(RecordRef(origin=about_origin, record_id=about))
     files = Files(csv, xlsx)
     with client(profile) as node:
         rows = walk(node, node.records.ListRecords, request, "records", files.limit(limit))
         files.show(out, "records", RECORD_HEADINGS, rows, view_cells)
+
+
+def _choice(tables: Mapping[int, EnumDescriptor], kind: int, name: str, option: str) -> str:
+    """The full name of a level or state of a kind; empty for the empty name.
+
+    Raises:
+        typer.BadParameter: No kind is named, or it has no such level or state.
+    """
+    if not name:
+        return ""
+    if kind not in tables:
+        raise typer.BadParameter(t("message.kind_with_choice"), param_hint=option)
+    enumeration = tables[kind]
+    number = read_choice(name, names_of(enumeration), prefix_of(enumeration))
+    return str(enumeration.values_by_number[number].name)
 
 
 @app.command("show", help=t("help.records_show"))

@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from exchange.cli.calls.shown import words
-from exchange.cli.calls.shown.pages import show, walk
+from exchange.cli.calls.shown.export import CsvOption, FileLimitOption, Files, XlsxOption
+from exchange.cli.calls.shown.pages import walk
 from exchange.cli.options import (
-    DEFAULT_LIMIT,
     JsonOption,
     KindOption,
-    LimitOption,
     ProfileOption,
     client,
     read_choice,
@@ -37,18 +36,19 @@ def list_submissions(
     kind: KindOption = "",
     state: Annotated[str, typer.Option("--state", help=t("option.state"))] = "",
     document: Annotated[str, typer.Option("--document", help=t("option.document"))] = "",
-    limit: LimitOption = DEFAULT_LIMIT,
+    limit: FileLimitOption = None,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List my submissions, newest first."""
     out = Output(as_json)
     request = ListSubmissionsRequest(kind=read_kind(kind), document_id=document)
     request.state = SubmissionState.ValueType(read_choice(state, dict(SubmissionState.items()), "SUBMISSION_STATE_"))
+    files = Files(csv, xlsx)
     with client(profile) as node:
-        rows = list(walk(node, node.submissions.ListSubmissions, request, "submissions", limit))
-    if out.as_json:
-        show(out, "submissions", rows, (), lambda row: (row,))
-    out.table(SUBMISSION_HEADINGS, [cells for row in rows for cells in submission_rows(row)])
+        rows = walk(node, node.submissions.ListSubmissions, request, "submissions", files.limit(limit))
+        files.show(out, "submissions", SUBMISSION_HEADINGS, rows, submission_rows)
 
 
 @app.command("show", help=t("help.submissions_show"))

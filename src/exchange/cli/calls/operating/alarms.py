@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from exchange.cli.calls.operating.status import ALARM_HEADINGS, alarm_cells
-from exchange.cli.calls.shown.pages import show, walk
-from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, ReasonOption, client
+from exchange.cli.calls.shown.export import CsvOption, FileLimitOption, Files, XlsxOption
+from exchange.cli.calls.shown.pages import walk
+from exchange.cli.options import JsonOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Output, as_dict
 from exchange.cli.texts import t
 from exchange.v1.operation_service_pb2 import AcknowledgeAlarmRequest, ListAlarmsRequest
@@ -21,15 +22,18 @@ def list_alarms(
     profile: ProfileOption = None,
     *,
     cleared: Annotated[bool, typer.Option("--cleared", help=t("option.cleared"))] = False,
-    limit: LimitOption = DEFAULT_LIMIT,
+    limit: FileLimitOption = None,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List alarms."""
     out = Output(as_json)
+    files = Files(csv, xlsx)
     with client(profile) as node:
         request = ListAlarmsRequest(include_cleared=cleared)
-        rows = list(walk(node, node.operation.ListAlarms, request, "alarms", limit))
-    show(out, "alarms", rows, ALARM_HEADINGS, alarm_cells)
+        rows = walk(node, node.operation.ListAlarms, request, "alarms", files.limit(limit))
+        files.show(out, "alarms", ALARM_HEADINGS, rows, alarm_cells)
 
 
 @app.command("ack", help=t("help.alarms_ack"))

@@ -23,12 +23,12 @@ from exchange.cli.calls.shown.replies import (
     print_sent,
     said,
 )
-from exchange.cli.options import JsonOption, ProfileOption, client
+from exchange.cli.options import JsonOption, ProfileOption, client, read_choice
 from exchange.cli.output import Exit, Output, finish, moment
 from exchange.cli.texts import t, word
 from exchange.v1.alert_pb2 import AlertKind, AlertLevel, ReportKind
 from exchange.v1.answer_pb2 import AnswerVerb
-from exchange.v1.request_service_pb2 import ListAlertsRequest
+from exchange.v1.request_service_pb2 import ExerciseFilter, ListAlertsRequest
 
 if TYPE_CHECKING:
     from exchange.v1.request_service_pb2 import Request
@@ -57,6 +57,10 @@ def list_alerts(
     area: AreaOption = "",
     ours: OursOption = False,
     answered: AnsweredOption = False,
+    alert_kind: Annotated[str, typer.Option("--event-kind", help=t("option.event_kind"))] = "",
+    exercise: Annotated[
+        bool | None, typer.Option("--exercise/--no-exercise", help=t("option.exercise"), show_default=False)
+    ] = None,
     limit: FileLimitOption = None,
     csv: CsvOption = None,
     xlsx: XlsxOption = None,
@@ -65,6 +69,9 @@ def list_alerts(
     """List alerts that wait for an answer; exit status 1 when there is one."""
     out = Output(as_json)
     request = ListAlertsRequest(area=area, ours=ours, include_answered=answered)
+    request.alert_kind = AlertKind.ValueType(read_choice(alert_kind, dict(AlertKind.items()), "ALERT_KIND_"))
+    if exercise is not None:
+        request.exercise = ExerciseFilter.EXERCISE_FILTER_ONLY if exercise else ExerciseFilter.EXERCISE_FILTER_NONE
     files = Files(csv, xlsx)
     with client(profile) as node:
         rows = walk(node, node.requests.ListAlerts, request, "alerts", files.limit(limit))

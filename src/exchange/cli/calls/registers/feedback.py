@@ -8,8 +8,8 @@ import typer
 
 from exchange.cli.calls.shown import words
 from exchange.cli.calls.shown.export import CsvOption, FileLimitOption, Files, XlsxOption
-from exchange.cli.calls.shown.pages import show, walk
-from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, client
+from exchange.cli.calls.shown.pages import walk
+from exchange.cli.options import JsonOption, ProfileOption, client
 from exchange.cli.output import Exit, Output, finish
 from exchange.cli.texts import t, word
 from exchange.v1.matter_pb2 import MatterKind
@@ -22,6 +22,7 @@ from exchange.v1.penalty_service_pb2 import (
 
 app = typer.Typer(help=t("help.feedback"), no_args_is_help=True)
 
+_EFFECT_HEADINGS = ("due_by", "computed_due_by", "overdue", "kind", "act", "notice", "effects")
 _EFFECT_HEADINGS = ("due_by", "computed_due_by", "overdue", "kind", "act", "notice", "effects")
 _HEADINGS = ("due_on", "overdue", "code", "measure", "kind", "record_id", "matter", "matter_no", "given")
 
@@ -48,20 +49,22 @@ def due(
 
 
 @app.command("effects", help=t("help.feedback_effects"))
-def effects(profile: ProfileOption = None, *, limit: LimitOption = DEFAULT_LIMIT, as_json: JsonOption = False) -> None:
+def effects(
+    profile: ProfileOption = None,
+    *,
+    limit: FileLimitOption = None,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """List repairs and revocations that the caller is asked to confirm; exit status 1 when there are some."""
     out = Output(as_json)
+    files = Files(csv, xlsx)
     with client(profile) as node:
         request = ListUnconfirmedEffectsRequest()
-        rows = list(walk(node, node.penalties.ListUnconfirmedEffects, request, "effects", limit))
-    show(
-        out,
-        "effects",
-        rows,
-        ("due_by", "computed_due_by", "overdue", "kind", "act", "notice", "effects"),
-        _effect_cells,
-    )
-    finish(Exit.FINDING if rows else Exit.DONE)
+        rows = walk(node, node.penalties.ListUnconfirmedEffects, request, "effects", files.limit(limit))
+        found = files.show(out, "effects", _EFFECT_HEADINGS, rows, _effect_cells, lambda _row: True)
+    finish(Exit.FINDING if found else Exit.DONE)
 
 
 def _effect_cells(row: UnconfirmedEffects) -> tuple[object, ...]:

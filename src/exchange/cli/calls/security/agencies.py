@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from exchange.cli.adapter_set import domain_tables
-from exchange.cli.calls.shown.pages import LARGEST_PAGE, show, walk
-from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, ReasonOption, client
+from exchange.cli.calls.shown.export import CsvOption, FileLimitOption, Files, XlsxOption
+from exchange.cli.calls.shown.pages import LARGEST_PAGE, walk
+from exchange.cli.options import JsonOption, ProfileOption, ReasonOption, client
 from exchange.cli.output import Exit, Output, Undecidable, as_dict, finish
 from exchange.cli.texts import t
 from exchange.crypto.x509.certificates import Certificate, load_chain, spki_hash, to_der
@@ -37,13 +38,19 @@ _KEY_HASH = re.compile("[0-9a-f]{64}")
 
 @app.command("list", help=t("help.agencies_list"))
 def list_agencies(
-    profile: ProfileOption = None, *, limit: LimitOption = DEFAULT_LIMIT, as_json: JsonOption = False
+    profile: ProfileOption = None,
+    *,
+    limit: FileLimitOption = None,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List agencies and their grants."""
     out = Output(as_json)
+    files = Files(csv, xlsx)
     with client(profile) as node:
-        rows = list(walk(node, node.security.ListAgencies, ListAgenciesRequest(), "agencies", limit))
-    show(out, "agencies", rows, _HEADINGS, _cells)
+        rows = walk(node, node.security.ListAgencies, ListAgenciesRequest(), "agencies", files.limit(limit))
+        files.show(out, "agencies", _HEADINGS, rows, _cells)
 
 
 @app.command("show", help=t("help.agencies_show"))

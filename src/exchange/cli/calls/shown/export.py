@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
-from exchange.cli.calls.shown.pages import show
+from exchange.cli.calls.shown.pages import Cells, lines_of, show
 from exchange.cli.options import DEFAULT_LIMIT
 from exchange.cli.output import Output, clean
 from exchange.cli.texts import t
@@ -60,7 +60,7 @@ class Files:
         field: str,
         headings: tuple[str, ...],
         rows: Iterable[Row],
-        cells: Callable[[Row], tuple[object, ...]],
+        cells: Callable[[Row], Cells],
         finding: Callable[[Row], bool] = lambda _row: False,
     ) -> bool:
         """Write the files that are wanted, row by row as pages come; otherwise, and with ``--json``, print the list.
@@ -86,7 +86,7 @@ class Files:
         name: str,
         headings: tuple[str, ...],
         rows: Iterable[Row],
-        cells: Callable[[Row], tuple[object, ...]],
+        cells: Callable[[Row], Cells],
     ) -> Iterator[Row]:
         """Pass rows on while they are written; a file takes its name when the last one is in it."""
         titles = [t(f"heading.{heading}") for heading in headings]
@@ -97,14 +97,16 @@ class Files:
             if writer is not None:
                 writer.writerow(titles)
             for row in rows:
-                texts = [clean(cell) for cell in cells(row)]
-                if writer is not None:
-                    writer.writerow([guard(text) for text in texts])
-                if self.xlsx is not None:
-                    if len(kept) == MAX_SHEET_ROWS:
-                        raise typer.BadParameter(t("message.too_many_rows", most=MAX_SHEET_ROWS), param_hint="--xlsx")
-                    kept.append(texts)
-                count += 1
+                for line in lines_of(cells(row)):
+                    texts = [clean(cell) for cell in line]
+                    if writer is not None:
+                        writer.writerow([guard(text) for text in texts])
+                    if self.xlsx is not None:
+                        if len(kept) == MAX_SHEET_ROWS:
+                            message = t("message.too_many_rows", most=MAX_SHEET_ROWS)
+                            raise typer.BadParameter(message, param_hint="--xlsx")
+                        kept.append(texts)
+                    count += 1
                 yield row
         if self.xlsx is not None:
             _replace(self.xlsx, write_xlsx([OutSheet(name=name, headings=titles, rows=kept)]))

@@ -16,6 +16,15 @@ LARGEST_PAGE: Final = 500
 """Rows that a node gives at once."""
 
 
+Cells = tuple[object, ...] | list[tuple[object, ...]]
+"""One row of a list as a line of a table, or as several."""
+
+
+def lines_of(cells: Cells) -> list[tuple[object, ...]]:
+    """The lines of one row."""
+    return cells if isinstance(cells, list) else [cells]
+
+
 def walk(client: Client, method: Any, request: Any, field: str, limit: int) -> Iterator[Any]:
     """Rows of a paged list, newest first, page by page.
 
@@ -48,10 +57,10 @@ def show(
     field: str,
     rows: Sequence[Message],
     headings: tuple[str, ...],
-    cells: Callable[[Any], tuple[object, ...]],
+    cells: Callable[[Any], Cells],
 ) -> None:
     """Print a list: JSON under the schema's field name, or a table."""
     if out.as_json:
         out.value({field: [as_dict(row) for row in rows]})
     else:
-        out.table(headings, [cells(row) for row in rows])
+        out.table(headings, [line for row in rows for line in lines_of(cells(row))])

@@ -23,6 +23,7 @@ from exchange.v1.submission_service_pb2 import (
     GetSubmissionRequest,
     RecordSubmission,
     SubmitRecordRequest,
+    SubmitResult,
     SubmittedRecord,
 )
 
@@ -81,17 +82,29 @@ def answer_to(
     answer = Answer(
         record=ref, verb=verb, effect=kinds.spec(found.record.kind).effects[0], reasons=reasons, answered_by=desk
     )
-    key = key or _derived_key(answer, area)
-    earlier = _answered_before(node, found, answer, key)
+    derived = _derived_key(answer, area)
+    earlier = _answered_before(node, found, answer, key or derived)
     if earlier is not None:
         answer.answered_at.CopyFrom(earlier)
     else:
         answer.answered_at.FromDatetime(datetime.now(UTC))
     header = RecordHeader(kind_edition=KIND_EDITION, area_code=area, answers=ref)
-    submission = RecordSubmission(idempotency_key=key, record=Record(header=header, answer=answer))
-    submitted: SubmittedRecord = node.call(
-        node.submissions.SubmitRecord, SubmitRecordRequest(submission=submission)
-    ).submitted
+    submission = RecordSubmission(idempotency_key=key or derived, record=Record(header=header, answer=answer))
+    try:
+        submitted: SubmittedRecord = node.call(
+            node.submissions.SubmitRecord, SubmitRecordRequest(submission=submission)
+        ).submitted
+    except CallFailed as failure:
+        if key or failure.reason != "IDEMPOTENCY_KEY_REUSED":
+            raise
+        # Our own key says that it is the same answer, of a moment ago: the node has not put it into its registers yet.
+        first = node.call(node.submissions.GetSubmission, GetSubmissionRequest(idempotency_key=derived)).submission
+        return SubmittedRecord(
+            result=SubmitResult.SUBMIT_RESULT_ACCEPTED,
+            record_id=first.record_id,
+            revision=first.revision,
+            repeated_call=True,
+        )
     return submitted
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from google.protobuf.descriptor import EnumDescriptor
+
+from exchange.domain.kinds.choices import LEVELS, STATES, names_of
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import NotFound
 from exchange.flows.intake.ids import format_id
@@ -38,6 +41,9 @@ STRETCH = 20_000
 STRETCHES = 8
 """Stretches of one call: a caller waits a second or two at most, and then asks for the rest."""
 
+MAX_NAME = 64
+"""Characters of a name that an error repeats."""
+
 VIEWS_AT_ONCE = 25
 """Records whose bodies are read together: at most 25 MiB of them, should all be of the largest size."""
 
@@ -64,7 +70,11 @@ class RecordQueries:
         return GetRecordResponse(record=view, freshness=fresh)
 
     def page(self, asked: Asked, request: ListRecordsRequest) -> ListRecordsResponse:
-        """A page of records, newest change first."""
+        """A page of records, newest change first.
+
+        Raises:
+            Refused: An argument is wrong; a level or a state needs a kind.
+        """
         limit = page_size(request.page_size)
         check_enum(Kind, request.kind, "kind")
         check_enum(Outcome, request.outcome, "outcome")
@@ -75,6 +85,8 @@ class RecordQueries:
             subject=request.uscc,
             area=self._reading.area_limit(request.area),
             outcome=request.outcome,
+            level=_number(LEVELS, request.kind, request.level, "level"),
+            state=_number(STATES, request.kind, request.state, "state"),
             about=self._about(request),
             include_replaced=request.include_replaced,
         )
@@ -148,17 +160,38 @@ class RecordQueries:
         return found
 
 
+def _every(_view: RecordView) -> bool:
+    return True
+
+
 def record_page(
-    reading: Reading, asked: Asked, name: str, wanted: RecordFilter, *, token: str, limit: int
+    reading: Reading,
+    asked: Asked,
+    name: str,
+    wanted: RecordFilter,
+    *,
+    token: str,
+    limit: int,
+    keep: Callable[[RecordView], bool] = _every,
 ) -> tuple[list[RecordView], str]:
-    """Records of a page, and the token of the next one; empty on the last. Who was shown a notice is kept."""
-    views, following = _record_page(reading, asked, name, wanted, token=token, limit=limit)
+    """Records of a page, and the token of the next one; empty on the last. Who was shown a notice is kept.
+
+    ``keep`` leaves out by what stands in the record; ``name`` has to tell such questions apart.
+    """
+    views, following = _record_page(reading, asked, name, wanted, token=token, limit=limit, keep=keep)
     reading.readers.shown(asked.caller.name, views)
     return views, following
 
 
 def _record_page(
-    reading: Reading, asked: Asked, name: str, wanted: RecordFilter, *, token: str, limit: int
+    reading: Reading,
+    asked: Asked,
+    name: str,
+    wanted: RecordFilter,
+    *,
+    token: str,
+    limit: int,
+    keep: Callable[[RecordView], bool],
 ) -> tuple[list[RecordView], str]:
     """Records of a page, and the token of the next one; empty on the last.
 
@@ -181,11 +214,16 @@ def _record_page(
             for start in range(0, len(rows), VIEWS_AT_ONCE):
                 some = rows[start : start + VIEWS_AT_ONCE]
                 for row, view in zip(some, record_views(connection, reading, some, asked.words), strict=True):
+                    if not keep(view):
+                        before = row.seq
+                        continue
                     size += view.ByteSize()
                     if views and (size > PAGE_BYTES or len(views) == limit):
                         return views, reading.tokens.make(question, before)
                     views.append(view)
                     before = row.seq
+        if len(rows) == most:
+            continue  # some were left out: there may be more of this stretch
         if after == 0:
             return views, ""
         before = after + 1
@@ -206,6 +244,22 @@ def _digest(wanted: RecordFilter) -> str:
     # What may be read is asked anew for each page; a changed grant does not void the token.
     asked = {name: getattr(wanted, name) for name in RecordFilter.__dataclass_fields__ if name != "readable"}
     return hashlib.sha256(repr(sorted(asked.items(), key=lambda item: item[0])).encode()).hexdigest()[:16]
+
+
+def _number(tables: Mapping[int, EnumDescriptor], kind: int, name: str, place: str) -> int:
+    """The number of a level or state of a kind by its name; 0 for the empty name.
+
+    Raises:
+        Refused: No kind is named, or it has no such level or state.
+    """
+    if not name:
+        return 0
+    if not kind:
+        raise Refused([Problem("FIELD_MISSING", "kind")])
+    number = names_of(tables[kind]).get(name, 0) if kind in tables else 0
+    if not number:
+        raise Refused([Problem("ENUM_UNKNOWN", place, name[:MAX_NAME])])
+    return number
 
 
 def check_enum(enum: object, value: int, place: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from exchange.domain import kinds as kind_table
@@ -13,17 +13,19 @@ from exchange.flows.access import NotFound
 from exchange.flows.context import LOCAL_TIME
 from exchange.flows.instants import micros_of
 from exchange.flows.intake.ids import format_id
-from exchange.flows.queries.exchanged.records import record_page
+from exchange.flows.queries.exchanged.records import check_enum, record_page
 from exchange.flows.queries.ground.paging import page_size
 from exchange.flows.queries.ground.reading import Asked, Reading, record_id_of
 from exchange.flows.queries.ground.views import record_views, ref_of
 from exchange.flows.queries.registers.open_alerts import WAITING, answer_by
 from exchange.storage.queries import Connection, records
 from exchange.storage.queries.records import RecordFilter, RecordRow, Waits
+from exchange.v1.alert_pb2 import AlertKind
 from exchange.v1.kind_pb2 import Kind, Lane, Outcome
 from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import RecordView
 from exchange.v1.request_service_pb2 import (
+    ExerciseFilter,
     GetRequestRequest,
     GetRequestResponse,
     ListAlertsRequest,
@@ -37,6 +39,7 @@ from exchange.v1.request_service_pb2 import (
 _WAITING = Waits(
     verbs=tuple(settling(REQUESTS[0])), ended=tuple((kind, tuple(states)) for kind, states in ENDED.items())
 )
+_DRILLS = {True: ExerciseFilter.EXERCISE_FILTER_ONLY, False: ExerciseFilter.EXERCISE_FILTER_NONE}
 _WITHOUT_EFFECT = (Outcome.OUTCOME_DEFERRED, Outcome.OUTCOME_NOT_RECOGNISED)
 
 
@@ -54,12 +57,23 @@ class RequestQueries:
         """A page of alerts.
 
         Raises:
-            Refused: Page size, token or area is wrong.
+            Refused: Page size, token, area, kind or the choice of drills is wrong.
         """
+        check_enum(AlertKind, request.alert_kind, "alert_kind")
+        check_enum(ExerciseFilter, request.exercise, "exercise")
+
+        def keep(view: RecordView) -> bool:
+            alert = view.record.alert
+            drills = request.exercise in (0, _DRILLS[alert.is_exercise])
+            # What a tombstone stands for is found by neither.
+            asked_for = not request.alert_kind or alert.alert_kind == request.alert_kind
+            return (drills and asked_for) if view.HasField("record") else not (request.alert_kind or request.exercise)
+
         waits = None if request.include_answered else WAITING
         wanted = self._wanted(asked, (Kind.KIND_ALERT,), waits, area=request.area, ours=request.ours)
         fresh = self._reading.freshness.read(asked.now, (Lane.LANE_URGENT,))
-        found, token = self._page(asked, "alerts", wanted, request.page_size, request.page_token)
+        name = f"alerts {request.alert_kind} {request.exercise}"
+        found, token = self._page(asked, name, wanted, request.page_size, request.page_token, keep)
         return ListAlertsResponse(alerts=found, next_page_token=token, freshness=fresh)
 
     def requests(self, asked: Asked, request: ListRequestsRequest) -> ListRequestsResponse:
@@ -115,10 +129,18 @@ class RequestQueries:
             waits=waits,
         )
 
-    def _page(self, asked: Asked, name: str, wanted: RecordFilter, size: int, token: str) -> tuple[list[Request], str]:
+    def _page(
+        self,
+        asked: Asked,
+        name: str,
+        wanted: RecordFilter,
+        size: int,
+        token: str,
+        keep: Callable[[RecordView], bool] = lambda _view: True,
+    ) -> tuple[list[Request], str]:
         limit = page_size(size)
         name = f"{name} {sorted(wanted.readable)}"
-        views, following = record_page(self._reading, asked, name, wanted, token=token, limit=limit)
+        views, following = record_page(self._reading, asked, name, wanted, token=token, limit=limit, keep=keep)
         with self._reading.node.database.read() as connection:
             return self._shown(connection, views, asked.now), following
 
