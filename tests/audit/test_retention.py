@@ -11,10 +11,12 @@ from exchange.crypto.x509.certificates import Role
 from exchange.domain.catalogues.retention import load_retention
 from exchange.domain.catalogues.table_file import TableError, open_table
 from exchange.flows.actions.pending import Confirmed
+from exchange.flows.audit.keeping.retention import RetentionWatch
 from exchange.tables import read_all
 from exchange.v1 import security_service_pb2 as pb
 from exchange.v1.action_pb2 import ActionRequest, ActionState
 from exchange.v1.common_pb2 import RecordRef, SubjectKind
+from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import GetRecordRequest
 from tests import evidence
@@ -137,6 +139,30 @@ def test_what_is_due_goes_once_two_officers_confirmed_it(doors: dict[str, Agency
     # Carried out again, as behind a crash, it does nothing more.
     assert door.retention.perform(ActionRequest.FromString(asked.request), _confirmed(done.action_id, door)) == "2 of 2"
     evidence.assert_replays(door.world, "cq", "sc")
+
+
+def test_what_ended_long_ago_is_due_by_that_day(doors: dict[str, AgencyDoor]) -> None:
+    """A repaired notice is due by the day of its repair, before its own date would make it so; officers are told."""
+    door = doors["cq"]
+    agency, bell = door.agency("ended"), door.runtime.bell
+    watch = RetentionWatch(door.retention, door.node.clock, bell.raise_, bell.clear)
+    notice = penalty_of(make_uscc(8_201), "演环罚〔2021〕8201号")
+    notice.penalty_notice.decided_on = notice.header.issued.issued_on = "2021-06-01"
+    sent = submit(agency, notice, "ended-1").record_id
+    wait_settled(door)
+    watch.look()
+    assert "RETENTION_DUE" not in bell.codes()
+    repaired = Record()
+    repaired.CopyFrom(notice)
+    repaired.header.record_id = sent
+    repaired.penalty_notice.state = PenaltyState.PENALTY_STATE_REPAIRED
+    repaired.header.issued.issued_on = "2022-02-01"
+    submit(agency, repaired, "ended-2")
+    wait_settled(door)
+    due = {each.record.record_id: each for each in door.retention.due(door.node.clock())}
+    assert (due[sent].rule, due[sent].since, due[sent].ground_code) == ("repaired", "2022-02-01", "REPAIRED")
+    watch.look()
+    assert bell.open["RETENTION_DUE", "records"] == "repaired 1"
 
 
 def _confirmed(action_id: str, door: AgencyDoor) -> Confirmed:

@@ -139,7 +139,7 @@ class Doors:
         )
         quarantine = QuarantineFlow(node, core.submit, documents)
         erase = EraseFlow(node, core.submit)
-        retention = RetentionFlow(node, erase)
+        self.retention = retention = RetentionFlow(node, erase)
         rules = RuleFlow(node, core.apply.wake)
         redecide = RedecideFlow(node, RuleDiff(node, Tokens(node.keys.submission_key)), core.apply.wake)
         self._actions = ActionFlow(

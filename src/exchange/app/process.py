@@ -32,6 +32,7 @@ from exchange.app.revocations import RevocationFolder
 from exchange.crypto.key_lock import KeyLock
 from exchange.crypto.trusted.trust import SIGNING_ROOTS
 from exchange.flows.alarms import AlarmCommand, Alarms
+from exchange.flows.audit.keeping.retention import RetentionWatch
 from exchange.flows.audit.timestamping import TimestampLoop
 from exchange.flows.certificates.peer_roots import PeerRoots
 from exchange.flows.certificates.reload import LiveFiles
@@ -165,6 +166,9 @@ async def _serve(settings: NodeSettings, files: startup.Files, lock: KeyLock) ->
         asyncio.create_task(keep_giving_back(), name="memory"),
         asyncio.create_task(LiveLoop(settings, core, live).run(), name="live"),
         *_timestamping(settings, node, alarms),
+        asyncio.create_task(
+            RetentionWatch(doors.retention, node.clock, alarms.raise_, alarms.clear).run(), name="retention"
+        ),
     ]
     watches.append(asyncio.create_task(lists.run(), name="revocation lists"))
     # What was read at the start stays: it is not looked at again.

@@ -9,7 +9,7 @@ import typer
 from exchange.cli.calls.shown import words
 from exchange.cli.calls.shown.pages import walk
 from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, client
-from exchange.cli.output import Output, as_dict, moment
+from exchange.cli.output import Output, as_dict, clean, moment
 from exchange.cli.texts import t, word
 from exchange.v1.audit_service_pb2 import GetSubjectHistoryRequest, HistoryDecision, SubjectHistoryRow
 from exchange.v1.kind_pb2 import Outcome
@@ -45,7 +45,7 @@ def _cells(row: SubjectHistoryRow) -> tuple[object, ...]:
         row.date,
         f"{row.tombstone.reason} {row.tombstone.since}".strip() or ("" if row.newest else t("message.replaced")),
         "\n".join(f"{each.log}#{each.index}" for each in row.entries),
-        "\n".join(str(moment(each.cosigned_at) or "-") for each in row.entries),
+        "\n".join(clean(moment(each.cosigned_at)) or "-" for each in row.entries),
         "\n".join(_decision(each) for entry in row.entries for each in entry.decisions),
         row.readers,
     )

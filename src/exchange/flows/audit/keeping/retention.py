@@ -7,8 +7,12 @@ is the very list of records, with the rule and the legal ground of each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import datetime
+
+import structlog
 
 from exchange.domain.catalogues.retention import DATE, RetentionRule
 from exchange.domain.problems import Problem, Refused
@@ -17,6 +21,7 @@ from exchange.flows.actions.pending import Confirmed
 from exchange.flows.apply.entry import payload_of
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.intake.ids import format_id
+from exchange.storage.database import DATABASE_ERRORS
 from exchange.storage.queries import retention
 from exchange.v1.action_pb2 import ActionRequest, EraseDueAction, EraseRecordAction, RetentionDue
 from exchange.v1.common_pb2 import RecordRef
@@ -28,8 +33,16 @@ MOST = 500
 PAGE = 200
 """Rows read at a time."""
 
+LOOK_SECONDS = 21_600.0
+"""How often the node looks whether something is due: periods end at midnight, and officers come once a day."""
+
+DUE = "RETENTION_DUE"
+
 LOOKED_AT = 20_000
 """Rows looked at for one rule: those of other classes are read past."""
+
+
+_log = structlog.get_logger(__name__)
 
 
 class RetentionFlow:
@@ -133,6 +146,48 @@ class RetentionFlow:
                 erased += 1
         told = [f"{erased} of {len(asked.records)}", *(f"{reason} {n}" for reason, n in sorted(refused.items()))]
         return ", ".join(told)
+
+
+class RetentionWatch:
+    """Tells officers that something is due: once erased, or kept by another table, the alarm clears.
+
+    Args:
+        flow: What is due.
+        clock: The node's clock.
+        raise_: Opens an alarm: code, object, detail.
+        clear: Clears it: code, object.
+    """
+
+    def __init__(
+        self,
+        flow: RetentionFlow,
+        clock: Callable[[], datetime],
+        raise_: Callable[[str, str, str], None],
+        clear: Callable[[str, str], None],
+    ) -> None:
+        self._flow = flow
+        self._clock = clock
+        self._raise = raise_
+        self._clear = clear
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                await asyncio.to_thread(self.look)
+            except DATABASE_ERRORS as error:
+                _log.warning("retention-unread", error=str(error)[:200])
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def look(self) -> None:
+        """Look once."""
+        due = self._flow.due(self._clock())
+        if due:
+            rules = Counter(each.rule for each in due)
+            told = ", ".join(f"{rule} {count}" for rule, count in sorted(rules.items()))
+            self._raise(DUE, "records", f"{told}{' +' if len(due) == MOST else ''}")
+        else:
+            self._clear(DUE, "records")
 
 
 def _order(asked: EraseDueAction, due: RetentionDue) -> EraseRecordAction:
