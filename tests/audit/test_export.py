@@ -13,6 +13,7 @@ import pytest
 
 from exchange.crypto.sealing import matches
 from exchange.domain import kinds
+from exchange.flows import bootstrap
 from exchange.flows.audit.export.run import Export, Exported
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.folder.errors import FolderUnreadable
@@ -35,6 +36,7 @@ from tests.rpc.conftest import two_doors
 from tests.rpc.facts import credit_of, firm, penalty_of, submit, wait_settled
 
 ABOUT, OTHER = firm(960), firm(961)
+EDITION = b"an edition of trust\n" * 10_000
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 
@@ -89,6 +91,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         act = records.erasure()
         act.erasure.record.CopyFrom(RecordRef(origin="cq", record_id=erased))
         submit(cq, act, "export-5")
+        bootstrap.activate(doors["cq"].node, "TRUST", EDITION, "li", datetime.now(UTC))
         wait_settled(doors["cq"])
         wait_settled(doors["sc"])
         assert init(folder, "cq").status == 0

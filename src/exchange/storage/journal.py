@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
+from exchange.domain.journal_parts import MAX_ENTRY_BYTES, joining, split
 from exchange.storage import schema
 from exchange.storage.transaction import LogHead, NewEntry, Transaction, head_of
 from exchange.v1.journal_pb2 import JournalEntry
@@ -32,11 +33,21 @@ def head_in(tx: Transaction) -> LogHead:
 
 
 def append(tx: Transaction, events: Sequence[JournalEntry]) -> int:
-    """Append events; each already carries its time.
+    """Append events; each already carries its time. One that is too large for an entry stands behind its pieces.
 
     Returns:
-        Index of the first one in the current epoch.
+        Index of the first one in the current epoch; the others follow it without a gap.
     """
+    book = head_in(tx)
+    pieces: list[NewEntry] = []
+    lines: list[NewEntry] = []
     for event in events:
         event.version = JOURNAL_VERSION
-    return tx.append(head_in(tx).id, [NewEntry.of(event.SerializeToString(deterministic=True)) for event in events])
+        data = event.SerializeToString(deterministic=True)
+        if len(data) > MAX_ENTRY_BYTES:
+            parts = split(event, data)
+            line = joining(event, data, book.size + len(pieces), len(parts))
+            pieces += [NewEntry.of(part.SerializeToString(deterministic=True)) for part in parts]
+            data = line.SerializeToString(deterministic=True)
+        lines.append(NewEntry.of(data))
+    return tx.append(book.id, [*pieces, *lines]) + len(pieces)

@@ -849,6 +849,62 @@ class BodyShown(_message.Message):
 Global___BodyShown: _TypeAlias = BodyShown  # noqa: Y015
 
 @_typing.final
+class EventPart(_message.Message):
+    """A piece of an event that is too large for one entry of a log. The line that joins it to the others comes behind it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """A run of the serialized event's bytes."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventPart: _TypeAlias = EventPart  # noqa: Y015
+
+@_typing.final
+class EventJoined(_message.Message):
+    """An event that is too large for one entry of a log. It counts as if it stood here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    first: _builtins.int
+    """Index of the first piece in this journal; the others follow it."""
+    parts: _builtins.int
+    """How many pieces."""
+    digest: _builtins.bytes
+    """SHA-256 of the serialized event: a JournalEntry of its own."""
+    event: _builtins.str
+    """Name of what happened, as in activated."""
+    def __init__(
+        self,
+        *,
+        first: _builtins.int = ...,
+        parts: _builtins.int = ...,
+        digest: _builtins.bytes = ...,
+        event: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "event", b"event", "first", b"first", "parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventJoined: _TypeAlias = EventJoined  # noqa: Y015
+
+@_typing.final
 class JournalEntry(_message.Message):
     """One entry of the journal."""
 
@@ -874,6 +930,8 @@ class JournalEntry(_message.Message):
     REDECISION_ORDERED_FIELD_NUMBER: _builtins.int
     AUDIT_READ_FIELD_NUMBER: _builtins.int
     BODY_SHOWN_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    JOINED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """1."""
     @_builtins.property
@@ -952,6 +1010,14 @@ class JournalEntry(_message.Message):
     def body_shown(self) -> Global___BodyShown:
         """An auditor is shown a body."""
 
+    @_builtins.property
+    def part(self) -> Global___EventPart:
+        """A piece of an event that is too large for one entry."""
+
+    @_builtins.property
+    def joined(self) -> Global___EventJoined:
+        """An event that is too large for one entry: its pieces stand before this line."""
+
     def __init__(
         self,
         *,
@@ -975,12 +1041,14 @@ class JournalEntry(_message.Message):
         redecision_ordered: Global___RedecisionOrdered | None = ...,
         audit_read: Global___AuditRead | None = ...,
         body_shown: Global___BodyShown | None = ...,
+        part: Global___EventPart | None = ...,
+        joined: Global___EventJoined | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "audit_read", b"audit_read", "body_shown", b"body_shown", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "audit_read", b"audit_read", "body_shown", b"body_shown", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "joined", b"joined", "opened", b"opened", "part", b"part", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "audit_read", b"audit_read", "body_shown", b"body_shown", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "opened", b"opened", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "audit_read", b"audit_read", "body_shown", b"body_shown", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "joined", b"joined", "opened", b"opened", "part", b"part", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept", "rotation_stepped", "trust_decided", "action_changed", "redecision_ordered", "audit_read", "body_shown"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept", "rotation_stepped", "trust_decided", "action_changed", "redecision_ordered", "audit_read", "body_shown", "part", "joined"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from exchange.domain.journal_parts import join, pieces_of
 from exchange.flows.apply.applier import Applier
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.apply.journaled import is_register_event
@@ -100,11 +101,15 @@ def journals(connection: Connection) -> list[LogHead]:
 
 
 def events(connection: Connection, book: LogHead, start: int, end: int) -> Iterator[tuple[int, JournalEntry]]:
-    """Entries of a journal, in order."""
+    """Events of a journal, in order; one that is too large for an entry stands where its pieces are joined."""
     while start < end:
         page = log_store.entries(connection, book.id, start, min(end, start + PAGE), bodies=False)
         for raw in page:
-            yield raw.index, JournalEntry.FromString(raw.entry)
+            event = JournalEntry.FromString(raw.entry)
+            if pieces := pieces_of(event, raw.index):
+                found = log_store.entries_at(connection, book.id, pieces)
+                event = join(event, [found[index].entry for index in pieces])
+            yield raw.index, event
         start += len(page)
 
 

@@ -435,7 +435,9 @@ def _adopted(tx: Transaction, adoption: _Adoption) -> bool:
         opened = tx.open_log(str(name), use=use, peer="", lane=0, epoch=name.epoch)
         if name.use is OriginUse.JOURNAL:
             tx.retire_log(old.id)
-            journal.append(tx, adoption.journal)
+            # The epoch begins with the line that opens it, also where pieces of a large event follow.
+            journal.append(tx, adoption.journal[:1])
+            journal.append(tx, adoption.journal[1:])
         else:
             recovery.move_tail(tx, old, adoption.local, opened.id)
     for origin, entry in adoption.announced:
