@@ -51,9 +51,10 @@ def index_of(record: Record) -> RecordIndex:
     ended = line.ended(record)
     sort_on = line.sort_date(record)
     about = line.about(record)
+    subject = line.subject(record)
     return RecordIndex(
-        subject=kinds.subject_uscc(record),
-        area=kinds.area_of(record),
+        subject=subject.uscc if subject is not None else line.uscc(record),
+        area=(subject.area_code if subject is not None else line.area(record)) or record.header.area_code,
         level=line.level(record),
         state=line.state(record),
         year=line.year(record),

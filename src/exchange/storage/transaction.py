@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
@@ -218,7 +219,9 @@ class Transaction:
         # The driver takes our values as they are: converting each of them again was a fifth of the writer's time.
         names = tuple(rows[0])
         statement = _sqlite_insert(table, names)
-        self.connection.exec_driver_sql(statement, [tuple(row[name] for name in names) for row in rows])
+        # Of one name it would give the value alone.
+        take = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
+        self.connection.exec_driver_sql(statement, [take(row) for row in rows])
 
     def write_entries_now(self) -> None:
         """Write the entries collected, for a handler that appends page by page."""

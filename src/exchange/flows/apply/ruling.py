@@ -80,7 +80,7 @@ class Ruling:
     @property
     def makes_row(self) -> bool:
         """Whether the register keeps a row for the entry."""
-        return not ROWLESS.intersection(self.reasons)
+        return not self.reasons or not ROWLESS.intersection(self.reasons)
 
     @property
     def takes_effect(self) -> bool:
