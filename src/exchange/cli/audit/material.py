@@ -11,6 +11,7 @@ import typer
 
 from exchange.cli.options import read_settings
 from exchange.cli.texts import t
+from exchange.flows.audit.sources.exported import ExportedLogs
 from exchange.flows.audit.sources.source import Source
 from exchange.flows.audit.sources.stored import StoredLogs
 from exchange.storage.database import Database
@@ -24,7 +25,12 @@ def opened(path: Path) -> Iterator[Source]:
 
     Raises:
         SettingsError: The node file has mistakes.
+        FolderUnreadable: No exported folder, or one that was not finished.
+        Refused: ``EXPORT_NOT_WHOLE``.
     """
+    if path.is_dir():
+        yield ExportedLogs(path)
+        return
     settings = read_settings(path)
     database = Database(settings.database.url)
     try:

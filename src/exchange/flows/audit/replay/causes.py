@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -45,15 +45,17 @@ class _Case:
 
 @dataclass(slots=True)
 class Beyond:
-    """What a node says that it did behind the logs that were walked.
+    """What the logs that were walked do not tell: what a node did behind them, and what follows from bodies not shown.
 
     Attributes:
         position: Where its registers stand; None when both stand at the same change.
         records: Records, by origin, id and revision, whose rows it changed since.
+        kept_back: Entries whose bodies the source does not show: their rows are made of their statements alone.
     """
 
     position: RegisterPosition | None = None
     records: set[tuple[str, str, int]] = field(default_factory=set)
+    kept_back: Collection[Address] = ()
 
 
 def explain(made: Connection, differences: Sequence[Difference], beyond: Beyond) -> list[Finding]:
@@ -138,7 +140,9 @@ def _finding(case: _Case, beyond: Beyond) -> Finding:
     for name, row in (("made", difference.made), ("found", difference.found)):
         if row is not None:
             evidence[name] = register_rows.encode(row)
-    if _may_be_newer(difference, beyond):
+    if case.entry in beyond.kept_back:
+        code, proven = "REGISTER_ROW_WITHHELD", False
+    elif _may_be_newer(difference, beyond):
         code, proven = "REGISTER_ROW_NEWER", False
     elif difference.made is None:
         code, proven = "REGISTER_ROW_ADDED", True

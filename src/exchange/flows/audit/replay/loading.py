@@ -17,7 +17,7 @@ from exchange.tlog import checkpoint as checkpoints
 from exchange.tlog import cosignature
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import COSIGNATURE_V1
-from exchange.tlog.tree import Frontier
+from exchange.tlog.tree import Frontier, leaf_hash
 
 CHUNK: Final = 512
 """Entries, notes or steps put at once."""
@@ -25,6 +25,9 @@ CHUNK: Final = 512
 CHUNK_BYTES: Final = 8 << 20
 
 _TIMED_BYTES: Final = 8 + cosignature.SIGNATURE_SIZES[COSIGNATURE_V1]
+
+KEPT_BACK: Final = frozenset({"MISSING", "WITHHELD", "OUT_OF_SCOPE"})
+"""Why a body is not in the source although nothing was erased."""
 
 Change = Callable[[], AbstractContextManager[Transaction]]
 """Opens what one chunk is written in."""
@@ -45,6 +48,9 @@ class Loader:
         change: Writes.
         trees: Whether the database gets subtree hashes for proofs; a walk needs none.
         seen: Told how many entries were put.
+
+    Attributes:
+        kept_back: Entries whose bodies exist and are not in the source: what follows from them can not be computed.
     """
 
     def __init__(
@@ -54,8 +60,9 @@ class Loader:
         self._change = change
         self._trees = trees
         self._seen = seen
-        self._noted: dict[str, int] = {}
+        self._noted: dict[str, Frontier] = {}
         self._stepped: dict[str, int] = {}
+        self.kept_back: set[tuple[str, int]] = set()
 
     def load(self) -> Iterator[Finding]:
         """Put what the source holds by now and the database does not.
@@ -81,11 +88,17 @@ class Loader:
             yield from self._load(log, head)
 
     def _load(self, log: SourceLog, head: LogHead) -> Iterator[Finding]:
-        notes = self._notes(log)
+        checked = self._noted.setdefault(log.origin, Frontier())
+        notes = self._notes(log, checked.size)
         note = next(notes, None)
-        frontier = head.frontier
+        if isinstance(note, _Note) and note.size <= head.size:
+            # Of a source that grew: entries that were promised then are cosigned by now.
+            yield from self._check_again(log, head, checked)
+            notes = self._notes(log, self._noted[log.origin].size)
+            note = next(notes, None)
         for chunk in _chunks(self._source.entries(log, head.size)):
             fresh = [NewEntry.of(each.entry, each.salt, each.body) for each in chunk]
+            self.kept_back |= {(log.origin, each.index) for each in chunk if each.absent in KEPT_BACK}
             first = chunk[0].index
             found: list[_Note] = []
             while note is not None and (isinstance(note, Finding) or note.size <= first + len(chunk)):
@@ -94,24 +107,45 @@ class Loader:
                 else:
                     found.append(note)
                 note = next(notes, None)
-            yield from _roots(log, frontier, fresh, found)
             with self._change() as tx:
+                frontier = tx.heads[head.id].frontier
                 tx.append(head.id, fresh, trees=self._trees)
                 log_store.store_checkpoints(tx, head.id, [row for each in found for row in each.rows])
-                frontier = tx.heads[head.id].frontier
+            yield from self._roots(log, frontier, [each.leaf for each in fresh], found)
             self._seen(len(chunk))
         if log.use == "journal":
             self._load_leaves(log, head)
 
-    def _notes(self, log: SourceLog) -> Iterator[_Note | Finding]:
-        for data in self._source.notes(log, self._noted.get(log.origin, 0)):
+    def _check_again(self, log: SourceLog, head: LogHead, checked: Frontier) -> Iterator[Finding]:
+        """Notes over entries that were put before: their leaves are read back."""
+        found = [each for each in self._notes(log, checked.size) if isinstance(each, _Note) and each.size <= head.size]
+        with self._change() as tx:
+            entries = log_store.entries(tx.connection, head.id, checked.size, found[-1].size, bodies=False)
+            log_store.store_checkpoints(tx, head.id, [row for each in found for row in each.rows])
+        yield from self._roots(log, checked, [leaf_hash(each.entry) for each in entries], found)
+
+    def _roots(
+        self, log: SourceLog, frontier: Frontier, leaves: Sequence[bytes], notes: Sequence[_Note]
+    ) -> Iterator[Finding]:
+        """The tree at each note's size is the one that the note names."""
+        base = frontier.size
+        for note in notes:
+            frontier, _ = frontier.extend(leaves[frontier.size - base : note.size - base])
+            self._noted[log.origin] = frontier
+            if frontier.root() != note.root:
+                yield Finding(
+                    code="CHECKPOINT_ROOT",
+                    log=log.origin,
+                    index=note.size,
+                    evidence={"cosigned": note.root.hex(), "computed": frontier.root().hex()},
+                )
+
+    def _notes(self, log: SourceLog, above: int) -> Iterator[_Note | Finding]:
+        for data in self._source.notes(log, above):
             try:
-                read = _read_note(log, data)
+                yield _read_note(log, data)
             except LogFormatError as error:
                 yield Finding(code="NOTE_UNREADABLE", log=log.origin, detail=str(error))
-                continue
-            self._noted[log.origin] = read.size
-            yield read
 
     def _load_leaves(self, log: SourceLog, head: LogHead) -> None:
         leaves = self._source.leaves(log, self._stepped.get(log.origin, 0))
@@ -137,22 +171,6 @@ def _read_note(log: SourceLog, data: bytes) -> _Note:
             time = cosignature.parse(line.signature).time
             rows.append(StoredCheckpoint(head.size, line.name, data, time * 1_000_000))
     return _Note(head.size, head.root, tuple(rows))
-
-
-def _roots(log: SourceLog, frontier: Frontier, fresh: Sequence[NewEntry], notes: Sequence[_Note]) -> Iterator[Finding]:
-    """The tree at each note's size is the one that the note names."""
-    at = frontier.size
-    base = at
-    for note in notes:
-        frontier, _ = frontier.extend([each.leaf for each in fresh[at - base : note.size - base]])
-        at = note.size
-        if frontier.size == note.size and frontier.root() != note.root:
-            yield Finding(
-                code="CHECKPOINT_ROOT",
-                log=log.origin,
-                index=note.size,
-                evidence={"cosigned": note.root.hex(), "computed": frontier.root().hex()},
-            )
 
 
 def _chunks(entries: Iterator[SourceEntry]) -> Iterator[list[SourceEntry]]:

@@ -110,7 +110,8 @@ class ReplayRun:
 
         Yields:
             ``REGISTERS_BEHIND`` where they stand before what was walked; ``REGISTER_ROW_DIFFERS``, ``…_MISSING`` and
-            ``…_ADDED``; ``REGISTER_ROW_NEWER``, not proven, where a later step may have changed the row;
+            ``…_ADDED``; ``REGISTER_ROW_NEWER``, not proven, where a later step may have changed the row, and
+            ``REGISTER_ROW_WITHHELD`` where it follows from a body that the source does not show;
             ``REGISTER_ROWS_MORE`` where there are more than are told one by one. Nothing where the walk broke off.
         """
         if self._walk.halted:
@@ -126,6 +127,7 @@ class ReplayRun:
             if theirs.next_seq < mine.next_seq:
                 yield Finding(code="REGISTERS_BEHIND", detail=f"{theirs.next_seq} < {mine.next_seq}")
             beyond = _beyond(mine, theirs, differences)
+            beyond.kept_back = self._loader.kept_back
             yield from explain(made, differences[:MAX_ROWS], beyond)
             if len(differences) > MAX_ROWS:
                 yield Finding(code="REGISTER_ROWS_MORE", detail=f"> {MAX_ROWS}")

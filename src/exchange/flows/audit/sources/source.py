@@ -31,12 +31,19 @@ class SourceLog:
 
 @dataclass(frozen=True, slots=True)
 class SourceEntry:
-    """One entry; ``salt`` and ``body`` are None where the source has no body, for whatever reason."""
+    """One entry.
+
+    Attributes:
+        salt: None where the source has no body.
+        body: Likewise.
+        absent: Why it has none, where the source says so: ``ERASED``, ``MISSING``, ``WITHHELD``, ``OUT_OF_SCOPE``.
+    """
 
     index: int
     entry: bytes
     salt: bytes | None
     body: bytes | None
+    absent: str = ""
 
 
 class Source(Protocol):

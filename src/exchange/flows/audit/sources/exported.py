@@ -1,0 +1,119 @@
+"""An exported folder as a source of logs. What its hashes and signatures are worth, others look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from exchange.domain.problems import Problem, Refused
+from exchange.flows.audit.folder.bodies import BodyArchive
+from exchange.flows.audit.folder.errors import FolderUnreadable
+from exchange.flows.audit.folder.reading import Folder, LogFolder
+from exchange.flows.audit.sources.source import SourceEntry, SourceLog
+from exchange.tlog import tiles
+
+
+class ExportedLogs:
+    """The logs of a folder; looked at anew each time that the logs are listed, as the folder may grow.
+
+    Args:
+        root: The folder.
+
+    Raises:
+        FolderUnreadable: It is no exported folder, or one that was not finished.
+        Refused: ``EXPORT_NOT_WHOLE``: it holds a part of the logs only.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folder = self._open()
+        self.node = self._folder.about.node
+        self.domain = self._folder.about.domain
+
+    def _open(self) -> Folder:
+        folder = Folder(self._root)
+        if not folder.about.is_whole:
+            raise Refused([Problem("EXPORT_NOT_WHOLE", str(self._root), str(folder.about.scope.get("kind", "")))])
+        return folder
+
+    def logs(self) -> list[SourceLog]:
+        """Every log, in order of number."""
+        self._folder = self._open()
+        return [
+            SourceLog(
+                number=each.about.id,
+                origin=each.about.origin,
+                use=each.about.use,
+                peer=each.about.peer,
+                lane=each.about.lane,
+                epoch=each.about.epoch,
+                retired=each.about.retired,
+                proven=each.about.size,
+                size=each.about.size + each.about.promised,
+            )
+            for each in self._folder.logs
+        ]
+
+    def _log(self, log: SourceLog) -> LogFolder:
+        found = self._folder.log(log.origin)
+        if found is None:
+            raise FolderUnreadable(log.origin, "the log is not there any more")
+        return found
+
+    def entries(self, log: SourceLog, start: int) -> Iterator[SourceEntry]:
+        """Entries from ``start`` to the log's size, in order.
+
+        Raises:
+            FolderUnreadable: A bundle is not there, or not of the form.
+        """
+        found = self._log(log)
+        for run in tiles.runs(log.proven, start):
+            bundle = found.bundle(run)
+            if bundle is None:
+                raise FolderUnreadable(found.bundle_path(run), "not there")
+            with found.bodies(run) as archive:
+                for each in _joined(run.first, bundle, archive):
+                    if each.index >= start:
+                        yield each
+        if log.size > log.proven:
+            with found.promised_bodies() as archive:
+                for each in _joined(log.proven, found.promised(), archive):
+                    if each.index >= start:
+                        yield each
+
+    def notes(self, log: SourceLog, above: int) -> Iterator[bytes]:
+        """Its stored cosigned notes of sizes beyond ``above``, smallest first; the checkpoint itself is the last.
+
+        Raises:
+            FolderUnreadable: An archive is not of the form.
+        """
+        found, last = self._log(log), above
+        for size, note in found.notes(above):
+            last = size
+            yield note
+        checkpoint = found.checkpoint()
+        if checkpoint is not None and log.proven > last:
+            yield checkpoint
+
+    def leaves(self, log: SourceLog, start: int) -> Iterator[tuple[int, bytes]]:
+        """The digest leaves that were kept beside the journal's steps, from an index on."""
+        found = self._log(log)
+        for run in tiles.runs(log.proven, start):
+            for index, packed in found.leaves(run):
+                if index >= start:
+                    yield index, packed
+
+
+def _joined(first: int, entries: Iterator[bytes] | list[bytes], archive: BodyArchive | None) -> Iterator[SourceEntry]:
+    """Entries with the bodies beside them."""
+    absent = archive.absent if archive is not None else {}
+    bodies = archive.bodies() if archive is not None else iter(())
+    for index, entry in enumerate(entries, first):
+        if archive is None:
+            yield SourceEntry(index, entry, None, None)
+        elif index in absent:
+            yield SourceEntry(index, entry, None, None, absent[index].reason)
+        else:
+            body = next(bodies)
+            yield SourceEntry(index, entry, body.salt, body.body)
+    next(bodies, None)  # whatever stands behind the last one is refused
