@@ -51,6 +51,7 @@ class ReplayedStep:
         event: Its line.
         digest: Running digest that follows from the one before it in the journal.
         agrees: Whether that is the one that the journal names.
+        whole: Whether everything that the digest is made of was here: bodies, or the leaves kept for them.
     """
 
     journal: str
@@ -59,6 +60,7 @@ class ReplayedStep:
     plan: StepPlan
     digest: bytes
     agrees: bool
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,20 +179,20 @@ class Replay:
     ) -> ReplayedStep:
         with self._source.read() as logs, self._target.read() as state:
             step = again(self._node, logs, state, event, _notes(behind, event))
-            leaves = self._leaves(logs, book, index, step)
+            leaves, whole = self._leaves(logs, book, index, step)
         digest = registers.fold(self.position.digest, leaves)
         self._write(step.changes, step.next_seq, step)
-        return ReplayedStep(book.origin, index, event, step, digest, digest == event.step.digest)
+        return ReplayedStep(book.origin, index, event, step, digest, digest == event.step.digest, whole)
 
-    def _leaves(self, logs: Connection, book: LogHead, index: int, step: StepPlan) -> list[bytes]:
-        """The step's leaves; those of entries whose bodies are erased are taken as kept."""
+    def _leaves(self, logs: Connection, book: LogHead, index: int, step: StepPlan) -> tuple[list[bytes], bool]:
+        """The step's leaves; those of entries whose bodies are erased are taken as kept, where they were."""
         if step.source.id not in self._origins:
             self._origins = {log.id: log.origin for log in log_store.heads(logs)}
         computed = digest_leaves(step.changes, self._origins)
         kept = registers.leaves_of(logs, book.id, index) if step.erased_places else None
         if kept is None:
-            return [leaf for _, leaf in computed]
-        return _merged(computed, registers.unpack_leaves(kept), step.erased_places)
+            return [leaf for _, leaf in computed], not step.erased_places
+        return _merged(computed, registers.unpack_leaves(kept), step.erased_places), True
 
 
 def _notes(behind: Sequence[tuple[int, JournalEntry]], step: JournalEntry) -> dict[int, EvidenceKept]:

@@ -37,7 +37,7 @@ def _is_of(log: LogAbout, name: str) -> bool:
             return run == tiles.run_of(log.size, run.number) and log.has_bundle(run.number)
     except LogFormatError:
         return False
-    if name in (names.PROMISED_ENTRIES, names.PROMISED_BODIES):
+    if name in (names.PROMISED_ENTRIES, names.PROMISED_BODIES, names.PROMISED_LEAVES):
         return log.promised > 0
     return room == names.NOTES or (name == names.CHECKPOINT and log.size > 0)
 

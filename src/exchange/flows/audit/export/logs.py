@@ -202,17 +202,19 @@ class LogExport:
             return False
 
     def _leaves(self, connection: Connection, run: Run) -> None:
-        kept = registers.kept_leaves(connection, self._head.id, run.first, run.width)
-        content = b"".join(
-            index.to_bytes(8, "big") + len(packed).to_bytes(4, "big") + packed
-            for index, packed in kept
-            if index < run.end
-        )
+        content = self._kept(connection, run.first, run.end)
         room = f"{self._folder}/{names.LEAVES}"
         if content:
             self._put(room, run, content)
         else:
             self._target.drop_partial(room, tiles.number_path(run.number))
+
+    def _kept(self, connection: Connection, first: int, end: int) -> bytes:
+        """Leaves kept beside a stretch of steps."""
+        kept = registers.kept_leaves(connection, self._head.id, first, end - first)
+        return b"".join(
+            index.to_bytes(8, "big") + len(packed).to_bytes(4, "big") + packed for index, packed in kept if index < end
+        )
 
     # -- what it does not cover ----------------------------------------------------------------------------------
 
@@ -220,12 +222,16 @@ class LogExport:
         size, end = self._log.size, self._head.size
         entries_path = f"{self._folder}/{names.PROMISED_ENTRIES}"
         bodies_path = f"{self._folder}/{names.PROMISED_BODIES}"
+        leaves_path = f"{self._folder}/{names.PROMISED_LEAVES}"
         if size >= end:
             self._target.remove(entries_path)
             self._target.remove(bodies_path)
+            self._target.remove(leaves_path)
             return 0
         self._target.put_pieces(entries_path, (tiles.pack(e.entry for e in page) for page in self._pages(size, end)))
-        if not self._is_journal:
+        if self._is_journal:
+            self._target.put_pieces(leaves_path, self._promised_leaves(size, end))
+        else:
             for left in reversed(range(TRIES)):
                 try:
                     self._target.put_pieces(bodies_path, self._promised_bodies(size, end))
@@ -235,6 +241,11 @@ class LogExport:
                         raise
         self._seen(end - size)
         return end - size
+
+    def _promised_leaves(self, start: int, end: int) -> Iterator[bytes]:
+        for first in range(start, end, tiles.WIDTH):
+            with self._database.read() as connection:
+                yield self._kept(connection, first, min(end, first + tiles.WIDTH))
 
     def _pages(self, start: int, end: int) -> Iterator[list[StoredEntry]]:
         for first in range(start, end, tiles.WIDTH):

@@ -21,6 +21,7 @@ NOTES: Final = "notes"
 LEAVES: Final = "leaves"
 PROMISED_ENTRIES: Final = "promised.entries"
 PROMISED_BODIES: Final = "promised.tar"
+PROMISED_LEAVES: Final = "promised.leaves"
 
 UNLISTED: Final = frozenset({MANIFEST, SHEET})
 """Files that MANIFEST does not name: itself, and the sheet that tells its digest."""

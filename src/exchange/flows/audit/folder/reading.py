@@ -123,15 +123,27 @@ class LogFolder:
         Raises:
             FolderUnreadable: The file is cut off or out of order.
         """
-        path = self.path(f"{names.LEAVES}/{run.name()}")
+        return self._read_leaves(f"{names.LEAVES}/{run.name()}", run.first, run.end)
+
+    def promised_leaves(self) -> list[tuple[int, bytes]]:
+        """The same of a journal's promised entries.
+
+        Raises:
+            FolderUnreadable: The file is cut off or out of order.
+        """
+        size = self.about.size
+        return self._read_leaves(names.PROMISED_LEAVES, size, size + self.about.promised)
+
+    def _read_leaves(self, name: str, first: int, stop: int) -> list[tuple[int, bytes]]:
+        path = self.path(name)
         data = self.disk.read(path, MAX_LEAVES_BYTES) or b""
         found: list[tuple[int, bytes]] = []
-        at, last = 0, run.first - 1
+        at, last = 0, first - 1
         while at < len(data):
             index = int.from_bytes(data[at : at + 8], "big")
             begin = at + 12
             end = begin + int.from_bytes(data[at + 8 : begin], "big")
-            if end > len(data) or begin > len(data) or not last < index < run.end:
+            if end > len(data) or begin > len(data) or not last < index < stop:
                 raise FolderUnreadable(path, "leaves cut off or out of order", at)
             found.append((index, data[begin:end]))
             at, last = end, index

@@ -120,5 +120,6 @@ def other_digest(step: ReplayedStep) -> Finding:
         log=step.journal,
         index=step.index,
         detail=f"{source} [{step.plan.first}, {step.plan.end})" if not again else f"{source} {again}",
+        proven=step.whole,
         evidence={"journal": step.event.step.digest.hex(), "computed": step.digest.hex()},
     )

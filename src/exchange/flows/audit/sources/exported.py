@@ -67,7 +67,7 @@ class ExportedLogs:
             FolderUnreadable: A bundle is not there, or not of the form.
         """
         found = self._log(log)
-        for run in tiles.runs(log.proven, start):
+        for run in tiles.runs(log.proven, start // tiles.WIDTH):
             bundle = found.bundle(run)
             if bundle is None:
                 raise FolderUnreadable(found.bundle_path(run), "not there")
@@ -98,10 +98,13 @@ class ExportedLogs:
     def leaves(self, log: SourceLog, start: int) -> Iterator[tuple[int, bytes]]:
         """The digest leaves that were kept beside the journal's steps, from an index on."""
         found = self._log(log)
-        for run in tiles.runs(log.proven, start):
+        for run in tiles.runs(log.proven, start // tiles.WIDTH):
             for index, packed in found.leaves(run):
                 if index >= start:
                     yield index, packed
+        for index, packed in found.promised_leaves():
+            if index >= start:
+                yield index, packed
 
 
 def _joined(first: int, entries: Iterator[bytes] | list[bytes], archive: BodyArchive | None) -> Iterator[SourceEntry]:
