@@ -87,6 +87,7 @@ class EnvelopeVerdict:
         revoked_at: When the certificate, or one above it, was revoked, as far as known: the mirrored time must lie
             before it.
         detail: Why not VALID, for people.
+        signed_by: Key ids by whose keys a signature verified, whether or not their certificates were valid then.
     """
 
     status: VerdictStatus
@@ -97,6 +98,7 @@ class EnvelopeVerdict:
     verified: VerifiedStatement | None = None
     revoked_at: datetime | None = None
     detail: str = ""
+    signed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -329,7 +331,7 @@ class SigningTrust:
             entries = self._known[keyid]
             problems = [entry.problem_at(logged_at) for entry in entries]
             if "" not in problems:
-                return _untrusted(statement, problems[0])
+                return replace(_untrusted(statement, problems[0]), signed_by=check.verified)
             chosen.append(entries[problems.index("")])
         # 5
         algorithms = tuple(self._keys[keyid].algorithm for keyid in check.verified)
@@ -342,6 +344,7 @@ class SigningTrust:
                 algorithms=algorithms,
                 statement=statement,
                 detail=f"no {missing[0]} signature",
+                signed_by=check.verified,
             )
         revoked = [at for at in (entry.revoked_at(logged_at) for entry in chosen) if at is not None]
         return EnvelopeVerdict(
@@ -354,6 +357,7 @@ class SigningTrust:
                 statement=statement, envelope=data, keyid=chosen[0].keyid, certificate=chosen[0].certificate
             ),
             revoked_at=min(revoked, default=None),
+            signed_by=check.verified,
         )
 
     def vouches(self, envelope: Envelope, payload_type: str, chain: Sequence[bytes], at: datetime) -> bool:

@@ -17,6 +17,7 @@ from exchange.cli.audit import (
     reconcile,
     replay,
     timestamps,
+    verify,
 )
 from exchange.cli.texts import t
 
@@ -34,3 +35,4 @@ app.command("timestamps", help=t("help.audit_timestamps"))(timestamps.list_times
 app.command("replay", help=t("help.audit_replay"))(replay.replay)
 app.command("reconcile", help=t("help.audit_reconcile"))(reconcile.reconcile_sides)
 app.command("import", help=t("help.audit_import"))(importing.import_material)
+app.command("verify", help=t("help.audit_verify"))(verify.verify_folder)

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from exchange.crypto.trusted.announced_chains import chains_of
 from exchange.crypto.trusted.authority_proof import root_of
 from exchange.crypto.trusted.possession import CERTIFIED, is_endorsed, is_endorsed_by, is_possessed, verifier_of
 from exchange.flows.apply.turns import Turn
 from exchange.flows.context import Node, Peer, PeerBook, line_of
 from exchange.flows.instants import micros_of
-from exchange.flows.trust.verdicts import chains_of
 from exchange.tlog.note import COSIGNATURE_ML_DSA_44, KeyLine, VerifierKey
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState, KeyUse
 from exchange.v1.rotation_pb2 import KeyVerdict

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
-from exchange.crypto.envelope_verifier import SigningChain
 from exchange.flows.context import Peer
-from exchange.flows.instants import instant, micros, micros_of
-from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyUse
+from exchange.flows.instants import instant, micros
 from exchange.v1.statement_pb2 import Envelope
 
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
@@ -83,17 +81,3 @@ def verify_ahead(peer: Peer, envelopes: Sequence[tuple[bytes, int]]) -> None:
     """Verify envelopes now, so that apply finds the verdicts."""
     for envelope, logged_at in envelopes:
         verdict_of(peer, envelope, logged_at)
-
-
-def chains_of(keys: Iterable[AnnouncedKey]) -> list[SigningChain]:
-    """The signing chains among announced keys."""
-    return [
-        SigningChain(
-            certificates=tuple(key.chain),
-            valid_from=instant(micros_of(key.valid_from)) if key.HasField("valid_from") else None,
-            valid_until=instant(micros_of(key.valid_until)) if key.HasField("valid_until") else None,
-            revoked_at=instant(micros_of(key.revoked_at)) if key.HasField("revoked_at") else None,
-        )
-        for key in keys
-        if key.use == KeyUse.KEY_USE_SIGNING and key.chain
-    ]

@@ -1,0 +1,89 @@
+"""What the caller of ``audit verify`` believes, from what was typed in; a mistake in it is one of usage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exchange.cli.offline.trusted import read_card
+from exchange.cli.texts import t
+from exchange.crypto.dsse import ALGORITHMS, ES256
+from exchange.crypto.trusted.node_card import NodeCard
+from exchange.crypto.x509.certificates import load_chain
+from exchange.domain.problems import Problem, Refused
+from exchange.flows.audit.verify.believed import Believed
+from exchange.tlog import policy as tlog_policy
+
+PolicyOption = Annotated[
+    Path | None, typer.Option("--policy", help=t("option.policy"), exists=True, dir_okay=False, show_default=False)
+]
+CardsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--card", help=t("option.audit_card"), exists=True, dir_okay=False, show_default=False),
+]
+FingerprintsOption = Annotated[
+    list[str] | None, typer.Option("--fingerprint", help=t("option.audit_fingerprint"), show_default=False)
+]
+RootsOption = Annotated[
+    list[str] | None, typer.Option("--roots", help=t("option.audit_roots"), show_default=False, metavar="[NODE=]FILE")
+]
+ListsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--crl", help=t("option.audit_crl"), exists=True, dir_okay=False, show_default=False),
+]
+RequireOption = Annotated[str, typer.Option("--require", help=t("option.require"))]
+
+
+def gather(
+    *,
+    policy: Path | None,
+    cards: Sequence[Path],
+    fingerprints: Sequence[str],
+    roots: Sequence[str],
+    lists: Sequence[Path],
+    require: str = "",
+) -> Believed:
+    """Read what the caller names.
+
+    Raises:
+        CardRefused: A card has mistakes.
+        Refused: ``FINGERPRINT_MISSING``, ``FINGERPRINT_WRONG``: a card is believed for the fingerprint that was typed.
+        LogFormatError: The policy is none.
+        CertificateUnreadable: The roots.
+        typer.BadParameter: An algorithm that is not known.
+    """
+    believed_cards = [_card(path, fingerprints) for path in cards]
+    spare = [typed for typed in fingerprints if not any(card.has_fingerprint(typed) for card in believed_cards)]
+    if spare:
+        raise Refused([Problem("FINGERPRINT_WRONG", "", spare[0][:100])])
+    by_node: dict[str, bytes] = {}
+    for named in roots:
+        node, separator, file = named.partition("=")
+        pem = Path(file if separator else node).read_bytes()
+        load_chain(pem)
+        by_node[node if separator else ""] = pem
+    algorithms = tuple(each.strip() for each in require.split(",") if each.strip())
+    if unknown := [each for each in algorithms if each not in ALGORITHMS]:
+        raise typer.BadParameter(t("message.unknown_choice", name=unknown[0], known=", ".join(ALGORITHMS)))
+    data = policy.read_bytes() if policy is not None else None
+    if data is not None:
+        tlog_policy.parse(data)
+    return Believed(
+        policy=data,
+        cards=tuple(card.to_text() for card in believed_cards),
+        roots=tuple(by_node.items()),
+        lists=tuple(path.read_bytes() for path in lists),
+        require=algorithms or (ES256,),
+    )
+
+
+def _card(path: Path, fingerprints: Sequence[str]) -> NodeCard:
+    card = read_card(path)
+    if not fingerprints:
+        raise Refused([Problem("FINGERPRINT_MISSING", str(path))])
+    if not any(card.has_fingerprint(typed) for typed in fingerprints):
+        raise Refused([Problem("FINGERPRINT_WRONG", str(path))])
+    return card

@@ -1,0 +1,23 @@
+"""The newest heads that a node can show: of its logs and mirrors, and of its peers' journals that it witnessed."""
+
+from __future__ import annotations
+
+from exchange.storage import log_store, witnessed
+from exchange.storage.database import Database
+
+
+def newest_heads(database: Database) -> list[bytes]:
+    """The newest cosigned checkpoint of every log, and the newest witnessed one of every log of a peer.
+
+    Args:
+        database: The node's.
+
+    Returns:
+        Signed notes in order of the log's number, those that were witnessed last.
+    """
+    with database.read() as connection:
+        heads = log_store.heads(connection)
+        stored = [log_store.last_checkpoint(connection, head.id) for head in heads]
+        peers = sorted({head.peer for head in heads if head.peer})
+        seen = [head for peer in peers for head in witnessed.of_peer(connection, peer)]
+    return [*(each.note for each in stored if each is not None), *(each.note for each in seen)]

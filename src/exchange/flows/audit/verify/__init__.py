@@ -1,0 +1,1 @@
+"""Verifying an exported folder offline, claim by claim."""

@@ -1,0 +1,207 @@
+"""What the caller believes: a policy, cards whose fingerprints were typed in, roots, revocation lists.
+
+Nothing is believed because it lies in the folder. Keys that a believed region announced in its logs are learned:
+signing keys under its root, Ed25519 keys by the endorsement of the key that they replace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import sha256
+
+from exchange.crypto.ed25519 import verify_cosignature, verify_note
+from exchange.crypto.receipts import MOST_AHEAD, Key, in_use, plain
+from exchange.crypto.trusted.node_card import KeyRole, NodeCard
+from exchange.tlog import policy as tlog_policy
+from exchange.tlog.checkpoint import Checkpoint, parse_note
+from exchange.tlog.errors import LogFormatError
+from exchange.tlog.note import VerifierKey
+from exchange.tlog.origin import LogName, mirror_name, witness_name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Believed:
+    """What a verdict may rest on. Only bytes and plain values, so that other processes can be given it.
+
+    Attributes:
+        policy: The policy's bytes; None where none was given.
+        cards: Texts of cards whose fingerprints agreed with what was typed in.
+        roots: Signing roots in PEM by node; the name is empty for roots that hold for every node.
+        lists: Revocation lists in PEM, each a file: one counts for the regions whose root signed it.
+        require: Algorithms of which a statement must carry a region's signature.
+        announced: Ed25519 keys that were learned from the logs, under names of logs and cosigners.
+    """
+
+    policy: bytes | None = None
+    cards: tuple[str, ...] = ()
+    roots: tuple[tuple[str, bytes], ...] = ()
+    lists: tuple[bytes, ...] = ()
+    require: tuple[str, ...] = ("ES256",)
+    announced: tuple[str, ...] = ()
+
+    def roots_of(self, node: str) -> bytes | None:
+        """Signing roots that were given for a node."""
+        given = dict(self.roots)
+        return given.get(node) or given.get("")
+
+    @property
+    def sourced(self) -> bool:
+        """Whether anything says whose checkpoints to believe."""
+        return self.policy is not None or bool(self.cards)
+
+    def names(self) -> tuple[str, ...]:
+        """What it is, for people."""
+        named = [f"card {card.node}.{card.domain} {card.fingerprint()}" for card in map(NodeCard.parse, self.cards)]
+        if self.policy is not None:
+            named.append(f"tlog-policy sha256 {sha256(self.policy).hexdigest()}")
+        return tuple(named)
+
+    def with_announced(self, keys: Iterable[VerifierKey]) -> Believed:
+        """The same, knowing more keys of logs and cosigners."""
+        return replace(self, announced=tuple(dict.fromkeys((*self.announced, *map(str, keys)))))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vouched:
+    """A checkpoint whose note was looked at.
+
+    Attributes:
+        checkpoint: What it says.
+        signed: Whether a believed key of the log signed it; None where no key of that log is believed.
+        cosigned: Unix time of the addressee's or witness's cosignature, the earliest; None without a believed one.
+        cosigner: Whose.
+        quorum: Whether the cosignatures are enough: for the policy, or the addressee's where there is none.
+        problem: Why it proves nothing, for people; empty when it holds.
+        lacking: Names of keys that are not believed and without which nothing can be said: the log's, the cosigner's.
+    """
+
+    checkpoint: Checkpoint
+    signed: bool | None
+    cosigned: int | None
+    cosigner: str
+    quorum: bool
+    problem: str
+    lacking: tuple[str, ...]
+
+
+class Keys:
+    """Verifier keys by name, as one process reads them out of what is believed."""
+
+    def __init__(self, believed: Believed) -> None:
+        self._policy = tlog_policy.parse(believed.policy) if believed.policy is not None else None
+        self._cards = [NodeCard.parse(card) for card in believed.cards]
+        carded: list[Key] = [key for card in self._cards for key in card.keys]
+        listed = (*self._policy.logs, *(witness.key for witness in self._policy.witnesses)) if self._policy else ()
+        self._by_name: dict[str, list[Key]] = {}
+        for key in (*carded, *listed, *map(VerifierKey.parse, believed.announced)):
+            same = self._by_name.setdefault(plain(key).name, [])
+            # A card bounds a key's use; where it does, nothing that names the same key lifts the bounds.
+            if plain(key) not in map(plain, same):
+                same.append(key)
+        self._logs = {plain(key).name for key in carded if key in _log_keys(carded)} | {
+            key.name for key in (self._policy.logs if self._policy else ())
+        }
+
+    def knows(self, name: str) -> bool:
+        """Whether a key of that name is believed."""
+        return bool(self._by_name.get(name))
+
+    def of(self, name: str) -> tuple[VerifierKey, ...]:
+        """Every believed key of a name."""
+        return tuple(plain(key) for key in self._by_name.get(name, ()))
+
+    @property
+    def logs(self) -> frozenset[str]:
+        """Origins that cards and policy name."""
+        return frozenset(self._logs)
+
+    def roots(self, node: str) -> bytes | None:
+        """Signing roots that a card names for a node."""
+        return next((card.signing_roots for card in self._cards if card.node == node), None)
+
+    def look(self, data: bytes, origin: str) -> Vouched | None:
+        """Look at a signed checkpoint.
+
+        1. The bytes are one, of the log asked for.
+        2. A believed key of the log signed it.
+        3. Its addressee, or a witness of another node, cosigned it, and enough cosigners did.
+        4. Every line in the name of a believed key verifies.
+
+        Returns:
+            What it came to; None when the bytes are no checkpoint of that log.
+        """
+        # 1
+        try:
+            note, checkpoint = parse_note(data)
+            log = LogName.parse(origin)
+        except LogFormatError:
+            return None
+        if checkpoint.origin != origin:
+            return None
+        # 2
+        log_keys = self._by_name.get(origin, [])
+        signed = [key for key in log_keys if verify_note(data, plain(key)) is not None]
+        # 3
+        timed: list[tuple[int, Key]] = []
+        for name in {line.name for line in note.signatures} - {origin}:
+            for key in self._by_name.get(name, ()):
+                time = verify_cosignature(data, plain(key))
+                if time is not None and in_use(key, time):
+                    timed.append((time, key))
+        rightful = [(time, plain(key).name) for time, key in timed if may_cosign(plain(key).name, log)]
+        cosigned, cosigner = min(rightful, default=(None, ""))
+        if cosigned is not None:
+            signed = [key for key in signed if in_use(key, cosigned, MOST_AHEAD)]
+        lacking = () if log_keys else (origin,)
+        if self._policy is not None:
+            quorum = self._policy.satisfied_by({plain(key) for _, key in timed})
+        else:
+            quorum = cosigned is not None
+            if not any(may_cosign(name, log) for name in self._by_name):
+                lacking = (*lacking, cosigners_of(log))
+        # 4
+        claimed = [line for line in note.signatures if any(line.is_by(key) for key in self.of(line.name))]
+        good = {(plain(key).name, plain(key).key_id) for _, key in timed} | {
+            (plain(key).name, plain(key).key_id) for key in signed
+        }
+        spoiled = [line.name for line in claimed if (line.name, line.key_id) not in good]
+        problem = ""
+        if spoiled:
+            problem = f"the line of {spoiled[0]} does not verify, or its key was not in use"
+        elif log_keys and not signed:
+            problem = f"no believed key of {origin} signed it"
+        elif not quorum and not lacking:
+            problem = "not enough believed cosigners signed it"
+        return Vouched(
+            checkpoint=checkpoint,
+            signed=bool(signed) if log_keys else None,
+            cosigned=cosigned,
+            cosigner=cosigner,
+            quorum=quorum,
+            problem=problem,
+            lacking=lacking,
+        )
+
+
+@lru_cache(4)
+def keys_of(believed: Believed) -> Keys:
+    """``Keys``, read once in a process."""
+    return Keys(believed)
+
+
+def may_cosign(name: str, log: LogName) -> bool:
+    """Whether a cosignature by that key says something: the addressee's mirror, or another node's witness."""
+    if log.peer is not None:
+        return name == mirror_name(log.peer, log.domain)
+    return name.endswith(f".{log.domain}/witness") and name != witness_name(log.node, log.domain)
+
+
+def cosigners_of(log: LogName) -> str:
+    """Whose cosignature a log needs, for people."""
+    return mirror_name(log.peer, log.domain) if log.peer is not None else f"*.{log.domain}/witness"
+
+
+def _log_keys(keys: Iterable[Key]) -> list[Key]:
+    return [key for key in keys if getattr(key, "role", None) is KeyRole.LOG]

@@ -1,0 +1,136 @@
+"""Processes that look at parts of a folder. What they are given and give back is small; each reads the disk itself."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+from exchange.flows.audit.folder.about import LogAbout
+from exchange.flows.audit.verify.believed import Believed
+from exchange.flows.audit.verify.disk import Material
+from exchange.flows.audit.verify.parts import (
+    NotesResult,
+    PartResult,
+    SignatureResult,
+    check_notes,
+    check_signatures,
+    read_bundles,
+)
+from exchange.flows.audit.verify.statements import Announced, MirroredTimes, SigningKeys
+
+BUNDLES: Final = 8
+"""Bundles that a process takes at once: 2,048 entries, some tenths of a second."""
+
+AHEAD: Final = 4
+"""Parts for each process that wait or are done and not yet taken: so much is in memory."""
+
+_T = TypeVar("_T")
+
+
+class Crew:
+    """Processes, or this one alone.
+
+    Args:
+        jobs: How many.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._stack = ExitStack()
+        self._ahead = AHEAD * jobs
+        # Not by fork: threads that others started here would not come along.
+        self._pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) if jobs > 1 else None
+        if self._pool is not None:
+            self._stack.enter_context(self._pool)
+
+    def __enter__(self) -> Self:
+        disk_of.cache_clear()  # the folder may have changed since this process looked at it
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def map(self, work: Callable[[Any], _T], parts: Iterable[Any]) -> Iterator[_T]:
+        """Results in the order of the parts."""
+        if self._pool is None:
+            yield from map(work, parts)
+            return
+        rest = iter(parts)
+        waiting = [self._pool.submit(work, part) for part in islice(rest, self._ahead)]
+        while waiting:
+            done = waiting.pop(0).result()
+            waiting += [self._pool.submit(work, part) for part in islice(rest, 1)]
+            yield done
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some bundles of a log, or one tar of its notes.
+
+    Attributes:
+        numbers: Which.
+        node: Whose folder it is.
+    """
+
+    folder: Path
+    log: LogAbout
+    numbers: tuple[int, ...]
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPart:
+    """Some bundles of a log, with when they were mirrored and by what their signatures are judged (``context``)."""
+
+    part: Part
+    times: MirroredTimes
+    context: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NotesPart:
+    """A tar of notes, and whose keys count."""
+
+    part: Part
+    believed: Believed
+
+
+def context_of(believed: Believed, announced: Iterable[Announced]) -> bytes:
+    """What signatures are judged by, in one piece."""
+    return pickle.dumps((believed, tuple(announced)))
+
+
+@lru_cache(1)
+def disk_of(folder: Path) -> Material:
+    """The folder, opened once in a process."""
+    return Material(folder)
+
+
+@lru_cache(1)
+def _keys_of(context: bytes) -> SigningKeys:
+    believed, announced = pickle.loads(context)  # noqa: S301 - written by ``context_of`` in the process that started this
+    return SigningKeys(believed, announced)
+
+
+def read_part(part: Part) -> PartResult:
+    """``parts.read_bundles`` in whichever process."""
+    return read_bundles(disk_of(part.folder), part.log, part.numbers, part.node)
+
+
+def sign_part(signed: SignedPart) -> SignatureResult:
+    """``parts.check_signatures`` in whichever process."""
+    part = signed.part
+    return check_signatures(disk_of(part.folder), part.log, part.numbers, _keys_of(signed.context), signed.times)
+
+
+def note_part(noted: NotesPart) -> NotesResult | None:
+    """``parts.check_notes`` in whichever process."""
+    part = noted.part
+    return check_notes(disk_of(part.folder), part.log, part.numbers[0], noted.believed)

@@ -1,0 +1,338 @@
+"""What one process does: some bundles of one log, or some of its cosigned checkpoints, one file in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC
+
+from exchange.crypto.envelope_verifier import VerdictStatus
+from exchange.flows.audit.folder.about import LogAbout
+from exchange.flows.audit.folder.names import ERASED
+from exchange.flows.audit.verify.believed import Believed, keys_of
+from exchange.flows.audit.verify.claims import Against, ClaimNo
+from exchange.flows.audit.verify.disk import Bodies, Entries, Material
+from exchange.flows.audit.verify.documents import DocumentBook
+from exchange.flows.audit.verify.statements import (
+    Announced,
+    MirroredTimes,
+    Place,
+    SigningKeys,
+    body_problem,
+    is_unproven,
+    judge_signature,
+    of_other_parties,
+    read_entry,
+)
+from exchange.flows.audit.verify.tree_check import WIDTH, BundleHashes, root_of, split
+from exchange.flows.instants import micros_of
+from exchange.tlog.origin import LogName
+from exchange.tlog.tiles import run_of
+from exchange.tlog.tree import HASH_SIZE, leaf_hash
+from exchange.v1.kind_pb2 import Kind
+from exchange.v1.record_pb2 import Record
+from exchange.v1.statement_pb2 import Statement
+
+
+@dataclass(slots=True)
+class PartResult:
+    """What some bundles hold.
+
+    Attributes:
+        against: Findings.
+        lacking: What would be needed, by claim: name and of what.
+        hashes: Their hashes, in order.
+        announced: Key announcements.
+        book: Of documents.
+        bodies: How many bodies were compared.
+        absent: How many are not here, by reason.
+        erased: Places whose body is said to be erased, as (record id, revision is unknown): record id and entry.
+        erasures: Record ids that an Erasure names.
+    """
+
+    against: list[Against] = field(default_factory=list)
+    lacking: list[tuple[ClaimNo, str, str]] = field(default_factory=list)
+    hashes: list[BundleHashes] = field(default_factory=list)
+    announced: list[Announced] = field(default_factory=list)
+    book: DocumentBook = field(default_factory=DocumentBook)
+    bodies: int = 0
+    absent: dict[str, int] = field(default_factory=dict)
+    erased: list[tuple[str, Place]] = field(default_factory=list)
+    erasures: set[str] = field(default_factory=set)
+
+
+def read_bundles(disk: Material, log: LogAbout, numbers: Sequence[int], node: str) -> PartResult:
+    """Hashes, form and bodies of some bundles.
+
+    Args:
+        disk: The folder.
+        log: The log.
+        numbers: Bundles.
+        node: Whose folder it is.
+    """
+    result = PartResult()
+    reader = _Reader(log, node, result)
+    for number in numbers:
+        reader.read(disk, number)
+    return result
+
+
+class _Reader:
+    """Reads bundle by bundle into a result."""
+
+    def __init__(self, log: LogAbout, node: str, result: PartResult) -> None:
+        self._log = log
+        self._name = LogName.parse(log.origin)
+        self._own = self._name.node == node
+        self._result = result
+
+    def read(self, disk: Material, number: int) -> None:
+        log, result = self._log, self._result
+        run = run_of(log.size, number)
+        assert run is not None, "bundles are numbered by the log's size"
+        width = run.width
+        entries = disk.entries(log, run)
+        _, tile = disk.tile(log, 0, run)
+        hashes = split(tile) if tile is not None and len(tile) == HASH_SIZE * width else None
+        leaves = tuple(leaf_hash(entry) for _, entry in entries.found)
+        whole = entries.problem is None and len(leaves) == width
+        differing = () if hashes is None else tuple(at for at, leaf in enumerate(leaves[:width]) if leaf != hashes[at])
+        if not whole:
+            self._not_whole(entries, number, differing)
+            differing = ()
+        partial = width < WIDTH
+        result.hashes.append(
+            BundleHashes(
+                number=number,
+                below=root_of(leaves) if whole and not partial else None,
+                tile=root_of(hashes) if hashes is not None and not partial else None,
+                differing=differing,
+                leaves=leaves if whole and partial else None,
+                hashes=hashes if partial else None,
+            )
+        )
+        if log.use == "journal":
+            self._journal(entries, number)
+        else:
+            with disk.bodies(log, run) as bodies:
+                self._statements(entries, bodies, number)
+
+    def _not_whole(self, entries: Entries, number: int, differing: tuple[int, ...]) -> None:
+        if entries.absent:
+            if self._log.has_bundle(number):
+                place = Place(log=self._log.origin, index=number * WIDTH, file=entries.file, byte=0)
+                self._result.against.append(place.against(ClaimNo.NONE_MISSING, "BUNDLE_MISSING"))
+            else:
+                self._result.lacking.append((ClaimNo.NONE_MISSING, "BUNDLES", f"{self._log.origin}#{number * WIDTH}"))
+                self._result.lacking.append(
+                    (ClaimNo.ENTRIES_UNCHANGED, "BUNDLES", f"{self._log.origin}#{number * WIDTH}")
+                )
+            return
+        # A changed length shifts all that follows: the first entry with another hash is where it was.
+        at = differing[0] if differing else len(entries.found)
+        byte = entries.found[at][0] if at < len(entries.found) else (entries.problem or 0)
+        place = Place(log=self._log.origin, index=number * WIDTH + at, file=entries.file, byte=byte)
+        text = f"{len(entries.found)} entries are readable"
+        self._result.against.append(place.against(ClaimNo.ENTRIES_UNCHANGED, "BUNDLE_MALFORMED", text))
+
+    def _place(self, entries: Entries, number: int, at: int) -> Place:
+        return Place(log=self._log.origin, index=number * WIDTH + at, file=entries.file, byte=entries.found[at][0])
+
+    def _journal(self, entries: Entries, number: int) -> None:
+        for at, (_, data) in enumerate(entries.found):
+            place = self._place(entries, number, at)
+            if not self._result.book.read_journal(data, place):
+                self._result.against.append(place.against(ClaimNo.ENTRIES_UNCHANGED, "ENTRY_UNREADABLE"))
+
+    def _statements(self, entries: Entries, bodies: Bodies, number: int) -> None:
+        result, origin = self._result, self._log.origin
+        if not bodies.there and not entries.absent and self._log.has_bundle(number):
+            place = Place(log=origin, index=number * WIDTH, file=bodies.file, byte=0)
+            result.against.append(place.against(ClaimNo.NONE_MISSING, "BODIES_NOT_THERE"))
+        for at, (_, data) in enumerate(entries.found):
+            place = self._place(entries, number, at)
+            read = read_entry(data)
+            if read is None:
+                result.against.append(place.against(ClaimNo.SIGNED, "ENTRY_UNREADABLE"))
+                continue
+            entry, statement = read
+            problem = of_other_parties(self._name, statement)
+            if problem:
+                result.against.append(place.against(ClaimNo.SIGNED, "STATEMENT_OF_OTHERS", problem))
+            body = self._body(bodies, place, statement)
+            if self._own:
+                result.book.read_body(body)
+            self._learn(place, statement.kind, body, entry.envelope, micros_of(entry.logged_at))
+        bodies.of(number * WIDTH + WIDTH)
+        if bodies.problem is not None:
+            error = bodies.problem
+            place = Place(log=origin, index=number * WIDTH, file=bodies.file, byte=error.byte or 0)
+            result.against.append(place.against(ClaimNo.ENTRIES_UNCHANGED, "BODIES_MALFORMED", error.detail))
+
+    def _body(self, bodies: Bodies, place: Place, statement: Statement) -> bytes | None:
+        """The body of an entry, when it is the one that was signed."""
+        held, result = bodies.of(place.index), self._result
+        if held is None:
+            self._absent(bodies, place, statement.record_id)
+            return None
+        result.bodies += 1
+        problem = body_problem(statement, held.body, held.salt)
+        if not problem:
+            return held.body
+        in_tar = Place(log=place.log, index=place.index, file=bodies.file, byte=held.offset)
+        result.against.append(in_tar.against(ClaimNo.ENTRIES_UNCHANGED, "BODY_CHANGED", problem))
+        return None
+
+    def _absent(self, bodies: Bodies, place: Place, record_id: str) -> None:
+        result = self._result
+        told = bodies.absent.get(place.index)
+        if told is None:
+            return  # the archive is not there or breaks off, which is told once
+        result.absent[told.reason] = result.absent.get(told.reason, 0) + 1
+        if told.record_id != record_id:
+            text = f"{told.record_id} is not the record of {place.index}"
+            in_tar = Place(log=place.log, index=place.index, file=bodies.file, byte=0)
+            result.against.append(in_tar.against(ClaimNo.ENTRIES_UNCHANGED, "BODIES_MALFORMED", text))
+        if told.reason == ERASED:
+            result.erased.append((record_id, place))
+        else:
+            result.lacking.append((ClaimNo.NONE_MISSING, f"BODIES_{told.reason}", self._log.origin))
+
+    def _learn(self, place: Place, kind: int, body: bytes | None, envelope: bytes, logged_at: int) -> None:
+        result = self._result
+        if kind == Kind.KIND_KEY_ANNOUNCEMENT:
+            if body is None:
+                result.lacking.append((ClaimNo.KEYS_VALID, "ANNOUNCEMENT", f"{place.log}#{place.index}"))
+            else:
+                told = Announced(
+                    node=self._name.node, logged_at=logged_at, log=place.log, index=place.index,
+                    envelope=envelope, body=body,
+                )  # fmt: skip
+                result.announced.append(told)
+        elif kind == Kind.KIND_ERASURE and body is not None:
+            result.erasures.add(Record.FromString(body).erasure.record.record_id)
+
+
+@dataclass(slots=True)
+class SignatureResult:
+    """What the signatures of some bundles came to.
+
+    Attributes:
+        signed: How many statements the region's keys signed.
+        unknown: Key ids of no known certificate, each with the first place.
+        unproven: Places whose key was revoked before anybody else had seen the entry.
+        unmirrored: How many no cosignature covers.
+        rootless: Whether the region's roots are not believed.
+        until: Latest instant at which an entry was mirrored, in microseconds.
+    """
+
+    against: list[Against] = field(default_factory=list)
+    signed: int = 0
+    unknown: dict[str, Place] = field(default_factory=dict)
+    unproven: list[Place] = field(default_factory=list)
+    unmirrored: int = 0
+    rootless: bool = False
+    algorithms: set[str] = field(default_factory=set)
+
+
+def check_signatures(
+    disk: Material, log: LogAbout, numbers: Sequence[int], keys: SigningKeys, times: MirroredTimes
+) -> SignatureResult:
+    """Who signed the statements of some bundles, by both times."""
+    result = SignatureResult()
+    name = LogName.parse(log.origin)
+    trust = keys.of(name.node, name.domain)
+    if trust is None:
+        result.rootless = True
+        return result
+    for number in numbers:
+        run = run_of(log.size, number)
+        assert run is not None, "bundles are numbered by the log's size"
+        entries = disk.entries(log, run)
+        for at, (byte, data) in enumerate(entries.found):
+            read = read_entry(data)
+            if read is None:
+                continue  # told when it was read
+            index = number * WIDTH + at
+            place = Place(log=log.origin, index=index, file=entries.file, byte=byte)
+            logged_at = read[0].logged_at.ToDatetime(UTC)
+            mirrored = times.at(index)
+            verdict = trust.verify(read[0].envelope, logged_at)
+            result.unmirrored += mirrored is None
+            result.against += judge_signature(verdict, place, logged_at, mirrored)
+            if verdict.status is VerdictStatus.KEY_UNKNOWN:
+                result.unknown.setdefault(next(iter(verdict.unknown), ""), place)
+            elif verdict.status is VerdictStatus.VALID:
+                result.signed += 1
+                result.algorithms |= set(verdict.algorithms)
+                if is_unproven(verdict, logged_at, mirrored):
+                    result.unproven.append(place)
+    return result
+
+
+@dataclass(slots=True)
+class NotesResult:
+    """What some cosigned checkpoints came to.
+
+    Attributes:
+        times: Unix time of the addressee's or witness's cosignature by size, of notes that hold.
+        looked: How many there were.
+        cosigner: Name of a cosigner that counted.
+    """
+
+    against: list[Against] = field(default_factory=list)
+    times: dict[int, int] = field(default_factory=dict)
+    looked: int = 0
+    cosigner: str = ""
+
+
+def check_notes(disk: Material, log: LogAbout, number: int, believed: Believed) -> NotesResult | None:
+    """Some cosigned checkpoints of a log: their signatures, and whether they are of the folder's tree.
+
+    Args:
+        disk: The folder.
+        log: The log.
+        number: Which tar of notes.
+        believed: Whose keys count.
+    """
+    result = NotesResult()
+    keys = keys_of(believed)
+    notes = disk.notes(log, number)
+    if notes is None:
+        return None
+    if notes.problem is not None:
+        error = notes.problem
+        place = Place(log=log.origin, index=0, file=notes.file, byte=error.byte or 0)
+        result.against.append(place.against(ClaimNo.MIRRORED, "NOTES_MALFORMED", error.detail))
+    for byte, size, note in notes.found:
+        place = Place(log=log.origin, index=size, file=notes.file, byte=byte)
+        result.looked += 1
+        seen = keys.look(note, log.origin)
+        if seen is None or seen.checkpoint.size != size:
+            result.against.append(place.against(ClaimNo.MIRRORED, "NOTE_UNREADABLE"))
+            continue
+        root = disk.root_at(log, size)
+        if root is not None and root != seen.checkpoint.root:
+            text = f"{seen.checkpoint.root.hex()}, here {root.hex()}"
+            result.against.append(place.against(ClaimNo.ENTRIES_UNCHANGED, "NOTE_OF_ANOTHER_TREE", text))
+            continue
+        if believed.sourced and seen.problem:
+            result.against.append(place.against(ClaimNo.MIRRORED, "NOTE_NOT_BELIEVED", seen.problem))
+            continue
+        if seen.signed and seen.cosigned is not None:
+            result.times[size] = seen.cosigned
+            result.cosigner = seen.cosigner
+    return result
+
+
+def read_promised(disk: Material, log: LogAbout, node: str, book: DocumentBook) -> None:
+    """What the entries beyond a checkpoint say of documents; nothing of it is proven."""
+    entries = disk.promised(log)
+    with disk.promised_bodies(log) as bodies:
+        for at, (byte, data) in enumerate(entries.found):
+            place = Place(log=log.origin, index=log.size + at, file=entries.file, byte=byte)
+            if log.use == "journal":
+                book.read_journal(data, place)
+            elif LogName.parse(log.origin).node == node:
+                held = bodies.of(place.index)
+                book.read_body(held.body if held is not None else None)

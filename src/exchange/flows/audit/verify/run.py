@@ -1,0 +1,364 @@
+"""Verifying a folder: all cores look at parts of it, and what they find is weighed here, claim by claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from exchange.flows.audit.findings import Finding
+from exchange.flows.audit.folder.about import LogAbout
+from exchange.flows.audit.folder.errors import FolderUnreadable
+from exchange.flows.audit.verify import documents, heads
+from exchange.flows.audit.verify.believed import Believed, Keys, keys_of
+from exchange.flows.audit.verify.claims import CLAIMS, Against, ClaimNo, Docket, Result
+from exchange.flows.audit.verify.crew import (
+    BUNDLES,
+    Crew,
+    NotesPart,
+    Part,
+    SignedPart,
+    context_of,
+    note_part,
+    read_part,
+    sign_part,
+)
+from exchange.flows.audit.verify.disk import Material
+from exchange.flows.audit.verify.documents import DocumentBook
+from exchange.flows.audit.verify.files import check_files
+from exchange.flows.audit.verify.parts import read_promised
+from exchange.flows.audit.verify.statements import Announced, MirroredTimes, Place, SigningKeys
+from exchange.flows.audit.verify.tree_check import WIDTH, BundleHashes, TreeCheck, Wrong
+from exchange.tlog.origin import LogName
+from exchange.tlog.tiles import Run, bundle_path, run_of, runs, tile_path
+
+MAX_SHOWN = 100
+"""Places of one sort that are named one by one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What the caller wants to know.
+
+    Attributes:
+        folder: The exported folder.
+        believed: What the verdict may rest on.
+        pages: Pages of heads, by the name under which they are told.
+        jobs: Processes; 1 works in this one.
+    """
+
+    folder: Path
+    believed: Believed
+    pages: Mapping[str, bytes]
+    jobs: int = 1
+
+
+def verify(asked: Asked, seen: Callable[[int], None] = lambda _entries: None) -> Result:
+    """Look at a folder.
+
+    Args:
+        asked: What and by whose keys.
+        seen: Told how many entries were looked at, twice for each: once for its bytes, once for its signature.
+
+    Raises:
+        HeadsUnreadable: A page of heads is none.
+    """
+    try:
+        disk = Material(asked.folder)
+    except FolderUnreadable as error:
+        return _unreadable(asked, error)
+    pages = [head for name, page in asked.pages.items() for head in heads.read_page(page, name)]
+    with Crew(asked.jobs) as crew:
+        return _Verification(asked, disk, crew, seen).run(pages)
+
+
+def _unreadable(asked: Asked, error: FolderUnreadable) -> Result:
+    """Nothing can be said of a folder that does not say which logs it holds."""
+    docket = Docket()
+    found = Finding(code="EXPORT_BROKEN", file=error.file, byte=error.byte, detail=error.detail)
+    docket.find(Against(ClaimNo.MATERIAL, found))
+    for no in CLAIMS:
+        docket.lack(no, "EXPORT")
+    return docket.result(asked.folder, asked.believed, ())
+
+
+class _Verification:
+    """One run."""
+
+    def __init__(self, asked: Asked, disk: Material, crew: Crew, seen: Callable[[int], None]) -> None:
+        self._asked = asked
+        self._believed = asked.believed
+        self._disk = disk
+        self._crew = crew
+        self._seen = seen
+        self._docket = Docket()
+        self._announced: list[Announced] = []
+        self._book = DocumentBook()
+        self._erased: list[tuple[str, Place]] = []
+        self._erasures: set[str] = set()
+        self._times: dict[str, MirroredTimes] = {}
+        self._seen_until: dict[str, int] = {}
+        self._facts: dict[str, dict[str, Any]] = {}
+
+    def run(self, pages: Sequence[heads.Head]) -> Result:
+        """All claims; some need what a later one finds out, so not in their order."""
+        docket, disk = self._docket, self._disk
+        docket.find(*check_files(self._asked.folder, self._crew))
+        # 1, 2: what lies there, against itself
+        roots = {log.origin: self._read(log) for log in disk.logs}
+        self._judge_erased()
+        self._learn()
+        # 1, 2: and against what was signed
+        keys = keys_of(self._believed)
+        for log in disk.logs:
+            self._checkpoint(log, keys, holds=roots[log.origin])
+        self._unknown_logs(keys)
+        # 6: by when somebody else had seen each entry, which 5 needs
+        for log in disk.logs:
+            self._notes(log)
+        # 3
+        sizes = {log.origin: log.size for log in disk.logs}
+        by_origin = {log.origin: log for log in disk.logs}
+        heads.check(
+            pages, sizes, keys, lambda origin, size: disk.root_at(by_origin[origin], size), docket,
+            node=disk.node,
+            sourced=self._believed.sourced,
+        )  # fmt: skip
+        # 4, 5
+        context = context_of(self._believed, self._announced)
+        for log in disk.logs:
+            if log.use != "journal":
+                self._signatures(log, context)
+        self._lists()
+        # 8
+        self._documents()
+        # 7, 9: whoever replays, or brings a list, knows more
+        docket.lack(ClaimNo.REGISTERS, "REPLAY")
+        docket.lack(ClaimNo.OWN_LIST, "LIST")
+        return self._result()
+
+    def _result(self) -> Result:
+        docket = self._docket
+        for no in CLAIMS:
+            if not self._believed.sourced:
+                docket.only(no, "POLICY")
+        for no in (ClaimNo.SIGNED, ClaimNo.KEYS_VALID, ClaimNo.DOCUMENTS):
+            # What was exchanged for something else says nothing of the rest.
+            if docket.is_refuted(ClaimNo.ENTRIES_UNCHANGED):
+                docket.lack(no, "ENTRIES")
+        return docket.result(self._asked.folder, self._believed, tuple(self._facts.values()))
+
+    # -- 1, 2 ------------------------------------------------------------------------------------------------
+
+    def _parts(self, log: LogAbout) -> Iterator[Part]:
+        numbers = [run.number for run in runs(log.size)]
+        for at in range(0, len(numbers), BUNDLES):
+            yield Part(self._asked.folder, log, tuple(numbers[at : at + BUNDLES]), self._disk.node)
+
+    def _read(self, log: LogAbout) -> TreeCheck | None:
+        """Everything of a log's folder but signatures; None where there is no checkpoint to compare with."""
+        facts = {"origin": log.origin, "use": log.use, "size": log.size, "promised": log.promised}
+        self._facts[log.origin] = facts
+        hashes: list[BundleHashes] = []
+        bodies = 0
+        absent: dict[str, int] = {}
+        for part in self._crew.map(read_part, self._parts(log)):
+            self._docket.find(*part.against)
+            for no, what, of in part.lacking:
+                self._docket.lack(no, what, of)
+            hashes += part.hashes
+            self._announced += part.announced
+            self._book.join(part.book)
+            self._erased += part.erased
+            self._erasures |= part.erasures
+            bodies += part.bodies
+            for reason, count in part.absent.items():
+                absent[reason] = absent.get(reason, 0) + count
+            self._seen(sum(_width(log, each.number) for each in part.hashes))
+        facts |= {"bodies": bodies, "bodies_absent": absent}
+        head = keys_of(Believed()).look(self._disk.checkpoint(log) or b"", log.origin)
+        if head is None or head.checkpoint.size != log.size:
+            return None
+        tree = TreeCheck(log.size, head.checkpoint.root, lambda *tile: self._tile(log, *tile))
+        for wrong in tree.findings(hashes):
+            self._docket.find(self._wrong(log, wrong))
+        return tree
+
+    def _tile(self, log: LogAbout, level: int, number: int, width: int) -> bytes | None:
+        return self._disk.tile(log, level, Run(number, width))[1]
+
+    def _wrong(self, log: LogAbout, wrong: Wrong) -> Against:
+        """A finding at its place: the entry, the hash in its tile, or the checkpoint."""
+        run = run_of(log.size, wrong.number, wrong.level) or Run(0, 1)
+        index = (wrong.number * WIDTH + wrong.position) << (8 * wrong.level)
+        evidence = {"found": wrong.found.hex(), "expected": wrong.expected.hex()}
+        if wrong.what == "ENTRY" and wrong.level == 0:
+            file, byte = f"{log.folder}/{bundle_path(run)}", 0
+            entries = self._disk.entries(log, run)
+            if wrong.position < len(entries.found):
+                byte = entries.found[wrong.position][0]
+            code = "ENTRY_CHANGED"
+        elif wrong.what == "ROOT":
+            file, byte, code, index = f"{log.folder}/checkpoint", 0, "ROOT_DIFFERS", log.size
+        else:
+            file, byte = f"{log.folder}/{tile_path(wrong.level, run)}", wrong.position * 32
+            code = {"ENTRY": "TREE_CHANGED", "TILE": "TILE_CHANGED"}.get(wrong.what, "TILE_DAMAGED")
+        found = Finding(code=code, log=log.origin, index=index, file=file, byte=byte, evidence=evidence)
+        return Against(ClaimNo.ENTRIES_UNCHANGED, found)
+
+    def _judge_erased(self) -> None:
+        """A body that is said to be erased needs an Erasure that names its record."""
+        for record_id, place in self._erased:
+            if record_id not in self._erasures:
+                self._docket.lack(ClaimNo.NONE_MISSING, "ERASURE", f"{place.log}#{place.index}")
+
+    def _learn(self) -> None:
+        """Keys that the believed regions announced; each may name the next one."""
+        keys = SigningKeys(self._believed, self._announced)
+        self._signing = keys
+        if keys.relied:
+            self._believed = self._believed.with_announced(keys.relied)
+            self._docket.fact(ClaimNo.ENTRIES_UNCHANGED, "keys_by_announcement", [str(key) for key in keys.relied])
+
+    def _checkpoint(self, log: LogAbout, keys: Keys, *, holds: TreeCheck | None) -> None:
+        """Whether a believed key signed the head that the folder's entries lead to."""
+        docket = self._docket
+        place = Place(log=log.origin, index=log.size, file=f"{log.folder}/checkpoint", byte=0)
+        note = self._disk.checkpoint(log)
+        if note is None:
+            if log.size:
+                docket.find(place.against(ClaimNo.NONE_MISSING, "CHECKPOINT_MISSING"))
+            elif log.promised:
+                for no in (ClaimNo.ENTRIES_UNCHANGED, ClaimNo.NONE_MISSING):
+                    docket.lack(no, "CHECKPOINT", log.origin)
+            return
+        seen = keys.look(note, log.origin)
+        if seen is None:
+            docket.find(place.against(ClaimNo.ENTRIES_UNCHANGED, "CHECKPOINT_UNREADABLE"))
+            docket.lack(ClaimNo.NONE_MISSING, "CHECKPOINT_BELIEVED", log.origin)
+            return
+        if seen.checkpoint.size != log.size:
+            text = f"{seen.checkpoint.size}, the folder says {log.size}"
+            docket.find(place.against(ClaimNo.NONE_MISSING, "CHECKPOINT_SIZE", text))
+            return
+        if holds is not None and not holds.holds and not docket.is_refuted(ClaimNo.ENTRIES_UNCHANGED):
+            docket.lack(ClaimNo.ENTRIES_UNCHANGED, "TREE", log.origin)
+        facts = self._facts[log.origin]
+        facts["root"] = seen.checkpoint.root.hex()
+        if not self._believed.sourced:
+            return
+        if seen.problem:
+            docket.find(place.against(ClaimNo.ENTRIES_UNCHANGED, "CHECKPOINT_NOT_BELIEVED", seen.problem))
+            docket.lack(ClaimNo.NONE_MISSING, "CHECKPOINT_BELIEVED", log.origin)
+        for name in seen.lacking:
+            docket.lack(ClaimNo.ENTRIES_UNCHANGED, "KEY", name)
+            docket.lack(ClaimNo.NONE_MISSING, "KEY", name)
+        if seen.cosigned is not None:
+            facts |= {"checkpoint_time": _instant(seen.cosigned), "cosigner": seen.cosigner}
+
+    def _unknown_logs(self, keys: Keys) -> None:
+        """Logs of this node, or towards it, that the caller knows of and the folder does not hold."""
+        held = {log.origin for log in self._disk.logs}
+        for origin in sorted(keys.logs - held):
+            if heads.is_of(origin, self._disk.node):
+                self._docket.lack(ClaimNo.NONE_MISSING, "LOG", origin)
+
+    # -- 6 ---------------------------------------------------------------------------------------------------
+
+    def _notes(self, log: LogAbout) -> None:
+        times: dict[int, int] = {}
+        looked = number = 0
+        going = True
+        while going:
+            # Tars are numbered without a gap; how many there are, nothing that is believed says.
+            part = [
+                NotesPart(Part(self._asked.folder, log, (number + at,)), self._believed)
+                for at in range(1 if self._asked.jobs == 1 else 4 * self._asked.jobs)
+            ]
+            number += len(part)
+            for result in self._crew.map(note_part, part):
+                if result is None:
+                    going = False
+                    continue
+                self._docket.find(*result.against)
+                times |= result.times
+                looked += result.looked
+        checkpoint = self._disk.checkpoint(log)
+        seen = keys_of(self._believed).look(checkpoint, log.origin) if checkpoint else None
+        if seen is not None and not seen.problem and not seen.lacking and seen.cosigned is not None:
+            times[seen.checkpoint.size] = min(seen.cosigned, times.get(seen.checkpoint.size, seen.cosigned))
+        self._times[log.origin] = MirroredTimes.of(times)
+        facts = self._facts[log.origin]
+        facts |= {"notes": looked}
+        if times:
+            facts["mirrored"] = {"first": _instant(min(times.values())), "last": _instant(max(times.values()))}
+        if log.use in ("outbound", "mirror") and log.size and max(times, default=0) < log.size:
+            self._docket.lack(ClaimNo.MIRRORED, "COSIGNATURE", log.origin)
+
+    # -- 4, 5 ------------------------------------------------------------------------------------------------
+
+    def _signatures(self, log: LogAbout, context: bytes) -> None:
+        docket, times = self._docket, self._times[log.origin]
+        signed = unmirrored = 0
+        algorithms: set[str] = set()
+        work = (
+            SignedPart(part, times.part(part.numbers[0] * WIDTH, (part.numbers[-1] + 1) * WIDTH), context)
+            for part in self._parts(log)
+        )
+        for part, result in zip(self._parts(log), self._crew.map(sign_part, work), strict=True):
+            docket.find(*result.against)
+            signed += result.signed
+            unmirrored += result.unmirrored
+            algorithms |= result.algorithms
+            if result.rootless:
+                docket.lack(ClaimNo.SIGNED, "ROOTS", LogName.parse(log.origin).node)
+                docket.lack(ClaimNo.KEYS_VALID, "ROOTS", LogName.parse(log.origin).node)
+            for keyid, place in result.unknown.items():
+                docket.lack(ClaimNo.SIGNED, "CERTIFICATE", f"{keyid[:16]} {place.log}#{place.index}")
+            for place in result.unproven[:MAX_SHOWN]:
+                docket.lack(ClaimNo.KEYS_VALID, "CONFIRMATION", f"{place.log}#{place.index}")
+            self._seen(sum(_width(log, number) for number in part.numbers))
+        if unmirrored and signed:
+            docket.lack(ClaimNo.KEYS_VALID, "COSIGNATURE", log.origin)
+        self._facts[log.origin] |= {"signed": signed, "algorithms": sorted(algorithms)}
+        if signed and times.times:
+            node = LogName.parse(log.origin).node
+            self._seen_until[node] = max(self._seen_until.get(node, 0), *times.times[-1:])
+
+    def _lists(self) -> None:
+        """What was not revoked, only a list can say that is younger than the entries."""
+        issued: dict[str, str] = {}
+        for node, until in sorted(self._seen_until.items()):
+            known = self._signing.lists.get(node)
+            made = max((each.this_update for each in known.lists), default=None) if known else None
+            if made is None or made < datetime.fromtimestamp(until, UTC):
+                self._docket.lack(ClaimNo.KEYS_VALID, "REVOCATION_LIST", f"{node} {_instant(until)}")
+            if made is not None:
+                issued[node] = made.isoformat()
+        self._docket.fact(ClaimNo.KEYS_VALID, "revocation_lists", issued)
+
+    # -- 8 ---------------------------------------------------------------------------------------------------
+
+    def _documents(self) -> None:
+        promised = DocumentBook()
+        for log in self._disk.logs:
+            if log.promised:
+                read_promised(self._disk, log, self._disk.node, promised)
+        if not any(log.use == "journal" and log.size for log in self._disk.logs):
+            self._docket.lack(ClaimNo.DOCUMENTS, "JOURNAL")
+        for log in self._disk.logs:
+            journal_or_own = log.use == "journal" or LogName.parse(log.origin).node == self._disk.node
+            if journal_or_own and any(not log.has_bundle(run.number) for run in runs(log.size)):
+                self._docket.lack(ClaimNo.DOCUMENTS, "BUNDLES", log.origin)
+        documents.check(self._book, promised, self._docket)
+
+
+def _width(log: LogAbout, number: int) -> int:
+    run = run_of(log.size, number)
+    return run.width if run is not None else 0
+
+
+def _instant(time: int) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat()
