@@ -14,10 +14,10 @@ export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all demo bench fuzz sbom audit lint fix lock proto clean
+.PHONY: help setup test test-all demo bench fuzz sbom audit auditor-kit lint fix lock proto clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP) ## .venv with every locked package and this one; done once, again when the lock changes
 	@:
@@ -56,6 +56,9 @@ sbom: setup ## build/sbom.json: what a node is made of, CycloneDX, from the hash
 audit: setup ## known weaknesses of what is locked; asks the advisory database over the network
 	@$(PY) -m pip install -qq --require-hashes --requirement requirements/audit.txt
 	@$(VENV)/bin/pip-audit --require-hashes --disable-pip --requirement requirements/run.txt $(ARGS)
+
+auditor-kit: ## build/auditor-kit: the independent verifier for linux and windows; needs golang-go and golang-golang-x-mod-dev
+	@tests/independent/build.sh build/auditor-kit
 
 lint: setup ## style, types, layers, schema, and whether the generated code is current
 	@PYTHON=$(PY) tools/lint.sh

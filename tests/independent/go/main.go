@@ -1,0 +1,220 @@
+// Command verify checks a folder that "exchange audit export" wrote, without any of the gateway's own code.
+//
+// It believes only what its flags name: a policy in the form of C2SP tlog-policy, and for each region the signing roots
+// from its card. Exit status: 0 all proven, 1 something refuted, 2 usage, 3 something not provable from this material.
+package main
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"sort"
+	"strings"
+	"sync"
+)
+
+// A finding says what is wrong, and where. Claim 0 is the material itself.
+type finding struct {
+	Claim int    `json:"no"`
+	Code  string `json:"code"`
+	Log   string `json:"log"`
+	Index int64  `json:"index"`
+	File  string `json:"file"`
+	Text  string `json:"text"`
+}
+
+type report struct {
+	lock     sync.Mutex
+	Findings []finding `json:"findings"`
+	more     int64
+}
+
+const mostFindings = 10000
+
+func (r *report) find(f finding) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	if len(r.Findings) >= mostFindings {
+		r.more++
+		return
+	}
+	r.Findings = append(r.Findings, f)
+}
+
+type claim struct {
+	No      int      `json:"no"`
+	Name    string   `json:"name"`
+	Outcome string   `json:"outcome"`
+	Missing []string `json:"missing"`
+}
+
+var names = map[int]string{
+	0: "材料与清单一致 the files are those of MANIFEST",
+	1: "条目未改动 entries unchanged",
+	2: "条目无缺失 none missing up to the checkpoint",
+	4: "由所称地区签署 signed by the named region",
+	5: "签署密钥当时有效 by keys valid and unrevoked then",
+	6: "对方已收存 the other side held it",
+}
+
+type rootFlags map[string]*x509.CertPool
+
+func (f rootFlags) String() string { return "" }
+func (f rootFlags) Set(value string) error {
+	parts := strings.SplitN(value, "=", 2)
+	if len(parts) != 2 {
+		return fmt.Errorf("NODE=FILE")
+	}
+	pool, err := readRoots(parts[1])
+	if err == nil {
+		f[parts[0]] = pool
+	}
+	return err
+}
+
+func main() {
+	roots := rootFlags{}
+	policyFile := flag.String("policy", "", "C2SP tlog-policy `FILE`: keys of logs and of their cosigners")
+	receipt := flag.String("receipt", "", "check this C2SP tlog-proof `FILE` under the policy, instead of a folder")
+	asJSON := flag.Bool("json", false, "print the result as JSON")
+	flag.Var(roots, "root", "signing roots of a region, as `NODE=FILE.pem`; once for each")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "verify [-policy FILE] [-root NODE=FILE.pem ...] [-json] FOLDER\nverify -policy FILE -receipt FILE")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	var known *policy
+	if *policyFile != "" {
+		var err error
+		if known, err = readPolicy(*policyFile); err != nil {
+			usage(err)
+		}
+	}
+	if *receipt != "" {
+		if flag.NArg() != 0 || known == nil {
+			usage(fmt.Errorf("a receipt needs a policy and no folder"))
+		}
+		os.Exit(checkReceipt(*receipt, known))
+	}
+	if flag.NArg() != 1 {
+		usage(fmt.Errorf("name one folder"))
+	}
+	os.Exit(checkFolder(flag.Arg(0), known, roots, *asJSON))
+}
+
+func usage(err error) {
+	fmt.Fprintln(os.Stderr, "verify:", err)
+	flag.Usage()
+	os.Exit(2)
+}
+
+func checkFolder(folder string, known *policy, roots map[string]*x509.CertPool, asJSON bool) int {
+	exported, err := readExport(folder)
+	if err != nil {
+		usage(err)
+	}
+	r := &report{Findings: []finding{}}
+	files, problems, err := checkManifest(folder)
+	if err != nil {
+		r.find(finding{Claim: 0, Code: "MANIFEST_UNREADABLE", Index: -1, File: "MANIFEST", Text: err.Error()})
+	}
+	for _, each := range problems {
+		r.find(finding{Claim: 0, Code: "FILE_CHANGED", Index: -1, File: each.file, Text: each.text})
+	}
+	var logs []*walked
+	for _, log := range exported.Logs {
+		logs = append(logs, walkTree(folder, log, known, r))
+	}
+	ring := &keyring{keys: map[string]map[string]*signingKey{}, chain: map[string]error{}}
+	for _, w := range logs {
+		if w.head != nil && w.log.Use != "journal" {
+			learnKeys(folder, w, ring, r)
+		}
+	}
+	missing := map[int][]string{}
+	need := func(no int, what string) { missing[no] = append(missing[no], what) }
+	var lines []string
+	for _, w := range logs {
+		if w.absent {
+			for _, no := range []int{1, 2, 4, 5, 6} {
+				need(no, "a checkpoint of "+w.log.Origin)
+			}
+			continue
+		}
+		line := fmt.Sprintf("%s: %d entries, %d of them here, %d notes, root %x", w.log.Origin, w.head.size, w.entries, len(w.notes), w.head.root[:8])
+		if w.log.Use != "journal" {
+			count := checkStatements(folder, w, ring, roots, r)
+			line += fmt.Sprintf("; %d statements, %d bodies, %d absent with a reason", count.good+count.unverified, count.bodies, count.withdrawn)
+			if count.unverified > 0 {
+				need(5, "signing roots of "+strings.SplitN(w.log.Origin, ".", 2)[0])
+			}
+		}
+		lines = append(lines, line)
+		if w.entries < w.head.size {
+			need(2, "the bundles of "+w.log.Origin+" that this export leaves out")
+		}
+		if n := len(w.notes); n == 0 || w.notes[n-1].size < w.head.size {
+			need(6, "the cosigned notes of "+w.log.Origin+" up to its checkpoint")
+		}
+	}
+	if known == nil {
+		for _, no := range []int{1, 2, 4, 5, 6} {
+			need(no, "a policy: these files agree with each other, and where they come from is not proven")
+		}
+	}
+	return tell(r, missing, lines, files, asJSON, known == nil)
+}
+
+func tell(r *report, missing map[int][]string, lines []string, files int, asJSON, unsourced bool) int {
+	refuted := map[int]bool{}
+	for _, each := range r.Findings {
+		refuted[each.Claim] = true
+	}
+	status := 0
+	var claims []claim
+	for _, no := range []int{0, 1, 2, 4, 5, 6} {
+		one := claim{No: no, Name: names[no], Outcome: "PROVEN", Missing: []string{}}
+		switch {
+		case refuted[no]:
+			one.Outcome, status = "REFUTED", 1
+		case len(missing[no]) > 0:
+			one.Outcome, one.Missing = "NOT_PROVABLE", missing[no]
+			if status == 0 {
+				status = 3
+			}
+		}
+		claims = append(claims, one)
+	}
+	sort.SliceStable(r.Findings, func(i, j int) bool {
+		a, b := r.Findings[i], r.Findings[j]
+		if a.Log != b.Log {
+			return a.Log < b.Log
+		}
+		return a.Index < b.Index
+	})
+	if asJSON {
+		_ = json.NewEncoder(os.Stdout).Encode(map[string]interface{}{"claims": claims, "findings": r.Findings, "files": files})
+		return status
+	}
+	for _, line := range lines {
+		fmt.Println(line)
+	}
+	for _, each := range claims {
+		fmt.Printf("(%d) %-14s %s\n", each.No, each.Outcome, each.Name)
+		for _, what := range each.Missing {
+			fmt.Println("      缺 missing:", what)
+		}
+	}
+	for _, each := range r.Findings {
+		fmt.Printf("%s %s[%d] %s: %s\n", each.Code, each.Log, each.Index, each.File, each.Text)
+	}
+	if r.more > 0 {
+		fmt.Printf("and %d more\n", r.more)
+	}
+	if unsourced && status == 3 {
+		fmt.Println("内部一致，来源未证实 consistent in itself, its source is not proven")
+	}
+	return status
+}
