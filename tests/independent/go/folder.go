@@ -31,6 +31,7 @@ type exportedLog struct {
 	Use    string          `json:"use"`
 	Peer   string          `json:"peer"`
 	Size   int64           `json:"size"`
+	Beyond int64           `json:"promised"`
 	Scope  json.RawMessage `json:"bundles"`
 }
 

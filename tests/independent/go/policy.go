@@ -85,7 +85,23 @@ type policy struct {
 	witnesses map[string]*vkey
 	groups    map[string]group
 	quorum    string
+	cards     []cardKey // keys from cards: one other node's cosignature is asked for
 	verifiers []note.Verifier
+	named     map[string]bool
+}
+
+func newPolicy() *policy {
+	return &policy{
+		logs: map[string][]*vkey{}, witnesses: map[string]*vkey{}, groups: map[string]group{}, quorum: "none", named: map[string]bool{},
+	}
+}
+
+// verify lets a key verify notes. note.VerifierList refuses one that is named twice, and only Ed25519 is checked here.
+func (p *policy) verify(key *vkey) {
+	if name := fmt.Sprintf("%s+%08x", key.name, key.hash); !p.named[name] && key.key != nil {
+		p.named[name] = true
+		p.verifiers = append(p.verifiers, key)
+	}
 }
 
 type group struct {
@@ -93,26 +109,18 @@ type group struct {
 	members []string
 }
 
-func readPolicy(path string) (*policy, error) {
+func (p *policy) readFile(path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	found := &policy{logs: map[string][]*vkey{}, witnesses: map[string]*vkey{}, groups: map[string]group{}, quorum: "none"}
-	known := map[string]bool{}
-	count := func(key *vkey) {
-		// note.VerifierList refuses one key that is named twice, and only these types are checked here.
-		if name := fmt.Sprintf("%s+%08x", key.name, key.hash); !known[name] && key.key != nil {
-			known[name] = true
-			found.verifiers = append(found.verifiers, key)
-		}
-	}
+	found := p
 	for number, line := range strings.Split(string(data), "\n") {
 		words := strings.Fields(line)
 		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue
 		}
-		fail := func(why interface{}) (*policy, error) { return nil, fmt.Errorf("%s:%d: %v", path, number+1, why) }
+		fail := func(why interface{}) error { return fmt.Errorf("%s:%d: %v", path, number+1, why) }
 		switch {
 		case words[0] == "log" && len(words) >= 2:
 			key, err := parseVkey(words[1])
@@ -120,14 +128,14 @@ func readPolicy(path string) (*policy, error) {
 				return fail(err)
 			}
 			found.logs[key.name] = append(found.logs[key.name], key)
-			count(key)
+			p.verify(key)
 		case words[0] == "witness" && len(words) >= 3:
 			key, err := parseVkey(words[2])
 			if err != nil {
 				return fail(err)
 			}
 			found.witnesses[words[1]] = key
-			count(key)
+			p.verify(key)
 		case words[0] == "group" && len(words) >= 4:
 			members := words[3:]
 			needed := 0
@@ -154,7 +162,7 @@ func readPolicy(path string) (*policy, error) {
 			return fail("not a line of a policy")
 		}
 	}
-	return found, nil
+	return nil
 }
 
 func (p *policy) satisfied(name string, by map[string]bool) bool {
@@ -214,6 +222,7 @@ func readCheckpoint(data []byte, known *policy) (*checkpoint, error) {
 	}
 	copy(found.root[:], root)
 	cosigners := map[string]bool{}
+	byCard := false
 	take := func(sig note.Signature) {
 		raw, err := base64.StdEncoding.DecodeString(sig.Base64)
 		if err != nil || len(raw) < 4 {
@@ -239,8 +248,18 @@ func readCheckpoint(data []byte, known *policy) (*checkpoint, error) {
 				take(sig)
 			}
 		}
+		for _, each := range known.cards {
+			if each.key.name != sig.Name || each.key.hash != sig.Hash {
+				continue
+			}
+			raw, _ := base64.StdEncoding.DecodeString(sig.Base64)
+			if at, _, ok := cosigned(raw[4:]); ok && each.cosigns(found.origin, time.Unix(at, 0)) {
+				byCard = true
+				take(sig)
+			}
+		}
 	}
-	found.quorate = known.satisfied(known.quorum, cosigners)
+	found.quorate = known.satisfied(known.quorum, cosigners) && (len(known.cards) == 0 || byCard)
 	return found, nil
 }
 
@@ -250,6 +269,10 @@ func readRoots(path string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
+	return rootsOf(data, path)
+}
+
+func rootsOf(data []byte, path string) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	count := 0
 	for len(bytes.TrimSpace(data)) > 0 {

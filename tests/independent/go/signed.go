@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 )
@@ -140,7 +139,7 @@ func learnKeys(folder string, w *walked, ring *keyring, r *report) {
 //	5 logged time is not later than mirrored time and five minutes; what was revoked, was mirrored before
 func checkStatements(folder string, w *walked, ring *keyring, roots map[string]*x509.CertPool, r *report) *signedCount {
 	count := &signedCount{}
-	owner := strings.SplitN(w.log.Origin, ".", 2)[0]
+	owner := ownerOf(w.log.Origin)
 	w.eachEntry(folder, r, func(index int64, data []byte, b body, reason string) {
 		bundle := w.room + "/tile/entries"
 		one, err := readEntry(data)

@@ -69,7 +69,8 @@ tile_of() { # LEVEL NUMBER: hashes in hex, one a line
   echo
 }
 key_of() { # VKEY: its public key as PEM
-  { echo 302a300506032b6570032100; echo "${1##*+}" | base64 -d | tail -c 32 | hex; } | tr -d '\n' | unhex |
+  local rest=${1#*+} # the base64 may hold a plus itself
+  { echo 302a300506032b6570032100; echo "${rest#*+}" | base64 -d | tail -c 32 | hex; } | tr -d '\n' | unhex |
     openssl pkey -pubin -inform DER 2>/dev/null
 }
 line_of() { # VKEY: what its signature line on the checkpoint carries behind the key id, in hex
@@ -160,7 +161,7 @@ for ((s = 1; ; s++)); do
     [ -n "$key" ] || break
     [ "$(field "$key" 2 | unhex)" = "$keyid" ] || continue
     field "$key" 4 1 | unhex | openssl x509 -inform DER -out "$work/leaf.pem" 2>/dev/null || continue
-    : > "$work/above.pem"
+    cp "$work/leaf.pem" "$work/above.pem" # openssl refuses an empty file; the leaf itself is no issuer of anything
     for ((c = 2; ; c++)); do
       der=$(field "$key" 4 "$c")
       [ -n "$der" ] || break
