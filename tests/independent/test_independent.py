@@ -236,7 +236,7 @@ def test_one_record_is_checked_by_hand(audited: Audited, tmp_path: Path) -> None
     cosigner = str(keyring("sc").keys.mirror.line.active[0])
 
     def by_hand(folder: Path, index: int) -> tuple[int, list[str]]:
-        command = [HERE / "shell" / "record.sh", folder, LANE, str(index), roots, log_key, cosigner]
+        command: list[str | Path] = [HERE / "shell" / "record.sh", folder, LANE, str(index), roots, log_key, cosigner]
         ran = subprocess.run(command, capture_output=True, check=False, text=True)
         return ran.returncode, [line for line in ran.stdout.splitlines() if line.startswith("WRONG")]
 
