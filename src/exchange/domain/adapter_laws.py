@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from exchange.domain.adapter import Adapter, DocumentReading, MappedRow, NativeDocument, Sample
 from exchange.domain.catalogues.tables import Tables
 from exchange.domain.kinds import kind_of
+from exchange.domain.losses import SOME_VALUES, is_within, paths_of
 from exchange.domain.personal import contains_resident_id
 from exchange.domain.problems import ExchangeError, Refused
 from exchange.domain.validate import validate
@@ -82,7 +83,9 @@ def check(adapter: Adapter, tables: Tables) -> list[LawResult]:
     3. The redacted document gives the same rows, and is its own redacted form. No resident identity number is left.
     4. A record that is written in the side's own layout and read again says the same, but for fields whose mapping is
        marked as lossy and fields that the writer itself lists as lost.
-    5. Records are well-formed, or the rules of validation say what is wrong with them; none of them breaks a rule
+    5. The report of losses of each kind says of every field of the schema whether it is carried, or why not, and says
+       one thing of each.
+    6. Records are well-formed, or the rules of validation say what is wrong with them; none of them breaks a rule
        that the adapter should have seen.
 
     Args:
@@ -112,11 +115,27 @@ def check(adapter: Adapter, tables: Tables) -> list[LawResult]:
                 records.setdefault(kind_of(row.record), []).append((sample, row.record))
     for kind, found in records.items():
         name = Kind.Name(kind)
+        results.append(_losses(adapter, kind))
         if not found:
             results.append(LawResult(name=f"samples: {name}", passed=False, detail="no sample has a record"))
             continue
         results += _round_trips(adapter, kind, found)
     return results
+
+
+def _losses(adapter: Adapter, kind: Kind.ValueType) -> LawResult:
+    name = f"losses: {Kind.Name(kind)}"
+    try:
+        report = adapter.losses(kind)
+    except ExchangeError as error:
+        return LawResult(name=name, passed=False, detail=error.reason)
+    places = [problem.place for problem in report.fields if problem.reason != SOME_VALUES]
+    breaches = [
+        path
+        for path in paths_of(kind)
+        if (path in report.carried) + sum(is_within(path, place) for place in places) != 1
+    ]
+    return _result(name, breaches, f"{len(report.carried)} fields carried, {len(places)} lines of what is not")
 
 
 def _outcome_of(row: MappedRow) -> str:

@@ -79,7 +79,7 @@ class LossReport:
             path: Field path without the numbers of list items.
         """
         for problem in self.fields:
-            if problem.reason != SOME_VALUES and _within(path, problem.place):
+            if problem.reason != SOME_VALUES and is_within(path, problem.place):
                 return Problem(problem.reason, path, problem.detail)
         return Problem("FIELD_NOT_CARRIED", path)
 
@@ -103,9 +103,7 @@ def report(
     """
     carried: dict[str, str] = {}
     found: list[tuple[str, Problem]] = []
-    schema = schema or Record.DESCRIPTOR
-    roots = [schema.fields_by_name[_HEADER], schema.fields_by_name[spec(kind).field]]
-    for path, field in fields_of(roots):
+    for path, field in fields_of(_roots(kind, schema)):
         treatment = _treatment(path, treatments)
         if treatment.reason:
             found.append((path, Problem(treatment.reason, path, treatment.by)))
@@ -131,13 +129,24 @@ def fields_of(roots: Iterable[FieldDescriptor], prefix: str = "") -> Iterator[tu
             yield from fields_of(inner.fields, f"{path}.")
 
 
-def _within(path: str, place: str) -> bool:
+def paths_of(kind: Kind.ValueType, schema: Descriptor | None = None) -> list[str]:
+    """Paths of all fields of a kind and of the header, in the order of the schema."""
+    return [path for path, _ in fields_of(_roots(kind, schema))]
+
+
+def _roots(kind: Kind.ValueType, schema: Descriptor | None) -> list[FieldDescriptor]:
+    schema = schema or Record.DESCRIPTOR
+    return [schema.fields_by_name[_HEADER], schema.fields_by_name[spec(kind).field]]
+
+
+def is_within(path: str, place: str) -> bool:
+    """Whether a field is what stands at a place, or a part of it."""
     return path == place or path.startswith(f"{place}.")
 
 
 def _treatment(path: str, treatments: Mapping[str, Treatment]) -> Treatment:
     for place, reason in _OWN.items():
-        if _within(path, place):
+        if is_within(path, place):
             return Treatment(reason=reason)
     parts = path.split(".")
     for length in range(len(parts), 0, -1):
@@ -157,11 +166,11 @@ def _collapsed(found: Sequence[tuple[str, Problem]], carried: Mapping[str, str])
         parts = path.split(".")
         for length in range(2, len(parts) + 1):
             place = ".".join(parts[:length])
-            inside = [each for each in by_path if _within(each, place)]
+            inside = [each for each in by_path if is_within(each, place)]
             same = all(
                 (by_path[each].reason, by_path[each].detail) == (problem.reason, problem.detail) for each in inside
             )
-            if length == len(parts) or (same and not any(_within(each, place) for each in carried)):
+            if length == len(parts) or (same and not any(is_within(each, place) for each in carried)):
                 done.update(inside)
                 yield Problem(problem.reason, place, problem.detail)
                 break

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from google.protobuf.message import Message
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.domain.catalogues.tables import Tables
+from exchange.domain.adapter_laws import flatten, plain_path
+from exchange.domain.catalogues.tables import Tables, load
+from exchange.domain.kinds import kind_of
 from exchange.domain.validate import validate
+from exchange.tables import read_all
 from exchange.v1.alert_pb2 import AlertKind, DefenceLevel, GasRing, GateState
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
@@ -18,6 +22,8 @@ from exchange_forms import FormsAdapter
 from exchange_forms.flat.quantities import CHINA_TIME, read_instant
 from tests.adapters.regions.documents import FIRM, csv_of, native, read_one, reasons
 from tests.domain import records
+
+_TABLES = load(read_all())
 
 LAB = {
     "资质认定证书编号": "250012050001",
@@ -163,3 +169,52 @@ def test_every_way_to_write_an_instant_is_the_same_instant(seconds: int) -> None
 def test_what_may_be_another_instant_is_none(text: str) -> None:
     """A day alone, no day of the calendar, no year: never guessed."""
     assert read_instant(text) is None
+
+
+def _fewer(data: st.DataObject, record: Record) -> None:
+    """Take away what may be absent, and change how many items its lists have; it stays a record that could travel."""
+    body = getattr(record, str(record.WhichOneof("body")))
+    for field in body.DESCRIPTOR.fields:
+        if field.is_repeated and field.message_type is not None:
+            items = getattr(body, field.name)
+            items.extend([items[0]] * data.draw(st.integers(0, 3), label=field.name) if items else [])
+            for item in items:
+                _clear_some(data, record, item)
+    _clear_some(data, record, body)
+
+
+def _clear_some(data: st.DataObject, record: Record, message: Message) -> None:
+    for field, value in message.ListFields():
+        if field.name in ("area_code", "location") or not data.draw(st.booleans()):
+            continue
+        before = [*value] if field.is_repeated else value
+        message.ClearField(field.name)
+        if not validate(record, _TABLES, today=records.TODAY):
+            continue
+        if field.is_repeated:
+            getattr(message, field.name).extend(before)
+        elif isinstance(before, Message):
+            getattr(message, field.name).CopyFrom(before)
+        else:
+            setattr(message, field.name, before)
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_a_record_with_any_part_absent_comes_back_or_its_losses_are_told(
+    chongqing: FormsAdapter, sichuan: FormsAdapter, data: st.DataObject
+) -> None:
+    """No absent part is made up, and no part that is there is dropped untold, whatever else is absent."""
+    record = data.draw(st.sampled_from([records.lab, records.alert]))()
+    _fewer(data, record)
+    kind = kind_of(record)
+    adapter = chongqing if data.draw(st.booleans(), label="chongqing") else sichuan
+    written = adapter.write([record], kind=kind, form="csv")
+    (row,) = adapter.read(native(written.content)).rows
+    stated, again = flatten(record), flatten(row.record or Record())
+    lost = {problem.place for problem in written.lost}
+    assert {plain_path(path) for path, value in stated.items() if again.get(path) != value} <= lost
+    body = f"{record.WhichOneof('body')}."
+    assert [
+        path for path in again if path.startswith(body) and path not in stated and plain_path(path) not in lost
+    ] == []

@@ -10,8 +10,7 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from exchange.domain.catalogues.tables import Tables
-from exchange.domain.kinds import spec
-from exchange.domain.losses import SOME_VALUES, LossReport, Treatment, fields_of, report
+from exchange.domain.losses import SOME_VALUES, LossReport, Treatment, paths_of, report
 from exchange.domain.problems import Refused
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
@@ -21,12 +20,6 @@ from exchange_forms.losses import losses_of
 from exchange_forms.sides.side import Side
 
 CREDIT = Kind.KIND_CREDIT_RESULT
-
-
-def every_field(kind: Kind.ValueType, schema: Descriptor = Record.DESCRIPTOR) -> list[str]:
-    """Paths of all fields of a kind."""
-    roots = [schema.fields_by_name["header"], schema.fields_by_name[spec(kind).field]]
-    return [path for path, _ in fields_of(roots)]
 
 
 def untold(found: LossReport, paths: list[str]) -> list[str]:
@@ -43,7 +36,7 @@ def test_every_field_of_every_kind_is_carried_or_listed_with_its_reason(adapter:
     """No field is left out, none is told twice, and every column that is not ignored on purpose is of some field."""
     for kind in adapter.kinds:
         found = adapter.losses(kind)
-        assert untold(found, every_field(kind)) == [], found.layout
+        assert untold(found, paths_of(kind)) == [], found.layout
         if kind == Kind.KIND_MONITORING_BATCH:
             continue
         form = forms_of(adapter.tables)[kind]
@@ -131,7 +124,7 @@ def test_a_field_that_the_schema_gains_is_told(chongqing: FormsAdapter) -> None:
     schema = grown_schema()
     found = report(CREDIT, known.layout, {path: Treatment(by=by) for path, by in known.carried.items()}, schema=schema)
     assert {each.place: each.reason for each in found.fields}["credit_result.appeal_days"] == "LOSS_NO_PLACE"
-    assert untold(found, every_field(CREDIT, schema)) == []
+    assert untold(found, paths_of(CREDIT, schema)) == []
 
 
 def side_with(tables: Tables, column: str) -> Side:
