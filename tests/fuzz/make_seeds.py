@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from exchange.app.adapters import find_adapters
 from exchange.crypto.ed25519 import Cosigner, NoteSigner
 from exchange.crypto.keys import generate_ed25519
 from exchange.crypto.trusted.trust import PEER, TrustSet, to_trust_files
 from exchange.crypto.x509 import pki
 from exchange.crypto.x509.certificates import to_der, to_pem
+from exchange.domain.catalogues.tables import load
+from exchange.tables import read_all
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.origin import LogName, mirror_name
 from exchange.tlog.proof import Receipt
@@ -28,7 +31,7 @@ SMALL = 2047
 """Bytes of a workbook's part as a seed: its whole length is one that the target takes."""
 
 FEW = 4
-"""Lines of a CSV seed: title, headings, two rows."""
+"""Lines of a CSV seed: title, headings, two rows; and records of a JSON seed."""
 
 
 def _put(target: str, files: Mapping[str, bytes]) -> None:
@@ -50,6 +53,8 @@ def _documents() -> None:
             for side in sides
             for path in sorted((SAMPLES / f"exchange_{side}" / "samples").glob(f"*.{target}"))
         }
+        if target == "json":
+            found |= {f"{side}-{name}.json": made for side in sides for name, made in _joined(side)}
         _put("csv_rows" if target == "csv" else target, found)
         if target == "csv":
             _put(target, {name: b"".join(data.splitlines(keepends=True)[:FEW]) for name, data in found.items()})
@@ -60,6 +65,16 @@ def _documents() -> None:
     _put(
         "xlsx_part", {f"{at}-{name.rsplit('/', 1)[-1]}": bytes([at]) + part[:SMALL] for at, name, part in parts if part}
     )
+
+
+def _joined(side: str) -> Iterator[tuple[str, bytes]]:
+    """Forms of which several rows are one record, as JSON: a few records of each."""
+    adapter = find_adapters(load(read_all()), {})[side]
+    for sample in adapter.samples():
+        name, _, form = sample.name.partition(", ")
+        if form == "workbook" and name in ("list-entry", "measure-feedback", "correction-request", "inspection-task"):
+            records = [row.record for row in adapter.read(sample.document).rows if row.record is not None]
+            yield name, adapter.write(records[:FEW], kind=sample.document.kind, form="json").content
 
 
 def _packets(path: Path) -> list[tuple[int, bytes]]:
