@@ -11,6 +11,7 @@ import pytest
 from exchange.cli.envelope_file import write_envelope
 from exchange.flows.audit.keeping.prove import Known, prove
 from exchange.storage.database import Database
+from exchange.storage.erasing import raw_scan
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import GetEnvelopeRequest
@@ -180,3 +181,17 @@ def test_on_postgresql_the_files_are_not_provable(postgres: PostgresServer, tmp_
     assert proof.verdict == "NOT_PROVABLE"
     assert [claim.outcome for claim in proof.claims] == ["PROVEN"] * 4 + ["NOT_PROVABLE"]
     assert any("VACUUM" in line for line in proof.claims[4].missing)
+
+
+def test_the_raw_look_misses_no_border(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body's head is found once, at its byte, wherever it lies between two pieces that are read."""
+    monkeypatch.setattr(raw_scan, "CHUNK_BYTES", 64)
+    record = records.penalty()
+    record.header.record_id = "0198a000-0000-7000-8000-000000000001"
+    body, file = record.SerializeToString(deterministic=True), tmp_path / "raw"
+    # What only refers to the record is no body of it.
+    reference = RecordRef(origin="cq", record_id=record.header.record_id).SerializeToString()
+    for offset in range(130):
+        file.write_bytes(b"\x0a" * offset + body + reference)
+        found = list(raw_scan.scan([file], [raw_scan.body_head(record.header.record_id)]))
+        assert [(find.needle, find.byte) for find in found] == [("BODY_HEAD", offset)]

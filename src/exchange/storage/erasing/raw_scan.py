@@ -21,6 +21,14 @@ PIECE_BYTES = 48
 """Bytes of one piece of a body: short enough that one lies whole between the borders of SQLite's pages, long enough
 that it stands in no other record by chance."""
 
+MAX_PIECES = 32
+"""Pieces of one body: each is a pass over every file."""
+
+MAX_BEHIND = 4
+"""Bytes before a record's id at the begin of its body: a field's tag, and a length of at most three."""
+
+_HEADER = re.compile(rb"\x0a(?:[\x00-\x7f]|[\x80-\xff]{1,2}[\x00-\x7f])\Z", re.DOTALL)
+
 MAX_FINDS = 100
 """Finds that are told of each needle: more say the same."""
 
@@ -31,16 +39,26 @@ class Needle:
 
     Attributes:
         name: What they are, in words without the bytes themselves.
-        pattern: Matches them.
+        exact: Any of these.
+        behind: What stands right before them, where that is asked for.
     """
 
     name: str
-    pattern: re.Pattern[bytes]
+    exact: tuple[bytes, ...]
+    behind: re.Pattern[bytes] | None = None
 
-    @classmethod
-    def of(cls, name: str, *exact: bytes) -> Needle:
-        """Any of some exact byte strings."""
-        return cls(name=name, pattern=re.compile(b"|".join(re.escape(each) for each in exact), re.DOTALL))
+    def places(self, window: bytes) -> Iterator[tuple[int, int]]:
+        """Begin and end of each in some bytes."""
+        for each in self.exact:
+            at = window.find(each)
+            while at >= 0:
+                start = at
+                if self.behind is not None:
+                    before = self.behind.search(window[max(0, at - MAX_BEHIND) : at])
+                    start = -1 if before is None else at - len(before.group())
+                if start >= 0:
+                    yield start, at + len(each)
+                at = window.find(each, at + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +75,16 @@ def body_head(record_id: str) -> Needle:
 
     What refers to the record names it in another field, and does not match.
     """
-    head = rb"\x0a(?:[\x00-\x7f]|[\x80-\xff]{1,2}[\x00-\x7f])\x0a" + re.escape(bytes([len(record_id)]))
-    return Needle(name="BODY_HEAD", pattern=re.compile(head + re.escape(record_id.encode()), re.DOTALL))
+    field = b"\x0a" + bytes([len(record_id)]) + record_id.encode()
+    return Needle(name="BODY_HEAD", exact=(field,), behind=_HEADER)
 
 
-def pieces_of(body: bytes) -> list[bytes]:
-    """Pieces of a body that overlap by half, so that the border of a page spoils at most two of them."""
-    step = PIECE_BYTES // 2
-    whole = [body[start : start + PIECE_BYTES] for start in range(0, max(1, len(body) - PIECE_BYTES + 1), step)]
-    return list(dict.fromkeys(piece for piece in whole if len(piece) >= PIECE_BYTES // 2))
+def pieces_of(body: bytes) -> tuple[bytes, ...]:
+    """Pieces of a body, spread over all of it: a copy of a part is found by those that lie in it."""
+    last = max(0, len(body) - PIECE_BYTES)
+    step = max(PIECE_BYTES // 2, last // MAX_PIECES)
+    whole = [body[start : start + PIECE_BYTES] for start in range(0, last + 1, step)]
+    return tuple(dict.fromkeys(piece for piece in whole if len(piece) >= PIECE_BYTES // 2))
 
 
 def scan(files: Sequence[Path], needles: Sequence[Needle]) -> Iterator[Find]:
@@ -77,12 +96,12 @@ def scan(files: Sequence[Path], needles: Sequence[Needle]) -> Iterator[Find]:
             while chunk := file.read(CHUNK_BYTES):
                 window = kept + chunk
                 base = start - len(kept)
-                # What ends in the part that comes again is found then, unless nothing comes.
+                # What ended within the part that comes again was told with the chunk before.
                 for needle in needles:
-                    for match in needle.pattern.finditer(window):
-                        if match.end() > len(kept) and counts[needle.name] < MAX_FINDS:
+                    for begin, end in needle.places(window):
+                        if end > len(kept) and counts[needle.name] < MAX_FINDS:
                             counts[needle.name] += 1
-                            yield Find(needle=needle.name, file=path, byte=base + match.start())
+                            yield Find(needle=needle.name, file=path, byte=base + begin)
                 start += len(chunk)
                 kept = window[-OVERLAP_BYTES:]
 

@@ -244,14 +244,14 @@ class _Sought:
 def _sought(connection: Connection, record_id: str, known: Known) -> _Sought:
     needles = [raw_scan.body_head(record_id)]
     if known.salt:
-        needles.append(Needle.of("SALT", known.salt))
+        needles.append(Needle(name="SALT", exact=(known.salt,)))
     pieces = leftovers.only_here(connection, raw_scan.pieces_of(known.body)) if known.body else []
     if pieces:
-        needles.append(Needle.of("BODY", *pieces))
+        needles.append(Needle(name="BODY", exact=tuple(pieces)))
     subject = kinds.subject_uscc(Record.FromString(known.body)) if known.body else ""
     others = leftovers.stated_of(connection, subject) if subject else 0
     if subject and not others:
-        needles.append(Needle.of("SUBJECT", subject.encode()))
+        needles.append(Needle(name="SUBJECT", exact=(subject.encode(),)))
     return _Sought(needles=tuple(needles), records_of_subject=others)
 
 
