@@ -102,6 +102,12 @@ def position(connection: Connection) -> RegisterPosition:
     return RegisterPosition(book.origin if book else "", book.size if book else 0, next_seq)
 
 
+def withholds(connection: Connection) -> bool:
+    """Whether any record is withheld, whose rows say what no door shows any more."""
+    ended = schema.records.c.tombstone.in_(("REPAIRED", "REVOKED", "WITHDRAWN"))
+    return connection.execute(select(schema.records.c.seq).where(ended).limit(1)).first() is not None
+
+
 class RowReader:
     """Reads the rows of registers within one view.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,9 +14,12 @@ from exchange.flows.audit.export.run import Export
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.reconcile.run import reconcile
+from exchange.flows.audit.replay import run as replaying
+from exchange.flows.audit.replay.folder import replay_folder
 from exchange.flows.audit.replay.importing import import_logs
 from exchange.flows.audit.replay.run import ReplayRun
 from exchange.flows.audit.sources.exported import ExportedLogs
+from exchange.flows.audit.sources.exported_registers import ExportedRegisters
 from exchange.flows.audit.sources.stored import StoredRegisters
 from exchange.storage import verify
 from exchange.storage.database import Database
@@ -48,6 +53,46 @@ def test_a_folder_replays_as_its_node(past: Past, folders: dict[str, Path], name
         assert list(run.go()) == []
         assert run.done == whole
         assert list(run.compare(StoredRegisters(past.database(name)))) == []
+
+
+def test_exported_registers_are_compared_row_by_row(folders: dict[str, Path], tmp_path: Path) -> None:
+    """Nothing differs from a sound export; a line changed in it is found by its entry, one taken out too."""
+    folder = folders["sc"]
+    exported = ExportedRegisters(folder)
+    with ReplayRun(ExportedLogs(folder), tables()) as run:
+        assert list(run.go(replaying.at_position(exported.position()))) == []
+        assert list(run.compare(exported)) == []
+        shutil.copytree(folder / "registers", tmp_path / "changed")
+        path = tmp_path / "changed" / "reg_records.jsonl"
+        lines = path.read_text("utf-8").splitlines()
+        at = next(index for index, line in enumerate(lines) if '"newest":true' in line)
+        row = json.loads(lines[at])
+        lines[at] = lines[at].replace('"newest":true', '"newest":false')
+        gone = json.loads(lines.pop(at + 4))
+        path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        found = list(run.compare(ExportedRegisters(tmp_path / "changed")))
+    assert [(each.code, each.log, each.index) for each in found] == [
+        ("REGISTER_ROW_DIFFERS", row["log_id"], row["idx"]),
+        ("REGISTER_ROW_MISSING", gone["log_id"], gone["idx"]),
+    ]
+
+
+def test_a_folder_is_judged_by_itself(past: Past, folders: dict[str, Path], tmp_path: Path) -> None:
+    """Nothing of a sound folder; without registers, or of a part, it is told as open, never as refuted."""
+    assert list(replay_folder(folders["cq"], tables())) == []
+    bare = export(past.database("cq"), "cq", tmp_path / "bare", Scope())
+    assert [(each.code, each.proven) for each in replay_folder(bare, tables())] == [("REGISTERS_NOT_EXPORTED", False)]
+    part = export(past.database("cq"), "cq", tmp_path / "part", Scope(subject="91500000MX0000019C"))
+    assert [(each.code, each.proven) for each in replay_folder(part, tables())] == [("EXPORT_NOT_WHOLE", False)]
+    assert [each.proven for each in replay_folder(tmp_path / "nowhere", tables())] == [False]
+
+
+def test_registers_are_withheld_with_what_they_say(past: Past, tmp_path: Path) -> None:
+    """Where a record is withheld, its rows are not exported unless its body is."""
+    folder = export(past.database("sc"), "sc", tmp_path / "sc", Scope())
+    assert not (folder / "registers").exists()
+    with pytest.raises(FolderUnreadable):
+        ExportedRegisters(folder)
 
 
 def test_what_is_withheld_is_taken_as_kept(past: Past, tmp_path: Path) -> None:

@@ -23,10 +23,12 @@ from exchange.domain.recognising.recognition import RuleSet
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.apply.replay import ReplayedStep, Stop
 from exchange.flows.audit.findings import Finding
+from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.replay import run as replaying
 from exchange.flows.audit.replay.reevaluate import Reevaluated, reevaluate
 from exchange.flows.audit.replay.run import ReplayRun
 from exchange.flows.audit.replay.subject import SubjectTrail, Touch
+from exchange.flows.audit.sources.exported_registers import ExportedRegisters
 from exchange.flows.instants import instant
 from exchange.flows.intake.ids import format_id
 from exchange.storage.transaction import LogHead
@@ -52,6 +54,12 @@ def replay(
     against: Annotated[
         Path | None, typer.Option("--against", help=t("option.replay_against"), dir_okay=False, show_default=False)
     ] = None,
+    registers: Annotated[
+        Path | None,
+        typer.Option(
+            "--registers", help=t("option.replay_registers"), exists=True, file_okay=False, show_default=False
+        ),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", help=t("option.replay_follow"))] = False,
     subject: Annotated[str, typer.Option("--subject", help=t("option.replay_subject"))] = "",
     re_evaluate: Annotated[bool, typer.Option("--re-evaluate", help=t("option.re_evaluate"))] = False,
@@ -62,14 +70,19 @@ def replay(
 ) -> None:
     """Make a node's registers again out of its logs; every step's digest is compared with the journal's."""
     out = Output(as_json)
-    if (as_of is not None or until is not None) and (against is not None or follow):
+    past, beside = as_of is not None or until is not None, against is not None or registers is not None
+    if ((past or registers is not None) and (against is not None or follow)) or (past and beside):
         raise typer.BadParameter(t("message.replay_past_or_present"))
+    exported = ExportedRegisters(registers) if registers is not None else None
     trail = SubjectTrail(subject) if subject else None
     with ExitStack() as stack:
         source = stack.enter_context(opened(material))
         run = stack.enter_context(ReplayRun(source, domain_tables(tables)))
         see: Callable[[ReplayedStep], None] = trail.see if trail is not None else _nobody
-        findings = list(run.go(_stop(as_of, until), see))
+        stop = _stop(as_of, until) if exported is None else replaying.at_position(exported.position())
+        findings = list(run.go(stop, see))
+        if exported is not None:
+            findings += run.compare(exported)
         if against is not None:
             findings += _against(run, against)
         again = None
@@ -126,7 +139,10 @@ def _follow(out: Output, run: ReplayRun, see: Callable[[ReplayedStep], None], ag
     while True:
         time.sleep(FOLLOW_SECONDS)
         before = run.done.steps
-        findings = list(run.go(see=see))
+        try:
+            findings = list(run.go(see=see))
+        except FolderUnreadable:
+            continue  # it is being exported again
         if run.done.steps == before and not findings:
             continue
         if against is not None:

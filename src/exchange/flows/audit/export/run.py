@@ -1,7 +1,7 @@
 """The whole export.
 
     1  MANIFEST and export.json are taken away: a folder without them is unfinished
-    2  heads and checkpoints of all logs are read in one view: the moment of the export
+    2  registers, of one moment; then heads and checkpoints of all logs in one view: the moment of the export
     3  each log is written, up to its head of that moment
     4  what no part of this export is taken away
     5  export.json, the disk is told to keep everything, MANIFEST
@@ -22,10 +22,11 @@ from exchange.domain.problems import Problem, Refused
 from exchange.flows.audit.export.belongs import belongs
 from exchange.flows.audit.export.files import Target
 from exchange.flows.audit.export.logs import LogExport, LogPlan, plan
+from exchange.flows.audit.export.registers import write_registers
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.folder import manifest, names
-from exchange.flows.audit.folder.about import About
-from exchange.storage import log_store
+from exchange.flows.audit.folder.about import WHOLE, About
+from exchange.storage import log_store, register_rows
 from exchange.storage.database import Database
 
 TOP: Final = frozenset(
@@ -111,6 +112,11 @@ class Export:
         target.begin()
         for name in (names.MANIFEST, names.EXPORT):  # 1
             target.remove(name)
+        if self._shows_registers():
+            write_registers(target, self._database)
+            logs = self.plan()  # again: the logs reach at least as far as the registers
+        else:
+            target.only(names.REGISTERS, set())
         done = [LogExport(target, self._database, log, self._scope, seen).write() for log in logs]  # 3
         about = About(
             node=self._node,
@@ -144,6 +150,13 @@ class Export:
             written=written,
             manifest=digest,
         )
+
+    def _shows_registers(self) -> bool:
+        """Of a whole node, and only where their rows say nothing that the bodies withhold."""
+        if self._scope.kind != WHOLE:
+            return False
+        with self._database.read() as connection:
+            return self._scope.withheld or not register_rows.withholds(connection)
 
     def _check_top(self) -> None:
         root = self._target.root

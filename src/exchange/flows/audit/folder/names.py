@@ -13,6 +13,7 @@ LOGS: Final = "logs"
 EDITIONS: Final = "editions"
 TRUST: Final = "trust"
 REGISTERS: Final = "registers"
+POSITION: Final = "position.json"
 ATTACHMENTS: Final = "attachments"
 
 CHECKPOINT: Final = "checkpoint"

@@ -1,0 +1,106 @@
+"""The registers of an exported folder. They are what the audited unit says that they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from exchange.flows.audit.folder import names
+from exchange.flows.audit.folder.disk import Disk
+from exchange.flows.audit.folder.errors import FolderUnreadable
+from exchange.storage.register_rows import (
+    BUCKET_ROWS,
+    PAGE_ROWS,
+    REGISTERS,
+    Bucket,
+    RegisterPosition,
+    RegisterRow,
+    encode,
+)
+
+MAX_LINE: Final = 8 << 20
+"""Bytes of one row: a body has 1 MiB, and its bytes are in hex."""
+
+MAX_POSITION: Final = 4_096
+
+
+class ExportedRegisters:
+    """Registers by the files of a folder, read in order.
+
+    Args:
+        folder: The folder ``registers`` of an export, or the export itself.
+
+    Raises:
+        FolderUnreadable: They are not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        inner = folder / names.REGISTERS
+        self._disk = Disk(inner if inner.is_dir() else folder)
+        self._position = self._read_position()
+        self._begins: dict[tuple[str, str], int] = {}
+
+    def _read_position(self) -> RegisterPosition:
+        data = self._disk.read(names.POSITION, MAX_POSITION)
+        if data is None:
+            raise FolderUnreadable(f"{names.REGISTERS}/{names.POSITION}", "not there: exported without registers")
+        try:
+            told = json.loads(data)
+            return RegisterPosition(str(told["journal"]), int(told["size"]), int(told["next_change"]))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise FolderUnreadable(f"{names.REGISTERS}/{names.POSITION}", "not of the form") from None
+
+    def position(self) -> RegisterPosition:
+        """Where they stood when they were exported."""
+        return self._position
+
+    def runs(self, register: str, salt: bytes, after: str) -> tuple[Sequence[Bucket], bool]:
+        """Runs of rows behind a key by their digests, and whether these are the last ones."""
+        found: list[Bucket] = []
+        lines = islice(self._lines(register, after), PAGE_ROWS)
+        count = 0
+        while part := list(islice(lines, BUCKET_ROWS)):
+            digest = sha256(salt + b"".join(row.line.encode() + b"\n" for row, _ in part)).digest()
+            last, end = part[-1]
+            found.append(Bucket(last.key, len(part), digest))
+            self._begins[register, last.key] = end
+            count += len(part)
+        return found, count < PAGE_ROWS
+
+    def rows(self, register: str, after: str, until: str) -> Iterator[RegisterRow]:
+        """Rows behind a key up to another one, in the order of the file."""
+        for row, _ in self._lines(register, after):
+            yield row
+            if row.key == until:
+                return
+
+    def _lines(self, register: str, after: str) -> Iterator[tuple[RegisterRow, int]]:
+        """Rows from where a run ended, each with the place behind it."""
+        path = f"{register}.jsonl"
+        if self._disk.size(path) is None:
+            raise FolderUnreadable(f"{names.REGISTERS}/{path}", "not there")
+        keys = [column.name for column in REGISTERS[register].primary_key.columns]
+        with self._disk.open(path) as file:
+            file.seek(self._begins.get((register, after), 0) if after else 0)
+            while (line := _line(file, path)) is not None:
+                yield RegisterRow(encode(_key(line, keys, path, file.tell())), line.decode()), file.tell()
+
+
+def _line(file: BinaryIO, path: str) -> bytes | None:
+    """The next line without its end; None behind the last one."""
+    line = file.readline(MAX_LINE)
+    if line and not line.endswith(b"\n"):
+        raise FolderUnreadable(f"{names.REGISTERS}/{path}", "a line without an end", file.tell())
+    return line[:-1] if line else None
+
+
+def _key(line: bytes, keys: Sequence[str], path: str, end: int) -> list[Any]:
+    try:
+        row = json.loads(line)
+        return [row[name] for name in keys]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise FolderUnreadable(f"{names.REGISTERS}/{path}", "a line that is no row", end - len(line) - 1) from None
