@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from exchange.domain import kinds
 from exchange.domain.competence import in_competence
+from exchange.domain.kinds.choices import LEVELS, STATES, names_of, prefix_of
 from exchange.domain.record_index import index_of
 from exchange.v1.common_pb2 import SubjectKind
 from exchange.v1.kind_pb2 import ErasureClass, Kind, Lane
@@ -32,6 +33,17 @@ def test_every_kind_of_the_schema_has_a_line() -> None:
         assert f"KIND_{line.field.upper()}" == Kind.Name(kind)
         assert {kinds.kind_by_name(name) for name in (line.name, line.field, line.field.replace("_", "-"))} == {kind}
     assert kinds.kind_by_name("RiverResponsePlan") is None
+
+
+def test_what_lists_are_filtered_by_has_names_for_every_kind() -> None:
+    """A kind with a level or a state has the enumeration that it is of; one without has none."""
+    defaults = {name: kinds.KindSpec.__dataclass_fields__[name].default for name in ("level", "state")}
+    for name, table in (("level", LEVELS), ("state", STATES)):
+        assert {kind for kind in kinds.KINDS if getattr(kinds.spec(kind), name) is not defaults[name]} == set(table)
+        for kind, record in ((kinds.kind_of(made), made) for made in (make() for make in SOUND.values())):
+            if kind in table:
+                assert getattr(kinds.spec(kind), name)(record) in {*names_of(table[kind]).values(), 0}
+    assert prefix_of(LEVELS[Kind.KIND_LIST_ENTRY]) == "LIST_KIND_"
 
 
 def test_the_table_of_answers_has_no_cycles() -> None:

@@ -55,7 +55,9 @@ def test_every_question_has_the_same_answer(doors: dict[str, AgencyDoor]) -> Non
     notice = penalty_of(about, "演环罚〔2025〕4001号")
     sent = submit(cq, notice, "both-2")
     for number in range(3):
-        submit(cq, batch_of(f"BOTH{number % 2:018d}", start=number), f"both-b{number}")
+        batch = batch_of(f"BOTH{number % 2:018d}", start=number)
+        batch.monitoring_batch.station.section_id = "DM-BOTH"
+        submit(cq, batch, f"both-b{number}")
     ended = Record()
     ended.CopyFrom(notice)
     ended.header.record_id = sent.record_id
@@ -85,6 +87,18 @@ def test_every_question_has_the_same_answer(doors: dict[str, AgencyDoor]) -> Non
         )
         assert len(readings.readings) == 3
         assert readings.next_page_token
+        of_section = monitoring_service_pb2.ListStationsRequest(section_id="DM-BOTH", page_size=1)
+        assert [view.station.section_id for view in stubs.call(stubs.monitoring.ListStations, of_section).stations] == [
+            "DM-BOTH"
+        ]
+        merged = stubs.call(
+            stubs.monitoring.ListReadings,
+            monitoring_service_pb2.ListReadingsRequest(section_id="DM-BOTH", factor_code="w01018"),
+        ).readings
+        times = [view.point.data_time.seconds for view in merged]
+        assert (len(times), times) == (6, sorted(times, reverse=True))
+        blue = record_service_pb2.ListRecordsRequest(kind=Kind.KIND_CREDIT_RESULT, level="CREDIT_LEVEL_BLUE")
+        assert [view.ref.record_id for view in stubs.call(stubs.record.ListRecords, blue).records] == [first.record_id]
     states = {
         each.addressees[0].state
         for each in cq.call(cq.submission.ListSubmissions, submission_service_pb2.ListSubmissionsRequest()).submissions

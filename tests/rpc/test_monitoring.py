@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from exchange.flows.queries.registers import monitoring
 from exchange.v1 import monitoring_service_pb2 as pb
 from exchange.v1.kind_pb2 import Condition, Outcome
 from exchange.v1.monitoring_batch_pb2 import Interval, Usability
@@ -144,7 +145,7 @@ def test_erased_readings_are_gone(doors: dict[str, AgencyDoor]) -> None:
         assert name not in {view.station.station_id for view in listed}
 
 
-def test_stations_are_listed_once_in_order(doors: dict[str, AgencyDoor]) -> None:
+def test_stations_are_listed_once_in_order(doors: dict[str, AgencyDoor], monkeypatch: pytest.MonkeyPatch) -> None:
     """With detail, factors and newest time, by pages, by origin and area, and only what may be read."""
     cq = doors["cq"].agency("stations")
     county = doors["cq"].agency("stations-county", ("500107",))
@@ -167,6 +168,10 @@ def test_stations_are_listed_once_in_order(doors: dict[str, AgencyDoor]) -> None
     everything = listed(cq)
     assert [view.station.station_id for view in everything] == names
     assert listed(cq, page_size=2) == everything
+    for looked in (1, 2, 3):  # few of very many: a page may be short or empty, and the token goes on
+        monkeypatch.setattr(monitoring, "STATIONS_A_CALL", looked)
+        assert listed(cq) == everything
+        assert [each.station.station_id for each in listed(cq, area="500108")] == [names[2]]
     view = everything[0]
     assert (view.origin, view.medium_code, list(view.factor_codes)) == ("cq", "32", ["w01018", "w21003"])
     assert view.station.outlet_code == "DW001"

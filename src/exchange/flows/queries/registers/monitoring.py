@@ -18,6 +18,7 @@ from exchange.flows.queries.ground.reading import Asked, Reading
 from exchange.flows.queries.registers.lab_standing import LabJoin
 from exchange.storage.queries import Connection, readings
 from exchange.storage.queries.readings import BlockFilter, BlockRow, StationRow
+from exchange.storage.queries.records import AreaLimit
 from exchange.v1.kind_pb2 import Kind, Lane
 from exchange.v1.monitoring_batch_pb2 import Interval, MonitoringBatch, Point, Series, Station
 from exchange.v1.monitoring_service_pb2 import (
@@ -36,6 +37,9 @@ BLOCKS_AT_ONCE = 32
 STATIONS_AT_ONCE = 50
 """Stations looked up in one read: keeps each below a tenth of a second."""
 
+STATIONS_A_CALL = 1_000
+"""Stations that one call looks through: a caller waits half a second at most, and then asks for the rest."""
+
 MAX_STATION_ID = 64
 """Characters of a station id, a section's or a factor's code: the MN of HJ 212 has 24."""
 
@@ -50,7 +54,7 @@ class MonitoringQueries:
         self._reading = reading
 
     def stations(self, asked: Asked, request: ListStationsRequest) -> ListStationsResponse:
-        """A page of stations, in order of origin and id.
+        """A page of stations, in order of origin and id. Shorter than asked where few of very many fit.
 
         Raises:
             Refused: An argument is wrong.
@@ -74,44 +78,47 @@ class MonitoringQueries:
             origins = [origin for origin in origins if origin == request.origin]
         begin, after = position or ("", "")
         found: list[StationRow] = []
-        more = False
-        for origin in origins:
-            if origin < begin:
-                continue
-            for row in self._stations_of(origin, after if origin == begin else "", request):
-                if request.factor_code and request.factor_code not in row.factors:
-                    continue
-                if wanted_area is not None and not row.area.startswith(wanted_area.prefixes):
-                    continue
-                if self._reading.book.may_read(asked.caller.name, Kind.KIND_MONITORING_BATCH, row.area):
-                    continue
+        token = ""
+        walk = self._stations_of(origins, begin, after, request)
+        for looked, (origin, name, row) in enumerate(walk, start=1):
+            if row is not None and self._is_wanted(asked, request, row, wanted_area):
                 if len(found) == limit:
-                    more = True
+                    token = self._reading.tokens.make(question, [found[-1].origin, found[-1].station])
                     break
                 found.append(row)
-            if more:
+            if looked == STATIONS_A_CALL:
+                token = self._reading.tokens.make(question, [origin, name])
                 break
         with node.database.read() as connection:
             views = self._station_views(connection, found)
-        token = self._reading.tokens.make(question, [found[-1].origin, found[-1].station]) if more else ""
         return ListStationsResponse(stations=views, next_page_token=token, freshness=fresh)
 
-    def _stations_of(self, origin: str, after: str, request: ListStationsRequest) -> Iterator[StationRow]:
+    def _is_wanted(self, asked: Asked, request: ListStationsRequest, row: StationRow, area: AreaLimit | None) -> bool:
+        if request.factor_code and request.factor_code not in row.factors:
+            return False
+        if area is not None and not row.area.startswith(area.prefixes):
+            return False
+        return self._reading.book.may_read(asked.caller.name, Kind.KIND_MONITORING_BATCH, row.area) is None
+
+    def _stations_of(
+        self, origins: Sequence[str], begin: str, after: str, request: ListStationsRequest
+    ) -> Iterator[tuple[str, str, StationRow | None]]:
+        """Stations of every origin beyond one, each with what that origin stated of it, where it did."""
         section = request.section_id
-        if request.station_id:
-            if request.station_id > after:
+        for origin in origins:
+            if origin < begin:
+                continue
+            last = after if origin == begin else ""
+            names = [request.station_id] if request.station_id > last else []
+            while True:
                 with self._reading.node.database.read() as connection:
-                    row = readings.station(connection, origin, request.station_id, section)
-                yield from () if row is None else (row,)
-            return
-        while True:
-            with self._reading.node.database.read() as connection:
-                names = readings.station_names(connection, after, STATIONS_AT_ONCE, section)
-                rows = [readings.station(connection, origin, name, section) for name in names]
-            yield from (row for row in rows if row is not None)
-            if len(names) < STATIONS_AT_ONCE:
-                return
-            after = names[-1]
+                    if not request.station_id:
+                        names = readings.station_names(connection, last, STATIONS_AT_ONCE, section)
+                    rows = [readings.station(connection, origin, name, section) for name in names]
+                yield from zip((origin,) * len(names), names, rows, strict=True)
+                if request.station_id or len(names) < STATIONS_AT_ONCE:
+                    break
+                last = names[-1]
 
     def _station_views(self, connection: Connection, rows: Sequence[StationRow]) -> list[StationView]:
         bodies = readings.bodies(connection, [(row.origin, row.record_id, row.revision) for row in rows])
