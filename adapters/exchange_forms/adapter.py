@@ -22,6 +22,7 @@ from exchange.v1.record_pb2 import Record
 from exchange_forms import reading, writing
 from exchange_forms.flat.loading import FLAT_FILES
 from exchange_forms.forms import forms_of
+from exchange_forms.later_values import without_later_values
 from exchange_forms.losses import losses_of
 from exchange_forms.sides.side import Side
 from exchange_forms.sides.tables import load_side
@@ -89,17 +90,21 @@ class FormsAdapter:
         Raises:
             Refused: There is no layout for kind and form.
         """
+        known, later = zip(*map(without_later_values, records), strict=True) if records else ((), ())
         if kind == Kind.KIND_MONITORING_BATCH:
             if form != "hj212":
                 raise Refused([Problem("LAYOUT_UNKNOWN", "", form)])
-            written = write_packets(records)
+            written = write_packets(known)
         else:
-            written = writing.write_records(records, self.tables, kind=kind, form=form)
-        if not written.lost:
+            written = writing.write_records(known, self.tables, kind=kind, form=form)
+        if not written.lost and not any(later):
             return written
         report = self.losses(kind)
+        lost_of = (tuple(report.why(each.place) for each in lost) for lost in written.lost_of)
         return replace(
-            written, lost_of=tuple(tuple(report.why(each.place) for each in lost) for lost in written.lost_of)
+            written,
+            lost=(*written.lost, *dict.fromkeys(each for lost in later for each in lost)),
+            lost_of=tuple((*lost, *more) for lost, more in zip(lost_of, later, strict=True)),
         )
 
     def losses(self, kind: Kind.ValueType) -> LossReport:
