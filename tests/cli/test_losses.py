@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.adapters.regions.documents import FIRM, csv_of
@@ -48,3 +49,13 @@ def test_a_document_that_is_written_tells_what_it_leaves_out(tmp_path: Path) -> 
     shown = run(*arguments).out
     assert "Fields that are not in the document" in shown
     assert "1, 3" in shown
+
+
+def test_a_row_that_is_left_out_of_a_document_is_told_with_its_cell(tmp_path: Path) -> None:
+    """Whoever corrects it looks for the cell, not for the row."""
+    source = tmp_path / "in.csv"
+    row = {"单位名称": "演示一有限公司", "社会信用代码": FIRM, "评价年度": "2024", "评价结果": "看情况"}
+    source.write_bytes(csv_of([row]))
+    shown = run("adapters", "convert", "sichuan", source, "-o", tmp_path / "out.jsonl")
+    assert shown.status == 1
+    assert re.search(r"\bD2\b.*LEVEL_UNMAPPED", shown.out)

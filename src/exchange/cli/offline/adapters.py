@@ -114,7 +114,7 @@ def convert(
             [
                 (
                     row.row,
-                    row.place,
+                    p.place or row.place,
                     p.reason,
                     f"{reason_text(p.reason).message} {p.detail}".strip(),
                     reason_text(p.reason).remedy,
