@@ -11,6 +11,8 @@ import pytest
 
 from exchange.crypto.timestamps import TimestampRefused, timestamp_request, verify_timestamp
 from exchange.crypto.x509.certificates import Role
+from exchange.flows.audit.export.run import Export
+from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.timestamping import TimestampLoop
 from exchange.rpc.time_service import HttpTimeService, TimeServiceAway
 from exchange.v1.audit_service_pb2 import ListTimestampsRequest, ListTimestampsResponse
@@ -129,3 +131,15 @@ def test_an_outage_is_an_alarm_and_its_gap_is_closed_and_shown(
     assert (tmp_path / "out" / f"{second.size}.tsr").read_bytes() == second.token
     assert (tmp_path / "out" / f"{second.size}.note").read_bytes() == second.note
     assert run("audit", "timestamps", "--json", "--profile", str(profile)).json["timestamps"]
+
+    folder = tmp_path / "folder"
+    for _run in range(2):
+        export = Export(cq.node.database, "cq", "exchange.example", folder, Scope())
+        export.write(export.plan(), clock())
+        stamps = folder / "logs" / LOG / "timestamps"
+        assert {path.name: path.read_bytes() for path in stamps.iterdir()} == {
+            f"{each.size}.{form}": content
+            for each in answer.timestamps
+            for form, content in (("note", each.note), ("tsr", each.token))
+        }
+    assert f"logs/{LOG}/timestamps/{second.size}.tsr\t" in (folder / "MANIFEST").read_text("utf-8")

@@ -39,7 +39,7 @@ def _is_of(log: LogAbout, name: str) -> bool:
         return False
     if name in (names.PROMISED_ENTRIES, names.PROMISED_BODIES, names.PROMISED_LEAVES):
         return log.promised > 0
-    return room == names.NOTES or (name == names.CHECKPOINT and log.size > 0)
+    return room in (names.NOTES, names.TIMESTAMPS) or (name == names.CHECKPOINT and log.size > 0)
 
 
 def _run(name: str) -> Run:

@@ -13,6 +13,7 @@ from typing import Final
 from exchange.flows.audit.export.files import Target
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.export.shown import Shown
+from exchange.flows.audit.export.stamps import write_stamps
 from exchange.flows.audit.folder import bodies, names, ustar
 from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.folder.bodies import Absent, BodyArchive
@@ -102,6 +103,7 @@ class LogExport:
             self._upper(level)
         promised = self._promised() if self._scope.kind in ("whole", "range") else 0
         self._notes()
+        write_stamps(self._target, self._database, self._head.id, self._log.size, self._folder)
         if self._log.checkpoint is not None:
             self._target.put(f"{self._folder}/{names.CHECKPOINT}", self._log.checkpoint)
         head = self._head
