@@ -66,6 +66,18 @@ def test_a_limit_holds_for_files_too(node: FakeNode, tmp_path: Path) -> None:
     assert len((tmp_path / "a.csv").read_text("utf-8-sig").splitlines()) == 4
 
 
+def test_a_list_goes_on_behind_an_empty_page(node: FakeNode) -> None:
+    """Where few of very many fit, a node answers with a token and no rows, and is asked again."""
+
+    def answer(request: records.ListRecordsRequest) -> records.ListRecordsResponse:
+        if request.page_token:
+            return listed(2)
+        return records.ListRecordsResponse(next_page_token="on")
+
+    node.answers["ListRecords"] = answer
+    assert len(run("records", "list", "--json").json["records"]) == 2
+
+
 def test_no_half_file_is_left(node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refused call, or more rows than a workbook holds: what stood there before stays as it was."""
     table = tmp_path / "a.csv"

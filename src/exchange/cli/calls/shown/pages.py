@@ -46,9 +46,8 @@ def walk(client: Client, method: Any, request: Any, field: str, limit: int) -> I
         yield from rows[:left]
         left -= len(rows)
         request.page_token = answer.next_page_token
-        if (
-            not answer.next_page_token
-        ):  # a page may be empty: where few of very many fit, a node looks on from the token
+        # A page may be empty: where few of very many fit, a node looks on from the token.
+        if not answer.next_page_token:
             return
 
 
