@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +31,7 @@ from exchange.tlog import checkpoint, tiles
 from exchange.tlog.note import NoteSignature, SignedNote
 from exchange.tlog.tree import Frontier, leaf_hash
 from exchange.v1.common_pb2 import RecordRef
+from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
@@ -97,6 +102,10 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         assert init(folder, "cq").status == 0
         file = folder / "node.toml"
         file.write_text(f'{file.read_text("utf-8")}\n[database]\nurl = "sqlite:///{folder}/cq.db"\n', "utf-8")
+        own = folder / "trust" / "own"
+        own.mkdir(parents=True, exist_ok=True)
+        (own / "tls-roots.pem").write_text("a root")
+        (own / "mistaken.pem").write_text("-----BEGIN PRIVATE KEY-----\n")
         yield Node(file, erased, revoked, kept)
 
 
@@ -185,6 +194,71 @@ def test_a_link_or_a_longer_file_is_not_read(whole: Path, tmp_path: Path) -> Non
         LogFolder(Folder(tmp_path).disk, log.about).checkpoint()
 
 
+def test_one_firm(node: Node, tmp_path: Path) -> None:
+    """Of a firm's export only its records have bodies; the others are out of scope, and the journal is hashes alone."""
+    folder = tmp_path / "firm"
+    assert node.export(folder, "--subject", OTHER).status == 0
+    found, absent = bodies_of(folder)
+    assert found.keys() == {node.kept}
+    assert absent.keys() >= {node.erased, node.revoked}
+    assert set(absent.values()) == {"OUT_OF_SCOPE", "ERASED"}
+    for log in Folder(folder).logs:
+        if log.about.is_journal:
+            assert log.about.bundles == ()
+            assert not list(folder.glob(f"{log.about.folder}/tile/entries/*"))
+
+
+def test_days_and_ranges(node: Node, tmp_path: Path) -> None:
+    """Entries of other days are left out with their bodies, hashes never; a range is of one log."""
+    folder = tmp_path / "days"
+    assert node.export(folder, "--until", "2001-01-01").status == 0
+    logs = Folder(folder).logs
+    assert all(log.about.bundles == () for log in logs)
+    assert all(log.tile(0, tiles.Run(0, log.about.size)) for log in logs if log.about.size)
+    assert bodies_of(folder) == ({}, {})
+    origin = next(log.about.origin for log in logs if log.about.size and log.about.use == "outbound")
+    assert node.export(folder, "--log", origin, "--start", 0, "--end", 1).status == 0
+    (only,) = Folder(folder).logs
+    assert (only.about.origin, only.about.bundles) == (origin, ((0, 1),))
+    assert not [path for path in folder.rglob("checkpoint") if origin not in str(path)]
+    assert node.export(folder, "--log", origin, "--subject", OTHER).status == 2
+
+
+def test_what_lies_beside_the_logs(whole: Path) -> None:
+    """Editions lie there by digest with their history, trust material without keys, and two papers for people."""
+    digest = hashlib.sha256(EDITION).hexdigest()
+    assert (whole / "editions" / "TRUST" / digest).read_bytes() == EDITION
+    history = [line.split("\t") for line in (whole / "editions" / "history.tsv").read_text("utf-8").splitlines()]
+    assert [line[3:] for line in history if line[5] == digest] == [["TRUST", "", digest, "li"]]
+    assert [path.name for path in (whole / "trust" / "own").iterdir()] == ["tls-roots.pem"]
+    sheet = (whole / "交接单.html").read_text("utf-8")
+    assert hashlib.sha256((whole / "MANIFEST").read_bytes()).hexdigest() in sheet
+    for log in Folder(whole).logs:
+        note = log.checkpoint()
+        assert log.about.origin in sheet
+        assert note is None or checkpoint.parse_note(note)[1].root.hex() in sheet
+    assert "不能证明什么" in (whole / "请先读我.txt").read_text("utf-8")
+
+
+def test_withheld_bodies_are_for_who_says_why(node: Node, tmp_path: Path) -> None:
+    """Without a reason nothing is written; with one the journal has it, the bodies are there, and so are registers."""
+    folder = tmp_path / "withheld"
+    refused = node.export(folder, "--withheld")
+    assert (refused.status, refused.json["error"]["reason"]) == (1, "REASON_MISSING")
+    assert not folder.exists()
+    answer = node.export(folder, "--withheld", "--reason", "按审计通知第三号")
+    assert (answer.json["withheld"], answer.json["registers"]) == (0, True)
+    found, absent = bodies_of(folder)
+    assert node.revoked in found
+    assert absent == {node.erased: "ERASED"}
+    (book,) = (log for log in Folder(folder).logs if log.about.is_journal)
+    entries = [entry for run_ in tiles.runs(book.about.size) for entry in book.bundle(run_) or ()] + [*book.promised()]
+    said = [event.administrator_action for event in map(JournalEntry.FromString, entries)]
+    assert [each.reason for each in said if each.action == "audit.export"] == ["按审计通知第三号"]
+    rows = (folder / "registers" / "reg_records.jsonl").read_text("utf-8").splitlines()
+    assert node.kept.replace("-", "") in {json.loads(row)["record_id"] for row in rows}
+
+
 # -- a log that grows -----------------------------------------------------------------------------------------------
 
 ORIGIN = "cq.exchange.example/to/sc/registry/1"
@@ -269,3 +343,52 @@ def test_a_later_run_adds_what_came(migrated: Database, tmp_path: Path) -> None:
     finally:
         writer.close()
     assert _export(migrated, tmp_path / "fresh").manifest == second.manifest
+
+
+_DYING = """
+import os, signal, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from exchange.flows.audit.export.files import Target
+from exchange.flows.audit.export.run import Export
+from exchange.flows.audit.export.scope import Scope
+from exchange.storage.database import Database
+
+url, folder, left = sys.argv[1], sys.argv[2], int(sys.argv[3])
+stream = Target.stream
+
+def dying(self, path):
+    global left
+    left -= 1
+    if left < 0:
+        place = self.root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.with_name(place.name + ".unfinished").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return stream(self, path)
+
+Target.stream = dying
+made = Export(Database(url), "cq", "exchange.example", Path(folder), Scope())
+made.write(made.plan(), datetime(2026, 3, 2, tzinfo=UTC))
+"""
+
+
+def test_a_killed_run_is_finished_by_the_next(migrated_file: Path, tmp_path: Path) -> None:
+    """Killed in the midst of any file, it leaves no folder that looks whole, and the next run makes what one would."""
+    url = f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'exchange.db')}"
+    database = Database(url)
+    writer = Writer(database)
+    try:
+        writer.call(_append, 700)
+        writer.call(_note, 600)
+        wanted = _export(database, tmp_path / "whole").manifest
+        folder = tmp_path / "killed"
+        for left in (1, 3, 9):
+            dead = subprocess.run([sys.executable, "-c", _DYING, url, str(folder), str(left)], check=False)
+            assert dead.returncode == -signal.SIGKILL
+            assert not (folder / "MANIFEST").exists()
+        assert _export(database, folder).manifest == wanted
+        assert not list(folder.rglob("*.unfinished"))
+    finally:
+        writer.close()
+        database.dispose()

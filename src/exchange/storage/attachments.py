@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, or_, select, true, update
 
 from exchange.domain.problems import Problem, Refused
 from exchange.storage import schema
@@ -149,6 +149,26 @@ def listed_by(connection: Connection, log_id: int, index: int, digest: bytes) ->
 def _shown() -> ColumnElement[bool]:
     tombstone = schema.records.c.tombstone
     return or_(tombstone.is_(None), tombstone == "")
+
+
+def whole_ones(connection: Connection, after: bytes, limit: int, *, withheld: bool) -> list[Held]:
+    """Attachments that are all there, in order of digest, that some entry lists.
+
+    Args:
+        connection: Where.
+        after: Digest that the first one stands behind.
+        limit: Most of them.
+        withheld: Those, too, whose records are all withheld.
+    """
+    file, use, row = schema.attachments.c, schema.attachment_uses.c, schema.records.c
+    uses = (
+        select(use.digest)
+        .outerjoin_from(schema.attachment_uses, schema.records, and_(row.log_id == use.log_id, row.idx == use.idx))
+        .where(use.digest == file.digest, true() if withheld else _shown())
+        .exists()
+    )
+    query = select(schema.attachments).where(file.complete.is_(True), file.digest > after, uses)
+    return [Held(**row._mapping) for row in connection.execute(query.order_by(file.digest).limit(limit))]
 
 
 def missing(connection: Connection, peer: str, limit: int) -> list[Missing]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.about import About, LogAbout
 from exchange.tlog import tiles
@@ -10,16 +12,19 @@ from exchange.tlog.note import parse_decimal
 from exchange.tlog.tiles import WIDTH, Run
 
 
-def belongs(path: str, about: About) -> bool:
+def belongs(path: str, about: About, beside: AbstractSet[str]) -> bool:
     """Whether a file is part of the export, by its path.
 
     Args:
         path: Within the folder.
         about: The export.
+        beside: What was written beside the logs.
     """
     top, _, _ = path.partition("/")
+    if top == names.REGISTERS:
+        return True  # written, or taken away, before all others
     if top != names.LOGS:
-        return True
+        return path in beside
     log = next((each for each in about.logs if path.startswith(f"{each.folder}/")), None)
     return log is not None and _is_of(log, path.removeprefix(f"{log.folder}/"))
 

@@ -91,6 +91,8 @@ class LogExport:
         self._chooses = scope.chooses(log.head)
         self._seen = seen
         self._bundles: list[tuple[int, int]] = []
+        self.withheld = 0
+        """Bodies that were left out because they may not be shown."""
         self._is_partial = scope.kind != "whole"
 
     def write(self) -> LogAbout:
@@ -166,7 +168,9 @@ class LogExport:
         if not entries:
             return {}
         missing = log_store.absent_bodies(connection, self._head.id, entries[0].index, entries[-1].index + 1)
-        return self._shown.absent(connection, entries, missing)
+        absent = self._shown.absent(connection, entries, missing)
+        self.withheld += sum(each.reason == names.WITHHELD for each in absent.values())
+        return absent
 
     def _bodies(self, connection: Connection, run: Run, absent: Mapping[int, Absent]) -> None:
         room = f"{self._folder}/{names.BODIES}"

@@ -3,8 +3,9 @@
     1  MANIFEST and export.json are taken away: a folder without them is unfinished
     2  registers, of one moment; then heads and checkpoints of all logs in one view: the moment of the export
     3  each log is written, up to its head of that moment
-    4  what no part of this export is taken away
-    5  export.json, the disk is told to keep everything, MANIFEST
+    4  editions, trust material and attachments
+    5  what is no part of this export is taken away
+    6  export.json and the text to read first; the disk is told to keep all; MANIFEST, and the sheet that names it
 
 A crash anywhere leaves a folder that the next run finishes.
 """
@@ -12,14 +13,16 @@ A crash anywhere leaves a folder that the next run finishes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from exchange.domain.problems import Problem, Refused
+from exchange.flows.audit.export import papers
 from exchange.flows.audit.export.belongs import belongs
+from exchange.flows.audit.export.beside import write_attachments, write_editions, write_trust
 from exchange.flows.audit.export.files import Target
 from exchange.flows.audit.export.logs import LogExport, LogPlan, plan
 from exchange.flows.audit.export.registers import write_registers
@@ -55,6 +58,8 @@ class Exported:
         files: Files of the folder that MANIFEST names.
         size: Their bytes.
         written: Bytes that this run wrote; the others were there.
+        withheld: Bodies that were left out because they may not be shown.
+        registers: Whether the registers are in the folder.
         manifest: SHA-256 of MANIFEST, in hex.
     """
 
@@ -64,7 +69,24 @@ class Exported:
     files: int
     size: int
     written: int
+    withheld: int
+    registers: bool
     manifest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What is written beside the logs.
+
+    Attributes:
+        trust: Copies of trust material, by path below ``trust/``.
+        registers: Write the registers of a whole export.
+        attachments: Write attachments.
+    """
+
+    trust: Mapping[str, bytes] = field(default_factory=dict)
+    registers: bool = True
+    attachments: bool = False
 
 
 class Export:
@@ -76,13 +98,17 @@ class Export:
         domain: Its domain.
         root: The folder.
         scope: What is left out.
+        beside: What is written beside the logs.
     """
 
-    def __init__(self, database: Database, node: str, domain: str, root: Path, scope: Scope) -> None:
+    def __init__(
+        self, database: Database, node: str, domain: str, root: Path, scope: Scope, beside: Beside | None = None
+    ) -> None:
         self._database = database
         self._node, self._domain = node, domain
         self._target = Target(root)
         self._scope = scope
+        self._beside = beside or Beside()
 
     def plan(self) -> list[LogPlan]:
         """Heads and checkpoints of the logs as they are now, in one view.
@@ -110,14 +136,18 @@ class Export:
         target = self._target
         self._check_top()
         target.begin()
-        for name in (names.MANIFEST, names.EXPORT):  # 1
+        for name in (names.SHEET, names.MANIFEST, names.EXPORT):  # 1
             target.remove(name)
-        if self._shows_registers():
+        registers = self._beside.registers and self._shows_registers()
+        if registers:
             write_registers(target, self._database)
             logs = self.plan()  # again: the logs reach at least as far as the registers
         else:
             target.only(names.REGISTERS, set())
-        done = [LogExport(target, self._database, log, self._scope, seen).write() for log in logs]  # 3
+        exports = [LogExport(target, self._database, log, self._scope, seen) for log in logs]
+        done = [each.write() for each in exports]  # 3
+        withheld = sum(each.withheld for each in exports)
+        beside = self._write_beside(logs)  # 4
         about = About(
             node=self._node,
             domain=self._domain,
@@ -125,11 +155,38 @@ class Export:
             scope=self._scope.to_json(),
             logs=tuple(done),
         )
-        for path in target.disk.files():  # 4
-            if not belongs(path, about):
+        for path in target.disk.files():  # 5
+            if not belongs(path, about, beside):
                 target.remove(path)
-        target.put(names.EXPORT, about.to_bytes())  # 5
+        target.put(names.EXPORT, about.to_bytes())  # 6
+        target.put(names.READ_ME, papers.read_me(about))
         os.sync()
+        files, size = self._write_manifest()
+        with target.disk.open(names.MANIFEST) as listed:
+            _, digest, sm3 = manifest.digests(listed)
+        notes = {log.head.origin: log.checkpoint for log in logs if log.checkpoint is not None}
+        target.put(names.SHEET, papers.sheet(about, notes, files_=files, size=size, sha256=digest, sm3=sm3))
+        return Exported(
+            logs=len(done),
+            entries=sum(log.size for log in done),
+            promised=sum(log.promised for log in done),
+            files=files,
+            size=size,
+            written=target.written,
+            withheld=withheld,
+            registers=registers,
+            manifest=digest,
+        )
+
+    def _write_beside(self, logs: list[LogPlan]) -> set[str]:
+        target, database = self._target, self._database
+        written = write_editions(target, database, logs) | write_trust(target, self._beside.trust)
+        if self._beside.attachments and not self._scope.subject:
+            written |= write_attachments(target, database, withheld=self._scope.withheld)
+        return written
+
+    def _write_manifest(self) -> tuple[int, int]:
+        target = self._target
         files, size = 0, 0
         with target.stream(names.MANIFEST) as file:
             for path in target.disk.files():
@@ -138,18 +195,7 @@ class Export:
                 line = manifest.line_of(target.disk, path)
                 file.write(line.line().encode("utf-8"))
                 files, size = files + 1, size + line.size
-        written = target.written
-        with target.disk.open(names.MANIFEST) as listed:
-            _, digest, _ = manifest.digests(listed)
-        return Exported(
-            logs=len(done),
-            entries=sum(log.size for log in done),
-            promised=sum(log.promised for log in done),
-            files=files,
-            size=size,
-            written=written,
-            manifest=digest,
-        )
+        return files, size
 
     def _shows_registers(self) -> bool:
         """Of a whole node, and only where their rows say nothing that the bodies withhold."""

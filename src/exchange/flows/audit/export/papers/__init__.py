@@ -1,0 +1,63 @@
+"""What people read of an export: the text to read first, and the sheet that both sides sign."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from string import Template
+
+from exchange.flows.audit.folder.about import About, write_instant
+from exchange.tlog import checkpoint
+from exchange.tlog.errors import LogFormatError
+
+
+def read_me(about: About) -> bytes:
+    """请先读我.txt: Chinese, then English."""
+    return _template("read_me.txt").substitute(_facts(about)).encode("utf-8")
+
+
+def sheet(about: About, checkpoints: Mapping[str, bytes], *, files_: int, size: int, sha256: str, sm3: str) -> bytes:
+    """交接单.html, for A4.
+
+    Args:
+        about: The export.
+        checkpoints: Signed notes by origin.
+        files_: Files that MANIFEST names.
+        size: Their bytes.
+        sha256: Of MANIFEST, in hex.
+        sm3: Of MANIFEST, in hex.
+    """
+    rows = "\n".join(
+        f'<tr><td class="code">{html.escape(log.origin)}</td><td class="number">{log.size}</td>'
+        f'<td class="code">{_root(checkpoints.get(log.origin))}</td><td class="number">{log.promised}</td></tr>'
+        for log in about.logs
+    )
+    facts = {name: html.escape(value) for name, value in _facts(about).items()}
+    told = _template("sheet.html").substitute(
+        facts, logs=rows, files=f"{files_}", size=f"{size}", sha256=sha256, sm3=sm3
+    )
+    return told.encode("utf-8")
+
+
+def _facts(about: About) -> dict[str, str]:
+    return {
+        "node": about.node,
+        "domain": about.domain,
+        "at": write_instant(about.exported_at),
+        "scope": json.dumps(dict(about.scope), ensure_ascii=False, sort_keys=True),
+    }
+
+
+def _root(note: bytes | None) -> str:
+    if note is None:
+        return "—"
+    try:
+        return checkpoint.parse_note(note)[1].root.hex()
+    except LogFormatError:
+        return "?"
+
+
+def _template(name: str) -> Template:
+    return Template((files(__package__ or "") / name).read_text("utf-8"))
