@@ -93,10 +93,12 @@ def test_conversion_asks_for_the_same_grants_as_reading(
         with pytest.raises(CallFailed) as failure:
             _convert(stubs, record, **options)
         assert failure.value.reason == reason, (record, options)
-    monkeypatch.setattr(converting, "MAX_DOCUMENT_BYTES", 100)
-    with pytest.raises(CallFailed) as failure:
-        _convert(cq, sent)
-    assert failure.value.reason == "CONVERTED_TOO_LARGE"
+    for bound, place in (("MAX_DOCUMENT_BYTES", "form"), ("MAX_BODY_BYTES", "ref")):
+        monkeypatch.setattr(converting, bound, 100)
+        with pytest.raises(CallFailed) as failure:
+            _convert(cq, sent)
+        assert failure.value.reason == "CONVERTED_TOO_LARGE"
+        assert [problem.place for problem in failure.value.problems] == [place]
 
 
 def test_a_command_writes_both_files(doors: dict[str, AgencyDoor], tmp_path: Path) -> None:
