@@ -143,3 +143,22 @@ def test_an_outage_is_an_alarm_and_its_gap_is_closed_and_shown(
             for form, content in (("note", each.note), ("tsr", each.token))
         }
     assert f"logs/{LOG}/timestamps/{second.size}.tsr\t" in (folder / "MANIFEST").read_text("utf-8")
+    trusted = tmp_path / "roots.pem"
+    trusted.write_bytes(authority.root)
+    checking = ("audit", "timestamps", "--folder", str(folder), "--roots", str(trusted), "--json")
+    checked = run(*checking)
+    assert (checked.status, checked.json["findings"]) == (0, [])
+    assert {(LOG, first.size), (LOG, second.size)} <= {(e["log"], e["size"]) for e in checked.json["timestamps"]}
+    token = stamps / f"{second.size}.tsr"
+    for path, at in ((token, -20), (stamps / f"{second.size}.note", 60), (stamps / f"{first.size}.note", -5)):
+        whole = path.read_bytes()
+        changed = bytearray(whole)
+        changed[at] ^= 1
+        path.write_bytes(changed)
+        failed = run(*checking)
+        assert failed.status == 1
+        assert [each["file"].rpartition("/")[2] for each in failed.json["findings"]] == [f"{path.stem}.tsr"]
+        path.write_bytes(whole)
+    token.unlink()
+    assert [each["text"] for each in run(*checking).json["findings"]] == ["a note without a token"]
+    assert run("audit", "timestamps", "--folder", str(folder)).status == 2

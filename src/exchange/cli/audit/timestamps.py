@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp as Instant
 
 from exchange.cli.options import JsonOption, ProfileOption, client
-from exchange.cli.output import Output, as_dict, moment
+from exchange.cli.output import Exit, Output, as_dict, finish, moment
 from exchange.cli.texts import t
+from exchange.domain.problems import Problem
+from exchange.flows.audit.findings import Finding
+from exchange.flows.audit.verify.stamps import Stamp, check_stamps
 from exchange.v1.audit_service_pb2 import ListTimestampsRequest, Timestamp, Unstamped
 
 if TYPE_CHECKING:
     from exchange.rpc.client import Client
+
+
+TsaRootsOption = Annotated[
+    Path | None, typer.Option("--roots", help=t("option.tsa_roots"), exists=True, dir_okay=False)
+]
 
 
 def list_timestamps(
@@ -26,10 +35,21 @@ def list_timestamps(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help=t("option.timestamp_folder"), file_okay=False)
     ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help=t("option.stamped_folder"), exists=True, file_okay=False)
+    ] = None,
+    roots: TsaRootsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List time stamps with how long the oldest entry of each had waited, and the logs that wait now."""
+    """List time stamps with how long the oldest entry of each had waited, and the logs that wait now.
+
+    With a folder: verify those of an exported folder, offline. Exit status 1 when one does not hold, 3 without any.
+    """
     out = Output(as_json)
+    if folder is not None:
+        if roots is None:
+            raise typer.BadParameter(t("message.tsa_roots_needed"))
+        _verify(out, folder, roots.read_bytes(), origin)
     waiting: list[Unstamped] = []
     with client(profile) as node:
         found = list(_all(node, origin, waiting))
@@ -60,6 +80,29 @@ def list_timestamps(
     if waiting:
         rows = [(each.origin, each.size, moment(each.since)) for each in waiting]
         out.table(("log", "size", "oldest_cosigned"), rows, title=t("title.unstamped"))
+
+
+def _verify(out: Output, folder: Path, roots: bytes, origin: str) -> NoReturn:
+    looked = [each for each in check_stamps(folder, roots) if origin in ("", each.log)]
+    held = [each for each in looked if isinstance(each, Stamp)]
+    found = [each for each in looked if isinstance(each, Finding)]
+    if out.as_json:
+        out.value(
+            {
+                "timestamps": [asdict(each) | {"at": each.at.isoformat()} for each in held],
+                "findings": [
+                    {"no": no, "code": each.code, "log": each.log, "index": each.index, "file": each.file}
+                    | {"text": each.detail, "proven": each.proven}
+                    for no, each in enumerate(found, 1)
+                ],
+            }
+        )
+    else:
+        rows = [(each.log, each.size, each.at, each.signer) for each in held]
+        out.table(("log", "size", "stamped", "service"), rows)
+        out.problems(Problem(each.code, each.file, each.detail) for each in found)
+    refused = any(each.proven for each in found)
+    finish(Exit.FINDING if refused else Exit.UNDECIDABLE if found or not held else Exit.DONE)
 
 
 def _all(node: Client, origin: str, waiting: list[Unstamped]) -> Iterator[Timestamp]:
