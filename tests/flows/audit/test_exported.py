@@ -105,12 +105,15 @@ def test_what_is_withheld_is_taken_as_kept(past: Past, tmp_path: Path) -> None:
     assert {(each.code, each.proven) for each in found} == {("REGISTER_ROW_WITHHELD", False)}
 
 
-def test_an_import_of_a_folder_is_the_node(past: Past, folders: dict[str, Path], tmp_path: Path) -> None:
-    """Logs, trees, notes and registers are the original ones."""
-    url = f"sqlite:///{tmp_path}/imported.db"
-    assert import_logs(ExportedLogs(folders["cq"]), url, tables()).findings == []
-    assert verify.verify(url) == []
-    assert evidence.registers(Database(url)) == evidence.registers(past.database("cq"))
+def test_an_import_of_a_folder_is_the_node(past: Past, folders: dict[str, Path], migrated_url: str) -> None:
+    """Logs, trees, notes and registers are the original ones, on either kind of database."""
+    assert import_logs(ExportedLogs(folders["cq"]), migrated_url, tables()).findings == []
+    assert verify.verify(migrated_url) == []
+    made = Database(migrated_url)
+    try:
+        assert evidence.registers(made) == evidence.registers(past.database("cq"))
+    finally:
+        made.dispose()
 
 
 def test_folders_of_both_sides_are_reconciled(folders: dict[str, Path]) -> None:
