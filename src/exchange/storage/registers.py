@@ -10,10 +10,11 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Table, and_, bindparam, delete, func, insert, select
+from sqlalchemy import BindParameter, Connection, Delete, Table, and_, bindparam, delete, func, insert, select
 
 from exchange.crypto.mac import hmac_sha256
 from exchange.storage import schema
@@ -168,13 +169,17 @@ def write(tx: Transaction, changes: Sequence[Change]) -> None:
         if change.row is not None:
             puts[change.table].append(change.row)
     for table_name, keys in drops.items():
-        table, columns = TABLES[table_name]
-        tx.write_now(table)
-        tx.connection.execute(
-            delete(table).where(and_(*(table.c[column] == bindparam(f"k_{column}") for column in columns))), keys
-        )
+        tx.write_now(TABLES[table_name][0])
+        tx.connection.execute(_drop(table_name), keys)
     for table_name, rows in puts.items():
         tx.insert(TABLES[table_name][0], rows)
+
+
+@cache
+def _drop(name: str) -> Delete:
+    """Drops rows of a register by their keys; made once."""
+    table, columns = TABLES[name]
+    return delete(table).where(and_(*(table.c[column] == bindparam(f"k_{column}") for column in columns)))
 
 
 def _forget_parts(last: dict[tuple[str, tuple[Any, ...]], Change], name: str, dropped: tuple[Any, ...]) -> None:

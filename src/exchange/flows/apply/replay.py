@@ -151,9 +151,11 @@ class Replay:
         Raises:
             LookupError: A step reads a log, or takes a decision, that is not here; ``position`` stands before it.
         """
-        with self._source.read() as logs:
+        with self._source.read() as logs, self._target.read() as state:
             held = epochs(logs)
-            self._origins = {log.id: log.origin for log in log_store.heads(logs)}
+            self._heads = {log.origin: log for log in log_store.heads(logs)}
+            self._next_seq = registers.next_indices(state).get(SEQ_CURSOR, 1)
+        self._origins = {log.id: log.origin for log in self._heads.values()}
         for book, end in held:
             if book.epoch < self.position.epoch:
                 continue
@@ -178,16 +180,15 @@ class Replay:
         self, book: LogHead, index: int, event: JournalEntry, behind: Sequence[tuple[int, JournalEntry]]
     ) -> ReplayedStep:
         with self._source.read() as logs, self._target.read() as state:
-            step = again(self._node, logs, state, event, _notes(behind, event))
+            step = again(self._node, logs, state, self._heads, event, _notes(behind, event), self._next_seq)
             leaves, whole = self._leaves(logs, book, index, step)
         digest = registers.fold(self.position.digest, leaves)
         self._write(step.changes, step.next_seq, step)
+        self._next_seq = step.next_seq
         return ReplayedStep(book.origin, index, event, step, digest, digest == event.step.digest, whole)
 
     def _leaves(self, logs: Connection, book: LogHead, index: int, step: StepPlan) -> tuple[list[bytes], bool]:
         """The step's leaves; those of entries whose bodies are erased are taken as kept, where they were."""
-        if step.source.id not in self._origins:
-            self._origins = {log.id: log.origin for log in log_store.heads(logs)}
         computed = digest_leaves(step.changes, self._origins)
         kept = registers.leaves_of(logs, book.id, index) if step.erased_places else None
         if kept is None:
@@ -207,19 +208,33 @@ def _notes(behind: Sequence[tuple[int, JournalEntry]], step: JournalEntry) -> di
 
 
 def again(
-    node: Applier, logs: Connection, state: Connection, event: JournalEntry, notes: Mapping[int, EvidenceKept]
+    node: Applier,
+    logs: Connection,
+    state: Connection,
+    heads: Mapping[str, LogHead],
+    event: JournalEntry,
+    notes: Mapping[int, EvidenceKept],
+    next_seq: int,
 ) -> StepPlan:
     """One step of a journal, computed again over the registers as they stand.
 
+    Args:
+        node: The node.
+        logs: Where the logs are read.
+        state: Where the registers are read.
+        heads: The logs, by origin.
+        event: The step's line.
+        notes: Those that it made.
+        next_seq: Number of the next row change.
+
     Raises:
-        LookupError: It reads a log, or takes a decision, that is not here.
+        LookupError: It reads entries, or takes a decision, that are not here.
     """
     step = event.step
-    source = log_store.head(logs, step.source_log)
-    if source is None:
-        raise LookupError(step.source_log)
-    next_seq = registers.next_indices(state).get(SEQ_CURSOR, 1)
-    rulings = _rulings(logs, step)
+    source = heads.get(step.source_log)
+    if source is None or source.size < step.end:
+        raise LookupError(f"{step.source_log}#{step.end - 1}")
+    rulings = _rulings(logs, heads, step)
     redecisions = [
         Redecide(item.index, item.cause, decision_revision(logs, state, source, item.index))
         for item in step.redecisions
@@ -247,10 +262,10 @@ def again(
     )
 
 
-def _rulings(logs: Connection, step: Step) -> Rulings:
+def _rulings(logs: Connection, heads: Mapping[str, LogHead], step: Step) -> Rulings:
     """What the step's decision says of its own log."""
     for decision in step.decisions:
-        log = log_store.head(logs, decision.log)
+        log = heads.get(decision.log)
         found = log_store.entries_at(logs, log.id, [decision.index]) if log else {}
         raw = found.get(decision.index)
         if raw is not None and raw.body is not None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.apply.journaled import changes_of, is_register_event
-from exchange.flows.apply.replay import Replay, ReplayedStep, Stop, write_replayed
+from exchange.flows.apply.replay import Replay, ReplayedStep, Stop
 from exchange.flows.apply.steps import StepPlan
 from exchange.flows.audit.findings import Finding
 from exchange.storage import registers
-from exchange.storage.registers import Change
+from exchange.storage.registers import SEQ_CURSOR, Change
 from exchange.storage.scratch import Scratch
 from exchange.storage.transaction import LogHead
 from exchange.v1.journal_pb2 import JournalEntry
@@ -58,6 +58,7 @@ class Walk:
         self._scratch = scratch
         self._replay = Replay(node, scratch, scratch, self._write, self.take)
         self.halted = False
+        self._cursors: dict[int, int] = {}
         self.done = Walked()
 
     def on(self, stop: Stop, see: See = lambda _step: None) -> Iterator[Finding]:
@@ -81,6 +82,8 @@ class Walk:
         except LookupError as error:
             self.halted = True
             yield self._kept(unreadable(self.done.journal, self.done.next - 1, error))
+        finally:
+            self._put_cursors()
 
     def _kept(self, finding: Finding) -> Finding:
         self.done.findings.append(finding)
@@ -96,7 +99,16 @@ class Walk:
 
     def _write(self, changes: Sequence[Change], next_seq: int, step: StepPlan | None) -> None:
         with self._scratch.change() as tx:
-            write_replayed(tx, [(changes, next_seq, step)])
+            registers.write(tx, changes)
+        self._cursors[SEQ_CURSOR] = next_seq
+        if step is not None and not step.redecisions:
+            self._cursors[step.source.id] = step.end
+
+    def _put_cursors(self) -> None:
+        """Nobody reads them while a walk goes on."""
+        with self._scratch.change() as tx:
+            for log_id, position in self._cursors.items():
+                registers.set_cursor(tx, log_id, position)
 
     def take(self, book: LogHead, index: int, event: JournalEntry) -> None:
         """Carry out a line of the journal that changes registers by itself; others change nothing."""
