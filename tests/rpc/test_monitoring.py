@@ -222,8 +222,9 @@ def test_a_section_has_the_readings_of_its_stations_while_they_stood_there(
     ]
     wrong = _at_section(first, "DM-500107-32", 8, "4.4")
     wrong.header.record_id = sent[3].record_id
-    wrong.monitoring_batch.station.section_id = section
-    submit(cq, wrong, "sections-5")
+    for number, place in enumerate((section, "DM-500107-33")):
+        wrong.monitoring_batch.station.section_id = place
+        submit(cq, wrong, f"sections-5-{number}")
     right = _at_section(first, "DM-500107-32", 8, "5.5")
     right.header.record_id = sent[3].record_id
     submit(cq, right, "sections-6")
@@ -239,6 +240,8 @@ def test_a_section_has_the_readings_of_its_stations_while_they_stood_there(
         listed = stubs.call(stubs.monitoring.ListStations, pb.ListStationsRequest(section_id=section)).stations
         assert [view.station.station_id for view in listed] == [first, second]
         assert {view.station.section_id for view in listed} == {section}
+        moved = stubs.call(stubs.monitoring.ListStations, pb.ListStationsRequest(section_id="DM-500107-33")).stations
+        assert not moved  # it was corrected, and nothing is stated of that section any more
         one = pb.ListStationsRequest(station_id=first, factor_code="w21003")
         (now,) = stubs.call(stubs.monitoring.ListStations, one).stations
         assert now.station.section_id == "DM-500107-32"

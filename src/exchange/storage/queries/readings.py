@@ -5,12 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, exists, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal_column, or_, select
 
 from exchange.storage import schema
 from exchange.storage.queries.records import AreaLimit
 
 _T = schema.blocks.c
+
+
+_SAME_RECORD = and_(
+    schema.records.c.record_id == _T.record_id,
+    schema.records.c.origin == _T.origin,
+    schema.records.c.revision == _T.revision,
+)
+
+
+def _is_effective() -> ColumnElement[bool]:
+    record, other = schema.records.c, schema.records.alias("other").c
+    superseded = exists().where(
+        other.supersedes == record.record_id,
+        other.origin == record.origin,
+        other.newest.is_(True),
+        other.tombstone == "",
+    )
+    return and_(record.newest.is_(True), ~superseded)
+
+
+_EFFECTIVE = _is_effective()
+"""What the origin states now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +109,10 @@ def station_names(connection: Connection, after: str, limit: int, section: str =
 def station(connection: Connection, origin: str, name: str, section: str = "") -> StationRow | None:
     """One station of one origin: its factors by skipping along the index, details from its newest block.
 
-    With a section, only by what it stated of it.
+    With a section, only by what it states of it now.
     """
-    within = (_T.section == section,) if section else ()
+    stands = exists().where(_SAME_RECORD, _EFFECTIVE, schema.records.c.tombstone == "")
+    within = (_T.section == section, stands) if section else ()
     factors: list[str] = []
     newest = None
     factor = ""
@@ -178,18 +201,10 @@ def blocks(
 
     ``after`` is (last time, number) of the last block that was seen; None begins.
     """
-    record, other = schema.records.c, schema.records.alias("other").c
-    superseded = exists().where(
-        other.supersedes == record.record_id,
-        other.origin == record.origin,
-        other.newest.is_(True),
-        other.tombstone == "",
-    )
-    same_record = and_(record.record_id == _T.record_id, record.origin == _T.origin, record.revision == _T.revision)
-    effective = and_(record.newest.is_(True), ~superseded).label("effective")
+    record = schema.records.c
     query = (
-        select(schema.blocks, record.outcome, record.decision, record.mirrored_at, effective)
-        .join(schema.records, same_record)
+        select(schema.blocks, record.outcome, record.decision, record.mirrored_at, _EFFECTIVE.label("effective"))
+        .join(schema.records, _SAME_RECORD)
         .where(_T.station == name, _T.factor == factor, record.tombstone == "")
     )
     if wanted.origin:
