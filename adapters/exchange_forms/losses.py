@@ -115,29 +115,30 @@ class _Probe:
         """Fill one column after the other, and see what each makes: alone, else together with the others."""
         full: dict[str, str] = {}
         waiting = [name for name in self.written() if not self._try(name, {}, self.makers, kept=full)]
-        waiting = [name for name in waiting if not self._try(name, full, self.makers, kept=full)]
+        waiting = self._under_a_word(waiting, full)
+        self.idle += [name for name in waiting if not self._try(name, full, self.makers, kept=full)]
         for row in ({}, full):
             for line in self.read(row).lines:
                 if not line.source or line.source.endswith(".toml"):
                     self.given.setdefault(plain_path(line.field), (line.source, line.rule))
-        self.idle += self._under_other_words(waiting, full)
         for name in self.others():
             # Some columns count only where another one is not there.
             if not self._try(name, full, self.only_read) and not self._try(name, {}, self.only_read):
                 self.idle.append(name)
 
-    def _under_other_words(self, waiting: list[str], full: dict[str, str]) -> list[str]:
-        """Columns that make nothing whichever word another column has, as those of one kind of event do under its."""
+    def _under_a_word(self, waiting: list[str], full: dict[str, str]) -> list[str]:
+        """Columns that make nothing under any word of another one, as those of one kind of event do under its word."""
         written, lists = self.written(), self.form.choices()
-        deciding = [name for name in lists if name in written and name not in waiting]
-        deciding.sort(key=lambda name: len(lists[name]))
+        deciding = sorted((name for name in lists if name in written), key=lambda name: len(lists[name]))
+        words = [(other, text) for other in deciding for text in lists[other][:_MOST_WORDS]]
         idle: list[str] = []
         for name in waiting:
-            for other in deciding:
-                words = lists[other][:_MOST_WORDS]
-                if any(self._try(name, {**full, other: text}, self.makers, deep=False) for text in words):
-                    deciding.remove(other)
-                    deciding.insert(0, other)
+            for word in words:
+                other, text = word
+                if other != name and self._try(name, {other: text}, self.makers, kept=full, deep=False):
+                    # The next column is most often one of the same kind.
+                    words.remove(word)
+                    words.insert(0, word)
                     break
             else:
                 idle.append(name)
