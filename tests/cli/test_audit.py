@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from exchange.crypto.ed25519 import NoteSigner
+from exchange.crypto.keys import generate_ed25519
+from exchange.flows.audit.verify.heads import read_page
+from exchange.tlog.checkpoint import Checkpoint
+from exchange.tlog.tree import EMPTY_ROOT
 from exchange.v1 import audit_service_pb2 as audit
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.journal_pb2 import AdministratorAction, JournalEntry
@@ -90,3 +95,22 @@ def test_a_body_needs_a_reason(node: FakeNode, tmp_path: Path) -> None:
     run("audit", "body", "id-1", "-r", "专项审计", "-o", str(kept))
     assert kept.read_bytes() == record.SerializeToString()
     assert {request.reason for request in node.asked("ReadBody")} == {"专项审计"}
+
+
+def test_heads_of_a_node_are_a_page_for_whoever_verifies_the_other_side(node: FakeNode, tmp_path: Path) -> None:
+    """Every log with a cosigned checkpoint, and what it witnesses, in one file that is read back as it was."""
+    notes = {}
+    for origin in (JOURNAL, "sc.exchange.example/journal/1"):
+        signer = NoteSigner(origin, generate_ed25519())
+        notes[origin] = signer.sign_checkpoint(Checkpoint(origin, 0, EMPTY_ROOT))
+    node.answers["ListLogs"] = audit.ListLogsResponse(
+        logs=[
+            audit.Log(origin=JOURNAL, use=audit.LOG_USE_JOURNAL, size=9, cosigned_size=7),
+            audit.Log(origin="cq.exchange.example/local/1", use=audit.LOG_USE_LOCAL),
+        ],
+        witnessed=[audit.WitnessedHead(origin="sc.exchange.example/journal/1", peer="sc", size=3)],
+    )
+    node.answers["GetCheckpoint"] = lambda asked: audit.GetCheckpointResponse(checkpoint=notes[asked.origin].decode())
+    page = tmp_path / "page"
+    assert run("audit", "heads", "-o", page).status == 0
+    assert [(head.origin, head.note) for head in read_page(page.read_bytes(), "page")] == list(notes.items())

@@ -63,6 +63,21 @@ def test_logs_are_listed_with_their_keys(filled: dict[str, AgencyDoor]) -> None:
         assert {pb.LOG_USE_JOURNAL, pb.LOG_USE_LOCAL} <= uses
 
 
+def test_heads_of_a_peers_journal_are_shown_by_its_witness(filled: dict[str, AgencyDoor]) -> None:
+    """The newest head that was witnessed, with both signatures."""
+    stubs = _auditor(filled["sc"])
+    seen = {head.origin: head for head in stubs.call(stubs.audit.ListLogs, pb.ListLogsRequest()).witnessed}
+    head = seen["cq.exchange.example/journal/1"]
+    assert head.peer == "cq"
+    request = pb.GetCheckpointRequest(origin=head.origin)
+    note = stubs.call(stubs.audit.GetCheckpoint, request).checkpoint.encode()
+    keys, theirs = filled["cq"].node.keys, filled["sc"].node.keys
+    checkpoint = verify_note(note, keys.log_signer(head.origin).line.ever)
+    assert checkpoint is not None
+    assert checkpoint.size >= head.size
+    assert verify_cosignature(note, theirs.witness.line) is not None
+
+
 def test_both_sides_serve_the_same_bytes(filled: dict[str, AgencyDoor]) -> None:
     """Entries of the outbound log and of its mirror are equal, by list and by stream."""
     found = {}

@@ -35,6 +35,12 @@ def of_peer(connection: Connection, peer: str) -> list[WitnessedHead]:
     return [WitnessedHead(**row._mapping) for row in rows]
 
 
+def newest(connection: Connection) -> list[WitnessedHead]:
+    """The newest head of each log of every peer."""
+    table = schema.witnessed
+    return [WitnessedHead(**row._mapping) for row in connection.execute(select(table).order_by(table.c.origin))]
+
+
 def put(tx: Transaction, head: WitnessedHead, expected: int) -> bool:
     """Keep a newer head; False when what was witnessed last is not of ``expected`` size."""
     table = schema.witnessed

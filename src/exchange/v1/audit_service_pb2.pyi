@@ -124,24 +124,60 @@ class ListLogsRequest(_message.Message):
 Global___ListLogsRequest: _TypeAlias = ListLogsRequest  # noqa: Y015
 
 @_typing.final
+class WitnessedHead(_message.Message):
+    """A head of a peer's journal or local log that this node witnessed. GetCheckpoint shows it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    """Origin of the log."""
+    peer: _builtins.str
+    """The peer."""
+    size: _builtins.int
+    """Entries."""
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        peer: _builtins.str = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "peer", b"peer", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WitnessedHead: _TypeAlias = WitnessedHead  # noqa: Y015
+
+@_typing.final
 class ListLogsResponse(_message.Message):
     """Answer to ListLogs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LOGS_FIELD_NUMBER: _builtins.int
+    WITNESSED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def logs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Log]:
         """The logs."""
+
+    @_builtins.property
+    def witnessed(self) -> _containers.RepeatedCompositeFieldContainer[Global___WitnessedHead]:
+        """The newest head of each log of a peer that this node only witnesses."""
 
     def __init__(
         self,
         *,
         logs: _abc.Iterable[Global___Log] | None = ...,
+        witnessed: _abc.Iterable[Global___WitnessedHead] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["logs", b"logs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["logs", b"logs", "witnessed", b"witnessed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -156,9 +192,9 @@ class GetCheckpointRequest(_message.Message):
     ORIGIN_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
-    """Origin of the log."""
+    """Origin of the log, or of a peer's journal or local log that this node witnesses."""
     size: _builtins.int
-    """The first cosigned checkpoint that covers this size; 0 means the largest."""
+    """The first cosigned checkpoint that covers this size; 0 means the largest. Of witnessed logs the newest alone."""
     def __init__(
         self,
         *,

@@ -9,6 +9,7 @@ from exchange.cli.audit import (
     checkpoint,
     entries,
     export,
+    heads,
     history,
     importing,
     logs,
@@ -36,3 +37,4 @@ app.command("replay", help=t("help.audit_replay"))(replay.replay)
 app.command("reconcile", help=t("help.audit_reconcile"))(reconcile.reconcile_sides)
 app.command("import", help=t("help.audit_import"))(importing.import_material)
 app.command("verify", help=t("help.audit_verify"))(verify.verify_folder)
+app.command("heads", help=t("help.audit_heads"))(heads.show_heads)

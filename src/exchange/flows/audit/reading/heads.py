@@ -18,6 +18,5 @@ def newest_heads(database: Database) -> list[bytes]:
     with database.read() as connection:
         heads = log_store.heads(connection)
         stored = [log_store.last_checkpoint(connection, head.id) for head in heads]
-        peers = sorted({head.peer for head in heads if head.peer})
-        seen = [head for peer in peers for head in witnessed.of_peer(connection, peer)]
+        seen = witnessed.newest(connection)
     return [*(each.note for each in stored if each is not None), *(each.note for each in seen)]

@@ -11,7 +11,7 @@ from exchange.flows.audit.timestamping import waiting
 from exchange.flows.context import Node
 from exchange.flows.instants import timestamp
 from exchange.flows.queries.ground.paging import page_size
-from exchange.storage import log_store, timestamps
+from exchange.storage import log_store, timestamps, witnessed
 from exchange.storage.queries import Connection, standing
 from exchange.storage.transaction import LogHead
 from exchange.tlog import proof, tree
@@ -34,6 +34,7 @@ from exchange.v1.audit_service_pb2 import (
     StreamEntriesResponse,
     Timestamp,
     Unstamped,
+    WitnessedHead,
 )
 
 PAGE_BYTES = 3 << 20
@@ -77,7 +78,11 @@ class AuditQueries:
         with self._node.database.read() as connection:
             heads = log_store.heads(connection)
             cosigned = standing.cosigned_sizes(connection, [log.id for log in heads])
-        return ListLogsResponse(logs=[self._log(log, cosigned[log.id]) for log in heads])
+            seen = witnessed.newest(connection)
+        return ListLogsResponse(
+            logs=[self._log(log, cosigned[log.id]) for log in heads],
+            witnessed=[WitnessedHead(origin=each.origin, peer=each.peer, size=each.size) for each in seen],
+        )
 
     def _log(self, log: LogHead, cosigned: int) -> Log:
         peer = self._node.peers.get(log.peer) if log.peer else None
@@ -115,14 +120,10 @@ class AuditQueries:
         if request.size < 0:
             raise Refused([Problem("RANGE_INVALID", "size", str(request.size))])
         with self._node.database.read() as connection:
-            log = _find(connection, request.origin)
-            if request.size:
-                note = log_store.first_checkpoint_covering(connection, log.id, request.size)
-            else:
-                note = log_store.last_checkpoint(connection, log.id)
+            note = _note(connection, request.origin, request.size)
         if note is None:
             raise NotFound("no cosigned checkpoint")
-        return GetCheckpointResponse(checkpoint=note.note.decode())
+        return GetCheckpointResponse(checkpoint=note.decode())
 
     def inclusion(self, identity: str, request: GetInclusionProofRequest) -> GetInclusionProofResponse:
         """Proof that an entry is in a log, at any size of it.
@@ -254,6 +255,19 @@ class AuditQueries:
             position = found[-1].index + 1
             self._read(identity, ENTRIES, log, found[0].index, position)
             yield StreamEntriesResponse(entries=[Entry(index=entry.index, entry=entry.entry) for entry in found])
+
+
+def _note(connection: Connection, origin: str, size: int) -> bytes | None:
+    """The first cosigned checkpoint that covers a size, or the newest; of a peer's witnessed log the newest alone."""
+    seen = witnessed.get(connection, origin) if len(origin) <= 255 else None
+    if seen is not None:
+        return seen.note if size <= seen.size else None
+    log = _find(connection, origin)
+    if size:
+        stored = log_store.first_checkpoint_covering(connection, log.id, size)
+    else:
+        stored = log_store.last_checkpoint(connection, log.id)
+    return stored.note if stored is not None else None
 
 
 def _find(connection: Connection, origin: str) -> LogHead:
