@@ -7,6 +7,7 @@ import typer
 from exchange.cli.audit import (
     body,
     checkpoint,
+    compare,
     entries,
     export,
     heads,
@@ -38,3 +39,4 @@ app.command("reconcile", help=t("help.audit_reconcile"))(reconcile.reconcile_sid
 app.command("import", help=t("help.audit_import"))(importing.import_material)
 app.command("verify", help=t("help.audit_verify"))(verify.verify_folder)
 app.command("heads", help=t("help.audit_heads"))(heads.show_heads)
+app.command("compare", help=t("help.audit_compare"))(compare.compare_list)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,11 +22,18 @@ from exchange.cli.audit.believing import (
     RootsOption,
     gather,
 )
+from exchange.cli.adapter_set import domain_tables
+from exchange.cli.audit.own_list import AdapterOption, KeyOption, read_list
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Exit, Output, finish, report_failure
 from exchange.cli.texts import reason_text, t, word
-from exchange.domain.problems import ExchangeError
+from exchange.domain.problems import ExchangeError, Refused
+from exchange.flows.audit.findings import Finding
+from exchange.flows.audit.folder.errors import FolderUnreadable
+from exchange.flows.audit.replay.run import ReplayRun
+from exchange.flows.audit.sources.exported import ExportedLogs
 from exchange.flows.audit.verify.claims import Against, Claim, Missing, Outcome, Result, Verdict
+from exchange.flows.audit.verify.disk import Material
 from exchange.flows.audit.verify.run import Asked, verify
 
 MAX_SHOWN = 50
@@ -56,6 +64,13 @@ def verify_folder(
     lists: ListsOption = None,
     require: RequireOption = "",
     pages: HeadsOption = None,
+    registers: Annotated[bool, typer.Option("--registers", help=t("option.audit_registers"))] = False,
+    listed: Annotated[
+        Path | None,
+        typer.Option("--list", help=t("option.own_list"), exists=True, dir_okay=False, show_default=False),
+    ] = None,
+    key: KeyOption = "decision_no",
+    adapter: AdapterOption = "",
     jobs: JobsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,11 +86,31 @@ def verify_folder(
             require=require,
         )
         given = {str(path): path.read_bytes() for path in pages or ()}
-        asked = Asked(folder=folder, believed=believed, pages=given, jobs=jobs or os.cpu_count() or 1)
+        asked = Asked(
+            folder=folder,
+            believed=believed,
+            pages=given,
+            jobs=jobs or os.cpu_count() or 1,
+            own_list=read_list(listed, key, Material(folder).node, adapter) if listed is not None else None,
+            replay=partial(_replayed, folder) if registers else None,
+        )
         with progress() as seen:
             result = verify(asked, seen)
     show(out, result)
     finish(_STATUS[result.verdict])
+
+
+def _replayed(folder: Path) -> tuple[Sequence[Finding], Mapping[str, Any]]:
+    """What a walk of the folder's journal over its logs finds, and how far it came."""
+    try:
+        with ReplayRun(ExportedLogs(folder), domain_tables()) as run:
+            findings = list(run.go())
+            done = run.done
+    except Refused as refused:  # a part of the logs only
+        return [Finding(code=each.reason, detail=each.detail, proven=False) for each in refused.problems], {}
+    except FolderUnreadable as error:
+        return [Finding(code=error.reason, file=error.file, byte=error.byte, detail=error.detail)], {}
+    return findings, {"steps": done.steps, "changes": done.changes, "digest": done.digest.hex()}
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.folder.errors import FolderUnreadable
-from exchange.flows.audit.verify import documents, heads
+from exchange.flows.audit.verify import documents, heads, own_list
 from exchange.flows.audit.verify.believed import Believed, Keys, keys_of
 from exchange.flows.audit.verify.claims import CLAIMS, Against, ClaimNo, Docket, Result
 from exchange.flows.audit.verify.crew import (
@@ -28,6 +28,7 @@ from exchange.flows.audit.verify.crew import (
 from exchange.flows.audit.verify.disk import Material
 from exchange.flows.audit.verify.documents import DocumentBook
 from exchange.flows.audit.verify.files import check_files
+from exchange.flows.audit.verify.own_list import OwnList
 from exchange.flows.audit.verify.parts import read_promised
 from exchange.flows.audit.verify.statements import Announced, MirroredTimes, Place, SigningKeys
 from exchange.flows.audit.verify.tree_check import WIDTH, BundleHashes, TreeCheck, Wrong
@@ -36,6 +37,10 @@ from exchange.tlog.tiles import Run, bundle_path, run_of, runs, tile_path
 
 MAX_SHOWN = 100
 """Places of one sort that are named one by one."""
+
+
+Replay = Callable[[], tuple[Sequence[Finding], Mapping[str, Any]]]
+"""Findings of a replay, and facts about it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,12 +52,16 @@ class Asked:
         believed: What the verdict may rest on.
         pages: Pages of heads, by the name under which they are told.
         jobs: Processes; 1 works in this one.
+        own_list: The unit's own list; None without one.
+        replay: Walks the folder's journal again, and tells what does not follow and how far it came; None: not asked.
     """
 
     folder: Path
     believed: Believed
     pages: Mapping[str, bytes]
     jobs: int = 1
+    own_list: OwnList | None = None
+    replay: Replay | None = None
 
 
 def verify(asked: Asked, seen: Callable[[int], None] = lambda _entries: None) -> Result:
@@ -134,9 +143,9 @@ class _Verification:
         self._lists()
         # 8
         self._documents()
-        # 7, 9: whoever replays, or brings a list, knows more
-        docket.lack(ClaimNo.REGISTERS, "REPLAY")
-        docket.lack(ClaimNo.OWN_LIST, "LIST")
+        # 7, 9
+        self._registers()
+        self._own_list()
         return self._result()
 
     def _result(self) -> Result:
@@ -353,6 +362,57 @@ class _Verification:
             if journal_or_own and any(not log.has_bundle(run.number) for run in runs(log.size)):
                 self._docket.lack(ClaimNo.DOCUMENTS, "BUNDLES", log.origin)
         documents.check(self._book, promised, self._docket)
+
+
+    # -- 7, 9 ------------------------------------------------------------------------------------------------
+
+    def _registers(self) -> None:
+        """Registers are what the steps of the journal make of the logs: each step tells the digest of its changes."""
+        if self._asked.replay is None:
+            self._docket.lack(ClaimNo.REGISTERS, "REPLAY")
+            return
+        findings, facts = self._asked.replay()
+        for name, value in facts.items():
+            self._docket.fact(ClaimNo.REGISTERS, name, value)
+        for found in findings:
+            if found.proven:
+                self._docket.find(Against(ClaimNo.REGISTERS, found))
+            else:
+                self._docket.lack(ClaimNo.REGISTERS, found.code, f"{found.log} {found.detail}".strip())
+
+    def _own_list(self) -> None:
+        no, listed = ClaimNo.OWN_LIST, self._asked.own_list
+        if listed is None:
+            self._docket.lack(no, "LIST")
+            return
+        part = Part(self._asked.folder, self._disk.logs[0], (), self._disk.node) if self._disk.logs else None
+        compared = own_list.compare(part, self._disk.logs, listed, self._crew) if part else own_list.Comparison()
+        for row in compared.missing:
+            if compared.absent:
+                self._docket.lack(no, "BODIES", f"{row.place} {row.key}")
+            else:
+                found = Finding(code="LIST_ROW_MISSING", file=listed.name, detail=f"{row.place} {row.key}")
+                self._docket.find(Against(no, found))
+        for row in compared.differing:
+            for each in row.differences:
+                evidence = {"listed": each.listed, "logged": each.logged}
+                text = f"{row.place} {row.key} {each.field}"
+                self._docket.find(
+                    Against(
+                        no,
+                        Finding(
+                            code="LIST_ROW_DIFFERS",
+                            log=row.log,
+                            index=row.index,
+                            file=listed.name,
+                            detail=text,
+                            evidence=evidence,
+                        ),
+                    )
+                )
+        for place in listed.unreadable:
+            self._docket.lack(no, "LIST_ROW", f"{listed.name} {place}")
+        self._docket.fact(no, "rows", len(compared.rows))
 
 
 def _width(log: LogAbout, number: int) -> int:

@@ -1,0 +1,221 @@
+"""Claim 9: a unit's own list against the log. Each row was read as a record by the unit's adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+
+from exchange.domain.kinds.keys import normalise_document_no
+from exchange.flows.audit.folder.about import LogAbout
+from exchange.flows.audit.verify.crew import Crew, Part, disk_of
+from exchange.flows.audit.verify.statements import read_entry
+from exchange.tlog.origin import LogName
+from exchange.tlog.tiles import run_of, runs
+from exchange.v1.record_pb2 import Record
+
+BUNDLES = 8
+"""Bundles that a process searches at once."""
+
+
+_NOT_THE_UNITS = frozenset({"default", "constant"})
+"""Rules of provenance by which a field is filled from the adapter's tables and not from the unit's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnList:
+    """A unit's own list.
+
+    Attributes:
+        name: Its file.
+        key: Field of the record's body by which its rows are found, as in ``decision_no``.
+        rows: Place and serialized Record of each row that could be read.
+        unreadable: Places of the others.
+    """
+
+    name: str
+    key: str
+    rows: tuple[tuple[str, bytes], ...]
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field of which the list says something else than the log.
+
+    Attributes:
+        field: Its path in the record.
+        listed: What the list says.
+        logged: What the log says.
+    """
+
+    field: str
+    listed: str
+    logged: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedRow:
+    """What became of a row.
+
+    Attributes:
+        place: Where it stands in the list.
+        key: What it is found by; empty where the row has none.
+        log: Log that it was found in; empty when it was not.
+        index: Entry there.
+        differences: Fields that differ.
+    """
+
+    place: str
+    key: str
+    log: str = ""
+    index: int | None = None
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(slots=True)
+class Comparison:
+    """A list beside the log.
+
+    Attributes:
+        rows: Every row that could be read.
+        absent: Bodies of this node's own records that are not in the folder: what is not found may be one of them.
+    """
+
+    rows: list[ListedRow] = field(default_factory=list)
+    absent: int = 0
+
+    @property
+    def missing(self) -> list[ListedRow]:
+        """Rows that no record was found of."""
+        return [row for row in self.rows if not row.log]
+
+    @property
+    def differing(self) -> list[ListedRow]:
+        """Rows whose record says something else."""
+        return [row for row in self.rows if row.differences]
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Bundles to search, and what for."""
+
+    part: Part
+    key: str
+    wanted: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Found:
+    """Logged time, index and record by key, the newest of each; and how many bodies are not there."""
+
+    records: dict[str, tuple[int, int, bytes]] = field(default_factory=dict)
+    absent: int = 0
+
+
+def compare(part: Part, logs: Sequence[LogAbout], listed: OwnList, crew: Crew) -> Comparison:
+    """Look every row of a list up in a node's own logs.
+
+    Args:
+        part: Names the folder and the node.
+        logs: The folder's logs.
+        listed: The list.
+        crew: Who searches.
+    """
+    rows = [(place, Record.FromString(data)) for place, data in listed.rows]
+    keyed = [(place, key_of(record, listed.key), record) for place, record in rows]
+    wanted = frozenset(key for _, key, _ in keyed if key)
+    newest: dict[str, tuple[int, str, int, bytes]] = {}
+    result = Comparison()
+    for log in logs:
+        if log.is_journal or LogName.parse(log.origin).node != part.node:
+            continue
+        for found in crew.map(search, _searches(part, log, listed.key, wanted)):
+            result.absent += found.absent
+            for key, (logged_at, index, body) in found.records.items():
+                if key not in newest or (logged_at, log.origin) >= newest[key][:2]:
+                    newest[key] = (logged_at, log.origin, index, body)
+    for place, key, record in keyed:
+        if key not in newest:
+            result.rows.append(ListedRow(place=place, key=key))
+            continue
+        _, origin, index, body = newest[key]
+        differences = tuple(_differences(record, Record.FromString(body)))
+        result.rows.append(ListedRow(place=place, key=key, log=origin, index=index, differences=differences))
+    return result
+
+
+def _searches(part: Part, log: LogAbout, key: str, wanted: frozenset[str]) -> Iterator[_Search]:
+    numbers = [run.number for run in runs(log.size) if log.has_bundle(run.number)]
+    for at in range(0, len(numbers), BUNDLES):
+        yield _Search(Part(part.folder, log, tuple(numbers[at : at + BUNDLES]), part.node), key, wanted)
+
+
+def search(asked: _Search) -> _Found:
+    """Records of some bundles that a list asks for."""
+    found = _Found()
+    disk = disk_of(asked.part.folder)
+    for number in asked.part.numbers:
+        run = run_of(asked.part.log.size, number)
+        assert run is not None, "bundles are numbered by the log's size"
+        entries = disk.entries(asked.part.log, run)
+        with disk.bodies(asked.part.log, run) as bodies:
+            for at, (_, data) in enumerate(entries.found):
+                index = run.first + at
+                held = bodies.of(index)
+                read = read_entry(data)
+                if held is None or read is None:
+                    found.absent += held is None
+                    continue
+                try:
+                    key = key_of(Record.FromString(held.body), asked.key)
+                except DecodeError:
+                    continue
+                if key in asked.wanted:
+                    found.records[key] = (read[0].logged_at.ToNanoseconds(), index, held.body)
+    return found
+
+
+def key_of(record: Record, name: str) -> str:
+    """What a record is found by; empty where its kind has no such field, or it is not filled in."""
+    which = record.WhichOneof("body")
+    text = _text_at(record, f"{which}.{name}") if which else None
+    if not text:
+        return ""
+    return normalise_document_no(text) if name.endswith("_no") else text.strip()
+
+
+def _differences(listed: Record, logged: Record) -> Iterator[Difference]:
+    """Fields that the list has a cell for."""
+    for each in listed.header.provenance.fields:
+        if not each.source or each.rule in _NOT_THE_UNITS:
+            continue
+        one, other = _text_at(listed, each.field), _text_at(logged, each.field)
+        if one is not None and one != other:
+            yield Difference(each.field, one, other or "")
+
+
+def _text_at(record: Message, path: str) -> str | None:
+    """What stands at a path; a list is taken whole. None where the schema has no such field."""
+    here: Message = record
+    for part in path.split("."):
+        name = part.partition("[")[0]
+        known = here.DESCRIPTOR.fields_by_name.get(name)
+        if known is None:
+            return None
+        value = getattr(here, name)
+        if known.is_repeated:
+            return "; ".join(str(each).strip() for each in value)
+        if known.message_type is None:
+            return _scalar(known, value)
+        here = value
+    return str(here).strip()
+
+
+def _scalar(known: Any, value: Any) -> str:
+    if known.enum_type is not None:
+        named = known.enum_type.values_by_number.get(value)
+        return named.name if named is not None else str(value)
+    return str(value)
