@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from exchange.cli.adapter_set import find_adapter
 from exchange.cli.audit.believing import gather
+from exchange.cli.audit.own_list import read_list
 from exchange.crypto.x509.pki import issue_crl
 from exchange.flows.audit.folder import manifest, names, ustar
 from exchange.flows.audit.folder.bodies import Absent, write_absent, write_body
@@ -24,12 +26,17 @@ from exchange.flows.audit.verify.run import Asked, verify
 from exchange.flows.audit.verify.tree_check import root_of
 from exchange.tlog import tiles
 from exchange.tlog.tree import leaf_hash
-from tests.audit.material import NAMES, Material
-from tests.cli.conftest import run
+from exchange.v1.kind_pb2 import Kind
+from exchange.v1.record_pb2 import Record
+from tests.audit.material import NAMES, SAMPLE, Material
+from tests.cli.conftest import init, run
 from tests.world import Keyring, profile
 
 REGISTRY = "cq.exchange.example/to/sc/registry/1"
 FOLDER = f"logs/{REGISTRY}"
+REFUSED = {"演示环罚〔2025〕216号", "演示环罚〔2025〕222号"}
+"""Notices of the submitted document that the door refused."""
+
 ROUNDS = 25
 """Rounds of one flipped bit in each of the eight logs."""
 
@@ -339,3 +346,87 @@ def test_a_revocation_list_from_before_proves_nothing_of_what_came_after(materia
     assert outcomes(result)[4] == "PROVEN"
     assert outcomes(result)[5] == "NOT_PROVABLE"
     assert [each.what for each in result.claims[4].missing] == ["REVOCATION_LIST"] * 2
+
+
+@pytest.fixture(scope="module")
+def accepted(material: Material) -> list[Record]:
+    """Notices of the document that was submitted, as far as the log has them."""
+    listed = read_list(SAMPLE, "decision_no", "cq")
+    read = [Record.FromString(data) for _, data in listed.rows]
+    return [record for record in read if record.penalty_notice.decision_no not in REFUSED]
+
+
+def write_list(path: Path, notices: list[Record]) -> Path:
+    """A unit's own list of notices, in its own layout."""
+    made = find_adapter("chongqing").write(notices, kind=Kind.KIND_PENALTY_NOTICE, form="xlsx")
+    path.write_bytes(made.content)
+    return path
+
+
+def test_all_nine_claims_are_proven_by_all_the_material_that_there_can_be(
+    material: Material, accepted: list[Record], tmp_path: Path
+) -> None:
+    """With a replay and a list that is complete: exit status 0."""
+    listed = write_list(tmp_path / "list.xlsx", accepted)
+    done = run(
+        "audit", "verify", material.export("cq"), *material.believing(), "--registers", "--list", listed,
+        "--jobs", "1", "--json",
+    )  # fmt: skip
+    assert {claim["no"]: claim["outcome"] for claim in done.json["claims"]} == dict.fromkeys(range(1, 10), "PROVEN")
+    assert (done.json["verdict"], done.status) == ("PROVEN", 0)
+    assert done.json["claims"][8]["facts"]["rows"] == len(accepted)
+
+
+def test_a_list_is_compared_row_by_row_and_field_by_field(
+    material: Material, accepted: list[Record], tmp_path: Path
+) -> None:
+    """Found, missing, and the field that differs with both values; the same refutes the ninth claim."""
+    changed, unknown = Record(), Record()
+    changed.CopyFrom(accepted[0])
+    changed.penalty_notice.fine_cny = "3000"
+    unknown.CopyFrom(accepted[1])
+    unknown.penalty_notice.decision_no = unknown.header.issued.document_no = "演示环罚〔2025〕999号"
+    listed = write_list(tmp_path / "list.xlsx", [changed, unknown, *accepted[2:]])
+    done = run("audit", "compare", material.export("cq"), listed, "--key", "decision_no", "--jobs", "1", "--json")
+    assert done.status == 1
+    rows = done.json["rows"]
+    assert [row["result"] for row in rows] == ["DIFFERS", "MISSING", *["FOUND"] * len(accepted[2:])]
+    assert [(d["field"], d["listed"], d["logged"]) for d in rows[0]["differences"]] == [
+        ("penalty_notice.fine_cny", "3000", accepted[0].penalty_notice.fine_cny)
+    ]
+    asked = Asked(
+        folder=material.export("cq"), believed=Believed(), pages={}, own_list=read_list(listed, "decision_no", "cq")
+    )
+    assert _codes(verify(asked)) == {"LIST_ROW_MISSING", "LIST_ROW_DIFFERS"}
+    done = run("audit", "compare", material.export("cq"), listed, "--key", "no_such_field", "--json")
+    assert (done.status, done.json["error"]["problems"][0]["reason"]) == (2, "LIST_UNREADABLE")
+
+
+def test_a_step_that_the_logs_do_not_give_refutes_the_registers(
+    material: Material, believed: Believed, copy: Path
+) -> None:
+    """The kept leaves, of which those of the erased record are needed, are others: the steps' digests do not follow."""
+    (leaves,) = (path for path in (copy / "logs/cq.exchange.example/journal/1/leaves").rglob("*") if path.is_file())
+    data, at = bytearray(leaves.read_bytes()), 0
+    while at < len(data):
+        begin, at = at + 12, at + 12 + int.from_bytes(data[at + 8 : at + 12], "big")
+        data[begin:at] = bytes(each ^ 1 for each in data[begin:at])
+    leaves.write_bytes(data)
+    relist_all(copy)
+    done = run("audit", "verify", copy, *material.believing(), "--registers", "--jobs", "1", "--json")
+    assert {c["no"] for c in done.json["claims"] if c["outcome"] == "REFUTED"} == {7}
+    assert done.json["findings"][0]["log"] == "cq.exchange.example/journal/1"
+    assert done.status == 1
+
+
+def test_heads_are_read_from_a_nodes_files(material: Material, tmp_path: Path) -> None:
+    """The same page as the node's own database gives, and a table of it for people."""
+    assert init(tmp_path / "node", "sc").status == 0
+    run("db", "migrate", "--node", tmp_path / "node/node.toml")
+    database = next((tmp_path / "node").rglob("exchange.db"))
+    shutil.copy(material.folder / "sc.db", database)
+    page = tmp_path / "page"
+    done = run("audit", "heads", "--node", tmp_path / "node/node.toml", "-o", page)
+    assert done.status == 0
+    assert page.read_bytes() == material.heads("sc").read_bytes()
+    assert "cq.exchange.example/journal/1" in done.out

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from exchange.cli.adapter_set import domain_tables
 from exchange.cli.audit.believing import (
     CardsOption,
     FingerprintsOption,
@@ -22,7 +23,6 @@ from exchange.cli.audit.believing import (
     RootsOption,
     gather,
 )
-from exchange.cli.adapter_set import domain_tables
 from exchange.cli.audit.own_list import AdapterOption, KeyOption, read_list
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Exit, Output, finish, report_failure

@@ -8,6 +8,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
+from exchange.domain.kinds import kind_of
 from exchange.domain.kinds.keys import normalise_document_no
 from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.verify.crew import Crew, Part, disk_of
@@ -81,7 +82,8 @@ class Comparison:
 
     Attributes:
         rows: Every row that could be read.
-        absent: Bodies of this node's own records that are not in the folder: what is not found may be one of them.
+        absent: Bodies of this node's own records of these kinds that are not in the folder: what is not found may be
+            one of them.
     """
 
     rows: list[ListedRow] = field(default_factory=list)
@@ -105,6 +107,7 @@ class _Search:
     part: Part
     key: str
     wanted: frozenset[str]
+    kinds: frozenset[int]
 
 
 @dataclass(slots=True)
@@ -127,12 +130,13 @@ def compare(part: Part, logs: Sequence[LogAbout], listed: OwnList, crew: Crew) -
     rows = [(place, Record.FromString(data)) for place, data in listed.rows]
     keyed = [(place, key_of(record, listed.key), record) for place, record in rows]
     wanted = frozenset(key for _, key, _ in keyed if key)
+    wanted_kinds = frozenset(int(kind_of(record)) for _, record in rows)
     newest: dict[str, tuple[int, str, int, bytes]] = {}
     result = Comparison()
     for log in logs:
         if log.is_journal or LogName.parse(log.origin).node != part.node:
             continue
-        for found in crew.map(search, _searches(part, log, listed.key, wanted)):
+        for found in crew.map(search, _searches(part, log, listed.key, wanted, wanted_kinds)):
             result.absent += found.absent
             for key, (logged_at, index, body) in found.records.items():
                 if key not in newest or (logged_at, log.origin) >= newest[key][:2]:
@@ -147,10 +151,12 @@ def compare(part: Part, logs: Sequence[LogAbout], listed: OwnList, crew: Crew) -
     return result
 
 
-def _searches(part: Part, log: LogAbout, key: str, wanted: frozenset[str]) -> Iterator[_Search]:
+def _searches(
+    part: Part, log: LogAbout, key: str, wanted: frozenset[str], wanted_kinds: frozenset[int]
+) -> Iterator[_Search]:
     numbers = [run.number for run in runs(log.size) if log.has_bundle(run.number)]
     for at in range(0, len(numbers), BUNDLES):
-        yield _Search(Part(part.folder, log, tuple(numbers[at : at + BUNDLES]), part.node), key, wanted)
+        yield _Search(Part(part.folder, log, tuple(numbers[at : at + BUNDLES]), part.node), key, wanted, wanted_kinds)
 
 
 def search(asked: _Search) -> _Found:
@@ -167,7 +173,7 @@ def search(asked: _Search) -> _Found:
                 held = bodies.of(index)
                 read = read_entry(data)
                 if held is None or read is None:
-                    found.absent += held is None
+                    found.absent += held is None and read is not None and read[1].kind in asked.kinds
                     continue
                 try:
                     key = key_of(Record.FromString(held.body), asked.key)

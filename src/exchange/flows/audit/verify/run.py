@@ -363,7 +363,6 @@ class _Verification:
                 self._docket.lack(ClaimNo.DOCUMENTS, "BUNDLES", log.origin)
         documents.check(self._book, promised, self._docket)
 
-
     # -- 7, 9 ------------------------------------------------------------------------------------------------
 
     def _registers(self) -> None:
