@@ -29,10 +29,6 @@ _SAYS_SIZE = (
     DeliverResult.DELIVER_RESULT_OUT_OF_STEP,
 )
 
-GRACE_RUNS = 3
-"""A delivery that came before those that it follows is kept for so many times the time after which these come again."""
-
-
 DeliverCarried = Callable[[Peer, DeliverRequest, datetime], DeliverResponse]
 """Takes a delivery that was written at an instant."""
 
