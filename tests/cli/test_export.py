@@ -9,7 +9,9 @@ import pytest
 from openpyxl import load_workbook
 
 from exchange.cli.calls.shown import export
+from exchange.v1 import check_service_pb2 as checks
 from exchange.v1 import common_pb2 as common
+from exchange.v1 import credit_service_pb2 as credit
 from exchange.v1 import kind_pb2 as kind
 from exchange.v1 import operation_service_pb2 as operation
 from exchange.v1 import penalty_service_pb2 as penalties
@@ -135,3 +137,40 @@ def test_every_list_goes_into_a_file(node: FakeNode, tmp_path: Path) -> None:
         assert all(wanted in " ".join(line) for line in lines)
         assert len(list(load_workbook(book).worksheets[0].iter_rows())) == rows + 1
     assert [row["record_id"] for row in run("submissions", "list", "--json").json["submissions"]] == ["sub-1"]
+
+
+def test_a_firms_whole_picture_is_one_list(node: FakeNode, tmp_path: Path) -> None:
+    """Each record behind the name of its part; what is known of credit and what is left out are in it, too."""
+    answer = checks.GetSubjectResponse(not_granted=[kind.KIND_LIST_ENTRY])
+    for origin, knowledge in (("cq", credit.KNOWLEDGE_FOUND), ("sc", credit.KNOWLEDGE_NO_RECORD)):
+        answer.credit.add(origin=origin, knowledge=knowledge)
+    answer.credit[0].results.add(kind=kind.KIND_CREDIT_RESULT, ref=common.RecordRef(record_id="id-1"))
+    answer.notices.add(kind=kind.KIND_PENALTY_NOTICE, ref=common.RecordRef(record_id="id-2"))
+    node.answers["GetSubject"] = answer
+    table, book = tmp_path / "firm.csv", tmp_path / "firm.xlsx"
+    done = run("subject", CODE, "--csv", table, "--xlsx", book)
+    assert (done.status, "id-2" in done.out) == (0, False)
+    _headings, *lines = list(csv.reader(table.read_text("utf-8-sig").splitlines()))
+    assert [(line[0], line[1] or line[6]) for line in lines[2:4]] == [("Results", "id-1"), ("Notices", "id-2")]
+    assert [line[3] for line in lines[:2]] == ["cq", "sc"]
+    assert "no record" in lines[1][6]
+    assert "no grant" in lines[4][6]
+    assert len(list(load_workbook(book).worksheets[0].iter_rows())) == 6
+    assert run("subject", CODE, "--csv", table, "--json").json["notices"][0]["ref"]["record_id"] == "id-2"
+
+
+def test_checks_of_many_are_a_list(node: FakeNode, tmp_path: Path) -> None:
+    """One line for each firm; of a single check there is no list."""
+    answer = checks.BatchCheckSubjectsResponse(check_id="check-1")
+    found = answer.subjects.add(uscc=CODE)
+    found.notices.add(record_id="id-1")
+    found.credit.add(origin="sc", knowledge=credit.KNOWLEDGE_PEER_STALE)
+    node.answers["BatchCheckSubjects"] = answer
+    (tmp_path / "codes").write_text(CODE, "utf-8")
+    told = ("--matter", "inspection", "--matter-no", "1", "--purpose", "p", "--officer", "007")
+    table = tmp_path / "checks.csv"
+    done = run("check", "--from", tmp_path / "codes", *told, "--csv", table)
+    assert (done.status, "check-1" in done.out) == (0, True)
+    _headings, *lines = list(csv.reader(table.read_text("utf-8-sig").splitlines()))
+    assert [(line[0], line[1], line[3]) for line in lines] == [(CODE, "sc peer stale: not known", "1")]
+    assert run("check", CODE, *told, "--csv", table).status == 2

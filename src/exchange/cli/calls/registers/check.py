@@ -9,6 +9,7 @@ import typer
 
 from exchange.cli.calls.exchanged.records import RECORD_HEADINGS, view_cells
 from exchange.cli.calls.shown import words
+from exchange.cli.calls.shown.export import CsvOption, Files, XlsxOption
 from exchange.cli.options import JsonOption, ProfileOption, client, read_choice
 from exchange.cli.output import Output, as_dict, moment
 from exchange.cli.texts import t, word
@@ -16,6 +17,7 @@ from exchange.v1.check_service_pb2 import (
     ApplicableMeasure,
     BatchCheckSubjectsRequest,
     BatchCheckSubjectsResponse,
+    CheckedSubject,
     CheckSubjectRequest,
     MeasureEffect,
     MeasureStrength,
@@ -35,6 +37,8 @@ def check(
     purpose: Annotated[str, typer.Option("--purpose", help=t("option.purpose"))],
     officer: Annotated[str, typer.Option("--officer", help=t("option.officer"))],
     area: Annotated[str, typer.Option("--area", help=t("option.area"))] = "",
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check one firm during a matter, or many for planning; the check is journaled."""
@@ -42,6 +46,9 @@ def check(
     kind = MatterKind.ValueType(read_choice(matter, dict(MatterKind.items()), "MATTER_KIND_"))
     if (many is None) == (not uscc):
         raise typer.BadParameter(t("message.one_or_many"))
+    files = Files(csv, xlsx)
+    if files.wanted and many is None:
+        raise typer.BadParameter(t("message.files_of_many"), param_hint="--csv, --xlsx")
     if many is not None:
         wanted = BatchCheckSubjectsRequest(
             usccs=many.read_text("utf-8").split(),
@@ -52,7 +59,7 @@ def check(
             area_code=area,
         )
         with client(profile) as node:
-            _show_many(out, node.call(node.checks.BatchCheckSubjects, wanted))
+            _show_many(out, files, node.call(node.checks.BatchCheckSubjects, wanted))
         return
     request = CheckSubjectRequest(uscc=uscc, matter_no=matter_no, purpose=purpose, officer_ref=officer, area_code=area)
     request.matter_kind = kind
@@ -114,7 +121,13 @@ def measure_cells(each: ApplicableMeasure) -> tuple[object, ...]:
     )
 
 
-def _show_many(out: Output, answer: BatchCheckSubjectsResponse) -> None:
+_MANY_HEADINGS = ("uscc", "knowledge", "level", "notices", "lists", "measures", "reasons")
+
+
+def _show_many(out: Output, files: Files, answer: BatchCheckSubjectsResponse) -> None:
+    lines = [_many_cells(each) for each in answer.subjects]
+    if files.wanted:
+        files.write(out, "checks", _MANY_HEADINGS, lines)
     if out.as_json:
         out.value(as_dict(answer))
         return
@@ -125,19 +138,22 @@ def _show_many(out: Output, answer: BatchCheckSubjectsResponse) -> None:
             ("journal_entry", f"{answer.journal} #{answer.journal_index}"),
         )
     )
-    out.table(
-        ("uscc", "level", "notices", "lists", "measures", "reasons"),
-        [
-            (
-                each.uscc,
-                word("level", CreditLevel.Name(each.decisive_level).removeprefix("CREDIT_LEVEL_"))
-                if each.decisive_level
-                else "",
-                len(each.notices),
-                len(each.lists),
-                "\n".join(measure.name for measure in each.measures),
-                words.reason_words(each.problems),
-            )
-            for each in answer.subjects
-        ],
+    if not files.wanted:
+        out.table(_MANY_HEADINGS, lines)
+
+
+def _many_cells(each: CheckedSubject) -> tuple[object, ...]:
+    level = CreditLevel.Name(each.decisive_level).removeprefix("CREDIT_LEVEL_") if each.decisive_level else ""
+    return (
+        each.uscc,
+        # No record, not evaluated and a peer that is behind are three answers.
+        "\n".join(
+            f"{region.origin} {word('knowledge', Knowledge.Name(region.knowledge).removeprefix('KNOWLEDGE_'))}"
+            for region in each.credit
+        ),
+        word("level", level) if level else "",
+        len(each.notices),
+        len(each.lists),
+        "\n".join(measure.name for measure in each.measures),
+        words.reason_words(each.problems),
     )

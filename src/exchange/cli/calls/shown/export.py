@@ -33,6 +33,7 @@ MAX_SHEET_ROWS: Final = 100_000
 """Rows of one workbook: it is made in memory, and a spreadsheet program opens no more with ease."""
 
 Row = TypeVar("Row", bound="Message")
+Line = TypeVar("Line")
 _WITHOUT_END: Final = 1 << 62
 
 
@@ -80,14 +81,23 @@ class Files:
             show(out, field, printed, headings, cells)
         return found
 
+    def write(self, out: Output, name: str, headings: tuple[str, ...], lines: Iterable[tuple[object, ...]]) -> None:
+        """Write the files that are wanted from lines that are all there: an answer that is no list of pages.
+
+        Raises:
+            typer.BadParameter: A workbook would hold more than ``MAX_SHEET_ROWS`` rows; no file is left then.
+        """
+        for _line in self._written(out, name, headings, lines, lambda line: line):
+            pass
+
     def _written(
         self,
         out: Output,
         name: str,
         headings: tuple[str, ...],
-        rows: Iterable[Row],
-        cells: Callable[[Row], Cells],
-    ) -> Iterator[Row]:
+        rows: Iterable[Line],
+        cells: Callable[[Line], Cells],
+    ) -> Iterator[Line]:
         """Pass rows on while they are written; a file takes its name when the last one is in it."""
         titles = [t(f"heading.{heading}") for heading in headings]
         kept: list[list[str]] = []
