@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from exchange.flows.reach.parcel import ParcelName, name_of, seal
-from exchange.v1.relay_service_pb2 import HelloRequest, Parcel, PeerRequest, Run
+from exchange.v1.relay_service_pb2 import HelloRequest, Parcel, PeerRequest, Run, SignedParcel
 from tests import evidence, test_walk
 from tests.flows import test_recovering
 from tests.rigs.courier import Courier
+from tests.rotation.test_peers_keys import signing_key
 from tests.world import FEDERATION, World, keyring, lane_origin
 
 
@@ -80,6 +81,39 @@ def test_deliveries_follow_each_other_before_the_first_is_answered(folder_world:
     courier.double, courier.late = 0.3, 0.5
     courier.go()
     world.wait(lambda: world.delivered("cq", outbound) >= before + 40, what="all arrive")
+    world.wait(world.settled)
+    evidence.assert_laws(world)
+
+
+def test_what_waits_is_signed_by_the_key_that_signs_now(folder_world: World, courier: Courier) -> None:
+    """A peer that heard of the old key's end takes nothing by it: what is out, or lost on the way, is signed anew."""
+    world = folder_world
+    world.start()
+    world.wait(world.settled)
+    courier.rest()
+    test_recovering.submit(world, range(3))
+    node = world.nodes["cq"].node
+    assert world.spools is not None
+    out = world.spools / "cq" / "out"
+
+    def signed_by(keyid: str) -> list[str]:
+        """Deliveries in out/, when all of them are by that key."""
+        found = [each for each in names(world, "cq", "out") if ".deliver." in each]
+        contents = [(out / each).read_bytes().partition(b"\n")[2] for each in found]
+        by = [SignedParcel.FromString(each).envelope.signatures[0].keyid for each in contents]
+        return found if set(by) == {keyid} else []
+
+    world.wait(lambda: signed_by(node.keys.signers[0].keyid), what="deliveries are put out")
+    _, new = signing_key()
+    node.keys.signers = (new,)
+    world.wait(lambda: signed_by(new.keyid), what="and signed by the new key")
+    for each in signed_by(new.keyid):
+        (out / each).unlink()
+    _, newest = signing_key()
+    node.keys.signers = (newest,)
+    world.wait(lambda: signed_by(newest.keyid), what="lost, and put out by the newest")
+    courier.go()
+    world.wait(lambda: world.delivered("cq", lane_origin("cq", "sc")) >= 4, what="and taken")
     world.wait(world.settled)
     evidence.assert_laws(world)
 

@@ -97,6 +97,14 @@ class Spool:
         sync(target.parent)
         return True
 
+    def replace(self, name: str, data: bytes) -> None:
+        """Give a file that waits, and its kept copy, another content; one that was taken away is not put out for it."""
+        out = self.is_out(name)
+        if (self.folder / SENT / name).exists():
+            self._write(SENT, name, data)
+        if out:
+            self._write(OUT, name, data)
+
     def is_out(self, name: str) -> bool:
         """Whether a file still waits to be taken."""
         return (self.folder / OUT / name).exists()
@@ -109,6 +117,13 @@ class Spool:
     def written(self, folder: str = OUT) -> list[str]:
         """Names in ``out/`` or ``sent/``, oldest first where names say when."""
         return sorted(path.name for path in (self.folder / folder).iterdir() if not path.name.endswith(PART))
+
+    def waiting(self, name: str) -> bytes | None:
+        """Content of a file that is to be carried, kept or in ``out/``; None when there is none."""
+        try:
+            return (self.folder / SENT / name).read_bytes()
+        except FileNotFoundError:
+            return self.read_out(name)
 
     def read_out(self, name: str) -> bytes | None:
         """Content of a file in ``out/``; None when it is gone: it was answered meanwhile."""

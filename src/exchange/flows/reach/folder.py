@@ -31,7 +31,7 @@ from exchange.flows.link.peer_port import PeerAwayError
 from exchange.flows.reach.answering import OF_A_SESSION, Answering, DeliverCarried
 from exchange.flows.reach.arrivals import Arrivals, order_of
 from exchange.flows.reach.calls import DELIVER, HELLO, AskingPeer, Reach, Work, request_of, result_of
-from exchange.flows.reach.parcel import ASK, ParcelName, began, name_of, seal, written_at
+from exchange.flows.reach.parcel import ASK, ParcelName, began, name_of, seal, seal_anew, written_at
 from exchange.flows.status import read_flag, set_flags
 from exchange.storage.spool import OUT, SENT, Spool
 from exchange.storage.writer import WorkClass
@@ -128,6 +128,7 @@ class FolderPeer(AskingPeer):
         self._tickets: set[str] = set()
         self._answers: dict[str, tuple[str, int]] = {}
         self._left: set[str] = set()
+        self._signed: dict[str, str] = {}
         self._ready = asyncio.Event()
         self._writing = threading.Lock()
         self._missed = False
@@ -167,11 +168,11 @@ class FolderPeer(AskingPeer):
             self._tickets.discard(ticket)
             self._asks.pop(ticket, None)
             if name and not (verb == DELIVER and self._node.stopping.is_set()):
-                self._spool.drop(name)
+                self._drop(name)
         if verb == HELLO:
             # Deliveries go on from what the peer holds now: those of an earlier run are out of date.
             for left in self._left:
-                self._spool.drop(left)
+                self._drop(left)
             self._left.clear()
         return result
 
@@ -206,12 +207,20 @@ class FolderPeer(AskingPeer):
         parcel.waiting.extend(bytes.fromhex(ticket) for ticket in tuple(self._tickets))
         name = str(name_of(parcel))
         try:
-            self._spool.put(name, seal(parcel, self._node.keys.signers[0]), keep=keep)
+            signer = self._node.keys.signers[0]
+            self._signed[name] = signer.keyid
+            self._spool.put(name, seal(parcel, signer), keep=keep)
         except OSError as error:
+            self._signed.pop(name, None)
             raise PeerAwayError(f"out/ can not be written: {error.strerror}") from None
         with self._writing:
             self._put_out += 1
         return name
+
+    def _drop(self, name: str) -> None:
+        """A file need not be carried any more."""
+        self._signed.pop(name, None)
+        self._spool.drop(name)
 
     # -- the look --------------------------------------------------------------------------------------------
 
@@ -260,8 +269,9 @@ class FolderPeer(AskingPeer):
                 continue
             if parsed.verb == DELIVER:
                 self._left.add(name)
+                self._signed[name] = ""  # by whom is not known: it is signed again
             else:
-                self._spool.drop(name)
+                self._drop(name)
 
     async def look(self, work: Work) -> None:
         """Look once: at what came, at what was taken away, and at whether the courier is missed.
@@ -276,6 +286,7 @@ class FolderPeer(AskingPeer):
 
     def _tidy(self) -> None:
         self._answering.forget(self._arrivals.names)
+        self._sign_again()
         self._put_again()
         self._bound_answers()
         self._watch_courier()
@@ -320,6 +331,8 @@ class FolderPeer(AskingPeer):
         ticket = made.ticket.hex()
         before = self._answers.get(ticket)
         if before is None or not self._spool.is_out(before[0]):
+            if before is not None:
+                self._drop(before[0])
             self._answers[ticket] = (self._put(Parcel(answer=made), keep=False), asked)
 
     def _forget_answers(self, parcel: Parcel) -> None:
@@ -327,10 +340,24 @@ class FolderPeer(AskingPeer):
         at, waiting = micros(written_at(parcel)), {ticket.hex() for ticket in parcel.waiting}
         for ticket, (name, asked) in tuple(self._answers.items()):
             if asked < at and ticket not in waiting:
-                self._spool.drop(name)
+                self._drop(name)
                 del self._answers[ticket]
 
     # -- what waits ------------------------------------------------------------------------------------------
+
+    def _sign_again(self) -> None:
+        """What waits and was signed by a key that signs no more: a peer that heard of its end would take none of it.
+
+        The lanes tell of that end one by one, so that one lane's deliveries may wait for it in vain.
+        """
+        signer = self._node.keys.signers[0]
+        for name, keyid in tuple(self._signed.items()):
+            if keyid == signer.keyid:
+                continue
+            data = self._spool.waiting(name)
+            if data is not None:
+                self._spool.replace(name, seal_anew(data, signer))
+                self._signed[name] = signer.keyid
 
     def _put_again(self) -> None:
         """Calls that were taken away: given, and after a while without an answer put out once more."""
@@ -348,12 +375,12 @@ class FolderPeer(AskingPeer):
         for name in tuple(self._left):
             if not self._spool.is_out(name):
                 self._left.discard(name)
-                self._spool.drop(name)
+                self._drop(name)
         for name in self._spool.written(SENT):
             # Given up while it was being written.
             parsed = ParcelName.parse(name)
             if name not in self._left and (parsed is None or parsed.ticket not in self._tickets):
-                self._spool.drop(name)
+                self._drop(name)
 
     def _bound_answers(self) -> None:
         """Answers that nobody took: the oldest go first."""
@@ -364,7 +391,7 @@ class FolderPeer(AskingPeer):
         for name, size in zip(names, sizes, strict=True):
             if left <= MAX_ANSWERS and total <= MAX_ANSWER_BYTES:
                 return
-            self._spool.drop(name)
+            self._drop(name)
             left, total = left - 1, total - size
 
     def _watch_courier(self) -> None:

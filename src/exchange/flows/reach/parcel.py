@@ -108,7 +108,22 @@ def name_of(parcel: Parcel) -> ParcelName:
 
 def seal(parcel: Parcel, signer: Signer) -> bytes:
     """A parcel as the bytes of a file."""
-    payload = parcel.SerializeToString()
+    return _sealed(parcel.SerializeToString(), signer)
+
+
+def seal_anew(data: bytes, signer: Signer) -> bytes:
+    """The same parcel, signed by another key of ours.
+
+    Raises:
+        ParcelRefusedError: The file is no parcel.
+    """
+    try:
+        return _sealed(SignedParcel.FromString(data.partition(b"\n")[2]).envelope.payload, signer)
+    except DecodeError:
+        raise ParcelRefusedError("not readable") from None
+
+
+def _sealed(payload: bytes, signer: Signer) -> bytes:
     envelope = Envelope(payload=payload, payload_type=PARCEL_TYPE, signatures=[dsse.sign(signer, payload, PARCEL_TYPE)])
     content = SignedParcel(envelope=envelope, chain=signer.chain).SerializeToString()
     return b"%b %d %b\n%b" % (_MAGIC, len(content), hashlib.sha256(content).hexdigest().encode(), content)
