@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from exchange.crypto.ed25519 import NoteSigner
+from exchange.crypto.keys import generate_ed25519
 from exchange.crypto.receipts import verify_receipt
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.reconcile.evidence import bundle, entry_at, write
@@ -18,6 +20,7 @@ from exchange.storage.transaction import LogHead, Transaction
 from exchange.tlog.checkpoint import Checkpoint, parse_note
 from exchange.tlog.note import decode_base64
 from exchange.tlog.tree import Frontier, leaf_hash, verify_consistency
+from tests import evidence
 from tests.flows.audit.past import Past, by_hand
 from tests.world import keyring, lane_origin
 
@@ -186,3 +189,51 @@ def proven(past: Past, done: Reconciled, finding: Finding, folder: Path) -> Path
         done_ = subprocess.run(shlex.split(command), cwd=folder, capture_output=True, text=True, check=False)
         assert done_.returncode == 0, (command, done_.stderr)
     return folder
+
+
+def put_note(past: Past, name: str, note: bytes, size: int) -> None:
+    """Put a note in the place of a log's newest one."""
+    log = log_of(past, name).id
+    with by_hand(past.folder / f"{name}.db") as database:
+        database.execute("UPDATE checkpoints SET note = ? WHERE log_id = ? AND size = ?", (note, log, size))
+
+
+def newest(past: Past, name: str) -> Checkpoint:
+    """The newest head that a node keeps of the log."""
+    with past.database(name).read() as connection:
+        kept = log_store.last_checkpoint(connection, log_of(past, name).id)
+    assert kept is not None
+    return parse_note(kept.note)[1]
+
+
+def test_clocks_far_apart_are_told_by_the_entry_that_shows_it(tampered: Past) -> None:
+    """An entry that is logged ten minutes later than it was cosigned; what only waited shows nothing."""
+    head = newest(tampered, "sc")
+    with tampered.database("sc").read() as connection:
+        (last,) = log_store.entries(connection, log_of(tampered, "sc").id, head.size - 1, head.size, bodies=False)
+    logged = int(evidence.logged_at(last.entry).timestamp())
+    signed = keyring("cq").keys.log_signer(ORIGIN).sign_checkpoint(head)
+    for ahead, codes in ((600, ["CLOCKS_APART"]), (-600, [])):
+        put_note(tampered, "sc", keyring("sc").keys.mirror.cosign(signed, logged - ahead), head.size)
+        found = compared(tampered).findings
+        assert [each.code for each in found] == codes
+        assert all((each.log, each.index, each.proven) == (ORIGIN, head.size - 1, True) for each in found)
+
+
+def test_a_note_by_another_key_proves_nothing(tampered: Past) -> None:
+    """A head that a key of nobody signed is told, and is not taken for one of the log's."""
+    head = newest(tampered, "sc")
+    note = NoteSigner(ORIGIN, generate_ed25519()).sign_checkpoint(Checkpoint(ORIGIN, head.size, bytes(32)))
+    put_note(tampered, "sc", note, head.size)
+    assert [(each.code, each.log) for each in compared(tampered).findings] == [("NOTE_NOT_SIGNED", ORIGIN)]
+
+
+def test_a_tail_that_no_head_covers_is_told_as_open(tampered: Past) -> None:
+    """Where the owner's log is shorter than its mirror, and no head that is left says more, nothing is proven."""
+    size = newest(tampered, "cq").size
+    cut(tampered, "cq", size - 2)
+    with by_hand(tampered.folder / "sc.db") as database:
+        log = log_of(tampered, "sc").id
+        database.execute("DELETE FROM checkpoints WHERE log_id = ? AND size > ?", (log, size - 2))
+    found = [each for each in compared(tampered).findings if each.code == "MIRROR_LONGER"]
+    assert [(each.log, each.index, each.proven) for each in found] == [(ORIGIN, size - 2, False)]
