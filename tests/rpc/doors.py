@@ -302,7 +302,7 @@ class AgencyDoor:
                 watchers=self._watchers,
                 limits=self.limits,
                 lang="zh-CN",
-                side={"cq": "chongqing", "sc": "sichuan"}.get(node.name, ""),
+                side="chongqing" if node.name == "cq" else "",  # sc: by its name
                 on_refusal=self._refused,
                 heartbeat=self.heartbeat,
             )

@@ -152,7 +152,7 @@ def agency_services(parts: AgencyParts) -> tuple[Door, Sequence[Servicer]]:
         ),
         RecordServicer(
             stated,
-            ConvertQueries(stated, parts.freshness, node.adapters, parts.side),
+            ConvertQueries(stated, parts.freshness, node.adapters, parts.side or node.name),
             AttachmentQueries(node, stated),
             watch,
         ),

@@ -44,6 +44,11 @@ _HEADINGS = (
     "record_id",
 )
 
+"""Columns of a file."""
+
+_SHORT = ("data_time", "station", "factor", "statistic", "value", "unit", "flag", "usable", "outcome")
+"""Columns of a screen: what they leave out stands in a file, and in JSON."""
+
 
 @app.command("list", help=t("help.readings_list"))
 def list_readings(
@@ -77,7 +82,16 @@ def list_readings(
     files = Files(csv, xlsx)
     with client(profile) as node:
         rows = walk(node, node.monitoring.ListReadings, request, "readings", files.limit(limit))
-        files.show(Output(as_json), "readings", _HEADINGS, rows, _cells)
+        if files.wanted:
+            files.show(Output(as_json), "readings", _HEADINGS, rows, _cells)
+        else:
+            files.show(Output(as_json), "readings", _SHORT, rows, _short_cells)
+
+
+def _short_cells(row: ReadingView) -> tuple[object, ...]:
+    told = dict(zip(_HEADINGS, _cells(row), strict=True))
+    why = "\n".join(str(told[name]) for name in ("outcome", "reasons", "conditions") if told[name])
+    return (*(told[name] for name in _SHORT[:-1]), why)
 
 
 def _cells(row: ReadingView) -> tuple[object, ...]:

@@ -19,7 +19,7 @@ OriginOption = Annotated[str, typer.Option("--origin", help=t("option.origin"))]
 SectionOption = Annotated[str, typer.Option("--section", help=t("option.section"))]
 FactorOption = Annotated[str, typer.Option("--factor", help=t("option.only_factor"))]
 
-_HEADINGS = ("station", "origin", "name", "section", "outlet", "uscc", "area", "medium", "factors", "last_data")
+_HEADINGS = ("station", "origin", "station_name", "section", "outlet", "uscc", "area", "medium", "factors", "last_data")
 _EVERY_ORIGIN = 100
 
 

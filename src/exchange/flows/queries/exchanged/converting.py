@@ -40,7 +40,7 @@ class ConvertQueries:
         queries: Find the record and give its envelope, by the caller's grants.
         freshness: How complete the registers are.
         adapters: The installed adapters by name.
-        side: Side of this node, as its node file names it; empty where it names none.
+        side: Side of this node: as its node file names it, otherwise the node's own name.
     """
 
     def __init__(
@@ -87,11 +87,9 @@ class ConvertQueries:
         """The adapter that was named, or that of this node's side.
 
         Raises:
-            Refused: There is none (``ADAPTER_UNKNOWN``), or none was named and the node file names no side.
+            Refused: There is none (``ADAPTER_UNKNOWN``).
         """
         wanted = named or self._side
-        if not wanted:
-            raise Refused([Problem("FIELD_MISSING", "adapter")])
         found = self._adapters.get(wanted)
         if found is None and not named:
             found = next((each for each in self._adapters.values() if each.side == wanted), None)
