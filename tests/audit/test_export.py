@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from exchange.cli.envelope_file import read_envelope, write_envelope
 from exchange.crypto.sealing import matches
 from exchange.domain import kinds
 from exchange.flows import bootstrap
+from exchange.flows.audit.export.extract import Extract
 from exchange.flows.audit.export.run import Export, Exported
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.folder.errors import FolderUnreadable
@@ -27,18 +29,21 @@ from exchange.storage.database import Database
 from exchange.storage.log_store import StoredCheckpoint
 from exchange.storage.transaction import NewEntry, Transaction
 from exchange.storage.writer import Writer
-from exchange.tlog import checkpoint, tiles
+from exchange.tlog import checkpoint, proof, tiles
 from exchange.tlog.note import NoteSignature, SignedNote
 from exchange.tlog.tree import Frontier, leaf_hash
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
+from exchange.v1.record_service_pb2 import GetEnvelopeResponse, SignatureChain
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
 from tests.cli.conftest import Run, init, run
+from tests.cli.test_verify import make
 from tests.domain import records
 from tests.rpc.conftest import two_doors
 from tests.rpc.facts import credit_of, firm, penalty_of, submit, wait_settled
+from tests.world import keyring
 
 ABOUT, OTHER = firm(960), firm(961)
 EDITION = b"an edition of trust\n" * 10_000
@@ -259,6 +264,65 @@ def test_withheld_bodies_are_for_who_says_why(node: Node, tmp_path: Path) -> Non
     assert node.kept.replace("-", "") in {json.loads(row)["record_id"] for row in rows}
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl-missing")
+def test_one_record_is_checked_by_hand(node: Node, tmp_path: Path) -> None:
+    """The lines beside the record accept what was extracted, and refuse another body."""
+    folder = tmp_path / "record"
+    answer = run("audit", "extract", node.kept, "-o", folder, "--node", node.file, "--json")
+    assert answer.status == 0, answer.err
+    (folder / "signing-roots.pem").write_bytes(keyring("cq").root.root_pem)
+    good = by_hand(folder)
+    assert (good.returncode, good.stdout.count(b"OK")) == (0, 2), good
+    receipt = proof.parse((folder / "receipt").read_bytes())
+    assert receipt.includes((folder / "entry").read_bytes())
+    (folder / "body").write_bytes((folder / "body").read_bytes() + b"\0")
+    assert by_hand(folder).returncode != 0
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl-missing")
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq-missing")
+def test_the_readme_s_lines_work_on_what_is_extracted(tmp_path: Path) -> None:
+    """Of an envelope by two algorithms under issuing authorities: README and the text beside it accept both."""
+    assert run("pki", "dev", tmp_path / "regions", "--node", "cq", "--sm2").status == 0
+    made = make(tmp_path, tmp_path / "regions", sm2=True)
+    read = read_envelope(made.envelope.read_bytes())
+    answer = GetEnvelopeResponse(entry=read.entry, log=read.log, index=read.index)
+    answer.sealed.envelope = read.envelope
+    answer.sealed.body.record, answer.sealed.body.salt = read.record or b"", read.salt
+    for signature, chain in zip(Envelope.FromString(read.envelope).signatures, read.chains, strict=True):
+        answer.chains.append(SignatureChain(keyid=signature.keyid, certificates=chain))
+    answer.certificates.extend(read.chains[0])
+    folder = tmp_path / "record"
+    folder.mkdir()
+    for name, content in Extract(answer, None).files().items():
+        (folder / name).write_bytes(content)
+    (folder / "envelope.json").write_text(write_envelope(answer), "utf-8")
+    (folder / "signing-roots.pem").write_bytes(made.roots.read_bytes())
+    good = by_hand(folder)
+    assert (good.returncode, good.stdout.count(b"OK")) == (0, 5), good
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    for heading in ("**By hand**", "**The SM2 signature by hand**"):
+        script = text.partition(heading)[2].partition("```sh\n")[2].partition("```")[0]
+        ran = subprocess.run(["/bin/bash", "-ec", script], cwd=folder, capture_output=True, check=False)
+        assert ran.returncode == 0, ran
+
+
+def by_hand(folder: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run the lines of the text beside a record."""
+    told = (folder / "手工核验.txt").read_text("utf-8")
+    lines = "\n".join(line.strip() for line in told.splitlines() if line.startswith("    "))
+    return subprocess.run(["/bin/bash", "-ec", lines], cwd=folder, capture_output=True, check=False)
+
+
+def test_of_a_revoked_record_all_but_the_body_is_extracted(node: Node, tmp_path: Path) -> None:
+    """Its envelope and receipt are there; the text says what stands in the body's place."""
+    assert run("audit", "extract", node.revoked, "-o", tmp_path / "record", "--node", node.file).status == 0
+    there = {path.name for path in (tmp_path / "record").iterdir()}
+    assert there >= {"envelope.json", "receipt", "pae", "signature-1", "leaf-1.pem"}
+    assert not there & {"body", "salt"}
+    assert "REVOKED" in (tmp_path / "record" / "手工核验.txt").read_text("utf-8")
+
+
 # -- a log that grows -----------------------------------------------------------------------------------------------
 
 ORIGIN = "cq.exchange.example/to/sc/registry/1"
@@ -350,6 +414,7 @@ import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from exchange.flows.audit.export.files import Target
+from exchange.flows.audit.export.extract import Extract
 from exchange.flows.audit.export.run import Export
 from exchange.flows.audit.export.scope import Scope
 from exchange.storage.database import Database

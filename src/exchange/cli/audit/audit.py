@@ -10,6 +10,7 @@ from exchange.cli.audit import (
     compare,
     entries,
     export,
+    extract,
     heads,
     history,
     importing,
@@ -32,6 +33,7 @@ app.command("proof", help=t("help.audit_proof"))(proof.show_proof)
 app.command("history", help=t("help.audit_history"))(history.show_history)
 app.command("body", help=t("help.audit_body"))(body.read_body)
 app.command("export", help=t("help.audit_export"))(export.export_folder)
+app.command("extract", help=t("help.audit_extract"))(extract.extract_record)
 app.command("prove-erased", help=t("help.audit_prove_erased"))(prove_erased.prove_erased)
 app.command("timestamps", help=t("help.audit_timestamps"))(timestamps.list_timestamps)
 app.command("replay", help=t("help.audit_replay"))(replay.replay)

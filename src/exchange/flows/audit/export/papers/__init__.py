@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from string import Template
 
@@ -37,6 +37,33 @@ def sheet(about: About, checkpoints: Mapping[str, bytes], *, files_: int, size: 
     facts = {name: html.escape(value) for name, value in _facts(about).items()}
     told = _template("sheet.html").substitute(
         facts, logs=rows, files=f"{files_}", size=f"{size}", sha256=sha256, sm3=sm3
+    )
+    return told.encode("utf-8")
+
+
+def by_hand(
+    *, record: str, revision: int, log: str, index: int, tombstone: str, has_body: bool, lines: Sequence[str]
+) -> bytes:
+    """手工核验.txt beside one record: the lines stand four blanks in.
+
+    Args:
+        record: Record id.
+        revision: Its revision.
+        log: Origin of the log.
+        index: Index within it.
+        tombstone: What stands in the body's place; empty where nothing does.
+        has_body: Whether the body is among the files.
+        lines: Commands, in order.
+    """
+    absent = tombstone or ("" if has_body else "MISSING")
+    told = _template("by_hand.txt").substitute(
+        record=record,
+        revision=revision,
+        log=log,
+        index=index,
+        body_zh=f"正文不在此处：{absent}" if absent else "正文在此，其摘要在所签声明之中",
+        body_en=f"The body is not here: {absent}" if absent else "The body is here; its digest is in what was signed",
+        lines="\n".join(f"    {line}" for line in lines),
     )
     return told.encode("utf-8")
 
