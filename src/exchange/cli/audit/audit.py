@@ -19,6 +19,7 @@ from exchange.cli.audit import (
     prove_erased,
     reconcile,
     replay,
+    report,
     timestamps,
     verify,
 )
@@ -42,3 +43,4 @@ app.command("import", help=t("help.audit_import"))(importing.import_material)
 app.command("verify", help=t("help.audit_verify"))(verify.verify_folder)
 app.command("heads", help=t("help.audit_heads"))(heads.show_heads)
 app.command("compare", help=t("help.audit_compare"))(compare.compare_list)
+app.command("report", help=t("help.audit_report"))(report.write_report)

@@ -39,7 +39,7 @@ from exchange.flows.audit.verify.run import Asked, verify
 MAX_SHOWN = 50
 """Findings in the table for people; ``--json`` has them all."""
 
-_STATUS = {
+STATUS = {
     Verdict.PROVEN: Exit.DONE,
     Verdict.REFUTED: Exit.FINDING,
     Verdict.NOT_PROVABLE: Exit.UNDECIDABLE,
@@ -97,7 +97,7 @@ def verify_folder(
         with progress() as seen:
             result = verify(asked, seen)
     show(out, result)
-    finish(_STATUS[result.verdict])
+    finish(STATUS[result.verdict])
 
 
 def _replayed(folder: Path) -> tuple[Sequence[Finding], Mapping[str, Any]]:

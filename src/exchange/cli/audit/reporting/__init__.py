@@ -1,0 +1,1 @@
+"""The report as a page: markup that can not be broken out of, charts, sections."""

@@ -1,0 +1,1 @@
+"""What an exported folder tells of the exchange, for a report that people read."""
