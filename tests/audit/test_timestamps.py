@@ -149,6 +149,9 @@ def test_an_outage_is_an_alarm_and_its_gap_is_closed_and_shown(
     checked = run(*checking)
     assert (checked.status, checked.json["findings"]) == (0, [])
     assert {(LOG, first.size), (LOG, second.size)} <= {(e["log"], e["size"]) for e in checked.json["timestamps"]}
+    whole_folder = run("audit", "verify", str(folder), "--tsa-roots", str(trusted), "--jobs", "1", "--json").json
+    (stamped,) = (each["stamped"] for each in whole_folder["logs"] if each["origin"] == LOG)
+    assert (stamped["size"], stamped["by"]) == (second.size, "CN=demo authority tsa")
     token = stamps / f"{second.size}.tsr"
     for path, at in ((token, -20), (stamps / f"{second.size}.note", 60), (stamps / f"{first.size}.note", -5)):
         whole = path.read_bytes()

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from exchange.rpc.client import Client
 
 
+RootsOption = Annotated[Path | None, typer.Option("--roots", help=t("option.tsa_roots"), exists=True, dir_okay=False)]
+
+
 TsaRootsOption = Annotated[
-    Path | None, typer.Option("--roots", help=t("option.tsa_roots"), exists=True, dir_okay=False)
+    Path | None, typer.Option("--tsa-roots", help=t("option.tsa_roots"), exists=True, dir_okay=False)
 ]
 
 
@@ -38,7 +41,7 @@ def list_timestamps(
     folder: Annotated[
         Path | None, typer.Option("--folder", help=t("option.stamped_folder"), exists=True, file_okay=False)
     ] = None,
-    roots: TsaRootsOption = None,
+    roots: RootsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List time stamps with how long the oldest entry of each had waited, and the logs that wait now.

@@ -24,6 +24,7 @@ from exchange.cli.audit.believing import (
     gather,
 )
 from exchange.cli.audit.own_list import AdapterOption, KeyOption, read_list
+from exchange.cli.audit.timestamps import TsaRootsOption
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Exit, Output, finish, report_failure
 from exchange.cli.texts import reason_text, t, word
@@ -60,6 +61,7 @@ def verify_folder(
     policy: PolicyOption = None,
     cards: CardsOption = None,
     fingerprints: FingerprintsOption = None,
+    tsa_roots: TsaRootsOption = None,
     roots: RootsOption = None,
     lists: ListsOption = None,
     require: RequireOption = "",
@@ -92,6 +94,7 @@ def verify_folder(
             pages=given,
             jobs=jobs or os.cpu_count() or 1,
             own_list=read_list(listed, key, Material(folder).node, adapter) if listed is not None else None,
+            tsa_roots=tsa_roots.read_bytes() if tsa_roots is not None else b"",
             replay=partial(_replayed, folder) if registers else None,
         )
         with progress() as seen:

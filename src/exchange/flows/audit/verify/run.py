@@ -30,6 +30,7 @@ from exchange.flows.audit.verify.documents import DocumentBook
 from exchange.flows.audit.verify.files import check_files
 from exchange.flows.audit.verify.own_list import OwnList
 from exchange.flows.audit.verify.parts import read_promised
+from exchange.flows.audit.verify.stamps import Stamp, check_stamps
 from exchange.flows.audit.verify.statements import Announced, MirroredTimes, Place, SigningKeys
 from exchange.flows.audit.verify.tree_check import WIDTH, BundleHashes, TreeCheck, Wrong
 from exchange.tlog.origin import LogName
@@ -53,6 +54,7 @@ class Asked:
         pages: Pages of heads, by the name under which they are told.
         jobs: Processes; 1 works in this one.
         own_list: The unit's own list; None without one.
+        tsa_roots: Authorities whose time stamps are believed, PEM; empty: time stamps are not looked at.
         replay: Walks the folder's journal again, and tells what does not follow and how far it came; None: not asked.
     """
 
@@ -61,6 +63,7 @@ class Asked:
     pages: Mapping[str, bytes]
     jobs: int = 1
     own_list: OwnList | None = None
+    tsa_roots: bytes = b""
     replay: Replay | None = None
 
 
@@ -127,6 +130,8 @@ class _Verification:
         # 6: by when somebody else had seen each entry, which 5 needs
         for log in disk.logs:
             self._notes(log)
+        if self._asked.tsa_roots:
+            self._stamps()
         # 3
         sizes = {log.origin: log.size for log in disk.logs}
         by_origin = {log.origin: log for log in disk.logs}
@@ -305,6 +310,18 @@ class _Verification:
             facts["mirrored"] = {"first": _instant(min(times.values())), "last": _instant(max(times.values()))}
         if log.use in ("outbound", "mirror") and log.size and max(times, default=0) < log.size:
             self._docket.lack(ClaimNo.MIRRORED, "COSIGNATURE", log.origin)
+
+    def _stamps(self) -> None:
+        """A third party's word beside the cosignatures: told with them, and never in their place."""
+        refused: list[str] = []
+        for each in check_stamps(self._asked.folder, self._asked.tsa_roots):
+            if isinstance(each, Stamp):
+                facts = self._facts[each.log]
+                if each.size > facts.get("stamped", {}).get("size", 0):
+                    facts["stamped"] = {"size": each.size, "at": each.at.isoformat(), "by": each.signer}
+            else:
+                refused.append(each.file)
+        self._docket.fact(ClaimNo.MIRRORED, "timestamps_refused", refused[:MAX_SHOWN])
 
     # -- 4, 5 ------------------------------------------------------------------------------------------------
 
