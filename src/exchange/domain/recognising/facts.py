@@ -207,9 +207,14 @@ def part_facts(
         ("USABILITY", Usability.Name(usability).removeprefix("USABILITY_")),  # type: ignore[arg-type]
         ("UNIT_SOURCE", UnitSource.Name(unit_source).removeprefix("UNIT_SOURCE_")),  # type: ignore[arg-type]
     )
+    return (*found, *standing_fact(standing))
+
+
+def standing_fact(standing: int) -> tuple[tuple[str, str], ...]:
+    """How a laboratory stood, as a fact; none where no laboratory is named."""
     if not standing:
-        return found
-    return (*found, ("LAB_STANDING", LabStanding.Name(standing).removeprefix("LAB_STANDING_")))  # type: ignore[arg-type]
+        return ()
+    return (("LAB_STANDING", LabStanding.Name(standing).removeprefix("LAB_STANDING_")),)  # type: ignore[arg-type]
 
 
 def code_of(text: str) -> str:

@@ -17,7 +17,15 @@ from exchange.domain.catalogues.table_file import TableError, open_table
 from exchange.domain.kinds import kind_of, sort_date, spec
 from exchange.domain.labs import LabSource, StatedLab, lab_code, no_labs
 from exchange.domain.problems import Problem
-from exchange.domain.recognising.facts import CONTEXT_FACTS, PART_FACTS, Facts, FactSource, facts_of, part_facts
+from exchange.domain.recognising.facts import (
+    CONTEXT_FACTS,
+    PART_FACTS,
+    Facts,
+    FactSource,
+    facts_of,
+    part_facts,
+    standing_fact,
+)
 from exchange.domain.recognising.predicates import Question
 from exchange.domain.recognising.rules import (
     Approval,
@@ -300,6 +308,7 @@ class RuleSet:
             return whole
         best = min(parts.values(), key=_rank)
         differing = {key: decision for key, decision in parts.items() if not _same(decision, best)}
+        alike = {standings.get(key, 0) for key in parts.keys() - differing.keys()}
         if len(differing) > PARTS_LIMIT:
             differing = {(ALL_FACTORS, flag): decision for (_, flag), decision in differing.items()}
         told = tuple(
@@ -313,7 +322,12 @@ class RuleSet:
             for (factor, flag), decision in sorted(differing.items(), key=lambda item: item[0])
         )
         ids = dict.fromkeys(rule for decision in (best, *differing.values()) for rule in decision.rules)
-        return replace(best, parts=told, rules=tuple(ids), facts=best.facts if not differing else ())
+        return replace(best, parts=told, rules=tuple(ids), facts=_common(alike) if differing else best.facts)
+
+
+def _common(standings: set[int]) -> tuple[tuple[str, str], ...]:
+    """The standing of the values that no part tells, where it is one: other rules can be asked of them by it."""
+    return standing_fact(standings.pop()) if len(standings) == 1 else ()
 
 
 def _best_standings(body: MonitoringBatch, lab: StatedLab | None) -> dict[tuple[str, str], int]:

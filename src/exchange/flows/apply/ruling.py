@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from exchange.domain.recognising.facts import CONTEXT_FACTS
-from exchange.v1.kind_pb2 import OUTCOME_FULL, Outcome
+from exchange.v1.kind_pb2 import Outcome
 from exchange.v1.recognition_pb2 import DECISION_CAUSE_ARRIVAL, DecisionCause, DecisionItem, Fact, Recognition
 
 ROWLESS = frozenset(
@@ -91,12 +90,10 @@ class Ruling:
     def default_key(self) -> tuple[object, ...] | None:
         """What entries share that a default covers; None when it has to be an item.
 
-        The facts of a FULL decision can be read off the record itself; those of any other are listed, and so are those
-        that rest on another record.
+        A decision that lists facts is an item: a plain FULL lists none, for they can be read off the record itself, but
+        one does that noted a fact or rests on another record.
         """
-        if self.parts or self.waits_for or (self.facts and self.outcome != OUTCOME_FULL):
-            return None
-        if any(code in CONTEXT_FACTS for code, _ in self.facts):
+        if self.parts or self.waits_for or self.facts:
             return None
         return (self.outcome, self.reasons, self.conditions, self.rules, self.edition, self.digest)
 
