@@ -21,6 +21,15 @@ MAX_MEMBER_BYTES: Final = 1 << 30
 _COPY_BYTES: Final = 1 << 20
 
 
+_OWNER: Final = b"0000644\0" + b"0000000\0" * 2
+_TIME: Final = b"%011o\0" % 0
+_REST: Final = b"0" + bytes(100) + b"ustar\0" + b"00" + bytes(64) + b"0000000\0" * 2 + bytes(167)
+"""What stands behind the checksum: regular file, no link, magic, no owner's name, no device, no prefix."""
+
+_SUM: Final = sum(_OWNER) + sum(_TIME) + sum(b" " * 8) + sum(_REST)
+"""What every header adds to its checksum, whose own field counts as spaces."""
+
+
 def header(name: str, size: int) -> bytes:
     """Header of a member.
 
@@ -30,26 +39,9 @@ def header(name: str, size: int) -> bytes:
     encoded = name.encode("ascii")
     if not 1 <= len(encoded) <= 100 or not 0 <= size <= MAX_MEMBER_BYTES:
         raise ValueError(f"no member {name} of {size} bytes")
-    fields = (
-        encoded.ljust(100, b"\0"),
-        b"0000644\0",
-        b"0000000\0",
-        b"0000000\0",
-        b"%011o\0" % size,
-        b"%011o\0" % 0,
-        b" " * 8,
-        b"0",
-        bytes(100),
-        b"ustar\0" + b"00",
-        bytes(32),
-        bytes(32),
-        b"0000000\0",
-        b"0000000\0",
-        bytes(155),
-        bytes(12),
-    )
-    block = b"".join(fields)
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+    length = b"%011o\0" % size
+    checksum = b"%06o\0 " % (_SUM + sum(encoded) + sum(length))
+    return encoded.ljust(100, b"\0") + _OWNER + length + _TIME + checksum + _REST
 
 
 def padding(size: int) -> bytes:

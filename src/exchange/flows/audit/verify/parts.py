@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
+
+from google.protobuf.message import DecodeError
 
 from exchange.crypto.envelope_verifier import VerdictStatus
 from exchange.flows.audit.folder.about import LogAbout
@@ -19,19 +20,20 @@ from exchange.flows.audit.verify.statements import (
     Place,
     SigningKeys,
     body_problem,
+    is_sound,
     is_unproven,
     judge_signature,
     of_other_parties,
     read_entry,
 )
 from exchange.flows.audit.verify.tree_check import WIDTH, BundleHashes, root_of, split
-from exchange.flows.instants import micros_of
+from exchange.flows.instants import instant, is_instant, micros_of
 from exchange.tlog.origin import LogName
 from exchange.tlog.tiles import run_of
 from exchange.tlog.tree import HASH_SIZE, leaf_hash
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
-from exchange.v1.statement_pb2 import Statement
+from exchange.v1.statement_pb2 import LogEntry, Statement
 
 
 @dataclass(slots=True)
@@ -250,21 +252,29 @@ def check_signatures(
         assert run is not None, "bundles are numbered by the log's size"
         entries = disk.entries(log, run)
         for at, (byte, data) in enumerate(entries.found):
-            read = read_entry(data)
-            if read is None:
-                continue  # told when it was read
             index = number * WIDTH + at
+            try:
+                entry = LogEntry.FromString(data)
+            except DecodeError:
+                continue  # told when it was read
+            if not is_instant(entry.logged_at):
+                continue
+            logged_at, mirrored = instant(micros_of(entry.logged_at)), times.at(index)
+            verdict = trust.verify(entry.envelope, logged_at)
+            if is_sound(verdict, logged_at, mirrored):
+                result.signed += 1
+                result.algorithms.update(verdict.algorithms)
+                continue
+            if verdict.statement is None:
+                continue
             place = Place(log=log.origin, index=index, file=entries.file, byte=byte)
-            logged_at = read[0].logged_at.ToDatetime(UTC)
-            mirrored = times.at(index)
-            verdict = trust.verify(read[0].envelope, logged_at)
             result.unmirrored += mirrored is None
             result.against += judge_signature(verdict, place, logged_at, mirrored)
             if verdict.status is VerdictStatus.KEY_UNKNOWN:
                 result.unknown.setdefault(next(iter(verdict.unknown), ""), place)
             elif verdict.status is VerdictStatus.VALID:
                 result.signed += 1
-                result.algorithms |= set(verdict.algorithms)
+                result.algorithms.update(verdict.algorithms)
                 if is_unproven(verdict, logged_at, mirrored):
                     result.unproven.append(place)
     return result

@@ -19,6 +19,7 @@ from exchange.crypto.x509.revocation import Revocations, RevocationUnreadable
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.verify.believed import Believed, keys_of
 from exchange.flows.audit.verify.claims import Against, ClaimNo
+from exchange.flows.instants import is_instant
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import LogName
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyAnnouncement
@@ -74,10 +75,9 @@ def read_entry(data: bytes) -> tuple[LogEntry, Statement] | None:
     try:
         entry = LogEntry.FromString(data)
         statement = Statement.FromString(Envelope.FromString(entry.envelope).payload)
-        entry.logged_at.ToDatetime(UTC)
-    except (DecodeError, ValueError, OverflowError):
+    except DecodeError:
         return None
-    return entry, statement
+    return (entry, statement) if is_instant(entry.logged_at) else None
 
 
 def of_other_parties(log: LogName, statement: Statement) -> str:
@@ -243,6 +243,12 @@ def judge_signature(
         text = f"revoked {revoked.isoformat()}, logged {logged_at.isoformat()}"
         found.append(place.against(ClaimNo.KEYS_VALID, "KEY_REVOKED_BEFORE", text, keys=", ".join(verdict.signed_by)))
     return found
+
+
+def is_sound(verdict: EnvelopeVerdict, logged_at: datetime, mirrored: datetime | None) -> bool:
+    """Whether nothing speaks against a signature: what ``judge_signature`` and ``is_unproven`` find for most."""
+    valid = verdict.status is VerdictStatus.VALID and verdict.revoked_at is None
+    return valid and mirrored is not None and logged_at <= mirrored + MOST_AHEAD
 
 
 def is_unproven(verdict: EnvelopeVerdict, logged_at: datetime, mirrored: datetime | None) -> bool:
