@@ -37,11 +37,11 @@ structlog.configure(
     ]
 )
 
-KILLS = 30
-"""SIGKILLs of a usual run of ``tests/processes/test_kill.py``: about a minute on two free cores."""
+KILLS = 20
+"""SIGKILLs of a usual run of ``tests/processes/test_kill.py``: less than a minute on two free cores."""
 
 WAITING = 100_000
-"""Entries that wait in a usual run of ``tests/processes/test_backlog.py``; ``--waiting 1000000`` takes an hour."""
+"""Entries that wait in ``tests/processes/test_backlog.py``, of the long set; ``--waiting 1000000`` takes an hour."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

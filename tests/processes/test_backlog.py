@@ -96,6 +96,7 @@ def resident(pair: Pair, name: str) -> int:
     return pair.processes[name].resident_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(0)
 def test_a_backlog_waits_on_disk(tmp_path: Path, waiting: int) -> None:
     """A node's memory is the same with ten times the entries waiting, and while they go over."""
