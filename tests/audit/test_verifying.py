@@ -421,6 +421,22 @@ def test_a_step_that_the_logs_do_not_give_refutes_the_registers(
     assert done.status == 1
 
 
+def test_an_exported_register_that_was_edited_is_no_register_of_the_log(material: Material, copy: Path) -> None:
+    """One row that says something else, though the list of files was rewritten: told with the entry behind it."""
+    rows = copy / names.REGISTERS / "reg_records.jsonl"
+    lines = rows.read_text("utf-8").splitlines(keepends=True)
+    row = json.loads(lines[5])
+    row["revision"] += 1
+    lines[5] = json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n"
+    rows.write_text("".join(lines), "utf-8")
+    relist_all(copy)
+    done = run("audit", "verify", copy, *material.believing(), "--registers", "--jobs", "1", "--json")
+    assert {c["no"] for c in done.json["claims"] if c["outcome"] == "REFUTED"} == {7}
+    (found,) = done.json["findings"]
+    assert found["code"] == "REGISTER_ROW_DIFFERS"
+    assert found["log"].startswith(("cq.exchange.example/", "sc.exchange.example/"))
+
+
 def test_heads_are_read_from_a_nodes_files(material: Material, tmp_path: Path) -> None:
     """The same page as the node's own database gives, and a table of it for people."""
     assert init(tmp_path / "node", "sc").status == 0

@@ -31,8 +31,10 @@ from exchange.cli.texts import reason_text, t, word
 from exchange.domain.problems import ExchangeError, Refused
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.folder.errors import FolderUnreadable
-from exchange.flows.audit.replay.run import ReplayRun
+from exchange.flows.audit.folder.names import REGISTERS
+from exchange.flows.audit.replay.run import ReplayRun, at_position
 from exchange.flows.audit.sources.exported import ExportedLogs
+from exchange.flows.audit.sources.exported_registers import ExportedRegisters
 from exchange.flows.audit.verify.claims import Against, Claim, Missing, Outcome, Result, Verdict
 from exchange.flows.audit.verify.disk import Material
 from exchange.flows.audit.verify.run import Asked, verify
@@ -104,10 +106,14 @@ def verify_folder(
 
 
 def _replayed(folder: Path) -> tuple[Sequence[Finding], Mapping[str, Any]]:
-    """What a walk of the folder's journal over its logs finds, and how far it came."""
+    """What a walk of the journal over the logs finds, row by row where registers were exported, and how far it came."""
     try:
         with ReplayRun(ExportedLogs(folder), domain_tables()) as run:
-            findings = list(run.go())
+            findings = []
+            if (folder / REGISTERS).is_dir():
+                exported = ExportedRegisters(folder)
+                findings += [*run.go(at_position(exported.position())), *run.compare(exported)]
+            findings += run.go()
             done = run.done
     except Refused as refused:  # a part of the logs only
         return [Finding(code=each.reason, detail=each.detail, proven=False) for each in refused.problems], {}
