@@ -22,6 +22,7 @@ from exchange.flows import bootstrap
 from exchange.flows.audit.export.extract import Extract
 from exchange.flows.audit.export.run import Export, Exported
 from exchange.flows.audit.export.scope import Scope
+from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import Folder, LogFolder
 from exchange.storage import log_store
@@ -38,14 +39,17 @@ from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import GetEnvelopeResponse, SignatureChain
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
+from exchange.v1.submission_service_pb2 import UploadAttachmentRequest
 from tests.cli.conftest import Run, init, run
 from tests.cli.test_verify import make
 from tests.domain import records
+from tests.flows.files import listed, made_file
 from tests.rpc.conftest import two_doors
 from tests.rpc.facts import credit_of, firm, penalty_of, submit, wait_settled
 from tests.world import keyring
 
 ABOUT, OTHER = firm(960), firm(961)
+ATTACHED = made_file(70_000)
 EDITION = b"an edition of trust\n" * 10_000
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -93,7 +97,11 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         erased = submit(cq, penalty_of(ABOUT, "演环罚〔2025〕9601号"), "export-1").record_id
         notice = penalty_of(ABOUT, "演环罚〔2025〕9602号")
         revoked = submit(cq, notice, "export-2").record_id
-        kept = submit(cq, credit_of(OTHER), "export-3").record_id
+        held = credit_of(OTHER)
+        held.header.attachments.append(listed(ATTACHED))
+        piece = UploadAttachmentRequest(attachment=held.header.attachments[0], content=ATTACHED)
+        assert cq.call(cq.submission.UploadAttachment, piece).complete
+        kept = submit(cq, held, "export-3").record_id
         wait_settled(doors["cq"])
         notice.header.record_id = revoked
         notice.penalty_notice.state = PenaltyState.PENALTY_STATE_REVOKED
@@ -251,11 +259,13 @@ def test_withheld_bodies_are_for_who_says_why(node: Node, tmp_path: Path) -> Non
     refused = node.export(folder, "--withheld")
     assert (refused.status, refused.json["error"]["reason"]) == (1, "REASON_MISSING")
     assert not folder.exists()
-    answer = node.export(folder, "--withheld", "--reason", "按审计通知第三号")
+    answer = node.export(folder, "--withheld", "--reason", "按审计通知第三号", "--attachments")
     assert (answer.json["withheld"], answer.json["registers"]) == (0, True)
     found, absent = bodies_of(folder)
     assert node.revoked in found
     assert absent == {node.erased: "ERASED"}
+    digest = Record.FromString(found[node.kept]).header.attachments[0].digests[0].digest.hex()
+    assert (folder / "attachments" / digest[:2] / digest).read_bytes() == ATTACHED
     (book,) = (log for log in Folder(folder).logs if log.about.is_journal)
     entries = [entry for run_ in tiles.runs(book.about.size) for entry in book.bundle(run_) or ()] + [*book.promised()]
     said = [event.administrator_action for event in map(JournalEntry.FromString, entries)]
@@ -361,6 +371,15 @@ def _erase(tx: Transaction, payloads: Sequence[int]) -> list[None]:
     return [None] * len(payloads)
 
 
+def _arrive(tx: Transaction, payloads: Sequence[int]) -> list[None]:
+    log = tx.head(ORIGIN)
+    assert log is not None
+    for index in payloads:
+        made = _entry(index)
+        log_store.put_body(tx, log.id, index, made.salt or b"", made.body or b"")
+    return [None] * len(payloads)
+
+
 def _export(database: Database, folder: Path) -> Exported:
     made = Export(database, "cq", "exchange.example", folder, Scope())
     return made.write(made.plan(), NOW)
@@ -380,6 +399,7 @@ def test_a_later_run_adds_what_came(migrated: Database, tmp_path: Path) -> None:
     try:
         writer.call(_append, 700)
         writer.call(_note, 600)
+        writer.call(_erase, 300)
         first = _export(migrated, folder)
         log = Folder(folder).logs[0]
         assert (first.entries, first.promised) == (600, 100)
@@ -388,11 +408,15 @@ def test_a_later_run_adds_what_came(migrated: Database, tmp_path: Path) -> None:
         with log.promised_bodies() as archive:
             assert archive is not None
             assert [body.body for body in archive.bodies()] == [_entry(number).body for number in range(600, 700)]
+        with log.bodies(tiles.Run(1, 256)) as archive:
+            assert archive is not None
+            assert list(archive.absent) == [300]
         kept = (folder / log.bundle_path(tiles.Run(0, 256))).stat().st_ino
 
         writer.call(_append, 1500)
         writer.call(_note, 1500)
         writer.call(_erase, 3)
+        writer.call(_arrive, 300)
         second = _export(migrated, folder)
         log = Folder(folder).logs[0]
         assert (second.entries, second.promised) == (1500, 0)
@@ -403,6 +427,9 @@ def test_a_later_run_adds_what_came(migrated: Database, tmp_path: Path) -> None:
             assert archive is not None
             assert list(archive.absent) == [3]
             assert [body.index for body in archive.bodies()] == [0, 1, 2, *range(4, 256)]
+        with log.bodies(tiles.Run(1, 256)) as archive:
+            assert archive is not None
+            assert not archive.absent
         assert not [path for path in folder.rglob("*") if path.match("002.p/88*") or "promised" in path.name]
     finally:
         writer.close()
@@ -439,15 +466,18 @@ made.write(made.plan(), datetime(2026, 3, 2, tzinfo=UTC))
 
 
 def test_a_killed_run_is_finished_by_the_next(migrated_file: Path, tmp_path: Path) -> None:
-    """Killed in the midst of any file, it leaves no folder that looks whole, and the next run makes what one would."""
+    """Killed in the midst of a file, it leaves no folder that looks whole, and the next run makes what one would."""
     url = f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'exchange.db')}"
     database = Database(url)
     writer = Writer(database)
+    folder = tmp_path / "killed"
     try:
+        writer.call(_append, 300)
+        writer.call(_note, 300)
+        _export(database, folder)
         writer.call(_append, 700)
         writer.call(_note, 600)
         wanted = _export(database, tmp_path / "whole").manifest
-        folder = tmp_path / "killed"
         for left in (1, 3, 9):
             dead = subprocess.run([sys.executable, "-c", _DYING, url, str(folder), str(left)], check=False)
             assert dead.returncode == -signal.SIGKILL
@@ -457,3 +487,12 @@ def test_a_killed_run_is_finished_by_the_next(migrated_file: Path, tmp_path: Pat
     finally:
         writer.close()
         database.dispose()
+
+
+def test_a_folder_s_name_is_legal_on_windows() -> None:
+    """A node that is called like a device of Windows gets a folder all the same, and no two origins the same one."""
+    path = names.log_folder("con.exchange.example/to/aux/urgent/1")
+    assert path == "logs/con_.exchange.example/to/aux_/urgent/1"
+    assert names.is_legal(path)
+    for wrong in ("logs/con.exchange.example", "a/../b", "a:b", "a/b.", "nul", "a//b", "/a", "a\\b", "a/ "):
+        assert not names.is_legal(wrong), wrong

@@ -33,16 +33,15 @@ class Target:
         self.disk = Disk(self.root)
 
     def begin(self) -> None:
-        """Make the folder, and take away what a killed run left unfinished.
+        """Make the folder. What a killed run left unfinished goes with all else that is no part of the export.
 
         Raises:
-            Refused: ``EXPORT_FOLDER``: something in it is no part of an export.
+            Refused: ``EXPORT_FOLDER``: something in it is a link, or nothing that an export writes.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         try:
-            for path in list(self.disk.files()):
-                if path.endswith(UNFINISHED):
-                    (self.root / path).unlink()
+            for _path in self.disk.files():
+                pass
         except FolderUnreadable as error:
             raise Refused([Problem("EXPORT_FOLDER", error.file, error.detail)]) from None
 
