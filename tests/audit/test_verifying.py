@@ -16,6 +16,8 @@ from exchange.cli.adapter_set import find_adapter
 from exchange.cli.audit.believing import gather
 from exchange.cli.audit.own_list import read_list
 from exchange.crypto.x509.pki import issue_crl
+from exchange.flows.audit.export.run import Export
+from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.folder import manifest, names, ustar
 from exchange.flows.audit.folder.bodies import Absent, write_absent, write_body
 from exchange.flows.audit.folder.disk import Disk
@@ -24,13 +26,14 @@ from exchange.flows.audit.verify.believed import Believed
 from exchange.flows.audit.verify.claims import ClaimNo, Result, Verdict
 from exchange.flows.audit.verify.run import Asked, verify
 from exchange.flows.audit.verify.tree_check import root_of
+from exchange.storage.database import Database
 from exchange.tlog import tiles
 from exchange.tlog.tree import leaf_hash
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
 from tests.audit.material import NAMES, SAMPLE, Material
 from tests.cli.conftest import init, run
-from tests.world import Keyring, profile
+from tests.world import FEDERATION, Keyring, profile
 
 REGISTRY = "cq.exchange.example/to/sc/registry/1"
 FOLDER = f"logs/{REGISTRY}"
@@ -448,3 +451,19 @@ def test_heads_are_read_from_a_nodes_files(material: Material, tmp_path: Path) -
     assert done.status == 0
     assert page.read_bytes() == material.heads("sc").read_bytes()
     assert "cq.exchange.example/journal/1" in done.out
+
+
+@pytest.mark.parametrize(
+    "scope", [Scope(origin=REGISTRY, start=260, end=300), Scope(since=datetime(2099, 1, 1, tzinfo=UTC))]
+)
+def test_a_part_is_never_taken_for_the_whole(
+    material: Material, believed: Believed, tmp_path: Path, scope: Scope
+) -> None:
+    """One stretch of one log, or days without entries: nothing is refuted, and what was left out proves nothing."""
+    database = Database(f"sqlite:///{material.folder}/cq.db")
+    export = Export(database, "cq", FEDERATION, tmp_path / "part", scope)
+    export.write(export.plan(), datetime.now(UTC))
+    database.dispose()
+    result = look(material, tmp_path / "part", believed)
+    assert result.findings == ()
+    assert {n for n, outcome in outcomes(result).items() if outcome == "PROVEN"} <= {3, 6}

@@ -102,6 +102,7 @@ class Material:
         self.node = about.node
         self.domain = about.domain
         self.logs = about.logs
+        self.whole = about.is_whole
         self._tile = lru_cache(KEPT_TILES)(self._read_tile)
 
     def _read(self, path: str, limit: int) -> bytes | None:

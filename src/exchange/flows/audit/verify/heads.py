@@ -91,6 +91,7 @@ def check(
     docket: Docket,
     *,
     node: str,
+    whole: bool,
     sourced: bool,
 ) -> None:
     """Claim 3, against heads that came from somebody else than the folder did.
@@ -107,6 +108,7 @@ def check(
         root_at: The folder's own trees.
         docket: Where it is written down.
         node: Whose folder it is.
+        whole: Whether the folder says that it holds every log: otherwise one that is not here was left out.
         sourced: Whether anything is believed.
     """
     as_of: dict[str, str] = {}
@@ -121,6 +123,9 @@ def check(
             docket.lack(ClaimNo.LATEST, "HEAD_BELIEVED", f"{head.file} #{head.number} {head.origin}")
             continue
         # 2, 3
+        if head.origin not in logs and not whole:
+            docket.lack(ClaimNo.LATEST, "LOG", head.origin)
+            continue
         code, detail = _contradiction(head, seen, logs, root_at)
         if code == "TREE":
             docket.lack(ClaimNo.LATEST, code, head.origin)

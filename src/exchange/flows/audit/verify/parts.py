@@ -125,10 +125,9 @@ class _Reader:
                 place = Place(log=self._log.origin, index=number * WIDTH, file=entries.file, byte=0)
                 self._result.against.append(place.against(ClaimNo.NONE_MISSING, "BUNDLE_MISSING"))
             else:
-                self._result.lacking.append((ClaimNo.NONE_MISSING, "BUNDLES", f"{self._log.origin}#{number * WIDTH}"))
-                self._result.lacking.append(
-                    (ClaimNo.ENTRIES_UNCHANGED, "BUNDLES", f"{self._log.origin}#{number * WIDTH}")
-                )
+                signed = () if self._log.is_journal else (ClaimNo.SIGNED, ClaimNo.KEYS_VALID)
+                for no in (ClaimNo.ENTRIES_UNCHANGED, ClaimNo.NONE_MISSING, *signed):
+                    self._result.lacking.append((no, "BUNDLES", self._log.origin))
             return
         # A changed length shifts all that follows: the first entry with another hash is where it was.
         at = differing[0] if differing else len(entries.found)

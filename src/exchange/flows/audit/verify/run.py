@@ -138,6 +138,7 @@ class _Verification:
         heads.check(
             pages, sizes, keys, lambda origin, size: disk.root_at(by_origin[origin], size), docket,
             node=disk.node,
+            whole=disk.whole,
             sourced=self._believed.sourced,
         )  # fmt: skip
         # 4, 5
