@@ -11,7 +11,7 @@ from exchange.v1.measure_feedback_pb2 import FeedbackResult
 from exchange.v1.record_pb2 import Record
 from exchange.v1.standards_equivalence_pb2 import EquivalenceKind
 from tests.domain.breaking import BadRecord, bad, clear, put, together
-from tests.domain.records import DATA_SECOND
+from tests.domain.records import DATA_SECOND, TODAY
 
 _ENTRY = "list_entry"
 _LAB = "lab_qualification"
@@ -43,7 +43,7 @@ BAD_FACTS: tuple[BadRecord, ...] = (
     bad("list_entry", f"{_ENTRY}.list_kind", 9, "ENUM_UNKNOWN"),
     bad("list_entry", f"{_ENTRY}.list_id", "", "FIELD_MISSING"),
     bad("list_entry", f"{_ENTRY}.entered_on", "", "FIELD_MISSING"),
-    bad("list_entry", f"{_ENTRY}.entered_on", "2027-01-01", "DATE_IN_FUTURE"),
+    bad("list_entry", f"{_ENTRY}.entered_on", f"{TODAY.year + 1}-01-01", "DATE_IN_FUTURE"),
     bad("list_entry", f"{_ENTRY}.valid_until", "2026-01-01", "DATES_REVERSED"),
     bad("list_entry", f"{_ENTRY}.entry_reason", "", "FIELD_MISSING"),
     BadRecord(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
 
 from exchange.v1.credit_result_pb2 import CreditLevel
 from exchange.v1.kind_pb2 import Condition, Outcome
@@ -11,7 +12,7 @@ from exchange.v1.penalty_notice_pb2 import DishonestyClass, NoticeKind, PenaltyT
 from exchange.v1.record_pb2 import Record
 from tests.domain.bad_acts import BAD_ACTS, BAD_FACTS
 from tests.domain.breaking import BadRecord, bad, clear, put, together
-from tests.domain.records import DATA_SECOND, RECORD_ID, make_uscc
+from tests.domain.records import DATA_SECOND, RECORD_ID, TODAY, make_uscc
 
 
 def _publicity(low: str, high: str, rule: str) -> Callable[[Record], None]:
@@ -33,6 +34,9 @@ def _id_number() -> str:
 
 
 ID_NUMBER = _id_number()
+_TOO_LATE = int(datetime.combine(TODAY + timedelta(days=3), time(), UTC).timestamp()) - 8 * 3600 + 1
+"""The first second, in UTC+8, that no data time may show on that day."""
+
 _OTHER_FIRM = make_uscc(2)
 _WRONG_CHECK = make_uscc(1)[:17] + ("A" if make_uscc(1)[17] != "A" else "B")
 _CREDIT = "credit_result"
@@ -77,7 +81,7 @@ _HEADER: tuple[BadRecord, ...] = (
     bad("credit", "header.purpose", " \u3000", "PURPOSE_MISSING", "a blank purpose"),
     bad("credit", "header.purpose", "核对" + ID_NUMBER, "PERSONAL_ID_PRESENT", "an id number in the purpose"),
     bad("credit", "header.issued.issued_on", "2025-02-29", "DATE_FORMAT", "a day that does not exist"),
-    bad("credit", "header.issued.issued_on", "2027-01-01", "DATE_IN_FUTURE"),
+    bad("credit", "header.issued.issued_on", f"{TODAY.year + 1}-01-01", "DATE_IN_FUTURE"),
     bad("credit", "header.issued.approver", "处长\x00", "TEXT_CONTROL_CHARACTER"),
     BadRecord(
         "a reference without record id",
@@ -157,7 +161,7 @@ _CREDITS: tuple[BadRecord, ...] = (
     bad("credit", f"{_CREDIT}.window_end", "2023-12-31", "DATES_REVERSED"),
     bad("credit", f"{_CREDIT}.window_start", "1900-01-01", "DATE_TOO_OLD"),
     bad("credit", f"{_CREDIT}.published_on", "", "FIELD_MISSING"),
-    bad("credit", f"{_CREDIT}.published_on", "2026-03-03", "DATE_IN_FUTURE"),
+    bad("credit", f"{_CREDIT}.published_on", (TODAY + timedelta(days=1)).isoformat(), "DATE_IN_FUTURE"),
     bad("credit", f"{_CREDIT}.publicity_until", "2025-11-01", "DATES_REVERSED"),
     bad("credit", f"{_CREDIT}.valid_until", "2025-11-01", "DATES_REVERSED"),
     bad("credit", f"{_CREDIT}.scheme_id", "", "FIELD_MISSING"),
@@ -220,7 +224,7 @@ _PENALTIES: tuple[BadRecord, ...] = (
     bad("penalty", f"{_PENALTY}.decision_no", "", "FIELD_MISSING"),
     bad("penalty", f"{_PENALTY}.decision_no", "号" * 101, "TEXT_TOO_LONG"),
     bad("penalty", f"{_PENALTY}.decided_on", "", "FIELD_MISSING"),
-    bad("penalty", f"{_PENALTY}.decided_on", "2026-12-01", "DATE_IN_FUTURE"),
+    bad("penalty", f"{_PENALTY}.decided_on", f"{TODAY.year}-12-01", "DATE_IN_FUTURE"),
     bad("penalty", f"{_PENALTY}.violation_facts", "", "FIELD_MISSING"),
     bad("penalty", f"{_PENALTY}.violation_facts", f"经查，{ID_NUMBER}排放废水。", "PERSONAL_ID_PRESENT"),
     bad(
@@ -461,7 +465,7 @@ _BATCHES: tuple[BadRecord, ...] = (
             (
                 "data of the day after tomorrow",
                 1,
-                1_772_640_001,
+                _TOO_LATE,
                 "TIME_RANGE",
                 f"{_BATCH}.series[0].points[1].data_time",
             ),

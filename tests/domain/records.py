@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 
 from exchange.v1.alert_pb2 import AlertKind, AlertLevel, ReportKind, SensitivePointKind
 from exchange.v1.answer_pb2 import AnswerVerb
@@ -34,8 +34,14 @@ from exchange.v1.repair_notice_pb2 import RepairEffect
 from exchange.v1.revocation_notice_pb2 import RevocationGround
 from exchange.v1.standards_equivalence_pb2 import EquivalenceKind, EquivalenceRelation, Stricter
 
-TODAY = date(2026, 3, 2)
-"""The day on which every record of this file is sound."""
+YEAR = max(2024, datetime.now(UTC).year - 2)
+"""Evaluation year of the credit results: by the real clock of a node they are not stale, now or in years to come."""
+
+PUBLISHED = f"{YEAR + 1}-11-20"
+"""Day on which they were published."""
+
+TODAY = date(YEAR + 2, 3, 2)
+"""A day on which every record of this file is sound."""
 
 AUTHORITY = "11500000MB1614741U"
 """A public authority's USCC, so that area 50 states the records."""
@@ -60,6 +66,9 @@ def make_uscc(number: int, *, prefix: str = "91500000") -> str:
 
 FIRM = make_uscc(1)
 
+LIST_UNTIL = f"{YEAR + 2}-12-31"
+"""Last day of list entries."""
+
 
 def _header(record: Record) -> None:
     header = record.header
@@ -82,9 +91,9 @@ def credit() -> Record:
     body.subject.kind = SubjectKind.SUBJECT_KIND_ORGANISATION
     body.subject.area_code = "500107"
     body.subject.permit_code = f"{FIRM}001P"
-    body.evaluation_year = 2024
-    body.window_start = "2024-01-01"
-    body.window_end = "2024-12-31"
+    body.evaluation_year = YEAR
+    body.window_start = f"{YEAR}-01-01"
+    body.window_end = f"{YEAR}-12-31"
     body.scheme_id = "CQ-渝环规〔2021〕7号"
     body.scheme_edition = "2021"
     body.source_level_text = "环保良好企业"
@@ -94,7 +103,7 @@ def credit() -> Record:
     body.score_max = "108"
     body.score_kind = "BASE_100_DEDUCT_BONUS"
     body.state = CreditState.CREDIT_STATE_FINAL
-    body.published_on = "2025-11-20"
+    body.published_on = PUBLISHED
     body.legal_basis.append("渝环规〔2021〕7号 第二条")
     return record
 
@@ -266,7 +275,7 @@ def list_entry() -> Record:
     body.list_id = "演示危险废物跨省市转移白名单"
     body.list_edition = "2026"
     body.entered_on = "2026-01-15"
-    body.valid_until = "2026-12-31"
+    body.valid_until = LIST_UNTIL
     body.entry_reason = "持证经营且上年度无违法"
     body.legal_basis.append("演示合作协议 第三条")
     body.state = ListState.LIST_STATE_ENTERED

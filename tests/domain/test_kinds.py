@@ -18,7 +18,7 @@ from exchange.v1.kind_pb2 import ErasureClass, Kind, Lane
 from exchange.v1.list_entry_pb2 import ListExitReason, ListState
 from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
 from exchange.v1.record_pb2 import Record
-from tests.domain.records import AUTHORITY, FIRM, OTHER_RECORD_ID, RECORD_ID, SOUND, make_uscc
+from tests.domain.records import AUTHORITY, FIRM, OTHER_RECORD_ID, PUBLISHED, RECORD_ID, SOUND, make_uscc
 
 _DECISION_NUMBERS = st.text(alphabet="演环罚〔〕【】[]()（）2025 17号|%", min_size=1, max_size=20)
 
@@ -278,11 +278,11 @@ def test_what_is_read_off_each_kind() -> None:
         for name, make in SOUND.items()
     }
     assert read == {
-        "credit": (FIRM, "500107", 4, "2025-11-20"),
+        "credit": (FIRM, "500107", 4, PUBLISHED),
         "penalty": (FIRM, "500107", 1, "2025-09-03"),
         "joint_measure": (FIRM, "500107", 1, "2025-09-03"),
         "monitoring": (FIRM, "500107", 0, "2026-01-01"),
-        "not_evaluated": (FIRM, "500107", 4, "2025-11-20"),
+        "not_evaluated": (FIRM, "500107", 4, PUBLISHED),
         "list_entry": (FIRM, "500107", 1, "2026-01-15"),
         "lab": (FIRM, "500107", 1, "2024-02-01"),
         "feedback": (FIRM, "500107", 0, "2026-02-20"),

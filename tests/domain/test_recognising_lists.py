@@ -11,14 +11,16 @@ from exchange.domain.recognising.recognition import DecisionContext, RuleSet
 from exchange.v1.kind_pb2 import Condition, Outcome
 from exchange.v1.lab_qualification_pb2 import LabState
 from exchange.v1.list_entry_pb2 import ListKind, ListState
-from tests.domain.records import SOUND, TODAY
+from tests.domain.records import LIST_UNTIL, SOUND, TODAY, YEAR
 
 TO_SICHUAN = DecisionContext(decided_on=TODAY, origin="cq", receiver="sc", require_approvals=False)
 FULL, NOT_RECOGNISED = Outcome.OUTCOME_FULL, Outcome.OUTCOME_NOT_RECOGNISED
 
 
 @pytest.mark.parametrize(
-    ("decided_on", "reasons"), [("2026-12-31", ()), ("2027-01-01", ("LIST_ENTRY_EXPIRED",))], ids=["last day", "after"]
+    ("decided_on", "reasons"),
+    [(LIST_UNTIL, ()), (f"{YEAR + 3}-01-01", ("LIST_ENTRY_EXPIRED",))],
+    ids=["last day", "after"],
 )
 def test_an_entry_counts_up_to_its_last_day(rules: RuleSet, decided_on: str, reasons: tuple[str, ...]) -> None:
     """The day on which validity ends still counts."""

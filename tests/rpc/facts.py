@@ -7,12 +7,12 @@ from typing import Any
 from exchange.v1 import submission_service_pb2 as pb
 from exchange.v1.record_pb2 import Record
 from exchange.v1.submission_pb2 import Submission, SubmissionState
-from tests.domain.records import credit, make_uscc, monitoring, penalty
+from tests.domain.records import YEAR, credit, make_uscc, monitoring, penalty
 from tests.rpc.doors import AgencyDoor, Stubs
 from tests.world import AUTHORITIES
 
 
-def credit_of(firm: str, *, area: str = "500107", year: int = 2024) -> Record:
+def credit_of(firm: str, *, area: str = "500107", year: int = YEAR) -> Record:
     """A final credit result of cq about a firm."""
     record = credit()
     record.header.area_code = area
