@@ -49,6 +49,9 @@ STATUS = {
     Verdict.CONSISTENT: Exit.UNDECIDABLE,
 }
 
+ENTRIES_EACH = 4_096
+"""Entries for which a process of its own is worth its start."""
+
 FolderArgument = Annotated[Path, typer.Argument(help=t("option.audit_folder"), exists=True, file_okay=False)]
 HeadsOption = Annotated[
     list[Path] | None,
@@ -94,7 +97,7 @@ def verify_folder(
             folder=folder,
             believed=believed,
             pages=given,
-            jobs=jobs or os.cpu_count() or 1,
+            jobs=jobs or processes(folder),
             own_list=read_list(listed, key, Material(folder).node, adapter) if listed is not None else None,
             tsa_roots=tsa_roots.read_bytes() if tsa_roots is not None else b"",
             replay=partial(_replayed, folder) if registers else None,
@@ -103,6 +106,15 @@ def verify_folder(
             result = verify(asked, seen)
     show(out, result)
     finish(STATUS[result.verdict])
+
+
+def processes(folder: Path) -> int:
+    """How many processes a folder is worth: each takes a second to begin, and some thousand entries as long."""
+    try:
+        entries = sum(log.size for log in Material(folder).logs)
+    except FolderUnreadable:
+        return 1
+    return max(1, min(os.cpu_count() or 1, entries // ENTRIES_EACH))
 
 
 def _replayed(folder: Path) -> tuple[Sequence[Finding], Mapping[str, Any]]:
