@@ -67,19 +67,31 @@ def _sqlite_insert(table: Table, names: tuple[str, ...]) -> str:
     return f'INSERT INTO "{table.name}" ({columns}) VALUES ({", ".join("?" * len(names))})'  # noqa: S608 - our names
 
 
+HEADS_KEPT = 256
+"""Heads kept as they were read: some logs, each a few times; a log that moves on pushes its older heads out."""
+
+
+@lru_cache(maxsize=HEADS_KEPT)
+def _head(
+    number: int,
+    origin: str,
+    use: str,
+    peer: str,
+    lane: int,
+    epoch: int,
+    size: int,
+    frontier: bytes,
+    retired: bool,  # noqa: FBT001 - in the order of the table's columns
+) -> LogHead:
+    return LogHead(number, origin, use, peer, lane, epoch, size, Frontier.from_bytes(frontier), retired)
+
+
 def head_of(row: Any) -> LogHead:
-    """A log head from its row."""
-    return LogHead(
-        id=row.id,
-        origin=row.origin,
-        use=row.use,
-        peer=row.peer,
-        lane=row.lane,
-        epoch=row.epoch,
-        size=row.size,
-        frontier=Frontier.from_bytes(row.frontier),
-        retired=row.retired,
-    )
+    """A log head from its row of all columns of ``logs``.
+
+    Every transaction reads all heads, and most logs stand still between two: those are not made again.
+    """
+    return _head(*row)
 
 
 class Transaction:
