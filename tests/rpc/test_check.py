@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 import pytest
+from sqlalchemy import select
 
 from exchange.crypto.x509.certificates import Role
+from exchange.domain.record_index import raw_id
 from exchange.flows.checks.check import CheckFlow, Question
 from exchange.flows.checks.trace import answer_digest
-from exchange.storage import log_store
+from exchange.storage import log_store, schema
 from exchange.v1 import check_service_pb2 as pb
 from exchange.v1.credit_service_pb2 import Knowledge
 from exchange.v1.journal_pb2 import JournalEntry
@@ -162,6 +164,27 @@ def test_checks_at_once_are_all_traced(doors: dict[str, AgencyDoor]) -> None:
     assert len({answer.journal_index for answer in answers}) == 40
     for answer in answers[::13]:
         assert _journal(doors["cq"], answer.journal, answer.journal_index).check_traced.check_id == answer.check_id
+
+
+def test_checks_at_once_keep_every_reader(doors: dict[str, AgencyDoor]) -> None:
+    """Every agency is kept as a reader of every notice that it was shown, whatever else was asked at the same time."""
+    door, names = doors["cq"], ("first-reader", "second-reader")
+    asking = {name: door.agency(name) for name in names}
+    firms = [firm(2600 + number) for number in range(8)]
+    sent = [
+        submit(asking["first-reader"], penalty_of(about, f"演环罚〔2025〕26{place:02}号"), f"readers-{place}")
+        for place, about in enumerate(firms)
+    ]
+    wait_settled(door)
+    calls = [
+        stubs.check.CheckSubject.future(question(about), timeout=20) for about in firms for stubs in asking.values()
+    ]
+    assert all(len(call.result().notices) == 1 for call in calls)
+    ids = [raw_id(each.record_id) for each in sent]
+    kept = schema.notice_readers.c
+    with door.node.database.read() as connection:
+        found = connection.execute(select(kept.agency, kept.record_id).where(kept.record_id.in_(ids)))
+        assert {tuple(row) for row in found} == {(name, record_id) for name in names for record_id in ids}
 
 
 def test_one_question_that_nobody_foresaw_does_not_cost_the_others_their_answers(

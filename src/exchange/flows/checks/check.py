@@ -108,8 +108,10 @@ class CheckFlow:
                 rows = found[uscc]
                 views = record_views(connection, reading, rows, question.asked.words, bodies)
                 answers.append(self._answer(question, list(zip(rows, views, strict=True)), fresh, journal))
-        for question, answer in zip(questions, answers, strict=True):
-            reading.readers.shown(question.asked.caller.name, (*answer.notices, *answer.lists))
+        reading.readers.shown_all(
+            (question.asked.caller.name, (*answer.notices, *answer.lists))
+            for question, answer in zip(questions, answers, strict=True)
+        )
         return answers
 
     def _answer(

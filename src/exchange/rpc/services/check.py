@@ -17,9 +17,6 @@ from exchange.v1 import check_service_pb2 as pb
 BATCH = 64
 """Checks answered together: what waited while the batch before was on its way to the disk."""
 
-BATCHES = 2
-"""Batches under way at once: one reads while the other is written."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
@@ -28,7 +25,11 @@ class _Waiting:
 
 
 class CheckServicer:
-    """Answers CheckService. Checks that come at the same time share one view and one transaction."""
+    """Answers CheckService. Checks that come at the same time share one view and one transaction.
+
+    One batch is under way at a time, so that the next one gathers while it is written: with a second one beside it
+    most batches had a single check, each at the price of a whole transaction.
+    """
 
     descriptor = pb.DESCRIPTOR.services_by_name["CheckService"]
 
@@ -37,16 +38,14 @@ class CheckServicer:
         self._many = many
         self._subjects = subjects
         self._waiting: deque[_Waiting] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._working: asyncio.Task[None] | None = None
 
     async def check_subject(self, call: Call, request: pb.CheckSubjectRequest) -> pb.CheckSubjectResponse:
         """CheckSubject."""
         answer: asyncio.Future[pb.CheckSubjectResponse] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(Question(call.asked, request), answer))
-        if len(self._tasks) < BATCHES:
-            task = asyncio.create_task(self._work(call))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._work(call))
         return await answer
 
     async def batch_check_subjects(
