@@ -2,8 +2,8 @@
 
 It sets two nodes up in `demo/`, sends both sides' documents through their adapters, shows what the other side made of
 them, follows one firm through a day on the border and a laboratory through its suspension, sends an alert downstream,
-kills a node, restores another from an older copy, and counts at the end. Exit status 0 when every claim that it prints
-was checked and held.
+kills a node, restores another from an older copy, counts, and ends with an auditor's visit. Exit status 0 when every
+claim that it prints was checked and held.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tools.demo import alert, border, checking, counting, documents, laboratory, outage
+from tools.demo import alert, audit, border, checking, counting, documents, laboratory, outage
 from tools.demo.stage import ClaimFailed, Stage, console
 from tools.partner import generic_call, write_partner
 
@@ -57,6 +57,7 @@ def main() -> int:
         outage.restored(stage)
         counting.count(stage)
         counting.verified(stage)
+        audit.audit(stage)
     except ClaimFailed as failure:
         console.print(f"[red]✗ {failure}[/]")
         stage.pair.kill()

@@ -1,0 +1,80 @@
+"""An auditor's visit: both nodes' logs on a disk, verified by what the auditor holds, and laid beside each other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from exchange.flows.audit.verify.claims import ClaimNo, Outcome
+from tools.demo.stage import NAMES, ClaimFailed, Stage, claim, console
+
+RESTORED, OTHER = "cq", "sc"
+"""Chongqing was restored from an older copy; Sichuan had witnessed what its journal lost by that."""
+
+
+def audit(stage: Stage) -> None:
+    """Export, verify, reconcile, report: with the commands that an auditor types."""
+    console.rule("12 · 审计 The audit, offline")
+    place = stage.folder / "audit"
+    place.mkdir()
+    for name in NAMES:
+        node = stage.pair.nodes[name].folder / "node.toml"
+        _exchange("audit", "export", place / name, "--node", node)
+        _exchange("audit", "heads", "--node", node, "-o", place / f"{name}.heads")
+    told = {name: _verified(stage, place, name) for name in NAMES}
+    table = Table("论断 claim", *(NAMES[name] for name in NAMES))
+    for number in range(ClaimNo.ENTRIES_UNCHANGED, ClaimNo.OWN_LIST + 1):
+        outcomes = [next(each for each in told[name]["claims"] if each["no"] == number) for name in NAMES]
+        table.add_row(f"({number}) {outcomes[0]['name']}", *(each["outcome"] for each in outcomes))
+    console.print(table)
+    claim(not told[OTHER]["findings"], f"{NAMES[OTHER]}: 没有发现问题 nothing speaks against it")
+    signed = next(each for each in told[OTHER]["claims"] if each["no"] == ClaimNo.SIGNED)
+    claim(
+        signed["outcome"] == Outcome.PROVEN, f"{NAMES[OTHER]}: 全部由所称地区签署 all of it signed by the named regions"
+    )
+    lost = [(each["code"], each["log"].split("/", 1)[1]) for each in told[RESTORED]["findings"]]
+    claim(
+        lost == [("LOG_CUT", "journal/1")],
+        f"{NAMES[RESTORED]}: 恢复时丢失的留痕被查出，对方曾作见证 what its journal lost in the restore is found: "
+        f"{NAMES[OTHER]} had witnessed it",
+    )
+    agreed = json.loads(_exchange("audit", "reconcile", place / "cq", place / "sc", "--json", status=(0, 3)))
+    claim(not agreed["findings"], "两地日志逐条对上 both sides' logs agree, entry by entry")
+    page = place / "report.html"
+    _exchange(
+        "--lang", "zh", "audit", "report", place / OTHER, *_believed(stage, place, OTHER), "-o", page, status=(0, 3)
+    )
+    claim(page.stat().st_size > 0, f"核验报告 the report: {page.relative_to(stage.folder.parent)}")
+
+
+def _verified(stage: Stage, place: Path, name: str) -> dict[str, Any]:
+    arguments = ("audit", "verify", place / name, *_believed(stage, place, name), "--json")
+    found: dict[str, Any] = json.loads(_exchange(*arguments, status=(0, 1, 3)))
+    return found
+
+
+def _believed(stage: Stage, place: Path, about: str) -> Sequence[object]:
+    """Both cards with the fingerprints that their duty desks told, and the other side's heads."""
+    found: list[object] = []
+    for name in NAMES:
+        if name != about:
+            found += ["--head", place / f"{name}.heads"]
+        card, file = stage.pair.nodes[name].card, place / f"{name}.card"
+        file.write_text(card.to_text(), "utf-8")
+        found += ["--card", file, "--fingerprint", card.fingerprint()]
+    return found
+
+
+def _exchange(*arguments: object, status: Sequence[int] = (0,)) -> str:
+    """Run the command line."""
+    command = [str(Path(sys.executable).with_name("exchange")), *map(str, arguments)]
+    ran = subprocess.run(command, capture_output=True, check=False, text=True)
+    if ran.returncode not in status:
+        raise ClaimFailed(f"{' '.join(command[1:4])}: {ran.returncode} {ran.stdout[-300:]} {ran.stderr[-500:]}")
+    return ran.stdout
