@@ -1,4 +1,4 @@
-"""Write a revision of the tables: the difference between the newest revision and ``storage/schema.py``.
+"""Write a revision of the tables: the difference between the newest revision and ``storage/schema/``.
 
 Usage: python tools/new_migration.py MESSAGE        a further revision
        python tools/new_migration.py --initial      the first one, written anew (only before a release)

@@ -32,9 +32,7 @@ _NO_LOG: Final = (1 << 31) - 1
 """Number that no log has."""
 
 REGISTERS: Final[Mapping[str, Table]] = {
-    table.name: table
-    for table in (*schema.PROJECTIONS, schema.rule_editions, schema.rule_orders)
-    if table is not schema.stations  # nothing writes it
+    table.name: table for table in (*schema.PROJECTIONS, schema.rule_editions, schema.rule_orders)
 }
 """Every register that walking the journal makes, by the name of its table."""
 

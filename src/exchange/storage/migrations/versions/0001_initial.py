@@ -310,19 +310,6 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
 
     _certificates()
     op.create_table(
-        "reg_stations",
-        sa.Column("origin", sa.Text(), nullable=False),
-        sa.Column("station", sa.Text(), nullable=False),
-        sa.Column("medium", sa.Text(), nullable=False),
-        sa.Column("seq", sa.BigInteger(), nullable=False),
-        sa.Column("area", sa.Text(), nullable=False),
-        sa.Column("detail", sa.LargeBinary(), nullable=False),
-        sa.Column("factors", sa.Text(), nullable=False),
-        sa.Column("last_time", sa.BigInteger(), nullable=False),
-        sa.Column("record_id", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("origin", "station", "medium"),
-    )
-    op.create_table(
         "reg_waits",
         sa.Column("log_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("idx", sa.BigInteger(), autoincrement=False, nullable=False),
