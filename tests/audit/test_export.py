@@ -25,6 +25,7 @@ from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import Folder, LogFolder
+from exchange.flows.audit.sources import stored
 from exchange.storage import log_store
 from exchange.storage.database import Database
 from exchange.storage.log_store import StoredCheckpoint
@@ -496,3 +497,33 @@ def test_a_folder_s_name_is_legal_on_windows() -> None:
     assert names.is_legal(path)
     for wrong in ("logs/con.exchange.example", "a/../b", "a:b", "a/b.", "nul", "a//b", "/a", "a\\b", "a/ "):
         assert not names.is_legal(wrong), wrong
+
+
+def _noted_by_two(tx: Transaction, payloads: Sequence[int]) -> list[None]:
+    """Keep two notes of a size, by two cosigners."""
+    for size in payloads:
+        log = tx.head(ORIGIN)
+        assert log is not None
+        text = checkpoint.Checkpoint(ORIGIN, size, log_store.root(tx.connection, log, size)).text()
+        for name in ("sc", "yn"):
+            line = NoteSignature(f"{name}.exchange.example/mirror", b"keyi", b"y")
+            note = SignedNote(text, (line,)).to_bytes()
+            log_store.store_checkpoints(tx, log.id, [StoredCheckpoint(size, name, note, 0)])
+    return [None] * len(payloads)
+
+
+def test_notes_of_one_size_are_read_whole_wherever_a_page_ends(
+    migrated: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two cosigners of each of five sizes are ten notes, in pages of three."""
+    monkeypatch.setattr(stored, "PAGE", 3)
+    writer = Writer(migrated)
+    try:
+        for size in range(1, 6):
+            writer.call(_append, size)
+            writer.call(_noted_by_two, size)
+    finally:
+        writer.close()
+    source = stored.StoredLogs("cq", "exchange.example", migrated)
+    (log,) = source.logs()
+    assert len(list(source.notes(log, 0))) == 10
