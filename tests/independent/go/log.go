@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -304,5 +303,3 @@ func min64(a, b int64) int64 {
 	}
 	return b
 }
-
-var errNoChain = errors.New("no chain to a root that is named")

@@ -7,10 +7,13 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 )
+
+var errNoChain = errors.New("no chain to a root that is named")
 
 const payloadType = "application/vnd.env-exchange.statement.v1+protobuf"
 

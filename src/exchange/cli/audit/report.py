@@ -85,7 +85,7 @@ def told(folder: Path, result: Result, subjects: Sequence[str]) -> Story:
             result=result, about=None, made_at=datetime.now(UTC), lives=(), counted={}, keys=(),
             journaled=Journaled(), proofs={}, subjects={},
         )  # fmt: skip
-    read = [life for life, _ in lives(opened)]
+    read = list(lives(opened))
     answered = outcomes(read)
     by_origin = {life.origin: life for life in read}
     return Story(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
@@ -43,7 +43,7 @@ def life_chart(life: Life, label: str) -> Markup:
     mirrored = [(x(at), y(size)) for size, at in thinned]
     outages = [
         tag("rect", x=f"{x(each.begin):.1f}", y=TOP, class_="outage", height=HEIGHT - TOP - BOTTOM,
-            width=f"{max(2.0, x(each.end or end) - x(each.begin)):.1f}")
+            width=f"{max(2.0, x(each.end) - x(each.begin)):.1f}")
         for each in life.outages()
     ]  # fmt: skip
     return tag(
@@ -69,7 +69,7 @@ def _line(points: Sequence[tuple[float, float]], name: str) -> Markup | None:
     return tag("path", d=path, class_=name)
 
 
-def _axes(begin: int, end: int, size: int, x, y) -> list[Markup]:  # type: ignore[no-untyped-def] # noqa: ANN001
+def _axes(begin: int, end: int, size: int, x: Callable[[int], float], y: Callable[[int], float]) -> list[Markup]:
     """Ticks of time below, of entries at the left."""
     floor = HEIGHT - BOTTOM
     form = "%m-%d %H:%M" if end - begin > 3 * 86_400 else "%H:%M" if end - begin > 600 else "%H:%M:%S"

@@ -195,8 +195,8 @@ def _exchange(story: Story) -> Markup:
         class_="legend",
     )
     rows = [
-        (_log_name(life), when(moment(each.begin)), when(moment(each.end or each.begin)), each.entries,
-         span((each.end or each.begin) - each.begin))
+        (_log_name(life), when(moment(each.begin)), when(moment(each.end)), each.entries,
+         span(each.end - each.begin))
         for life in story.lives
         for each in life.outages()
     ]  # fmt: skip
@@ -211,7 +211,7 @@ def _lag(story: Story) -> Markup:
     for life in story.lives:
         kinds = sorted(set(life.kinds) - {0})
         for kind in kinds:
-            lags = life.lags((kind,))
+            lags = life.lags(kind)
             if lags:
                 half, most = lags[len(lags) // 2], lags[min(len(lags) - 1, len(lags) * 95 // 100)]
                 rows.append((_log_name(life), _kind(kind), len(lags), span(half), span(most), span(lags[-1])))

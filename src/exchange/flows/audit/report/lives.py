@@ -40,12 +40,12 @@ class Outage:
 
     Attributes:
         begin: When the first of them was logged, Unix seconds.
-        end: When the other side had seen them; None where nothing says so.
+        end: When the other side had seen them.
         entries: How many.
     """
 
     begin: int
-    end: int | None
+    end: int
     entries: int
 
 
@@ -78,14 +78,14 @@ class Life:
         at = bisect_right(self.seen, (index, 1 << 62))
         return self.seen[at][1] if at < len(self.seen) else None
 
-    def lags(self, wanted: Sequence[int] | None = None) -> list[int]:
-        """Seconds from logging to the other side's cosignature, rising; of some kinds or of all."""
+    def lags(self, kind: int) -> list[int]:
+        """Seconds from logging to the other side's cosignature, rising, of entries of a kind."""
         found = []
         at = 0
         for index, logged in enumerate(self.logged):
             while at < len(self.seen) and self.seen[at][0] <= index:
                 at += 1
-            if at < len(self.seen) and (wanted is None or self.kinds[index] in wanted):
+            if at < len(self.seen) and self.kinds[index] == kind:
                 found.append(max(0, self.seen[at][1] - logged))
         return sorted(found)
 
@@ -99,7 +99,7 @@ class Life:
                 if at - begin > OUTAGE_SECONDS:
                     found.append(Outage(begin, at, size - first))
                 first = size
-        longest = sorted(found, key=lambda each: (each.end or 0) - each.begin, reverse=True)[:MAX_OUTAGES]
+        longest = sorted(found, key=lambda each: each.end - each.begin, reverse=True)[:MAX_OUTAGES]
         return sorted(longest, key=lambda each: each.begin)
 
 
@@ -107,7 +107,7 @@ Counted = Mapping[tuple[int, int], int]
 """How many entries by (kind, outcome); outcome 0 for those that nothing answered yet."""
 
 
-def lives(folder: Folder) -> Iterator[tuple[Life, LogFolder]]:
+def lives(folder: Folder) -> Iterator[Life]:
     """Each log of records, as it is read; the journal has no life of this sort."""
     for log in folder.logs:
         if log.about.is_journal or not log.about.size:
@@ -116,7 +116,7 @@ def lives(folder: Folder) -> Iterator[tuple[Life, LogFolder]]:
         life = Life(about.origin, about.use, about.peer, about.lane, about.size, about.promised)
         _notes(log, life)
         _entries(log, life)
-        yield life, log
+        yield life
 
 
 def _notes(log: LogFolder, life: Life) -> None:
