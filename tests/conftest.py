@@ -19,7 +19,7 @@ import structlog
 from hypothesis import settings
 from psycopg import sql
 
-from exchange.storage.migrate import migrate
+from exchange.storage.engine.migrate import migrate
 from exchange.storage.schema import metadata
 from tests.rigs.postgres import PostgresMissingError, PostgresServer
 from tests.rigs.softhsm import SoftHsm, SoftHsmMissingError

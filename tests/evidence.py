@@ -14,16 +14,18 @@ from sqlalchemy import select
 from exchange.crypto.envelope_verifier import VerifiedStatement
 from exchange.crypto.receipts import VerifiedReceipt, verify_receipt
 from exchange.domain.record_index import raw_id
-from exchange.flows.apply.rebuild import rebuild
-from exchange.flows.apply.replay import epochs, events
+from exchange.flows.apply.again.rebuild import rebuild
+from exchange.flows.apply.again.replay import epochs, events
 from exchange.flows.instants import instant, micros_of
 from exchange.flows.queries.exchanged.submissions import make_receipt
-from exchange.storage import log_store, schema, submissions, verify
-from exchange.storage.database import Database
-from exchange.storage.log_store import StoredEntry
-from exchange.storage.migrate import migrate
-from exchange.storage.submissions import SubmissionRow
-from exchange.storage.transaction import LogHead
+from exchange.storage import schema
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.migrate import migrate
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.intake import submissions
+from exchange.storage.intake.submissions import SubmissionRow
+from exchange.storage.logs import log_store, verify
+from exchange.storage.logs.log_store import StoredEntry
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement

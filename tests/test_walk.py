@@ -9,7 +9,9 @@ import pytest
 from exchange.domain.record_index import raw_id
 from exchange.flows.queries.exchanged.submissions import submission_messages
 from exchange.flows.queries.ground.wording import Wording
-from exchange.storage import log_store, schema, submissions
+from exchange.storage import schema
+from exchange.storage.intake import submissions
+from exchange.storage.logs import log_store
 from exchange.tlog.checkpoint import parse_note
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import Kind, Lane, Outcome

@@ -64,11 +64,12 @@ from exchange.flows.rotation.second_keys import SecondCosignerDriver
 from exchange.flows.rotation.signing_files import SigningFiles
 from exchange.flows.rotation.signing_key import SigningDriver
 from exchange.settings.trust_folder import read_peer, write_peer
-from exchange.storage import log_store, schema
-from exchange.storage.database import Database
-from exchange.storage.key_folder import KeyFiles
-from exchange.storage.migrate import migrate
-from exchange.storage.writer import Writer
+from exchange.storage import schema
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.migrate import migrate
+from exchange.storage.engine.writer import Writer
+from exchange.storage.files.key_folder import KeyFiles
+from exchange.storage.logs import log_store
 from exchange.tables import read_all
 from exchange.tlog.note import KeyLine
 from exchange.tlog.origin import LogName, mirror_name, witness_name

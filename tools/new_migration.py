@@ -13,8 +13,8 @@ from pathlib import Path
 
 from alembic import command
 
-from exchange.storage.database import Database
-from exchange.storage.migrate import SCRIPTS, config, migrate
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.migrate import SCRIPTS, config, migrate
 
 INITIAL = "0001"
 

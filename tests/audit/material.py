@@ -14,8 +14,8 @@ from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.reading.heads import newest_heads
 from exchange.flows.audit.verify.heads import write_page
 from exchange.flows.intake.documents import DocumentFlow
-from exchange.storage import log_store
-from exchange.storage.database import Database
+from exchange.storage.engine.database import Database
+from exchange.storage.logs import log_store
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitDocumentRequest
 from tests.domain import records

@@ -10,7 +10,7 @@ import pytest
 
 from exchange.cli.envelope_file import write_envelope
 from exchange.flows.audit.keeping.prove import Known, prove
-from exchange.storage.database import Database
+from exchange.storage.engine.database import Database
 from exchange.storage.erasing import raw_scan
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.record_pb2 import Record

@@ -26,11 +26,11 @@ from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import Folder, LogFolder
 from exchange.flows.audit.sources import stored
-from exchange.storage import log_store
-from exchange.storage.database import Database
-from exchange.storage.log_store import StoredCheckpoint
-from exchange.storage.transaction import NewEntry, Transaction
-from exchange.storage.writer import Writer
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.transaction import NewEntry, Transaction
+from exchange.storage.engine.writer import Writer
+from exchange.storage.logs import log_store
+from exchange.storage.logs.log_store import StoredCheckpoint
 from exchange.tlog import checkpoint, proof, tiles
 from exchange.tlog.note import NoteSignature, SignedNote
 from exchange.tlog.tree import Frontier, leaf_hash
@@ -445,7 +445,7 @@ from exchange.flows.audit.export.files import Target
 from exchange.flows.audit.export.extract import Extract
 from exchange.flows.audit.export.run import Export
 from exchange.flows.audit.export.scope import Scope
-from exchange.storage.database import Database
+from exchange.storage.engine.database import Database
 
 url, folder, left = sys.argv[1], sys.argv[2], int(sys.argv[3])
 stream = Target.stream

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.cli.audit.reporting.markup import tag
+from exchange.cli.audit.folder.reporting.markup import tag
 from tests.audit.material import Material
 from tests.cli.conftest import run
 from tests.domain import records

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from exchange.cli.adapter_set import find_adapter
-from exchange.cli.audit.believing import gather
-from exchange.cli.audit.own_list import read_list
+from exchange.cli.audit.folder.believing import gather
+from exchange.cli.audit.folder.own_list import read_list
 from exchange.crypto.x509.pki import issue_crl
 from exchange.flows.audit.export.run import Export
 from exchange.flows.audit.export.scope import Scope
@@ -26,7 +26,7 @@ from exchange.flows.audit.verify.believed import Believed
 from exchange.flows.audit.verify.claims import ClaimNo, Result, Verdict
 from exchange.flows.audit.verify.run import Asked, verify
 from exchange.flows.audit.verify.tree_check import root_of
-from exchange.storage.database import Database
+from exchange.storage.engine.database import Database
 from exchange.tlog import tiles
 from exchange.tlog.tree import leaf_hash
 from exchange.v1.kind_pb2 import Kind

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.storage.spool import Spool
+from exchange.storage.files.spool import Spool
 from tests.cli.conftest import init, run
 
 NAMES = {

@@ -6,8 +6,8 @@ from hashlib import sha256
 
 from exchange.flows.intake.attachments import UploadFlow
 from exchange.flows.intake.submit import SubmitFlow
-from exchange.storage import attachments
-from exchange.storage.attachments import PART_BYTES
+from exchange.storage.intake import attachments
+from exchange.storage.intake.attachments import PART_BYTES
 from exchange.v1.common_pb2 import Attachment
 from exchange.v1.record_pb2 import Record
 from exchange.v1.submission_service_pb2 import UploadAttachmentRequest, UploadAttachmentResponse

@@ -22,9 +22,9 @@ from exchange.domain.recognising.rule_book import RuleShelf
 from exchange.flows import bootstrap
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub
-from exchange.storage import journal, log_store
-from exchange.storage.database import Database
-from exchange.storage.writer import Writer
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.writer import Writer
+from exchange.storage.logs import journal, log_store
 from exchange.tlog.origin import mirror_name, witness_name
 from exchange.v1.common_pb2 import Authority
 from exchange.v1.journal_pb2 import JournalEntry

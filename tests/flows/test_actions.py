@@ -12,9 +12,9 @@ from exchange.crypto.x509.certificates import Role
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import AccessDenied, Caller, NotFound
 from exchange.flows.actions.pending import MAX_OPEN, VALID_FOR, ActionFlow, Confirmed, Officer
-from exchange.flows.apply.journaled import changes_of, is_register_event
+from exchange.flows.apply.again.journaled import changes_of, is_register_event
+from exchange.storage.engine.writer import WriterBusyError
 from exchange.storage.queries import actions
-from exchange.storage.writer import WriterBusyError
 from exchange.v1.action_pb2 import Action, ActionRequest, ActionState, DiscardQuarantineAction
 from tests.flows.node import TestNode
 

@@ -14,10 +14,10 @@ import pytest
 from exchange.domain.problems import Refused
 from exchange.flows.alarms import AlarmCommand, Alarms, CommandFailed, run_command
 from exchange.flows.instants import instant
-from exchange.storage import alarms as alarm_table
-from exchange.storage.alarms import CLEARED, OPENED, AlarmChange
-from exchange.storage.verify import findings
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs.verify import findings
+from exchange.storage.node import alarms as alarm_table
+from exchange.storage.node.alarms import CLEARED, OPENED, AlarmChange
 from tests.flows.node import START, TestNode
 
 OPERATOR = "spiffe://cq.exchange.example/operator/li"

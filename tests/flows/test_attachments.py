@@ -11,9 +11,10 @@ from sqlalchemy import delete, update
 from exchange.domain.problems import Refused
 from exchange.flows.intake.attachments import STAGED_BYTES, STAGED_FOR, expire
 from exchange.flows.link.peer_port import PeerAwayError
-from exchange.storage import attachments, schema
-from exchange.storage.attachments import PART_BYTES
-from exchange.storage.verify import verify
+from exchange.storage import schema
+from exchange.storage.intake import attachments
+from exchange.storage.intake.attachments import PART_BYTES
+from exchange.storage.logs.verify import verify
 from exchange.v1.common_pb2 import Attachment, RecordRef
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.relay_service_pb2 import FetchAttachmentRequest, FetchAttachmentResponse

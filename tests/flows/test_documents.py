@@ -14,10 +14,10 @@ from exchange.flows.intake import document_answer
 from exchange.flows.intake.documents import DocumentFlow, DocumentLimits
 from exchange.flows.intake.ids import format_id
 from exchange.flows.intake.submit import Authorise, RowSubmission, SubmitFlow
-from exchange.storage import documents, quarantine, submissions
+from exchange.storage.engine.writer import Handler
 from exchange.storage.erasing import forgetting
-from exchange.storage.verify import findings
-from exchange.storage.writer import Handler
+from exchange.storage.intake import documents, quarantine, submissions
+from exchange.storage.logs.verify import findings
 from exchange.v1.kind_pb2 import Lane
 from exchange.v1.record_pb2 import Record
 from exchange.v1.submission_service_pb2 import (

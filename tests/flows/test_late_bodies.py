@@ -10,8 +10,9 @@ from google.protobuf.message import Message
 from exchange.domain.problems import Refused
 from exchange.domain.record_index import raw_id
 from exchange.flows.link.peer_port import PeerAwayError
-from exchange.storage import log_store, registers
-from exchange.storage.log_store import StoredEntry
+from exchange.storage.logs import log_store
+from exchange.storage.logs.log_store import StoredEntry
+from exchange.storage.registers import registers
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.credit_result_pb2 import CreditState
 from exchange.v1.kind_pb2 import Lane, Outcome

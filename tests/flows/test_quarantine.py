@@ -8,8 +8,8 @@ from exchange.domain.problems import Problem, Refused
 from exchange.flows.intake.documents import DocumentFlow
 from exchange.flows.intake.quarantine import QuarantineFlow
 from exchange.flows.intake.submit import SubmitFlow
-from exchange.storage import quarantine, submissions
 from exchange.storage.erasing import forgetting
+from exchange.storage.intake import quarantine, submissions
 from exchange.v1.submission_service_pb2 import SubmitDocumentRequest, SubmitDocumentResponse
 from tests.flows.node import TestNode
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
-from exchange.flows.apply.replay import epochs, events
+from exchange.flows.apply.again.replay import epochs, events
 from exchange.flows.link import recover
 from exchange.flows.link.recover import RecoverFlow
 from exchange.flows.status import UNACKNOWLEDGED, read_flag
-from exchange.storage import log_store
+from exchange.storage.logs import log_store
 from exchange.v1.operation_service_pb2 import NodeState
 from exchange.v1.record_pb2 import Record
 from exchange.v1.relay_service_pb2 import DeliverResponse, DeliverResult

@@ -18,7 +18,7 @@ from exchange.domain.record_index import index_of, raw_id
 from exchange.flows.intake.seal import seal
 from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.link.announce import announcement
-from exchange.storage.transaction import NewEntry, Transaction
+from exchange.storage.engine.transaction import NewEntry, Transaction
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.credit_result_pb2 import CreditState
 from exchange.v1.kind_pb2 import Outcome
@@ -229,7 +229,7 @@ def test_a_parked_entry(local_world: World, monkeypatch: pytest.MonkeyPatch) -> 
             raise ZeroDivisionError
         return index_of(record)
 
-    monkeypatch.setattr("exchange.flows.apply.effects.index_of", fails)
+    monkeypatch.setattr("exchange.flows.apply.changes.effects.index_of", fails)
     world.start()
     answers = submit(world, range(6))
     world.wait(world.settled)

@@ -12,7 +12,7 @@ from exchange.crypto.x509 import pki
 from exchange.crypto.x509.certificates import Certificate, Identity, Role, load_chain, load_der
 from exchange.crypto.x509.revocation import RevocationUnreadable
 from exchange.flows.trust.revocations import EDITION, SIGNING, TLS, Freshness, RevocationBook, StalePolicy
-from exchange.storage import journal, log_store
+from exchange.storage.logs import journal, log_store
 from exchange.v1.journal_pb2 import JournalEntry
 from tests.world import FEDERATION, Bell, Runtime, World, keyring, profile, roots_of, tls_root, worlds
 

@@ -15,7 +15,7 @@ from exchange.crypto.dsse import Signer, make_envelope
 from exchange.crypto.x509 import pki
 from exchange.crypto.x509.certificates import load_der
 from exchange.domain.record_index import raw_id
-from exchange.flows.apply.ruling import read_decision
+from exchange.flows.apply.deciding.ruling import read_decision
 from exchange.flows.intake.seal import seal, seal_statement
 from exchange.flows.link.announce import announcement
 from exchange.flows.trust.revocations import SIGNING

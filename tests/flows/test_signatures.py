@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from exchange.crypto.dsse import ES256, SM2
 from exchange.crypto.ed25519 import verify_cosignature
 from exchange.crypto.keys import generate_ml_dsa
-from exchange.storage import log_store
+from exchange.storage.logs import log_store
 from exchange.tlog import note
 from exchange.tlog.checkpoint import parse_note
 from exchange.tlog.note import NoteSignature, SignedNote

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from exchange.flows.apply.ruling import read_decision
+from exchange.flows.apply.deciding.ruling import read_decision
 from exchange.flows.instants import instant, micros, timestamp
 from exchange.flows.link.clocks import Clocks
 from exchange.flows.link.links import Links

@@ -39,7 +39,7 @@ from exchange.domain.recognising.recognition import DecisionContext, RuleSet
 from exchange.domain.record_index import index_of, is_recognised_kind
 from exchange.domain.validate import validate
 from exchange.flows.apply.entry import read_entry
-from exchange.storage.log_store import StoredEntry
+from exchange.storage.logs.log_store import StoredEntry
 from exchange.tables import read_all
 from exchange.tlog import checkpoint, note, proof
 from exchange.v1.common_pb2 import Authority

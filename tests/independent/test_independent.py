@@ -19,7 +19,7 @@ import pytest
 
 from exchange.flows.audit.export.run import Export
 from exchange.flows.audit.export.scope import Scope
-from exchange.storage import journal, log_store
+from exchange.storage.logs import journal, log_store
 from exchange.v1.submission_service_pb2 import BatchSubmitRecordsRequest, GetReceiptRequest, RecordSubmission
 from tests.domain import records
 from tests.rpc.conftest import two_doors

@@ -13,15 +13,15 @@ from exchange.crypto.key_lock import OPEN
 from exchange.crypto.receipts import verify_receipt
 from exchange.crypto.trusted.node_card import KeyRole, NodeCard
 from exchange.crypto.trusted.trust import TrustSet
-from exchange.flows.apply.rebuild import rebuild
+from exchange.flows.apply.again.rebuild import rebuild
 from exchange.flows.context import Node
 from exchange.rpc.failure import CallFailed
 from exchange.settings import load as load_settings
 from exchange.settings.trust_folder import read_peer
-from exchange.storage import log_store
-from exchange.storage.database import Database
-from exchange.storage.log_store import StoredEntry
-from exchange.storage.verify import verify
+from exchange.storage.engine.database import Database
+from exchange.storage.logs import log_store
+from exchange.storage.logs.log_store import StoredEntry
+from exchange.storage.logs.verify import verify
 from exchange.v1.operation_service_pb2 import (
     Alarm,
     GetStatusRequest,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.json_format import MessageToJson
 
-from exchange.storage.verify import verify
+from exchange.storage.logs.verify import verify
 from exchange.v1.operation_service_pb2 import MissingAttachments
 from tests.flows.files import made_file
 from tests.processes import laws

@@ -14,10 +14,12 @@ from exchange.flows.context import Node
 from exchange.flows.instants import micros
 from exchange.flows.intake.ids import new_id
 from exchange.flows.intake.seal import seal
-from exchange.storage import registers, schema, submissions
-from exchange.storage.database import PAGE_CACHE_KIB
-from exchange.storage.submissions import NewSubmission
-from exchange.storage.writer import WorkClass
+from exchange.storage import schema
+from exchange.storage.engine.database import PAGE_CACHE_KIB
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.intake import submissions
+from exchange.storage.intake.submissions import NewSubmission
+from exchange.storage.registers import registers
 from exchange.v1.kind_pb2 import KIND_PENALTY_NOTICE
 from exchange.v1.penalty_notice_pb2 import PENALTY_STATE_ISSUED
 from exchange.v1.submission_service_pb2 import SUBMIT_RESULT_ACCEPTED

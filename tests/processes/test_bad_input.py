@@ -20,7 +20,8 @@ from exchange.rpc.client import failure_of
 from exchange.rpc.failure import CallFailed
 from exchange.rpc.limits import MIB, CallLimits
 from exchange.rpc.profile import Profile
-from exchange.storage import log_store, schema
+from exchange.storage import schema
+from exchange.storage.logs import log_store
 from exchange.v1.check_service_pb2 import CheckSubjectRequest
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.matter_pb2 import MatterKind

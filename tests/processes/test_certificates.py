@@ -11,9 +11,10 @@ import pytest
 from exchange.crypto.trusted.trust import to_trust_files
 from exchange.crypto.x509.certificates import fingerprint
 from exchange.settings.trust_folder import write_peer
-from exchange.storage import log_store, seen
-from exchange.storage.database import Database
-from exchange.storage.seen import SeenCount
+from exchange.storage.engine.database import Database
+from exchange.storage.logs import log_store
+from exchange.storage.node import seen
+from exchange.storage.node.seen import SeenCount
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.security_service_pb2 import ReloadResult, ReloadTrustRequest
 from tests.processes import laws

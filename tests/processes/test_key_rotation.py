@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.storage.key_folder import KeyFiles
+from exchange.storage.files.key_folder import KeyFiles
 from exchange.v1.submission_service_pb2 import GetReceiptRequest, SubmitRecordRequest
 from tests.evidence import statement_of
 from tests.processes import laws

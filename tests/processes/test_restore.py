@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exchange.rpc.failure import CallFailed
-from exchange.storage.maintenance import backup, restore
+from exchange.storage.engine.maintenance import backup, restore
 from exchange.v1.operation_service_pb2 import AcknowledgeAlarmRequest, NodeState
 from exchange.v1.submission_service_pb2 import GetReceiptRequest, SubmitRecordRequest
 from tests.processes import laws

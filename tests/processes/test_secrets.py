@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from exchange.rpc.failure import CallFailed
 from exchange.storage import schema
-from exchange.storage.database import Database
+from exchange.storage.engine.database import Database
 from exchange.v1.common_pb2 import Authority
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitDocumentRequest, SubmitRecordRequest
 from tests.domain import records

@@ -9,7 +9,7 @@ import pytest
 from exchange.crypto.x509 import pki
 from exchange.crypto.x509.certificates import load_der
 from exchange.flows.trust.revocations import SIGNING
-from exchange.storage.attachments import PART_BYTES
+from exchange.storage.intake.attachments import PART_BYTES
 from exchange.v1.submission_service_pb2 import SubmitResult
 from tests import evidence
 from tests.flows.files import hand_in, held, listed, made_file, penalty

@@ -14,7 +14,7 @@ from exchange.flows.reach.parcel import (
     open_parcel,
     seal,
 )
-from exchange.storage.spool import MAX_SET_ASIDE, Spool
+from exchange.storage.files.spool import MAX_SET_ASIDE, Spool
 from exchange.v1.relay_service_pb2 import HelloRequest, Parcel, PeerRequest, Run
 from tests.world import FEDERATION, keyring
 

@@ -11,7 +11,7 @@ import pytest
 from exchange.crypto.ed25519 import verify_note
 from exchange.domain.problems import Refused
 from exchange.flows.rotation.steps import Asked
-from exchange.storage import log_store
+from exchange.storage.logs import log_store
 from exchange.storage.queries import rotations as register
 from exchange.v1.key_announcement_pb2 import KeyState
 from exchange.v1.rotation_pb2 import Rotation, RotationState, RotationStep

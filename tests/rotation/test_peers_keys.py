@@ -15,9 +15,9 @@ from exchange.crypto.x509 import pki
 from exchange.crypto.x509.certificates import Identity, Role
 from exchange.domain.problems import Refused
 from exchange.flows.access import NotFound
-from exchange.flows.apply.answered import node_record
+from exchange.flows.apply.changes.answered import node_record
 from exchange.flows.intake.seal import seal
-from exchange.storage.transaction import Transaction
+from exchange.storage.engine.transaction import Transaction
 from exchange.tlog.note import COSIGNATURE_V1, VerifierKey
 from exchange.v1.answer_pb2 import AnswerVerb
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState, KeyUse

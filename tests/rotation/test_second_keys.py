@@ -14,7 +14,7 @@ from exchange.crypto.dsse import ES256, SM2, pae
 from exchange.crypto.ed25519 import verify_cosignature
 from exchange.crypto.keys import generate_ml_dsa
 from exchange.crypto.x509.certificates import load_der, to_pem
-from exchange.storage import log_store
+from exchange.storage.logs import log_store
 from exchange.tlog import note
 from exchange.tlog.checkpoint import parse_note
 from exchange.tlog.note import COSIGNATURE_ML_DSA_44, COSIGNATURE_V1, NoteSignature, SignedNote

@@ -8,7 +8,7 @@ import pytest
 from exchange.crypto.x509.certificates import Role
 from exchange.domain.record_index import raw_id
 from exchange.rpc.client import failure_of
-from exchange.storage.attachments import PART_BYTES
+from exchange.storage.intake.attachments import PART_BYTES
 from exchange.v1 import record_service_pb2 as pb
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import Kind

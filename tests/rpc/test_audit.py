@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from exchange.cli.audit.remote import NodeRegisters
+from exchange.cli.audit.running.remote import NodeRegisters
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.receipts import verify_receipt
 from exchange.crypto.x509.certificates import Role
 from exchange.flows.audit.replay.run import ReplayRun
 from exchange.flows.audit.sources.stored import StoredLogs
-from exchange.storage.register_rows import BUCKET_ROWS
+from exchange.storage.registers.canonical import BUCKET_ROWS
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.tree import leaf_hash, verify_consistency, verify_inclusion
 from exchange.v1 import audit_service_pb2 as pb

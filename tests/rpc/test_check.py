@@ -12,7 +12,8 @@ from exchange.crypto.x509.certificates import Role
 from exchange.domain.record_index import raw_id
 from exchange.flows.checks.check import CheckFlow, Question
 from exchange.flows.checks.trace import answer_digest
-from exchange.storage import log_store, schema
+from exchange.storage import schema
+from exchange.storage.logs import log_store
 from exchange.v1 import check_service_pb2 as pb
 from exchange.v1.credit_service_pb2 import Knowledge
 from exchange.v1.journal_pb2 import JournalEntry

@@ -19,7 +19,7 @@ from exchange.flows.access import AccessDenied
 from exchange.rpc.errors import CODES, MAX_STATUS_BYTES, RETRY_AFTER, wire_error
 from exchange.rpc.limits import TooMany
 from exchange.rpc.roles import ROLES
-from exchange.storage.writer import OutcomeUnknownError, WriterBusyError
+from exchange.storage.engine.writer import OutcomeUnknownError, WriterBusyError
 from exchange.v1 import submission_service_pb2 as pb
 from tests.domain.records import make_uscc
 from tests.rpc.doors import AgencyDoor, CallFailed, Stubs, client_issued

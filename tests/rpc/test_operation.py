@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exchange.crypto.x509.certificates import Role
-from exchange.storage import journal, log_store
+from exchange.storage.logs import journal, log_store
 from exchange.v1 import operation_service_pb2 as pb
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.kind_pb2 import Kind, Lane

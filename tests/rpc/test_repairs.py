@@ -14,7 +14,7 @@ from exchange.domain.catalogues.calendars import Calendars
 from exchange.flows.context import LOCAL_TIME
 from exchange.flows.instants import micros
 from exchange.flows.queries.registers.effects import due_by_rule, unconfirmed_by_agency
-from exchange.storage import readers
+from exchange.storage.registers import readers
 from exchange.v1 import penalty_service_pb2, record_service_pb2
 from exchange.v1.answer_pb2 import AnswerVerb
 from exchange.v1.check_service_pb2 import BatchCheckSubjectsRequest

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exchange.crypto.x509.certificates import Role
 from exchange.domain.agency_form import QUOTAS, check_agency, format_agency, read_agency
-from exchange.storage import journal, log_store
+from exchange.storage.logs import journal, log_store
 from exchange.storage.queries import agencies
 from exchange.v1 import security_service_pb2 as pb
 from exchange.v1.journal_pb2 import GrantChanged, JournalEntry

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from exchange.storage import log_store, schema
-from exchange.storage.transaction import Transaction
+from exchange.storage import schema
+from exchange.storage.engine.transaction import Transaction
+from exchange.storage.logs import log_store
 from exchange.tlog.proof import parse
 from exchange.v1 import submission_service_pb2 as pb
 from exchange.v1.credit_result_pb2 import CreditState

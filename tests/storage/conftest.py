@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from exchange.storage.database import Database
-from exchange.storage.writer import Writer
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.writer import Writer
 
 
 @pytest.fixture

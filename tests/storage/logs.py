@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exchange.storage import log_store
-from exchange.storage.transaction import LogHead, NewEntry, Transaction
+from exchange.storage.engine.transaction import LogHead, NewEntry, Transaction
+from exchange.storage.logs import log_store
 from exchange.tlog.tree import EMPTY_ROOT, leaf_hash, node_hash
 
 ORIGIN = "cq.exchange.example/to/sc/registry/1"

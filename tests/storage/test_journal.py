@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pytest
 
 from exchange.domain.journal_parts import MAX_ENTRY_BYTES, PartsUnreadable, join, pieces_of
-from exchange.flows.apply.replay import events
-from exchange.storage import journal, log_store
-from exchange.storage.database import Database
-from exchange.storage.transaction import Transaction
-from exchange.storage.writer import Writer
+from exchange.flows.apply.again.replay import events
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.transaction import Transaction
+from exchange.storage.engine.writer import Writer
+from exchange.storage.logs import journal, log_store
 from exchange.v1.journal_pb2 import Activated, AlarmChanged, Edition, JournalEntry
 
 BOOK = "cq.exchange.example/journal/1"

@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import text
 
 from exchange.domain.problems import Refused
-from exchange.storage import log_store, maintenance
-from exchange.storage.database import Database
-from exchange.storage.maintenance import backup, restore
-from exchange.storage.verify import verify
-from exchange.storage.writer import Writer
+from exchange.storage.engine import maintenance
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.maintenance import backup, restore
+from exchange.storage.engine.writer import Writer
+from exchange.storage.logs import log_store
+from exchange.storage.logs.verify import verify
 from tests.storage.logs import ORIGIN, Append, append
 
 pytestmark = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)

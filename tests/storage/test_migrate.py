@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from exchange.domain.problems import Refused
 from exchange.storage import schema
-from exchange.storage.database import Database
-from exchange.storage.migrate import migrate, newest_revision, require_newest
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.migrate import migrate, newest_revision, require_newest
 
 
 def test_the_migrated_database_is_the_schema(database_url: str) -> None:

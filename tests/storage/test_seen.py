@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exchange.storage import seen
-from exchange.storage.database import Database
-from exchange.storage.seen import KEPT_DAYS, SeenCount
-from exchange.storage.writer import Writer
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.writer import Writer
+from exchange.storage.node import seen
+from exchange.storage.node.seen import KEPT_DAYS, SeenCount
 
 ONE = SeenCount(
     day=20_000,

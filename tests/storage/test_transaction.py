@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select
 
-from exchange.storage import log_store, schema
-from exchange.storage.database import Database
-from exchange.storage.transaction import STORED_LEVEL, NewEntry, Transaction
-from exchange.storage.verify import findings
-from exchange.storage.writer import WorkClass, Writer
+from exchange.storage import schema
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.transaction import STORED_LEVEL, NewEntry, Transaction
+from exchange.storage.engine.writer import WorkClass, Writer
+from exchange.storage.logs import log_store
+from exchange.storage.logs.verify import findings
 from exchange.tlog.tree import consistency_proof, inclusion_proof, leaf_hash, verify_consistency, verify_inclusion
 from tests.storage.logs import ORIGIN, Append, append, append_then_fail, naive_root, truncate
 

@@ -11,12 +11,13 @@ from sqlalchemy import Connection, text
 from exchange.crypto.ed25519 import NoteSigner
 from exchange.crypto.keys import generate_ed25519
 from exchange.flows.intake.submit import SubmitFlow
-from exchange.storage import log_store, schema
-from exchange.storage.database import Database
-from exchange.storage.transaction import Transaction
-from exchange.storage.verify import findings, verify
-from exchange.storage.verify_log import LogCheck
-from exchange.storage.writer import Writer
+from exchange.storage import schema
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.transaction import Transaction
+from exchange.storage.engine.writer import Writer
+from exchange.storage.logs import log_store
+from exchange.storage.logs.verify import findings, verify
+from exchange.storage.logs.verify_log import LogCheck
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitResult
 from tests.domain import records

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from exchange.storage import wal as module
-from exchange.storage.database import Database
-from exchange.storage.wal import WalCheckpointer
-from exchange.storage.writer import Writer
+from exchange.storage.engine import wal as module
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.wal import WalCheckpointer
+from exchange.storage.engine.writer import Writer
 from tests.storage.logs import Append, append
 
 
@@ -32,7 +32,7 @@ def test_a_reader_in_the_way_costs_nothing_but_time(
 ) -> None:
     """While somebody reads an older state the WAL stays; writing goes on, and later it is emptied."""
     monkeypatch.setattr(module, "TRUNCATE_ABOVE", 1)
-    monkeypatch.setattr("exchange.storage.database.TRUNCATE_TIMEOUT_MS", 20)
+    monkeypatch.setattr("exchange.storage.engine.database.TRUNCATE_TIMEOUT_MS", 20)
     watch = WalCheckpointer(database)
     writer.call(append, Append((b"x",)))
     with database.read() as connection:

@@ -11,11 +11,10 @@ import pytest
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from exchange.storage import log_store
-from exchange.storage import writer as module
-from exchange.storage.database import Database
-from exchange.storage.transaction import LogHead, Transaction
-from exchange.storage.writer import (
+from exchange.storage.engine import writer as module
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.transaction import LogHead, Transaction
+from exchange.storage.engine.writer import (
     DatabaseAwayError,
     OutcomeUnknownError,
     WorkClass,
@@ -23,6 +22,7 @@ from exchange.storage.writer import (
     WriterBusyError,
     WriterClosedError,
 )
+from exchange.storage.logs import log_store
 from tests.rigs.postgres import PostgresServer
 from tests.storage.logs import ORIGIN, Append, append, append_then_fail
 
@@ -295,14 +295,14 @@ def test_a_database_that_somebody_else_holds_is_tried_again_by_the_caller(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No transaction can be begun: nothing was stored, the caller hears so, and the writer goes on afterwards."""
-    monkeypatch.setattr("exchange.storage.database.BUSY_TIMEOUT_MS", 300)
+    monkeypatch.setattr("exchange.storage.engine.database.BUSY_TIMEOUT_MS", 300)
     tries: list[Connection] = []
 
     def begin(connection: Connection) -> None:
         tries.append(connection)
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    monkeypatch.setattr("exchange.storage.database._begin_immediate", begin)
+    monkeypatch.setattr("exchange.storage.engine.database._begin_immediate", begin)
     mine = Database(str(database.url))
     writer = Writer(mine)
     try:

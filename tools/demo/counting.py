@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from exchange.storage.verify import verify
+from exchange.storage.logs.verify import verify
 from exchange.v1.kind_pb2 import Kind
 from tools.demo.stage import NAMES, RESULTS, Stage, claim, console
 

@@ -9,7 +9,7 @@ from exchange.crypto.receipts import verify_receipt
 from exchange.crypto.trusted.node_card import KeyRole
 from exchange.crypto.trusted.trust import TrustSet
 from exchange.settings.trust_folder import read_peer
-from exchange.storage.maintenance import backup, restore
+from exchange.storage.engine.maintenance import backup, restore
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.operation_service_pb2 import AcknowledgeAlarmRequest, NodeState
 from exchange.v1.submission_service_pb2 import (

@@ -14,9 +14,9 @@ import structlog
 from exchange.crypto.trusted.possession import USES
 from exchange.flows import bootstrap
 from exchange.flows.access import GRANTS_REPLAYED
-from exchange.flows.apply.journaled import changes_of
+from exchange.flows.apply.again.journaled import changes_of
+from exchange.flows.apply.again.replay import write_replayed
 from exchange.flows.apply.loop import ApplyLoop
-from exchange.flows.apply.replay import write_replayed
 from exchange.flows.audit.witness_watch import LIMIT_SECONDS, WitnessWatch
 from exchange.flows.context import Node, Peer
 from exchange.flows.intake.attachments import expire
@@ -45,10 +45,11 @@ from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_fla
 from exchange.flows.trust.confirm import PendingTrust
 from exchange.flows.trust.revocations import REVOCATIONS_CHANGED, Freshness, RevocationBook, Roots, no_roots
 from exchange.flows.trust.trust_material import TRUST_CHANGED, TrustMaterialFlow
-from exchange.storage import links, registers
-from exchange.storage.registers import SEQ_CURSOR
-from exchange.storage.transaction import LogHead
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.node import links
+from exchange.storage.registers import registers
+from exchange.storage.registers.registers import SEQ_CURSOR
 from exchange.tlog.origin import LogName
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.operation_service_pb2 import PeerStatus

@@ -17,7 +17,7 @@ from exchange.flows.context import Node
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.settings import NodeSettings
 from exchange.settings.trust_folder import write_own
-from exchange.storage.leaf_files import LeafFiles
+from exchange.storage.files.leaf_files import LeafFiles
 
 AGE_SPREAD = 1.1
 """gRPC ends connections at their age, give or take a tenth."""

@@ -45,9 +45,9 @@ from exchange.rpc.peer import GrpcPeer
 from exchange.rpc.time_service import HttpTimeService
 from exchange.settings import NodeSettings
 from exchange.settings.trust_folder import write_peer
-from exchange.storage.database import Database
-from exchange.storage.migrate import migrate
-from exchange.storage.wal import WalCheckpointer
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.migrate import migrate
+from exchange.storage.engine.wal import WalCheckpointer
 
 log = structlog.get_logger("exchange.process")
 

@@ -16,7 +16,7 @@ from exchange.flows.rotation.signing_files import SigningFiles
 from exchange.settings import NodeSettings
 from exchange.settings.model import KeySource
 from exchange.settings.token_uri import TokenUri, read_key_name
-from exchange.storage.key_folder import KeyFiles
+from exchange.storage.files.key_folder import KeyFiles
 
 MAX_PIN = 256
 """Characters of a PIN: PKCS#11 tokens take some dozens."""

@@ -45,10 +45,10 @@ from exchange.flows.rules.editions import bring_in, load_rules
 from exchange.settings import NodeSettings
 from exchange.settings.model import KeySource
 from exchange.settings.trust_folder import peer_names, read_own_files, read_peer
-from exchange.storage.database import Database
-from exchange.storage.key_folder import KeyFiles
-from exchange.storage.transaction import LogHead
-from exchange.storage.writer import Writer
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.engine.writer import Writer
+from exchange.storage.files.key_folder import KeyFiles
 from exchange.tables import read_all
 from exchange.tlog.note import COSIGNATURE_ML_DSA_44, KeyLine
 from exchange.tlog.origin import mirror_name, witness_name

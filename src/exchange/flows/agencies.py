@@ -14,9 +14,9 @@ from exchange.domain.catalogues.tables import Tables
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import AgencyBook, NotFound
 from exchange.flows.context import Node
+from exchange.storage.engine.writer import WorkClass
 from exchange.storage.queries import agencies
 from exchange.storage.queries.agencies import AgencyChange, AgencyChangedError, KeyBoundError
-from exchange.storage.writer import WorkClass
 from exchange.v1.journal_pb2 import GrantChanged, JournalEntry
 from exchange.v1.security_service_pb2 import Agency
 

@@ -24,9 +24,9 @@ import structlog
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros, timestamp
-from exchange.storage import alarms
-from exchange.storage.alarms import CLEARED, OPENED, SEEN, Acknowledgement, AlarmChange, AlarmRow
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.node import alarms
+from exchange.storage.node.alarms import CLEARED, OPENED, SEEN, Acknowledgement, AlarmChange, AlarmRow
 from exchange.v1.operation_service_pb2 import Alarm
 
 SEEN_EVERY_S = 60

@@ -12,9 +12,9 @@ from exchange.flows.intake.seal import seal
 from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.link.announce import announcement
 from exchange.flows.status import read_flag, set_flags
-from exchange.storage import journal, log_store
-from exchange.storage.transaction import NewEntry, Transaction
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.transaction import NewEntry, Transaction
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import journal, log_store
 from exchange.tlog.origin import LogName
 from exchange.v1.journal_pb2 import Activated, Edition, EpochOpened, JournalEntry
 

@@ -17,8 +17,8 @@ from exchange.domain.adapter import Adapter
 from exchange.domain.catalogues.tables import Tables
 from exchange.domain.recognising.rule_book import RuleShelf
 from exchange.flows.events import EventHub
-from exchange.storage.database import Database
-from exchange.storage.writer import Writer
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.writer import Writer
 from exchange.tlog.note import COSIGNATURE_ML_DSA_44, KeyLine, VerifierKey
 from exchange.v1.common_pb2 import Authority
 from exchange.v1.key_announcement_pb2 import KeyUse

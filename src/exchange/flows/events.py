@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from exchange.storage.transaction import LogHead
+    from exchange.storage.engine.transaction import LogHead
 
 
 class EventHub:

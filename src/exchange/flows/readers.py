@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from exchange.domain.record_index import raw_id
 from exchange.flows.context import Node
 from exchange.flows.instants import micros
-from exchange.storage import readers
-from exchange.storage.readers import Shown
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.registers import readers
+from exchange.storage.registers.readers import Shown
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import KIND_LIST_ENTRY, KIND_PENALTY_NOTICE
 from exchange.v1.record_service_pb2 import RecordView

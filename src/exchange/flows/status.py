@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from exchange.storage import node_state
-from exchange.storage.database import Connection
-from exchange.storage.transaction import Transaction
+from exchange.storage.engine.database import Connection
+from exchange.storage.engine.transaction import Transaction
+from exchange.storage.node import node_state
 from exchange.v1.operation_service_pb2 import NodeState
 
 RESTORED = "restored"

@@ -23,7 +23,8 @@ from exchange.flows.queries.exchanged.submissions import submission_messages
 from exchange.flows.queries.ground.reading import Asked, Reading
 from exchange.flows.queries.ground.views import record_views
 from exchange.flows.trust.revocations import REVOCATIONS_CHANGED
-from exchange.storage import journal, log_store, submissions
+from exchange.storage.intake import submissions
+from exchange.storage.logs import journal, log_store
 from exchange.storage.queries import Connection, outcomes, records, standing
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_service_pb2 import WatchRecordsRequest, WatchRecordsResponse

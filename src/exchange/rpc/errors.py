@@ -22,7 +22,7 @@ from exchange.domain.catalogues.reasons import Reasons
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import AccessDenied
 from exchange.rpc.limits import TooMany
-from exchange.storage.writer import DatabaseAwayError, OutcomeUnknownError, WriterBusyError, WriterClosedError
+from exchange.storage.engine.writer import DatabaseAwayError, OutcomeUnknownError, WriterBusyError, WriterClosedError
 
 _Code = grpc.StatusCode
 

@@ -21,8 +21,8 @@ from exchange.flows.audit.replay.run import ReplayRun
 from exchange.flows.audit.sources.exported import ExportedLogs
 from exchange.flows.audit.sources.exported_registers import ExportedRegisters
 from exchange.flows.audit.sources.stored import StoredRegisters
-from exchange.storage import verify
-from exchange.storage.database import Database
+from exchange.storage.engine.database import Database
+from exchange.storage.logs import verify
 from tests import evidence
 from tests.flows.audit.past import NAMES, Past
 from tests.flows.test_recovering import submit

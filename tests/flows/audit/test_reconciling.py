@@ -15,8 +15,8 @@ from exchange.crypto.receipts import verify_receipt
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.reconcile.evidence import bundle, entry_at, write
 from exchange.flows.audit.reconcile.run import Reconciled, reconcile
-from exchange.storage import log_store
-from exchange.storage.transaction import LogHead, Transaction
+from exchange.storage.engine.transaction import LogHead, Transaction
+from exchange.storage.logs import log_store
 from exchange.tlog.checkpoint import Checkpoint, parse_note
 from exchange.tlog.note import decode_base64
 from exchange.tlog.tree import Frontier, leaf_hash, verify_consistency

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from exchange.flows.apply.replay import ReplayedStep, events
+from exchange.flows.apply.again.replay import ReplayedStep, events
 from exchange.flows.audit.replay import run as replaying
 from exchange.flows.audit.replay.importing import import_logs
 from exchange.flows.audit.sources.stored import StoredLogs
 from exchange.flows.instants import instant, micros_of
 from exchange.flows.status import RESTORED, read_flag
-from exchange.storage import log_store, schema, verify
-from exchange.storage.database import Connection, Database
-from exchange.storage.register_rows import REGISTERS, RowReader
+from exchange.storage import schema
+from exchange.storage.engine.database import Connection, Database
+from exchange.storage.logs import log_store, verify
+from exchange.storage.registers.canonical import REGISTERS, RowReader
 from tests import evidence
 from tests.flows.audit.past import NAMES, Past, by_hand
 from tests.world import FEDERATION, tables

@@ -4,25 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from exchange.cli.audit import (
-    body,
-    checkpoint,
-    compare,
-    entries,
-    export,
-    extract,
-    heads,
-    history,
-    importing,
-    logs,
-    proof,
-    prove_erased,
-    reconcile,
-    replay,
-    report,
-    timestamps,
-    verify,
-)
+from exchange.cli.audit.files import export, extract, prove_erased
+from exchange.cli.audit.folder import compare, importing, reconcile, replay, report, timestamps, verify
+from exchange.cli.audit.running import body, checkpoint, entries, heads, history, logs, proof
 from exchange.cli.texts import t
 
 app = typer.Typer(help=t("help.audit"), no_args_is_help=True)

@@ -14,7 +14,7 @@ from exchange.cli.folders.names import legal_name
 from exchange.cli.output import as_dict, problem_dicts
 from exchange.domain import kinds
 from exchange.domain.problems import Refused
-from exchange.storage.spool import sync
+from exchange.storage.files.spool import sync
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_service_pb2 import RecordView, Standing
 

@@ -15,7 +15,7 @@ from exchange.cli.folders.state import State, Wanted
 from exchange.cli.sending.fetching import fetch_attachment
 from exchange.domain.problems import Problem, Refused
 from exchange.rpc.failure import CallFailed
-from exchange.storage.spool import PART
+from exchange.storage.files.spool import PART
 from exchange.v1.common_pb2 import RecordRef
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from exchange.cli.folders.state import REFUSED, WAITING, Held, State
 from exchange.cli.sending.answers import answer_document, sentence
 from exchange.cli.sending.plan import ANSWER_INFIX
 from exchange.domain.problems import Problem
-from exchange.storage.spool import sync
+from exchange.storage.files.spool import sync
 
 if TYPE_CHECKING:
     from exchange.cli.sending.send import Sender

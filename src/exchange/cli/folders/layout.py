@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from exchange.domain.problems import Problem, Refused
-from exchange.storage.spool import PART, sync, write_whole
+from exchange.storage.files.spool import PART, sync, write_whole
 
 FILE_MODE: Final = 0o660
 """Less what the umask takes away: an office's folder may be read by those who share it."""

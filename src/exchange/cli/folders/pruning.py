@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from exchange.cli.folders.layout import Layout
-from exchange.storage.spool import PART, sync
+from exchange.storage.files.spool import PART, sync
 
 
 def prune(layout: Layout, keep: timedelta, now: datetime, spared: Collection[str]) -> int:

@@ -16,10 +16,10 @@ from exchange.crypto.trusted.node_card import KeyRole, NodeCard, TrustedKey
 from exchange.flows.instants import instant
 from exchange.settings import NodeSettings
 from exchange.settings.trust_folder import read_own
-from exchange.storage.database import Database
-from exchange.storage.key_folder import KeyFiles, KeyLife
-from exchange.storage.log_store import heads
-from exchange.storage.migrate import require_newest, sqlite_path
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.migrate import require_newest, sqlite_path
+from exchange.storage.files.key_folder import KeyFiles, KeyLife
+from exchange.storage.logs.log_store import heads
 from exchange.tlog.note import COSIGNATURE_ML_DSA_44, VerifierKey
 from exchange.tlog.origin import LANES, LogName, OriginUse, mirror_name, witness_name
 

@@ -12,7 +12,7 @@ from exchange.cli.output import Output
 from exchange.cli.texts import t
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.reach.parcel import MAX_PARCEL_BYTES, ParcelName
-from exchange.storage.spool import IN, OUT, Spool, write_whole
+from exchange.storage.files.spool import IN, OUT, Spool, write_whole
 
 MAX_FILE_BYTES: Final = MAX_PARCEL_BYTES + 1_024
 """Bytes of one file: a parcel and its first line."""

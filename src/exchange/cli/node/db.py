@@ -16,11 +16,11 @@ from exchange.domain.problems import Problem
 from exchange.flows.audit.replay.run import TRIES, ReplayRun
 from exchange.flows.audit.sources.stored import StoredLogs, StoredRegisters
 from exchange.settings import NodeSettings
-from exchange.storage.database import Database
-from exchange.storage.maintenance import backup as copy
-from exchange.storage.maintenance import restore as put_back
-from exchange.storage.migrate import migrate as bring_up
-from exchange.storage.verify import verify as check
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.maintenance import backup as copy
+from exchange.storage.engine.maintenance import restore as put_back
+from exchange.storage.engine.migrate import migrate as bring_up
+from exchange.storage.logs.verify import verify as check
 
 app = typer.Typer(help=t("help.db"), no_args_is_help=True)
 

@@ -22,9 +22,9 @@ from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.rpc.failure import CallFailed
 from exchange.rpc.profile import ProfileInvalid, find_profile
 from exchange.settings.trust_folder import read_peer
-from exchange.storage.database import Database
-from exchange.storage.migrate import require_newest, sqlite_path
-from exchange.storage.spool import IN, OUT, SET_ASIDE
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.migrate import require_newest, sqlite_path
+from exchange.storage.files.spool import IN, OUT, SET_ASIDE
 from exchange.v1.operation_service_pb2 import GetStatusRequest
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from exchange.flows.actions.pending import Confirmed
 from exchange.flows.context import Node
 from exchange.flows.intake.ids import new_id
 from exchange.flows.intake.submit import SubmitFlow
-from exchange.storage import log_store, submissions
+from exchange.storage.intake import submissions
+from exchange.storage.intake.submissions import SubmissionRow
+from exchange.storage.logs import log_store
 from exchange.storage.queries import Connection
-from exchange.storage.submissions import SubmissionRow
 from exchange.v1.action_pb2 import ActionRequest, EraseRecordAction
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record

@@ -26,9 +26,9 @@ from exchange.flows.access import AccessDenied, Caller, NotFound
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros_of
 from exchange.flows.intake.ids import new_id, parse_id
+from exchange.storage.engine.writer import WorkClass
 from exchange.storage.queries import actions
 from exchange.storage.queries.actions import ActionChange, ActionChangedError, ActionsFullError
-from exchange.storage.writer import WorkClass
 from exchange.v1.action_pb2 import Action, ActionRequest, ActionState
 from exchange.v1.journal_pb2 import ActionChanged, JournalEntry
 

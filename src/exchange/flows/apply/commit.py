@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from exchange.domain.problems import ExchangeError
 from exchange.flows.apply.steps import StepPlan, digest_leaves
 from exchange.flows.instants import micros
-from exchange.storage import attachments, journal, log_store, registers
+from exchange.storage.engine.transaction import NewEntry, Transaction
 from exchange.storage.erasing import forgetting
-from exchange.storage.registers import SEQ_CURSOR
-from exchange.storage.transaction import NewEntry, Transaction
+from exchange.storage.intake import attachments
+from exchange.storage.logs import journal, log_store
+from exchange.storage.registers import registers
+from exchange.storage.registers.registers import SEQ_CURSOR
 from exchange.v1.journal_pb2 import (
     AppendedDecision,
     Edition,

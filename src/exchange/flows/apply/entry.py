@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from exchange.domain import kinds
 from exchange.flows.instants import is_instant, micros_of
 from exchange.flows.intake.ids import parse_id
-from exchange.storage.log_store import StoredEntry
+from exchange.storage.logs.log_store import StoredEntry
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
 

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from exchange.crypto.keys import generate_salt
 from exchange.domain.record_index import raw_id
 from exchange.domain.validation.limits import DECISION_ITEMS
-from exchange.flows.apply import awaited
-from exchange.flows.apply.answered import node_record
+from exchange.flows.apply.again.ordered import OrderedSweep
+from exchange.flows.apply.again.recorded import RecordedDecisions, read_rulings, ruling_for
+from exchange.flows.apply.again.revoked import RevokedSweep
+from exchange.flows.apply.changes.answered import node_record
 from exchange.flows.apply.commit import StepCommit, StepDone, commit_steps
-from exchange.flows.apply.ordered import OrderedSweep
-from exchange.flows.apply.recorded import RecordedDecisions, read_rulings, ruling_for
-from exchange.flows.apply.revoked import RevokedSweep
-from exchange.flows.apply.ruling import read_decision, recognition_of
+from exchange.flows.apply.deciding import awaited
+from exchange.flows.apply.deciding.ruling import read_decision, recognition_of
+from exchange.flows.apply.deciding.waiting import CONFIRMED, UNPROVEN
 from exchange.flows.apply.steps import (
     PARK_AFTER,
     STEP_ENTRIES,
@@ -25,17 +26,17 @@ from exchange.flows.apply.steps import (
     plan,
     trace_of,
 )
-from exchange.flows.apply.waiting import CONFIRMED, UNPROVEN
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.events import LOG_GREW, REGISTERS_CHANGED
 from exchange.flows.intake.seal import MAX_BODY_BYTES, seal
-from exchange.storage import journal, log_store, registers
-from exchange.storage.database import DATABASE_ERRORS, Connection
-from exchange.storage.log_store import StoredEntry
+from exchange.storage.engine.database import DATABASE_ERRORS, Connection
+from exchange.storage.engine.transaction import LogHead, NewEntry
+from exchange.storage.engine.writer import WorkClass, WriterBusyError
+from exchange.storage.logs import journal, log_store
+from exchange.storage.logs.log_store import StoredEntry
 from exchange.storage.queries.rules import RULES
-from exchange.storage.registers import SEQ_CURSOR, Change
-from exchange.storage.transaction import LogHead, NewEntry
-from exchange.storage.writer import WorkClass, WriterBusyError
+from exchange.storage.registers import registers
+from exchange.storage.registers.registers import SEQ_CURSOR, Change
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.kind_pb2 import Lane
 from exchange.v1.recognition_pb2 import DecisionCause

@@ -19,13 +19,12 @@ from datetime import datetime
 from exchange.domain import kinds
 from exchange.domain.record_index import is_recognised_kind, raw_id
 from exchange.domain.validation.limits import ATTACHMENTS
-from exchange.flows.apply import answered, effects, ending, keys
 from exchange.flows.apply.applier import Applier
-from exchange.flows.apply.entry import ReadEntry, read_entry
-from exchange.flows.apply.judge import Bench, judge
-from exchange.flows.apply.labs import RegisteredLabs
-from exchange.flows.apply.levels import ApprovedLevels
-from exchange.flows.apply.ruling import (
+from exchange.flows.apply.changes import answered, effects, ending, keys
+from exchange.flows.apply.deciding.judge import Bench, judge
+from exchange.flows.apply.deciding.labs import RegisteredLabs
+from exchange.flows.apply.deciding.levels import ApprovedLevels
+from exchange.flows.apply.deciding.ruling import (
     LIES,
     LIFTED,
     OWN,
@@ -35,14 +34,15 @@ from exchange.flows.apply.ruling import (
     item_of,
     ruling_of,
 )
-from exchange.flows.apply.waiting import CONFIRMED
+from exchange.flows.apply.deciding.waiting import CONFIRMED
+from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.trust.peer_keys import learn_first, rely
 from exchange.flows.trust.verdicts import Verdict, verdict_of
-from exchange.storage import log_store
-from exchange.storage.database import Connection
-from exchange.storage.registers import NO_ENTRY, Change
-from exchange.storage.transaction import LogHead
+from exchange.storage.engine.database import Connection
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.logs import log_store
+from exchange.storage.registers.registers import NO_ENTRY, Change
 from exchange.v1.common_pb2 import Attachment, RecordRef
 from exchange.v1.kind_pb2 import KIND_ANSWER, KIND_ERASURE, KIND_KEY_ANNOUNCEMENT, KIND_RECOGNITION, Outcome
 from exchange.v1.recognition_pb2 import DECISION_CAUSE_ARRIVAL, DecisionItem

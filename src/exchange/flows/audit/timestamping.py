@@ -20,11 +20,11 @@ from exchange.crypto.timestamps import timestamp_request, verify_timestamp
 from exchange.domain.problems import ExchangeError
 from exchange.flows.context import Node
 from exchange.flows.instants import micros
-from exchange.storage import log_store, timestamps
-from exchange.storage.database import DATABASE_ERRORS, Connection
-from exchange.storage.timestamps import StoredTimestamp
-from exchange.storage.transaction import LogHead
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.database import DATABASE_ERRORS, Connection
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import log_store, timestamps
+from exchange.storage.logs.timestamps import StoredTimestamp
 
 AWAY = "TIMESTAMPS_AWAY"
 

@@ -14,8 +14,8 @@ from datetime import datetime
 import structlog
 
 from exchange.flows.context import Node
-from exchange.storage import log_store
-from exchange.storage.database import DATABASE_ERRORS
+from exchange.storage.engine.database import DATABASE_ERRORS
+from exchange.storage.logs import log_store
 
 LIMIT_SECONDS = 180.0
 """How long entries may wait for a witness: several turns, so that a restart of the peer is no alarm."""

@@ -27,7 +27,7 @@ from exchange.crypto.x509.certificates import (
 )
 from exchange.crypto.x509.chains import Purpose, authority_problem, find_paths
 from exchange.domain.problems import Problem, Refused
-from exchange.flows.apply.answered import node_record
+from exchange.flows.apply.changes.answered import node_record
 from exchange.flows.certificates.seen import AGENCIES, DIALLED, PEERS, SERVED, SeenFlow
 from exchange.flows.certificates.tls import CLIENT, SERVER, TlsFlow
 from exchange.flows.certificates.told_roots import ToldRoots
@@ -36,8 +36,8 @@ from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros_of, timestamp
 from exchange.flows.rotation.driver import TLS_CA, MadeKey
 from exchange.flows.rotation.generations import ABORT_GRACE, announced_state, said_of, unconfirmed
-from exchange.storage.leaf_files import LeafFiles
-from exchange.storage.seen import SeenCount
+from exchange.storage.files.leaf_files import LeafFiles
+from exchange.storage.node.seen import SeenCount
 from exchange.v1.key_announcement_pb2 import KeyState
 from exchange.v1.record_pb2 import Record
 from exchange.v1.rotation_pb2 import (

@@ -26,8 +26,8 @@ from exchange.flows.certificates.tls import CLIENT, SERVER, TlsFlow
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros_of, timestamp
 from exchange.flows.rotation.driver import MadeKey
-from exchange.storage.leaf_files import LeafFiles
-from exchange.storage.seen import SeenCount
+from exchange.storage.files.leaf_files import LeafFiles
+from exchange.storage.node.seen import SeenCount
 from exchange.v1.key_announcement_pb2 import KeyState
 from exchange.v1.record_pb2 import Record
 from exchange.v1.rotation_pb2 import (

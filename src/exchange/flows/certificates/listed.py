@@ -31,8 +31,8 @@ from exchange.flows.context import Node
 from exchange.flows.instants import timestamp
 from exchange.flows.intake.refusals import append
 from exchange.flows.status import read_flag
-from exchange.storage.seen import SeenCount
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.node.seen import SeenCount
 from exchange.v1.action_pb2 import ActionRequest, RemoveAuthorityAction
 from exchange.v1.journal_pb2 import AdministratorAction, JournalEntry
 from exchange.v1.rotation_pb2 import KeyCount, Waiting

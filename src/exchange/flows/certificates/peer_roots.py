@@ -27,8 +27,8 @@ from exchange.flows.certificates.seen import PEERS, SeenFlow
 from exchange.flows.certificates.trust import AlarmBell, TrustFlow
 from exchange.flows.context import Node
 from exchange.flows.status import read_flag, set_flags
-from exchange.storage import registers
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.registers import registers
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState, KeyUse
 
 DONE: Final = "trust:announced-roots"

@@ -17,9 +17,9 @@ import structlog
 from exchange.crypto.x509.certificates import Certificate, fingerprint
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros
-from exchange.storage import seen
-from exchange.storage.seen import SeenCount
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.node import seen
+from exchange.storage.node.seen import SeenCount
 from exchange.v1.rotation_pb2 import Waiting
 
 AGENCIES: Final = "agencies"

@@ -13,7 +13,7 @@ from exchange.domain.problems import ExchangeError, Problem
 from exchange.flows.certificates.trust import AlarmBell, TrustFlow, certificate_event
 from exchange.flows.context import Node
 from exchange.flows.intake.refusals import append
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.writer import WorkClass
 from exchange.v1.journal_pb2 import CertificateEvent
 
 SERVER, CLIENT = "tls-server", "tls-client"

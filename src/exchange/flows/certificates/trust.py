@@ -26,7 +26,7 @@ from exchange.flows.context import Node, Peer
 from exchange.flows.instants import micros
 from exchange.flows.intake.refusals import append
 from exchange.flows.status import read_flag, set_flags
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.writer import WorkClass
 from exchange.v1.journal_pb2 import CertificateEvent, JournalEntry
 
 OWN = "own"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from exchange.domain.catalogues.measures import CatalogueMeasure
-from exchange.flows.apply.ruling import read_decision
+from exchange.flows.apply.deciding.ruling import read_decision
 from exchange.flows.context import Node
 from exchange.flows.queries.ground.views import ref_of
 from exchange.storage.queries.records import RecordRow

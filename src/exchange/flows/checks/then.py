@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from exchange.domain.record_index import is_recognised_kind
+from exchange.flows.apply.deciding.ruling import read_decision
 from exchange.flows.apply.entry import read_entry
-from exchange.flows.apply.ruling import read_decision
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.instants import instant, micros_of
 from exchange.flows.rules.decisions import Told, decisions_about
-from exchange.storage import log_store
+from exchange.storage.logs import log_store
 from exchange.storage.queries import Connection, records
 from exchange.storage.queries.records import RecordRow
 

@@ -12,9 +12,9 @@ from exchange.crypto.keys import generate_salt
 from exchange.domain.problems import ExchangeError
 from exchange.flows.context import Node
 from exchange.flows.queries.ground.reading import Asked
-from exchange.storage import journal
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import journal
 from exchange.storage.queries import checks
-from exchange.storage.writer import WorkClass
 from exchange.v1.check_service_pb2 import (
     BatchCheckSubjectsRequest,
     BatchCheckSubjectsResponse,

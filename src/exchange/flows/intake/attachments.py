@@ -16,9 +16,9 @@ from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import AccessDenied, AgencyBook
 from exchange.flows.context import Node
 from exchange.flows.instants import micros
-from exchange.storage import attachments
-from exchange.storage.attachments import PART_BYTES, Held, Piece, Verdict
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.intake import attachments
+from exchange.storage.intake.attachments import PART_BYTES, Held, Piece, Verdict
 from exchange.v1.common_pb2 import Attachment
 from exchange.v1.kind_pb2 import Lane
 from exchange.v1.submission_service_pb2 import UploadAttachmentRequest, UploadAttachmentResponse

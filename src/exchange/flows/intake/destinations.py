@@ -10,12 +10,14 @@ from exchange.domain import kinds, lifecycles
 from exchange.domain.problems import Problem
 from exchange.domain.record_index import raw_id
 from exchange.domain.references import misfit, spoken_of, touched
-from exchange.flows.apply.ending import notices_of, outlives
-from exchange.flows.apply.judge import effective, left_in
+from exchange.flows.apply.changes.ending import notices_of, outlives
+from exchange.flows.apply.deciding.judge import effective, left_in
 from exchange.flows.context import Node
-from exchange.storage import log_store, registers, submissions
-from exchange.storage.database import Connection
-from exchange.storage.submissions import SubmissionRow
+from exchange.storage.engine.database import Connection
+from exchange.storage.intake import submissions
+from exchange.storage.intake.submissions import SubmissionRow
+from exchange.storage.logs import log_store
+from exchange.storage.registers import registers
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import LANE_REGISTRY
 from exchange.v1.record_pb2 import Record

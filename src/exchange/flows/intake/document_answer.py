@@ -10,8 +10,8 @@ from datetime import datetime
 from exchange.domain.adapter import DocumentReading
 from exchange.flows.intake.ids import format_id
 from exchange.flows.intake.native import problem_messages, row_key
-from exchange.storage.documents import DocumentRow, NewQuarantine
-from exchange.storage.quarantine import pack_problems
+from exchange.storage.intake.documents import DocumentRow, NewQuarantine
+from exchange.storage.intake.quarantine import pack_problems
 from exchange.v1.journal_pb2 import DocumentReceived, JournalEntry, QuarantineChanged
 from exchange.v1.submission_service_pb2 import (
     SubmitDocumentRequest,

@@ -39,8 +39,8 @@ from exchange.flows.intake.document_answer import (
 from exchange.flows.intake.ids import format_id, new_id
 from exchange.flows.intake.native import choose_adapter, mapped_rows, native_document, stored_document
 from exchange.flows.intake.submit import MAX_KEY_LENGTH, Authorise, SubmitFlow
-from exchange.storage import documents, submissions
-from exchange.storage.documents import DocumentRow, FinishedDocument, KeptRows
+from exchange.storage.intake import documents, submissions
+from exchange.storage.intake.documents import DocumentRow, FinishedDocument, KeptRows
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.submission_service_pb2 import SubmitDocumentRequest, SubmitDocumentResponse
 

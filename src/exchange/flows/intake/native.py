@@ -8,7 +8,7 @@ from exchange.domain.adapter import Adapter, MappedRow, NativeDocument
 from exchange.domain.problems import DocumentRefused, Problem
 from exchange.flows.instants import instant
 from exchange.flows.intake.submit import RowSubmission
-from exchange.storage.documents import DocumentRow
+from exchange.storage.intake.documents import DocumentRow
 from exchange.v1.common_pb2 import Authority
 from exchange.v1.common_pb2 import Problem as ProblemMessage
 from exchange.v1.record_pb2 import Record

@@ -22,9 +22,9 @@ from exchange.flows.intake.documents import CHUNK_ROWS, DocumentFlow
 from exchange.flows.intake.ids import format_id, parse_id
 from exchange.flows.intake.native import problem_messages, row_submission
 from exchange.flows.intake.submit import Authorise, SubmitFlow
-from exchange.storage import documents, quarantine
-from exchange.storage.documents import DocumentRow
-from exchange.storage.quarantine import Closing, QuarantineRow
+from exchange.storage.intake import documents, quarantine
+from exchange.storage.intake.documents import DocumentRow
+from exchange.storage.intake.quarantine import Closing, QuarantineRow
 from exchange.v1.action_pb2 import ActionRequest
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.operation_service_pb2 import QuarantinedRow

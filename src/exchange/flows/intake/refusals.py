@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 import structlog
 
 from exchange.flows.context import Node
-from exchange.storage import journal
-from exchange.storage.transaction import Transaction
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.transaction import Transaction
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import journal
 from exchange.v1.journal_pb2 import JournalEntry, RefusalsFolded
 
 MINUTE_S = 60

@@ -11,7 +11,7 @@ from exchange.crypto.keys import generate_salt
 from exchange.crypto.sealing import commit
 from exchange.domain import kinds
 from exchange.flows.context import Node
-from exchange.storage.transaction import NewEntry
+from exchange.storage.engine.transaction import NewEntry
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
 

@@ -32,10 +32,11 @@ from exchange.flows.intake.destinations import Known, destination_of, read_known
 from exchange.flows.intake.ids import format_id, new_id
 from exchange.flows.intake.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES, Sealed, seal, seal_statement
 from exchange.flows.intake.submitted import content_tag, natural_tag
-from exchange.storage import log_store, submissions
-from exchange.storage.database import Connection
-from exchange.storage.submissions import NewSubmission, SubmissionRow
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.database import Connection
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.intake import submissions
+from exchange.storage.intake.submissions import NewSubmission, SubmissionRow
+from exchange.storage.logs import log_store
 from exchange.v1.common_pb2 import Problem as ProblemMessage
 from exchange.v1.kind_pb2 import Kind, Lane
 from exchange.v1.record_pb2 import Record

@@ -7,9 +7,9 @@ from exchange.domain import kinds
 from exchange.flows.apply.entry import read_entry
 from exchange.flows.context import Node
 from exchange.flows.instants import micros_of
-from exchange.storage.log_store import StoredEntry
-from exchange.storage.submissions import NewSubmission
-from exchange.storage.transaction import NewEntry
+from exchange.storage.engine.transaction import NewEntry
+from exchange.storage.intake.submissions import NewSubmission
+from exchange.storage.logs.log_store import StoredEntry
 from exchange.v1.kind_pb2 import KIND_ANSWER, KIND_ERASURE
 from exchange.v1.statement_pb2 import LogEntry
 from exchange.v1.submission_service_pb2 import SubmitResult

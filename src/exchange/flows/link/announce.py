@@ -7,7 +7,7 @@ from datetime import datetime
 
 from exchange.crypto.trusted.possession import id_of
 from exchange.crypto.x509.certificates import facts_of, load_der
-from exchange.flows.apply.answered import node_record
+from exchange.flows.apply.changes.answered import node_record
 from exchange.flows.context import Node
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, Continues, KeyAnnouncement, KeyState, KeyUse
 from exchange.v1.record_pb2 import Record

@@ -26,8 +26,9 @@ from exchange.flows.instants import micros
 from exchange.flows.intake.attachments import store, verify
 from exchange.flows.link.mirror import NotYourLogError
 from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError
-from exchange.storage import attachments, log_store
-from exchange.storage.attachments import PART_BYTES, Missing, Piece
+from exchange.storage.intake import attachments
+from exchange.storage.intake.attachments import PART_BYTES, Missing, Piece
+from exchange.storage.logs import log_store
 from exchange.v1.common_pb2 import Attachment
 from exchange.v1.kind_pb2 import Lane
 from exchange.v1.relay_service_pb2 import FetchAttachmentRequest, FetchAttachmentResponse

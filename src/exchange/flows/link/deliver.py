@@ -38,11 +38,12 @@ from exchange.flows.link.pace import (
     LaneView,
 )
 from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError
-from exchange.storage import links, log_store
-from exchange.storage.database import Connection
-from exchange.storage.log_store import StoredCheckpoint
-from exchange.storage.transaction import LogHead, Transaction
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.database import Connection
+from exchange.storage.engine.transaction import LogHead, Transaction
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import log_store
+from exchange.storage.logs.log_store import StoredCheckpoint
+from exchange.storage.node import links
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.note import VerifierKey, parse
 from exchange.v1.kind_pb2 import Lane

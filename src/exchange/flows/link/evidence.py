@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from exchange.flows.context import Node
-from exchange.storage import journal
-from exchange.storage.transaction import Transaction
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.transaction import Transaction
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import journal
 from exchange.v1.journal_pb2 import EvidenceKept, JournalEntry
 
 MAX_EVIDENCE_BYTES = 60_000

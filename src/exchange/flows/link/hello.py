@@ -17,11 +17,11 @@ from exchange import __version__
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.flows.context import Node, Peer
 from exchange.flows.link.links import Links
-from exchange.storage import log_store, witnessed
-from exchange.storage.database import Connection
-from exchange.storage.log_store import StoredCheckpoint
-from exchange.storage.transaction import LogHead, Transaction
-from exchange.storage.witnessed import WitnessedHead
+from exchange.storage.engine.database import Connection
+from exchange.storage.engine.transaction import LogHead, Transaction
+from exchange.storage.logs import log_store, witnessed
+from exchange.storage.logs.log_store import StoredCheckpoint
+from exchange.storage.logs.witnessed import WitnessedHead
 from exchange.tlog.checkpoint import Checkpoint, parse_note
 from exchange.tlog.origin import LogName, mirror_name, witness_name
 from exchange.v1.relay_service_pb2 import HelloRequest, HelloResponse, LogPosition, Positions

@@ -17,10 +17,12 @@ from exchange.flows.link.deliver import LaneSender
 from exchange.flows.link.evidence import evidence_event
 from exchange.flows.link.links import Links
 from exchange.flows.link.pace import LaneView
-from exchange.storage import journal, links, log_store, registers
-from exchange.storage.recovery import move_tail
-from exchange.storage.transaction import NewEntry, Transaction
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.transaction import NewEntry, Transaction
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import journal, log_store
+from exchange.storage.logs.recovery import move_tail
+from exchange.storage.node import links
+from exchange.storage.registers import registers
 from exchange.tlog.origin import LogName
 from exchange.v1.action_pb2 import ActionRequest
 from exchange.v1.journal_pb2 import AdministratorAction, JournalEntry

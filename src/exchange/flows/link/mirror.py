@@ -31,11 +31,13 @@ from exchange.flows.link.evidence import keep_evidence
 from exchange.flows.link.links import Links
 from exchange.flows.trust.peer_keys import learn_first
 from exchange.flows.trust.verdicts import verify_ahead
-from exchange.storage import links, log_store, registers
-from exchange.storage.database import Connection
-from exchange.storage.log_store import StoredCheckpoint
-from exchange.storage.transaction import LogHead, NewEntry, Transaction
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.database import Connection
+from exchange.storage.engine.transaction import LogHead, NewEntry, Transaction
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import log_store
+from exchange.storage.logs.log_store import StoredCheckpoint
+from exchange.storage.node import links
+from exchange.storage.registers import registers
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import SignedNote, VerifierKey, merge, parse

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.sealing import matches
+from exchange.flows.apply.again.journaled import is_register_event
+from exchange.flows.apply.again.recorded import RecordedDecision, RecordedDecisions
+from exchange.flows.apply.again.replay import Replay, TakeEvent, epochs, events, write_replayed
 from exchange.flows.apply.entry import read_entry
-from exchange.flows.apply.journaled import is_register_event
 from exchange.flows.apply.loop import START_DIGEST, ApplyLoop
-from exchange.flows.apply.recorded import RecordedDecision, RecordedDecisions
-from exchange.flows.apply.replay import Replay, TakeEvent, epochs, events, write_replayed
 from exchange.flows.apply.steps import StepPlan
 from exchange.flows.context import Node, Peer
 from exchange.flows.intake.seal import seal
@@ -33,13 +33,14 @@ from exchange.flows.link.announce import log_announcement
 from exchange.flows.link.hello import Findings
 from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError
 from exchange.flows.status import RESTORED, UNACKNOWLEDGED, NodeStatus, read_flag, set_flags
-from exchange.storage import journal, log_store, recovery, registers
-from exchange.storage.log_store import StoredCheckpoint, StoredEntry
+from exchange.storage.engine.transaction import LogHead, NewEntry, Transaction
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import journal, log_store, recovery
+from exchange.storage.logs.log_store import StoredCheckpoint, StoredEntry
+from exchange.storage.logs.recovery import AdoptedLog
 from exchange.storage.queries import Connection
-from exchange.storage.recovery import AdoptedLog
-from exchange.storage.registers import Change
-from exchange.storage.transaction import LogHead, NewEntry, Transaction
-from exchange.storage.writer import WorkClass
+from exchange.storage.registers import registers
+from exchange.storage.registers.registers import Change
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.origin import LogName, OriginUse
 from exchange.tlog.tree import Frontier

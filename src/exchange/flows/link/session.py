@@ -16,7 +16,7 @@ from exchange.flows.link.clocks import Clocks
 from exchange.flows.link.links import Link, Links
 from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError
 from exchange.flows.status import NodeStatus
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.writer import WorkClass
 from exchange.v1.relay_service_pb2 import HelloRequest, HelloResponse
 
 Recover = Callable[[Peer, PeerPort, hello.Findings], Awaitable[None]]

@@ -18,12 +18,12 @@ from exchange.flows.link.links import Links
 from exchange.flows.link.mirror import NotYourLogError
 from exchange.flows.link.peer_port import PeerPort
 from exchange.flows.status import NodeStatus
-from exchange.storage import log_store, witnessed
-from exchange.storage.database import Connection
-from exchange.storage.log_store import StoredCheckpoint
-from exchange.storage.transaction import LogHead, Transaction
-from exchange.storage.witnessed import WitnessedHead
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.database import Connection
+from exchange.storage.engine.transaction import LogHead, Transaction
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import log_store, witnessed
+from exchange.storage.logs.log_store import StoredCheckpoint
+from exchange.storage.logs.witnessed import WitnessedHead
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import VerifierKey, parse

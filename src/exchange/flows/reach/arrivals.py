@@ -23,7 +23,7 @@ from exchange.flows.reach.parcel import (
     ParcelRefusedError,
     open_parcel,
 )
-from exchange.storage.spool import Found, Spool
+from exchange.storage.files.spool import Found, Spool
 from exchange.v1.relay_service_pb2 import Parcel
 
 log = structlog.get_logger("exchange.reach")

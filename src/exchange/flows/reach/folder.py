@@ -33,8 +33,8 @@ from exchange.flows.reach.arrivals import Arrivals, order_of
 from exchange.flows.reach.calls import DELIVER, HELLO, AskingPeer, Reach, Work, request_of, result_of
 from exchange.flows.reach.parcel import ASK, ParcelName, began, name_of, seal, seal_anew, written_at
 from exchange.flows.status import read_flag, set_flags
-from exchange.storage.spool import OUT, SENT, Spool
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.files.spool import OUT, SENT, Spool
 from exchange.v1.relay_service_pb2 import DeliverRequest, DeliverResponse, Parcel, PeerAnswer, Run
 
 log = structlog.get_logger("exchange.reach")

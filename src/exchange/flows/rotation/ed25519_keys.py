@@ -32,9 +32,9 @@ from exchange.flows.context import Node, Peer
 from exchange.flows.rotation import generations as shared
 from exchange.flows.rotation.driver import LOG, MadeKey
 from exchange.flows.rotation.generations import Generations
-from exchange.storage import log_store
-from exchange.storage.key_folder import KeyFiles, KeyLife
-from exchange.storage.transaction import LogHead
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.files.key_folder import KeyFiles, KeyLife
+from exchange.storage.logs import log_store
 from exchange.tlog.checkpoint import parse_note
 from exchange.tlog.note import COSIGNATURE_V1, ED25519, KeyLine, VerifierKey
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState, KeyUse

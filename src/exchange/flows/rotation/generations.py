@@ -8,12 +8,12 @@ from typing import Protocol
 
 from exchange.crypto.trusted.possession import group_fingerprint
 from exchange.domain.lifecycles import KEY
-from exchange.flows.apply.answered import node_record
+from exchange.flows.apply.changes.answered import node_record
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros_of, timestamp
-from exchange.storage import registers
-from exchange.storage.key_folder import KeyFiles, KeyLife, merged
-from exchange.storage.log_store import head_by_id
+from exchange.storage.files.key_folder import KeyFiles, KeyLife, merged
+from exchange.storage.logs.log_store import head_by_id
+from exchange.storage.registers import registers
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState
 from exchange.v1.record_pb2 import Record
 from exchange.v1.rotation_pb2 import (

@@ -18,9 +18,9 @@ from google.protobuf.message import DecodeError
 from exchange.crypto.ed25519 import verify_note
 from exchange.domain import rotation as rotations
 from exchange.flows.context import Node
-from exchange.storage import log_store
-from exchange.storage.database import Connection
-from exchange.storage.log_store import StoredCheckpoint
+from exchange.storage.engine.database import Connection
+from exchange.storage.logs import log_store
+from exchange.storage.logs.log_store import StoredCheckpoint
 from exchange.storage.queries import rotations as register
 from exchange.tlog import tree
 from exchange.tlog.checkpoint import parse_note

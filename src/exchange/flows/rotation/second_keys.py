@@ -14,7 +14,7 @@ from exchange.domain.problems import Problem, Refused
 from exchange.flows.context import Node, Peer
 from exchange.flows.rotation.driver import MIRROR_ML_DSA, WITNESS_ML_DSA
 from exchange.flows.rotation.ed25519_keys import NoteKeyDriver, fingerprint_of
-from exchange.storage.key_folder import KeyFiles
+from exchange.storage.files.key_folder import KeyFiles
 from exchange.tlog.note import COSIGNATURE_ML_DSA_44, KeyLine
 from exchange.v1.key_announcement_pb2 import KeyUse
 

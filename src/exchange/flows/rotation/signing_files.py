@@ -19,7 +19,7 @@ from exchange.crypto.signers.key_file import read_signer
 from exchange.crypto.sm2.key import SM2PrivateKey
 from exchange.crypto.x509.certificates import Certificate, CertificateUnreadable, load_chain, public_hash, spki_hash
 from exchange.crypto.x509.pki_request import make_request
-from exchange.storage.key_folder import KeyFiles
+from exchange.storage.files.key_folder import KeyFiles
 
 TOKEN_MARK: Final = b"pkcs11:"
 """What the first line of a file that names a key in a token begins with."""

@@ -30,8 +30,8 @@ from exchange.flows.rotation import generations as shared
 from exchange.flows.rotation.driver import SIGNING, SIGNING_SM2, MadeKey
 from exchange.flows.rotation.generations import Generations
 from exchange.flows.rotation.signing_files import HeldKey, SigningFiles
-from exchange.storage import registers
-from exchange.storage.key_folder import KeyLife
+from exchange.storage.files.key_folder import KeyLife
+from exchange.storage.registers import registers
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState, KeyUse
 from exchange.v1.record_pb2 import Record
 from exchange.v1.rotation_pb2 import KeyConfirmation, KeyCount, KeyStatus, Rotation, RotationStep, Waiting

@@ -21,11 +21,11 @@ from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.rotation.driver import KEYS, KeyDriver, MadeKey
 from exchange.flows.rotation.forced import may_force
 from exchange.flows.rotation.report import report
-from exchange.storage import log_store
+from exchange.storage.engine.transaction import LogHead, NewEntry
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import log_store
 from exchange.storage.queries import rotations as register
 from exchange.storage.queries.rotations import RotationChange
-from exchange.storage.transaction import LogHead, NewEntry
-from exchange.storage.writer import WorkClass
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.rotation_pb2 import KeyStatus, Rotation, RotationState, RotationStep, RotationStepped, Waiting
 from exchange.v1.security_service_pb2 import ReportedStep, RotationView

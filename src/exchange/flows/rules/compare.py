@@ -14,14 +14,14 @@ from exchange.domain.recognising.facts import FACT_SET, LEVEL_FACTS, FactUnknown
 from exchange.domain.recognising.recognition import Decision, DecisionContext, RuleSet, legal_date, part_holds
 from exchange.domain.record_index import is_recognised_kind
 from exchange.flows.apply.applier import Applier
+from exchange.flows.apply.deciding.ruling import Ruling, rulings_in
 from exchange.flows.apply.entry import ReadEntry, read_entry
-from exchange.flows.apply.ruling import Ruling, rulings_in
 from exchange.flows.context import LOCAL_TIME
 from exchange.flows.instants import instant, micros_of
-from exchange.storage import log_store
-from exchange.storage.database import Connection
+from exchange.storage.engine.database import Connection
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.logs import log_store
 from exchange.storage.queries import decided
-from exchange.storage.transaction import LogHead
 from exchange.v1.lab_qualification_pb2 import LabStanding
 from exchange.v1.monitoring_batch_pb2 import Point, Series
 from exchange.v1.record_pb2 import Record

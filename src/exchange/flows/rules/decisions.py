@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from exchange.domain.record_index import is_recognised_kind
+from exchange.flows.apply.deciding.ruling import Ruling, rulings_in
 from exchange.flows.apply.entry import ReadEntry, read_entry
-from exchange.flows.apply.ruling import Ruling, rulings_in
-from exchange.storage import log_store, registers
-from exchange.storage.database import Connection
+from exchange.storage.engine.database import Connection
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.logs import log_store
 from exchange.storage.queries import decided
-from exchange.storage.transaction import LogHead
+from exchange.storage.registers import registers
 from exchange.v1.recognition_pb2 import DecisionCause, Recognition
 
 TAIL = 512

@@ -10,18 +10,19 @@ from exchange.domain.recognising.recognition import Decision, RuleSet
 from exchange.domain.record_index import raw_id
 from exchange.flows.access import NotFound
 from exchange.flows.actions.pending import Confirmed
-from exchange.flows.apply.ordered import would_change
-from exchange.flows.apply.ruling import Ruling
+from exchange.flows.apply.again.ordered import would_change
+from exchange.flows.apply.deciding.ruling import Ruling
 from exchange.flows.context import Node
 from exchange.flows.queries.exchanged.records import check_enum
 from exchange.flows.queries.ground.paging import Tokens
 from exchange.flows.rules.compare import Case, cases, differs, mirrors
 from exchange.flows.rules.editions import read_rules
 from exchange.flows.rules.queries import find_edition
-from exchange.storage import log_store, registers
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import log_store
 from exchange.storage.queries import rules
-from exchange.storage.transaction import LogHead
-from exchange.storage.writer import WorkClass
+from exchange.storage.registers import registers
 from exchange.v1.action_pb2 import ActionRequest, RedecideAction
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.journal_pb2 import JournalEntry, RedecisionOrdered

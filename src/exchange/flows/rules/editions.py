@@ -14,9 +14,9 @@ from exchange.domain.recognising.recognition import RuleSet
 from exchange.domain.recognising.rule_book import RuleBook
 from exchange.flows.actions.pending import Confirmed
 from exchange.flows.context import Node
+from exchange.storage.engine.writer import WorkClass
 from exchange.storage.queries import rules
 from exchange.storage.queries.rules import RULES, EditionChange, EditionsChangedError
-from exchange.storage.writer import WorkClass
 from exchange.v1.action_pb2 import ActionRequest
 from exchange.v1.journal_pb2 import Activated, Edition, JournalEntry
 

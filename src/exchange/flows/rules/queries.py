@@ -21,11 +21,12 @@ from exchange.flows.queries.ground.reading import Asked, Reading, record_id_of
 from exchange.flows.queries.ground.views import ref_of
 from exchange.flows.rules.decisions import Told, decisions_about
 from exchange.flows.rules.stated import stated_equivalences
-from exchange.storage import log_store, registers
-from exchange.storage.database import Connection
+from exchange.storage.engine.database import Connection
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.logs import log_store
 from exchange.storage.queries import records, rules
 from exchange.storage.queries.records import RecordRow
-from exchange.storage.transaction import LogHead
+from exchange.storage.registers import registers
 from exchange.v1.kind_pb2 import Kind, Outcome
 from exchange.v1.rule_pb2 import RuleApproval, RuleEdition, RuleView
 from exchange.v1.rule_service_pb2 import (

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from google.protobuf.message import DecodeError
 
 from exchange.flows.queries.ground.views import ref_of
-from exchange.storage.database import Connection
+from exchange.storage.engine.database import Connection
 from exchange.storage.queries import records
 from exchange.storage.queries.records import AreaLimit, RecordFilter
 from exchange.v1.answer_pb2 import AnswerVerb

@@ -24,16 +24,17 @@ from exchange.crypto.x509.certificates import facts_of, load_der
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import NotFound
 from exchange.flows.agencies import MAX_REASON
-from exchange.flows.apply.answered import node_record
+from exchange.flows.apply.changes.answered import node_record
+from exchange.flows.apply.deciding.judge import CLOCK_TOLERANCE_MICROS
 from exchange.flows.apply.entry import ReadEntry, payload_of, read_entry
-from exchange.flows.apply.judge import CLOCK_TOLERANCE_MICROS
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros
 from exchange.flows.intake.seal import Sealed, seal, seal_statement
 from exchange.flows.trust.verdicts import signing_keys
-from exchange.storage import journal, log_store, registers
-from exchange.storage.transaction import LogHead, NewEntry, Transaction
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.transaction import LogHead, NewEntry, Transaction
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import journal, log_store
+from exchange.storage.registers import registers
 from exchange.v1.journal_pb2 import AdministratorAction, CertificateEvent, JournalEntry
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState, KeyUse
 from exchange.v1.kind_pb2 import Kind

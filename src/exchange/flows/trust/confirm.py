@@ -10,17 +10,18 @@ from typing import Any
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import NotFound
 from exchange.flows.agencies import about_reason
-from exchange.flows.apply.answered import answer_about_keys
-from exchange.flows.apply.journaled import decision_row
+from exchange.flows.apply.again.journaled import decision_row
+from exchange.flows.apply.changes.answered import answer_about_keys
 from exchange.flows.context import Node
 from exchange.flows.instants import timestamp
 from exchange.flows.intake.ids import format_id
 from exchange.flows.intake.seal import seal
 from exchange.flows.rotation.steps import RecoveringError
 from exchange.flows.trust.peer_keys import Judged, judge, rely
-from exchange.storage import journal, log_store, registers
-from exchange.storage.transaction import NewEntry, Transaction
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.transaction import NewEntry, Transaction
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import journal, log_store
+from exchange.storage.registers import registers
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.journal_pb2 import JournalEntry, TrustDecided
 from exchange.v1.key_announcement_pb2 import KeyState

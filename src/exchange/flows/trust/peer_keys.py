@@ -17,7 +17,7 @@ from typing import Any
 from exchange.crypto.trusted.announced_chains import chains_of
 from exchange.crypto.trusted.authority_proof import root_of
 from exchange.crypto.trusted.possession import CERTIFIED, is_endorsed, is_endorsed_by, is_possessed, verifier_of
-from exchange.flows.apply.turns import Turn
+from exchange.flows.apply.changes.turns import Turn
 from exchange.flows.context import Node, Peer, PeerBook, line_of
 from exchange.flows.instants import micros_of
 from exchange.tlog.note import COSIGNATURE_ML_DSA_44, KeyLine, VerifierKey

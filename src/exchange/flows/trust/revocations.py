@@ -22,9 +22,9 @@ from exchange.crypto.x509.certificates import Certificate
 from exchange.crypto.x509.revocation import RevocationList, Revocations, RevocationUnreadable, read_lists
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros
-from exchange.storage import revocations
-from exchange.storage.revocations import ListRow, TakenLists
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.node import revocations
+from exchange.storage.node.revocations import ListRow, TakenLists
 from exchange.v1.journal_pb2 import Activated, CertificateEvent, Edition, JournalEntry
 
 log = structlog.get_logger("exchange.revocations")

@@ -11,9 +11,10 @@ from __future__ import annotations
 from sqlalchemy import select, update
 
 from exchange.domain.problems import Problem
-from exchange.storage import quarantine, schema
-from exchange.storage.submissions import Address, entries_of
-from exchange.storage.transaction import Transaction
+from exchange.storage import schema
+from exchange.storage.engine.transaction import Transaction
+from exchange.storage.intake import quarantine
+from exchange.storage.intake.submissions import Address, entries_of
 from exchange.v1.submission_service_pb2 import SubmitDocumentRequest, SubmitDocumentResponse
 
 

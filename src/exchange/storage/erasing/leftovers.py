@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Table, and_, func, or_, select
 
 from exchange.storage import schema
-from exchange.storage.registers import RECORD_PARTS, TABLES
-from exchange.storage.submissions import entries_of
+from exchange.storage.intake.submissions import entries_of
+from exchange.storage.registers.registers import RECORD_PARTS, TABLES
 
 ERASED = "ERASED"
 

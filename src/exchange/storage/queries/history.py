@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
-from exchange.storage import schema, submissions
+from exchange.storage import schema
+from exchange.storage.intake import submissions
 from exchange.storage.queries.records import RecordRow
 
 

@@ -10,9 +10,11 @@ from uuid import UUID
 from sqlalchemy import Connection, select
 
 from exchange.domain.problems import ExchangeError
-from exchange.storage import journal, registers, schema
-from exchange.storage.registers import Change
-from exchange.storage.transaction import Transaction
+from exchange.storage import schema
+from exchange.storage.engine.transaction import Transaction
+from exchange.storage.logs import journal
+from exchange.storage.registers import registers
+from exchange.storage.registers.registers import Change
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.rule_pb2 import RedecisionOrder, RedecisionState
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, func, select
 
 from exchange.storage import schema
-from exchange.storage.transaction import LogHead, head_of
+from exchange.storage.engine.transaction import LogHead, head_of
 
 
 def current_mirrors(connection: Connection) -> Mapping[tuple[str, int], LogHead]:

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Final
 
-from exchange.flows.apply.replay import events
+from exchange.flows.apply.again.replay import events
 from exchange.flows.audit.export.files import Target
 from exchange.flows.audit.export.logs import LogPlan
 from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.about import write_instant
 from exchange.flows.instants import instant, micros_of
-from exchange.storage import attachments
-from exchange.storage.database import Database
+from exchange.storage.engine.database import Database
+from exchange.storage.intake import attachments
 from exchange.v1.journal_pb2 import JournalEntry
 
 PAGE: Final = 256

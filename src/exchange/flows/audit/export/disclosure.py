@@ -9,10 +9,10 @@ from typing import Final
 from exchange.flows.actions.pending import said_reason
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.folder.about import write_json
-from exchange.storage import journal
-from exchange.storage.database import Database
-from exchange.storage.transaction import Transaction
-from exchange.storage.writer import WorkClass, Writer
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.transaction import Transaction
+from exchange.storage.engine.writer import WorkClass, Writer
+from exchange.storage.logs import journal
 from exchange.v1.journal_pb2 import AdministratorAction, JournalEntry
 
 ACTION: Final = "audit.export"

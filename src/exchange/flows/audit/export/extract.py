@@ -14,9 +14,10 @@ from exchange.domain.record_index import raw_id
 from exchange.flows.audit.export import papers
 from exchange.flows.queries.exchanged.submissions import make_receipt
 from exchange.flows.queries.ground.views import tombstone_of
-from exchange.storage import log_store, registers
-from exchange.storage.database import Database
+from exchange.storage.engine.database import Database
+from exchange.storage.logs import log_store
 from exchange.storage.queries import records
+from exchange.storage.registers import registers
 from exchange.v1.key_announcement_pb2 import AnnouncedKey
 from exchange.v1.record_service_pb2 import GetEnvelopeResponse, SignatureChain
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement

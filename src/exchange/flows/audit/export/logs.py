@@ -19,10 +19,11 @@ from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.folder.bodies import Absent, BodyArchive
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import NOTES_EACH
-from exchange.storage import log_store, registers
-from exchange.storage.database import Connection, Database
-from exchange.storage.log_store import StoredCheckpoint, StoredEntry
-from exchange.storage.transaction import LogHead
+from exchange.storage.engine.database import Connection, Database
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.logs import log_store
+from exchange.storage.logs.log_store import StoredCheckpoint, StoredEntry
+from exchange.storage.registers import registers
 from exchange.tlog import tiles
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import merge

@@ -8,9 +8,9 @@ from typing import Final
 from exchange.flows.audit.export.files import Target
 from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.about import write_json
-from exchange.storage import register_rows
-from exchange.storage.database import Connection, Database
-from exchange.storage.register_rows import REGISTERS, RowReader
+from exchange.storage.engine.database import Connection, Database
+from exchange.storage.registers import canonical
+from exchange.storage.registers.canonical import REGISTERS, RowReader
 
 TRIES: Final = 3
 """Times that reading begins anew because the node went on meanwhile; then all is read in one view, which keeps the
@@ -24,16 +24,16 @@ def write_registers(target: Target, database: Database) -> None:
     """
     for _ in range(TRIES):
         with database.read() as connection:
-            before = register_rows.position(connection)
+            before = canonical.position(connection)
         for register in REGISTERS:
             target.put_pieces(_path(register), _pages(database, register))
         with database.read() as connection:
-            after = register_rows.position(connection)
+            after = canonical.position(connection)
         if before == after:
             break
     else:
         with database.read() as connection:
-            after = register_rows.position(connection)
+            after = canonical.position(connection)
             for register in REGISTERS:
                 target.put_pieces(_path(register), _in_one(connection, register))
     told = {"journal": after.journal, "size": after.size, "next_change": after.next_seq}

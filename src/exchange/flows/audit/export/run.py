@@ -29,8 +29,9 @@ from exchange.flows.audit.export.registers import write_registers
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.folder import manifest, names
 from exchange.flows.audit.folder.about import WHOLE, About
-from exchange.storage import log_store, register_rows
-from exchange.storage.database import Database
+from exchange.storage.engine.database import Database
+from exchange.storage.logs import log_store
+from exchange.storage.registers import canonical
 
 TOP: Final = frozenset(
     {
@@ -202,7 +203,7 @@ class Export:
         if self._scope.kind != WHOLE:
             return False
         with self._database.read() as connection:
-            return self._scope.withheld or not register_rows.withholds(connection)
+            return self._scope.withheld or not canonical.withholds(connection)
 
     def _check_top(self) -> None:
         root = self._target.root

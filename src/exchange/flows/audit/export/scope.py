@@ -10,8 +10,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from exchange.flows.audit.folder import about
-from exchange.storage.log_store import StoredEntry
-from exchange.storage.transaction import LogHead
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.logs.log_store import StoredEntry
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.statement_pb2 import LogEntry
 

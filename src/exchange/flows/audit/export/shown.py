@@ -10,9 +10,9 @@ from google.protobuf.message import DecodeError
 from exchange.domain.record_index import raw_id
 from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.bodies import Absent
-from exchange.storage import registers
-from exchange.storage.database import Connection
-from exchange.storage.log_store import StoredEntry
+from exchange.storage.engine.database import Connection
+from exchange.storage.logs.log_store import StoredEntry
+from exchange.storage.registers import registers
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
 
 _ERASED = "ERASED"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from exchange.flows.audit.export.files import Target
 from exchange.flows.audit.folder import names
-from exchange.storage import timestamps
-from exchange.storage.database import Database
+from exchange.storage.engine.database import Database
+from exchange.storage.logs import timestamps
 
 PAGE = 200
 """Tokens read at a time."""

@@ -21,12 +21,12 @@ from pathlib import Path
 from exchange.domain import kinds
 from exchange.domain.problems import Problem, Refused
 from exchange.domain.record_index import raw_id
-from exchange.storage import log_store
-from exchange.storage.database import Connection, Database
+from exchange.storage.engine.database import Connection, Database
+from exchange.storage.engine.migrate import sqlite_path
 from exchange.storage.erasing import leftovers, raw_scan
 from exchange.storage.erasing.leftovers import ErasedRevision, Leftover
 from exchange.storage.erasing.raw_scan import Needle
-from exchange.storage.migrate import sqlite_path
+from exchange.storage.logs import log_store
 from exchange.tlog.checkpoint import parse_note
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.tree import inclusion_proof, leaf_hash, verify_inclusion

@@ -21,7 +21,7 @@ from exchange.flows.actions.pending import Confirmed
 from exchange.flows.apply.entry import payload_of
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.intake.ids import format_id
-from exchange.storage.database import DATABASE_ERRORS
+from exchange.storage.engine.database import DATABASE_ERRORS
 from exchange.storage.queries import retention
 from exchange.v1.action_pb2 import ActionRequest, EraseDueAction, EraseRecordAction, RetentionDue
 from exchange.v1.common_pb2 import RecordRef

@@ -12,10 +12,10 @@ from exchange.flows.context import Node
 from exchange.flows.intake.ids import format_id
 from exchange.flows.queries.ground.reading import record_id_of
 from exchange.flows.queries.ground.views import ref_of, tombstone_of
-from exchange.storage import journal, log_store
+from exchange.storage.engine.transaction import Transaction
+from exchange.storage.engine.writer import WorkClass
+from exchange.storage.logs import journal, log_store
 from exchange.storage.queries import records
-from exchange.storage.transaction import Transaction
-from exchange.storage.writer import WorkClass
 from exchange.v1.audit_service_pb2 import ReadBodyRequest, ReadBodyResponse
 from exchange.v1.journal_pb2 import BodyShown, JournalEntry
 

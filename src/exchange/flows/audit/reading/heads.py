@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exchange.storage import log_store, witnessed
-from exchange.storage.database import Database
+from exchange.storage.engine.database import Database
+from exchange.storage.logs import log_store, witnessed
 
 
 def newest_heads(database: Database) -> list[bytes]:

@@ -14,7 +14,7 @@ from exchange.flows.queries.ground.paging import Tokens, page_size
 from exchange.flows.queries.ground.views import ref_of, tombstone_of
 from exchange.flows.queries.registers.credit import checked_uscc
 from exchange.flows.rules.decisions import Told, decisions_about
-from exchange.storage import log_store
+from exchange.storage.logs import log_store
 from exchange.storage.queries import Connection, history, records
 from exchange.storage.queries.records import RecordRow
 from exchange.tlog.origin import LogName

@@ -14,7 +14,7 @@ import structlog
 
 from exchange.flows.context import Node
 from exchange.flows.intake.refusals import MAX_CALLER, MAX_CALLERS, MINUTE_S, OTHERS, append
-from exchange.storage.writer import WorkClass
+from exchange.storage.engine.writer import WorkClass
 from exchange.v1.journal_pb2 import AuditRead, JournalEntry
 
 ENTRIES = "ENTRIES"

@@ -7,8 +7,8 @@ from typing import Final
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.audit.reading.reads import REGISTER, ReadFolder
 from exchange.flows.context import Node
-from exchange.storage import register_rows
-from exchange.storage.register_rows import REGISTERS, RegisterPosition, RowReader
+from exchange.storage.registers import canonical
+from exchange.storage.registers.canonical import REGISTERS, RegisterPosition, RowReader
 from exchange.v1 import audit_service_pb2 as pb
 
 MIN_SALT: Final = 16
@@ -46,7 +46,7 @@ class RegisterQueries:
         if problems:
             raise Refused(problems)
         with self._node.database.read() as connection:
-            answer.position.CopyFrom(position_of(register_rows.position(connection)))
+            answer.position.CopyFrom(position_of(canonical.position(connection)))
             if not request.register:
                 answer.complete = True
                 return answer
@@ -68,7 +68,7 @@ class RegisterQueries:
     def _fill(answer: pb.ListRegisterDigestsResponse, reader: RowReader, request: pb.ListRegisterDigestsRequest) -> str:
         """Returns the last row's key."""
         if request.rows:
-            for row in reader.rows(request.register, request.after, request.until, register_rows.BUCKET_ROWS):
+            for row in reader.rows(request.register, request.after, request.until, canonical.BUCKET_ROWS):
                 answer.lines.add(key=row.key, line=row.line)
             return answer.lines[-1].key if answer.lines else ""
         for run in reader.buckets(request.register, request.salt, request.after, request.until):

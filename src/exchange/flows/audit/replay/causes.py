@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from exchange.flows.apply.journaled import changes_of, is_register_event
-from exchange.flows.apply.replay import epochs, events
+from exchange.flows.apply.again.journaled import changes_of, is_register_event
+from exchange.flows.apply.again.replay import epochs, events
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay.comparing import Difference
-from exchange.storage import register_rows, registers
-from exchange.storage.database import Connection
-from exchange.storage.register_rows import RegisterPosition
-from exchange.storage.registers import TABLES
+from exchange.storage.engine.database import Connection
+from exchange.storage.registers import canonical, registers
+from exchange.storage.registers.canonical import RegisterPosition
+from exchange.storage.registers.registers import TABLES
 from exchange.v1.journal_pb2 import Step
 
 Address = tuple[str, int]
@@ -94,7 +94,7 @@ def _record_place(made: Connection, row: dict[str, Any]) -> Address | None:
     place = next((each for each in found if wanted in (None, each["revision"])), None)
     if place is None:
         return None
-    origins = register_rows.RowReader(made).origins
+    origins = canonical.RowReader(made).origins
     return origins[place["log_id"]], place["idx"]
 
 
@@ -109,7 +109,7 @@ def _find_lines(made: Connection, cases: Iterable[_Case]) -> None:
             by_key.setdefault((case.difference.register, case.difference.key), []).append(case)
     if not by_entry and not by_key:
         return
-    reader = register_rows.RowReader(made)
+    reader = canonical.RowReader(made)
     for book, end in epochs(made):
         for index, event in events(made, book, 0, end):
             if event.HasField("step"):
@@ -139,7 +139,7 @@ def _finding(case: _Case, beyond: Beyond) -> Finding:
         evidence["journal"] = f"{case.line[0]}#{case.line[1]}"
     for name, row in (("made", difference.made), ("found", difference.found)):
         if row is not None:
-            evidence[name] = register_rows.encode(row)
+            evidence[name] = canonical.encode(row)
     if case.entry in beyond.kept_back:
         code, proven = "REGISTER_ROW_WITHHELD", False
     elif _may_be_newer(difference, beyond):

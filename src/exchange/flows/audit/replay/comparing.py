@@ -9,7 +9,14 @@ from hashlib import sha256
 from secrets import token_bytes
 from typing import Any, Final, Protocol
 
-from exchange.storage.register_rows import PAGE_ROWS, REGISTERS, Bucket, RegisterPosition, RegisterRow, RowReader
+from exchange.storage.registers.canonical import (
+    PAGE_ROWS,
+    REGISTERS,
+    Bucket,
+    RegisterPosition,
+    RegisterRow,
+    RowReader,
+)
 
 SALT_BYTES: Final = 32
 MAX_ROWS: Final = 1_000

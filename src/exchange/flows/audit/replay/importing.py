@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 
 from exchange.domain.catalogues.tables import Tables
 from exchange.domain.problems import Problem, Refused
+from exchange.flows.apply.again.rebuild import rebuild
 from exchange.flows.apply.applier import ReplayedNode
-from exchange.flows.apply.rebuild import rebuild
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay.loading import Loader
 from exchange.flows.audit.replay.walk import other_digest, unreadable
 from exchange.flows.audit.sources.source import Source
 from exchange.flows.status import RESTORED, set_flags
-from exchange.storage import log_store
-from exchange.storage.database import Database
-from exchange.storage.migrate import migrate
-from exchange.storage.transaction import Transaction
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.migrate import migrate
+from exchange.storage.engine.transaction import Transaction
+from exchange.storage.logs import log_store
 
 
 @dataclass(slots=True)

@@ -10,9 +10,10 @@ from typing import Final
 
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.sources.source import Source, SourceEntry, SourceLog
-from exchange.storage import log_store, registers
-from exchange.storage.log_store import StoredCheckpoint
-from exchange.storage.transaction import LogHead, NewEntry, Transaction
+from exchange.storage.engine.transaction import LogHead, NewEntry, Transaction
+from exchange.storage.logs import log_store
+from exchange.storage.logs.log_store import StoredCheckpoint
+from exchange.storage.registers import registers
 from exchange.tlog import checkpoint as checkpoints
 from exchange.tlog import cosignature
 from exchange.tlog.errors import LogFormatError

@@ -16,8 +16,8 @@ from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.audit.findings import Finding
 from exchange.flows.rules.compare import Case, cases, differs, mirrors
 from exchange.flows.rules.editions import read_rules
-from exchange.storage import log_store
-from exchange.storage.database import Connection
+from exchange.storage.engine.database import Connection
+from exchange.storage.logs import log_store
 from exchange.storage.queries import rules
 
 RUN: Final = 256

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from exchange.domain.catalogues.tables import Tables
+from exchange.flows.apply.again.replay import ReplayedStep, Stop
 from exchange.flows.apply.applier import ReplayedNode
-from exchange.flows.apply.replay import ReplayedStep, Stop
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay.causes import Beyond, explain
 from exchange.flows.audit.replay.comparing import MAX_ROWS, Difference, Registers, compare
@@ -18,10 +18,10 @@ from exchange.flows.audit.replay.loading import Loader
 from exchange.flows.audit.replay.walk import Walk, Walked
 from exchange.flows.audit.sources.source import Source
 from exchange.flows.instants import micros, micros_of
-from exchange.storage import register_rows
-from exchange.storage.register_rows import RegisterPosition, RowReader
-from exchange.storage.scratch import Scratch
-from exchange.storage.transaction import LogHead
+from exchange.storage.engine.scratch import Scratch
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.registers import canonical
+from exchange.storage.registers.canonical import RegisterPosition, RowReader
 from exchange.v1.journal_pb2 import JournalEntry
 
 TRIES: Final = 3
@@ -100,7 +100,7 @@ class ReplayRun:
             lines: Origin of the journal's epoch, index and line.
         """
         with self._scratch.read() as connection:
-            books = {log.origin: log for log in register_rows.journals(connection)}
+            books = {log.origin: log for log in canonical.journals(connection)}
         for origin, index, event in lines:
             if origin in books:
                 self._walk.take(books[origin], index, event)
@@ -117,7 +117,7 @@ class ReplayRun:
         if self._walk.halted:
             return
         with self._scratch.read() as made:
-            mine = register_rows.position(made)
+            mine = canonical.position(made)
             for _ in range(TRIES):
                 before = found.position()
                 differences = list(islice(compare(RowReader(made, known_logs=False), found), MAX_ROWS + 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from exchange.flows.apply.replay import ReplayedStep
+from exchange.flows.apply.again.replay import ReplayedStep
 from exchange.flows.audit.findings import Finding
 from exchange.flows.instants import micros_of
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from exchange.flows.apply.again.journaled import changes_of, is_register_event
+from exchange.flows.apply.again.replay import Replay, ReplayedStep, Stop
 from exchange.flows.apply.applier import ReplayedNode
-from exchange.flows.apply.journaled import changes_of, is_register_event
-from exchange.flows.apply.replay import Replay, ReplayedStep, Stop
 from exchange.flows.apply.steps import StepPlan
 from exchange.flows.audit.findings import Finding
-from exchange.storage import registers
-from exchange.storage.registers import SEQ_CURSOR, Change
-from exchange.storage.scratch import Scratch
-from exchange.storage.transaction import LogHead
+from exchange.storage.engine.scratch import Scratch
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.registers import registers
+from exchange.storage.registers.registers import SEQ_CURSOR, Change
 from exchange.v1.journal_pb2 import JournalEntry
 
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Final
 from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.disk import Disk
 from exchange.flows.audit.folder.errors import FolderUnreadable
-from exchange.storage.register_rows import (
+from exchange.storage.registers.canonical import (
     BUCKET_ROWS,
     PAGE_ROWS,
     REGISTERS,

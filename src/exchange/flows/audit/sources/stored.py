@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from exchange.flows.audit.sources.source import SourceEntry, SourceLog
-from exchange.storage import log_store, register_rows, registers
-from exchange.storage.database import Database
-from exchange.storage.register_rows import Bucket, RegisterPosition, RegisterRow, RowReader
+from exchange.storage.engine.database import Database
+from exchange.storage.logs import log_store
+from exchange.storage.registers import canonical, registers
+from exchange.storage.registers.canonical import Bucket, RegisterPosition, RegisterRow, RowReader
 
 PAGE: Final = 512
 """Rows read in one view."""
@@ -97,7 +98,7 @@ class StoredRegisters:
     def position(self) -> RegisterPosition:
         """Where they stand now."""
         with self.database.read() as connection:
-            return register_rows.position(connection)
+            return canonical.position(connection)
 
     def runs(self, register: str, salt: bytes, after: str) -> tuple[Sequence[Bucket], bool]:
         """Runs of rows behind a key by their digests, and whether these are the last ones."""

@@ -10,7 +10,8 @@ from exchange.flows.context import Node
 from exchange.flows.intake.ids import format_id
 from exchange.flows.queries.exchanged.records import RecordQueries
 from exchange.flows.queries.ground.reading import Asked
-from exchange.storage import attachments, log_store
+from exchange.storage.intake import attachments
+from exchange.storage.logs import log_store
 from exchange.v1.common_pb2 import Attachment
 from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import GetAttachmentRequest

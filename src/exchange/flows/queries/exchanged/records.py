@@ -14,9 +14,10 @@ from exchange.flows.intake.ids import format_id
 from exchange.flows.queries.ground.paging import page_size
 from exchange.flows.queries.ground.reading import Asked, Reading, record_id_of
 from exchange.flows.queries.ground.views import record_views, ref_of, tombstone_of
-from exchange.storage import log_store, registers
+from exchange.storage.logs import log_store
 from exchange.storage.queries import Connection, records
 from exchange.storage.queries.records import RecordFilter, RecordRow
+from exchange.storage.registers import registers
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.key_announcement_pb2 import AnnouncedKey
 from exchange.v1.kind_pb2 import Kind, Outcome

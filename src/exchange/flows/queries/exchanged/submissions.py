@@ -9,18 +9,19 @@ from exchange.crypto.x509.certificates import Role
 from exchange.domain.problems import Problem, Refused
 from exchange.domain.record_index import is_recognised_kind, raw_id
 from exchange.flows.access import AccessDenied, NotFound
-from exchange.flows.apply.ruling import read_decision
+from exchange.flows.apply.deciding.ruling import read_decision
 from exchange.flows.instants import timestamp
 from exchange.flows.intake.ids import format_id
 from exchange.flows.queries.exchanged.records import check_enum
 from exchange.flows.queries.ground.paging import page_size
 from exchange.flows.queries.ground.reading import Asked, Reading
 from exchange.flows.queries.ground.wording import Wording
-from exchange.storage import log_store, submissions
-from exchange.storage.log_store import CurrentOrigins
+from exchange.storage.intake import submissions
+from exchange.storage.intake.submissions import Address, SubmissionRow
+from exchange.storage.logs import log_store
+from exchange.storage.logs.log_store import CurrentOrigins
 from exchange.storage.queries import Connection, outcomes, records
 from exchange.storage.queries.outcomes import EntryFate
-from exchange.storage.submissions import Address, SubmissionRow
 from exchange.tlog import proof, tree
 from exchange.v1.kind_pb2 import Kind, Outcome
 from exchange.v1.submission_pb2 import AddresseeStatus, Submission, SubmissionState

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from exchange.flows.context import Node
 from exchange.flows.instants import micros, timestamp
-from exchange.storage import registers
 from exchange.storage.queries import Connection, standing
+from exchange.storage.registers import registers
 from exchange.v1.freshness_pb2 import Freshness
 from exchange.v1.kind_pb2 import Lane
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
-from exchange.flows.apply.ruling import read_decision
+from exchange.flows.apply.deciding.ruling import read_decision
 from exchange.flows.instants import timestamp
 from exchange.flows.intake.ids import format_id
 from exchange.flows.queries.ground.reading import Reading

@@ -11,9 +11,9 @@ from exchange.flows.audit.timestamping import waiting
 from exchange.flows.context import Node
 from exchange.flows.instants import timestamp
 from exchange.flows.queries.ground.paging import page_size
-from exchange.storage import log_store, timestamps, witnessed
+from exchange.storage.engine.transaction import LogHead
+from exchange.storage.logs import log_store, timestamps, witnessed
 from exchange.storage.queries import Connection, standing
-from exchange.storage.transaction import LogHead
 from exchange.tlog import proof, tree
 from exchange.v1.audit_service_pb2 import (
     Entry,

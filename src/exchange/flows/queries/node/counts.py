@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from exchange.domain.record_index import is_recognised_kind
 from exchange.flows.context import Node
-from exchange.storage import journal, log_store
+from exchange.storage.logs import journal, log_store
 from exchange.storage.queries import Connection, outcomes, standing
 from exchange.storage.queries.outcomes import DecisionRow
 from exchange.v1.kind_pb2 import Kind, Outcome

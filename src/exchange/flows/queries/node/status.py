@@ -17,7 +17,8 @@ from exchange.flows.queries.node.counts import Counts
 from exchange.flows.queries.registers.effects import unconfirmed_by_agency
 from exchange.flows.queries.registers.feedback import overdue_by_agency
 from exchange.flows.queries.registers.open_alerts import count_alerts
-from exchange.storage import attachments, journal, log_store, quarantine
+from exchange.storage.intake import attachments, quarantine
+from exchange.storage.logs import journal, log_store
 from exchange.storage.queries import Connection, standing
 from exchange.v1.operation_service_pb2 import (
     GetStatusResponse,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from exchange.domain.codes import normalise, uscc_reasons
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import AccessDenied
-from exchange.flows.apply.ruling import read_decision
+from exchange.flows.apply.deciding.ruling import read_decision
 from exchange.flows.context import Node
 from exchange.flows.queries.exchanged.records import check_enum, record_page
 from exchange.flows.queries.ground.freshness import stale_peers

@@ -16,9 +16,10 @@ from exchange.flows.instants import instant
 from exchange.flows.intake.ids import format_id
 from exchange.flows.queries.ground.paging import page_size
 from exchange.flows.queries.ground.reading import Asked, Reading
-from exchange.storage import log_store, readers
+from exchange.storage.logs import log_store
 from exchange.storage.queries import Connection
-from exchange.storage.readers import ReadAct
+from exchange.storage.registers import readers
+from exchange.storage.registers.readers import ReadAct
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.penalty_service_pb2 import (
     ListUnconfirmedEffectsRequest,

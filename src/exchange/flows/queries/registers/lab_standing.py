@@ -11,8 +11,8 @@ from typing import Final
 
 from exchange.domain.labs import REASONS, sampled_on
 from exchange.domain.recognising.recognition import Decision, DecisionContext, part_holds
-from exchange.flows.apply.labs import RegisteredLabs
-from exchange.flows.apply.ruling import read_decision
+from exchange.flows.apply.deciding.labs import RegisteredLabs
+from exchange.flows.apply.deciding.ruling import read_decision
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.instants import instant
 from exchange.storage.queries import Connection, readings

@@ -9,7 +9,7 @@ from exchange.domain.codes import cma_no_holds
 from exchange.domain.labs import Slice, SliceKind, method_key, slices_of, standing_on
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.access import AccessDenied, NotFound
-from exchange.flows.apply.labs import known_lab
+from exchange.flows.apply.deciding.labs import known_lab
 from exchange.flows.context import LOCAL_TIME
 from exchange.flows.queries.exchanged.records import check_enum, record_page
 from exchange.flows.queries.ground.paging import page_size

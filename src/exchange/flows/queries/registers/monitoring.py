@@ -9,7 +9,7 @@ from typing import Any
 
 from exchange.domain.problems import Problem, Refused
 from exchange.domain.recognising.recognition import part_holds
-from exchange.flows.apply.ruling import read_decision
+from exchange.flows.apply.deciding.ruling import read_decision
 from exchange.flows.context import Node
 from exchange.flows.instants import micros_of, timestamp
 from exchange.flows.intake.ids import format_id

@@ -1,0 +1,1 @@
+"""Verbs that read a node's own files, by its node file."""

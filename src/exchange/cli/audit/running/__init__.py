@@ -1,0 +1,1 @@
+"""Verbs that ask a running node, by an auditor's certificate."""

@@ -1,0 +1,1 @@
+"""From one ruled entry to row changes."""

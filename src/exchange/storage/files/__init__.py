@@ -1,0 +1,1 @@
+"""Files beside the database: private keys, TLS leaves, spool folders."""

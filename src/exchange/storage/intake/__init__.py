@@ -1,0 +1,1 @@
+"""What agencies handed in: submissions, native documents, their quarantined rows, attachments."""

@@ -1,0 +1,1 @@
+"""Registers: current state, made by apply and read row by row."""
