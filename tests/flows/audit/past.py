@@ -12,13 +12,20 @@ from pathlib import Path
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay.run import ReplayRun
 from exchange.flows.audit.sources.stored import StoredLogs, StoredRegisters
+from exchange.flows.audit.verify.believed import Believed
 from exchange.storage.engine.database import Database
 from exchange.v1.common_pb2 import RecordRef
 from tests.domain import records
 from tests.flows.test_replay import History
-from tests.world import FEDERATION, World, tables
+from tests.world import FEDERATION, World, keyring, tables
 
 NAMES = ("cq", "sc")
+
+
+def believed() -> Believed:
+    """The cards of both nodes."""
+    cards = (keyring("cq").card_for("sc"), keyring("sc").card_for("cq"))
+    return Believed(cards=tuple(card.to_text() for card in cards))
 
 
 @dataclass

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import Run, init, run
 from tests.flows.audit.past import NAMES, Past, by_hand
+from tests.world import keyring
 
 
 @pytest.fixture
@@ -80,15 +81,28 @@ def test_a_replay_follows_one_firm(nodes: dict[str, Path]) -> None:
     assert touches[0]["record_id"] in shown.out
 
 
-def test_both_sides_are_reconciled(nodes: dict[str, Path]) -> None:
-    """Status 0, every lane, no ages."""
-    done = run("audit", "reconcile", nodes["cq"], nodes["sc"], "--json")
-    assert done.status == 0, done.out
+def believing(folder: Path) -> list[object]:
+    """Both nodes' cards, as files, with the fingerprints that were typed in."""
+    given: list[object] = []
+    for name, peer in zip(NAMES, reversed(NAMES), strict=True):
+        card = keyring(name).card_for(peer)
+        (folder / f"{name}.card").write_text(card.to_text(), "utf-8")
+        given += ["--card", folder / f"{name}.card", "--fingerprint", card.fingerprint()]
+    return given
+
+
+def test_both_sides_are_reconciled(nodes: dict[str, Path], tmp_path: Path) -> None:
+    """Status 0, every lane, no ages; by nobody's cards the sides are consistent, and no more."""
+    cards = believing(tmp_path)
+    done = run("audit", "reconcile", nodes["cq"], nodes["sc"], *cards, "--json")
+    assert (done.status, done.json["verdict"]) == (0, "PROVEN"), done.out
+    assert [each.startswith("card ") for each in done.json["policy"]] == [True, True]
     assert len(done.json["lanes"]) == 6
     assert all(each["first_difference"] is None and not each["pending"] for each in done.json["lanes"])
     assert [each["proven"] for each in done.json["repairs"]] == [True]
     shown = run("audit", "reconcile", nodes["cq"], nodes["sc"], lang="zh")
-    assert "两地一致" in shown.out
+    assert (shown.status, "内部一致, 来源未证实" in shown.out, "两地一致" in shown.out) == (3, True, True)
+    assert run("audit", "reconcile", nodes["cq"], nodes["sc"], *cards[:2]).status == 2
     assert run("audit", "reconcile", nodes["cq"], nodes["cq"]).status == 1
 
 

@@ -21,10 +21,11 @@ from exchange.flows.audit.replay.run import ReplayRun
 from exchange.flows.audit.sources.exported import ExportedLogs
 from exchange.flows.audit.sources.exported_registers import ExportedRegisters
 from exchange.flows.audit.sources.stored import StoredRegisters
+from exchange.flows.audit.verify.claims import Verdict
 from exchange.storage.engine.database import Database
 from exchange.storage.logs import verify
 from tests import evidence
-from tests.flows.audit.past import NAMES, Past
+from tests.flows.audit.past import NAMES, Past, believed
 from tests.flows.test_recovering import submit
 from tests.world import FEDERATION, World, tables
 
@@ -118,8 +119,9 @@ def test_an_import_of_a_folder_is_the_node(past: Past, folders: dict[str, Path],
 
 def test_folders_of_both_sides_are_reconciled(folders: dict[str, Path]) -> None:
     """Nothing is found in two sound folders."""
-    done = reconcile(*(ExportedLogs(folders[name]) for name in NAMES))
-    assert done.findings == []
+    one, other = (ExportedLogs(folders[name]) for name in NAMES)
+    done = reconcile(one, other, believed())
+    assert (done.findings, done.verdict) == ([], Verdict.PROVEN)
     assert [each.is_proven for each in done.repairs] == [True]
 
 

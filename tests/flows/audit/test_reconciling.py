@@ -15,21 +15,23 @@ from exchange.crypto.receipts import verify_receipt
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.reconcile.evidence import bundle, entry_at, write
 from exchange.flows.audit.reconcile.run import Reconciled, reconcile
+from exchange.flows.audit.verify.believed import Believed
+from exchange.flows.audit.verify.claims import Verdict
 from exchange.storage.engine.transaction import LogHead, Transaction
 from exchange.storage.logs import log_store
 from exchange.tlog.checkpoint import Checkpoint, parse_note
 from exchange.tlog.note import decode_base64
 from exchange.tlog.tree import Frontier, leaf_hash, verify_consistency
 from tests import evidence
-from tests.flows.audit.past import Past, by_hand
-from tests.world import keyring, lane_origin
+from tests.flows.audit.past import Past, believed, by_hand
+from tests.world import Keyring, keyring, lane_origin
 
 ORIGIN = lane_origin("cq", "sc")
 
 
-def compared(past: Past) -> Reconciled:
-    """Both sides."""
-    return reconcile(past.logs("cq"), past.logs("sc"))
+def compared(past: Past, believing: Believed | None = None) -> Reconciled:
+    """Both sides, by the cards of both unless told otherwise."""
+    return reconcile(past.logs("cq"), past.logs("sc"), believed() if believing is None else believing)
 
 
 def log_of(past: Past, name: str, origin: str = ORIGIN) -> LogHead:
@@ -69,7 +71,7 @@ def rewrite(past: Past, name: str, index: int, *, sign: bool) -> None:
 def test_two_sound_sides_agree(past: Past) -> None:
     """Nothing is found; every fact is decided, nothing pends, the repair is proven on both sides."""
     done = compared(past)
-    assert done.findings == []
+    assert (done.findings, done.verdict) == ([], Verdict.PROVEN)
     assert len(done.lanes) == 6
     registry = next(each for each in done.lanes if each.pair.origin == ORIGIN)
     assert registry.pair.own.size == registry.pair.mirror.size == registry.pair.cosigned
@@ -78,6 +80,19 @@ def test_two_sound_sides_agree(past: Past) -> None:
     (repair,) = done.repairs
     assert repair.is_proven
     assert (repair.owner, repair.other) == ("cq", "sc")
+
+
+def test_whose_the_keys_are_only_the_caller_can_say(past: Past) -> None:
+    """Nobody named: consistent at best. Others' cards: no note counts. A key left out: what it signed stays open."""
+    alone = compared(past, Believed())
+    assert (alone.findings, alone.verdict) == ([], Verdict.CONSISTENT)
+    others = tuple(Keyring(name).card_for(peer).to_text() for name, peer in (("cq", "sc"), ("sc", "cq")))
+    forged = compared(past, Believed(cards=others))
+    assert ({each.code for each in forged.findings}, forged.verdict) == ({"NOTE_NOT_SIGNED"}, Verdict.REFUTED)
+    assert {each.pair.cosigned for each in forged.lanes} == {0}
+    one = compared(past, Believed(cards=(keyring("cq").card_for("sc").to_text(),)))
+    assert ({each.code for each in one.findings}, one.verdict) == ({"KEY_NOT_BELIEVED"}, Verdict.NOT_PROVABLE)
+    assert {each.detail for each in one.findings if each.log == ORIGIN} == {"sc.exchange.example/mirror"}
 
 
 @pytest.mark.parametrize(("side", "shown_by"), [("sc", "cq"), ("cq", "sc")])

@@ -39,11 +39,11 @@ RequireOption = Annotated[str, typer.Option("--require", help=t("option.require"
 
 def gather(
     *,
-    policy: Path | None,
-    cards: Sequence[Path],
-    fingerprints: Sequence[str],
-    roots: Sequence[str],
-    lists: Sequence[Path],
+    policy: Path | None = None,
+    cards: Sequence[Path] | None = None,
+    fingerprints: Sequence[str] | None = None,
+    roots: Sequence[str] | None = None,
+    lists: Sequence[Path] | None = None,
     require: str = "",
 ) -> Believed:
     """Read what the caller names.
@@ -55,12 +55,13 @@ def gather(
         CertificateUnreadable: The roots.
         typer.BadParameter: An algorithm that is not known.
     """
-    believed_cards = [_card(path, fingerprints) for path in cards]
-    spare = [typed for typed in fingerprints if not any(card.has_fingerprint(typed) for card in believed_cards)]
+    typed_in = fingerprints or ()
+    believed_cards = [_card(path, typed_in) for path in cards or ()]
+    spare = [typed for typed in typed_in if not any(card.has_fingerprint(typed) for card in believed_cards)]
     if spare:
         raise Refused([Problem("FINGERPRINT_WRONG", "", spare[0][:100])])
     by_node: dict[str, bytes] = {}
-    for named in roots:
+    for named in roots or ():
         node, separator, file = named.partition("=")
         pem = Path(file if separator else node).read_bytes()
         load_chain(pem)
@@ -75,7 +76,7 @@ def gather(
         policy=data,
         cards=tuple(card.to_text() for card in believed_cards),
         roots=tuple(by_node.items()),
-        lists=tuple(path.read_bytes() for path in lists),
+        lists=tuple(path.read_bytes() for path in lists or ()),
         require=algorithms or (ES256,),
     )
 

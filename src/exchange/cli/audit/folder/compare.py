@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from exchange.cli.audit.folder.asking import FolderArgument, JobsOption, usage
 from exchange.cli.audit.folder.own_list import AdapterOption, KeyOption, read_list
-from exchange.cli.audit.folder.verify import FolderArgument, JobsOption, usage
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Exit, Output, finish
 from exchange.cli.texts import t, word

@@ -8,8 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.audit.folder.found import finding_dicts, print_findings, verdict
+from exchange.cli.audit.folder.asking import STATUS, usage
+from exchange.cli.audit.folder.believing import CardsOption, FingerprintsOption, PolicyOption, RootsOption, gather
+from exchange.cli.audit.folder.found import finding_dicts, print_findings
 from exchange.cli.audit.folder.material import MaterialArgument, opened
+from exchange.cli.audit.folder.verify import say_verdict
 from exchange.cli.calls.shown import words
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Output, finish
@@ -27,19 +30,27 @@ def reconcile_sides(
     one: MaterialArgument,
     other: MaterialArgument,
     *,
+    policy: PolicyOption = None,
+    cards: CardsOption = None,
+    fingerprints: FingerprintsOption = None,
+    roots: RootsOption = None,
     bundles: Annotated[
         Path | None, typer.Option("--evidence", help=t("option.bundles"), file_okay=False, show_default=False)
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare what two nodes hold of the lanes between them."""
+    """Compare what two nodes hold of the lanes between them. Exit status as of ``audit verify``."""
     out = Output(as_json)
+    with usage(as_json=as_json):
+        believed = gather(policy=policy, cards=cards, fingerprints=fingerprints, roots=roots)
     with opened(one) as left, opened(other) as right:
-        done = reconcile(left, right)
+        done = reconcile(left, right, believed)
         findings = _with_bundles(done, {left.node: left, right.node: right}, bundles)
     if out.as_json:
         out.value(
             {
+                "verdict": done.verdict.value,
+                "policy": list(believed.names()),
                 "nodes": list(done.nodes),
                 "at": instant(done.at).isoformat(),
                 "lanes": [_lane(each, done.at) for each in done.lanes],
@@ -48,11 +59,12 @@ def reconcile_sides(
             }
         )
     else:
+        say_verdict(out, done.verdict, believed.names())
         _print(out, done)
         print_findings(out, findings)
         if not findings:
             out.say(t("message.sides_agree"), style="green")
-    finish(verdict(findings))
+    finish(STATUS[done.verdict])
 
 
 def _with_bundles(done: Reconciled, sources: dict[str, Source], folder: Path | None) -> list[Finding]:

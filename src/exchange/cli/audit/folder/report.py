@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -11,6 +10,17 @@ from typing import Annotated
 
 import typer
 
+from exchange.cli.audit.folder.asking import (
+    STATUS,
+    FolderArgument,
+    HeadsOption,
+    JobsOption,
+    ListOption,
+    RegistersOption,
+    TsaRootsOption,
+    question,
+    usage,
+)
 from exchange.cli.audit.folder.believing import (
     CardsOption,
     FingerprintsOption,
@@ -20,8 +30,9 @@ from exchange.cli.audit.folder.believing import (
     RootsOption,
     gather,
 )
+from exchange.cli.audit.folder.own_list import AdapterOption, KeyOption
 from exchange.cli.audit.folder.reporting.page import Story, page
-from exchange.cli.audit.folder.verify import STATUS, FolderArgument, HeadsOption, JobsOption, progress, usage
+from exchange.cli.audit.folder.verify import progress
 from exchange.cli.output import Output, finish
 from exchange.cli.texts import t, word
 from exchange.domain.codes import normalise
@@ -32,7 +43,7 @@ from exchange.flows.audit.report.keys import announced_keys
 from exchange.flows.audit.report.lives import counted, lives, outcomes
 from exchange.flows.audit.report.subjects import about_subjects
 from exchange.flows.audit.verify.claims import Result
-from exchange.flows.audit.verify.run import Asked, verify
+from exchange.flows.audit.verify.run import verify
 
 MAX_PROOF_BYTES = 64 << 20
 """Bytes of a file whose digest the page names beside a finding."""
@@ -50,25 +61,27 @@ def write_report(
     policy: PolicyOption = None,
     cards: CardsOption = None,
     fingerprints: FingerprintsOption = None,
+    tsa_roots: TsaRootsOption = None,
     roots: RootsOption = None,
     lists: ListsOption = None,
     require: RequireOption = "",
     pages: HeadsOption = None,
+    registers: RegistersOption = False,
+    listed: ListOption = None,
+    key: KeyOption = "decision_no",
+    adapter: AdapterOption = "",
     subjects: SubjectsOption = None,
     jobs: JobsOption = 0,
 ) -> None:
     """Verify a folder and write the page. Exit status as of ``audit verify``."""
     with usage(as_json=False):
         believed = gather(
-            policy=policy,
-            cards=cards or (),
-            fingerprints=fingerprints or (),
-            roots=roots or (),
-            lists=lists or (),
-            require=require,
+            policy=policy, cards=cards, fingerprints=fingerprints, roots=roots, lists=lists, require=require
         )
-        given = {str(path): path.read_bytes() for path in pages or ()}
-        asked = Asked(folder=folder, believed=believed, pages=given, jobs=jobs or os.cpu_count() or 1)
+        asked = question(
+            folder, believed, pages=pages or (), tsa_roots=tsa_roots, registers=registers, listed=listed, key=key,
+            adapter=adapter, jobs=jobs,
+        )  # fmt: skip
         with progress() as seen:
             result = verify(asked, seen)
         output.write_text(page(told(folder, result, [normalise(each) for each in subjects or ()])), "utf-8")

@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 RootsOption = Annotated[Path | None, typer.Option("--roots", help=t("option.tsa_roots"), exists=True, dir_okay=False)]
 
 
-TsaRootsOption = Annotated[
-    Path | None, typer.Option("--tsa-roots", help=t("option.tsa_roots"), exists=True, dir_okay=False)
-]
-
-
 def list_timestamps(
     origin: Annotated[str, typer.Argument(help=t("option.timestamp_origin"), show_default=False)] = "",
     profile: ProfileOption = None,

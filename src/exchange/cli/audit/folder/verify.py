@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from exchange.cli.adapter_set import domain_tables
+from exchange.cli.audit.folder.asking import (
+    STATUS,
+    FolderArgument,
+    HeadsOption,
+    JobsOption,
+    ListOption,
+    RegistersOption,
+    TsaRootsOption,
+    question,
+    usage,
+)
 from exchange.cli.audit.folder.believing import (
     CardsOption,
     FingerprintsOption,
@@ -23,41 +29,15 @@ from exchange.cli.audit.folder.believing import (
     RootsOption,
     gather,
 )
-from exchange.cli.audit.folder.own_list import AdapterOption, KeyOption, read_list
-from exchange.cli.audit.folder.timestamps import TsaRootsOption
+from exchange.cli.audit.folder.own_list import AdapterOption, KeyOption
 from exchange.cli.options import JsonOption
-from exchange.cli.output import Exit, Output, finish, report_failure
+from exchange.cli.output import Output, finish
 from exchange.cli.texts import reason_text, t, word
-from exchange.domain.problems import ExchangeError, Refused
-from exchange.flows.audit.findings import Finding
-from exchange.flows.audit.folder.errors import FolderUnreadable
-from exchange.flows.audit.folder.names import REGISTERS
-from exchange.flows.audit.replay.run import ReplayRun, at_position
-from exchange.flows.audit.sources.exported import ExportedLogs
-from exchange.flows.audit.sources.exported_registers import ExportedRegisters
 from exchange.flows.audit.verify.claims import Against, Claim, Missing, Outcome, Result, Verdict
-from exchange.flows.audit.verify.disk import Material
-from exchange.flows.audit.verify.run import Asked, verify
+from exchange.flows.audit.verify.run import verify
 
 MAX_SHOWN = 50
 """Findings in the table for people; ``--json`` has them all."""
-
-STATUS = {
-    Verdict.PROVEN: Exit.DONE,
-    Verdict.REFUTED: Exit.FINDING,
-    Verdict.NOT_PROVABLE: Exit.UNDECIDABLE,
-    Verdict.CONSISTENT: Exit.UNDECIDABLE,
-}
-
-ENTRIES_EACH = 4_096
-"""Entries for which a process of its own is worth its start."""
-
-FolderArgument = Annotated[Path, typer.Argument(help=t("option.audit_folder"), exists=True, file_okay=False)]
-HeadsOption = Annotated[
-    list[Path] | None,
-    typer.Option("--head", help=t("option.audit_head"), exists=True, dir_okay=False, show_default=False),
-]
-JobsOption = Annotated[int, typer.Option("--jobs", "-j", help=t("option.jobs"), min=0, max=256)]
 
 
 def verify_folder(
@@ -71,11 +51,8 @@ def verify_folder(
     lists: ListsOption = None,
     require: RequireOption = "",
     pages: HeadsOption = None,
-    registers: Annotated[bool, typer.Option("--registers", help=t("option.audit_registers"))] = False,
-    listed: Annotated[
-        Path | None,
-        typer.Option("--list", help=t("option.own_list"), exists=True, dir_okay=False, show_default=False),
-    ] = None,
+    registers: RegistersOption = False,
+    listed: ListOption = None,
     key: KeyOption = "decision_no",
     adapter: AdapterOption = "",
     jobs: JobsOption = 0,
@@ -85,65 +62,16 @@ def verify_folder(
     out = Output(as_json)
     with usage(as_json=as_json):
         believed = gather(
-            policy=policy,
-            cards=cards or (),
-            fingerprints=fingerprints or (),
-            roots=roots or (),
-            lists=lists or (),
-            require=require,
+            policy=policy, cards=cards, fingerprints=fingerprints, roots=roots, lists=lists, require=require
         )
-        given = {str(path): path.read_bytes() for path in pages or ()}
-        asked = Asked(
-            folder=folder,
-            believed=believed,
-            pages=given,
-            jobs=jobs or processes(folder),
-            own_list=read_list(listed, key, Material(folder).node, adapter) if listed is not None else None,
-            tsa_roots=tsa_roots.read_bytes() if tsa_roots is not None else b"",
-            replay=partial(_replayed, folder) if registers else None,
-        )
+        asked = question(
+            folder, believed, pages=pages or (), tsa_roots=tsa_roots, registers=registers, listed=listed, key=key,
+            adapter=adapter, jobs=jobs,
+        )  # fmt: skip
         with progress() as seen:
             result = verify(asked, seen)
     show(out, result)
     finish(STATUS[result.verdict])
-
-
-def processes(folder: Path) -> int:
-    """How many processes a folder is worth: each takes a second to begin, and some thousand entries as long."""
-    try:
-        entries = sum(log.size for log in Material(folder).logs)
-    except FolderUnreadable:
-        return 1
-    return max(1, min(os.cpu_count() or 1, entries // ENTRIES_EACH))
-
-
-def _replayed(folder: Path) -> tuple[Sequence[Finding], Mapping[str, Any]]:
-    """What a walk of the journal over the logs finds, row by row where registers were exported, and how far it came."""
-    try:
-        with ReplayRun(ExportedLogs(folder), domain_tables()) as run:
-            findings = []
-            if (folder / REGISTERS).is_dir():
-                exported = ExportedRegisters(folder)
-                findings += [*run.go(at_position(exported.position())), *run.compare(exported)]
-            findings += run.go()
-            done = run.done
-    except Refused as refused:  # a part of the logs only
-        return [Finding(code=each.reason, detail=each.detail, proven=False) for each in refused.problems], {}
-    except FolderUnreadable as error:
-        return [Finding(code=error.reason, file=error.file, byte=error.byte, detail=error.detail)], {}
-    return findings, {"steps": done.steps, "changes": done.changes, "digest": done.digest.hex()}
-
-
-@contextmanager
-def usage(*, as_json: bool) -> Iterator[None]:
-    """What is wrong with what the caller gave is an error of usage: status 1 would say that a claim is refuted."""
-    try:
-        yield
-    except (ExchangeError, OSError) as error:
-        if isinstance(error, OSError):
-            raise typer.BadParameter(f"{error.filename}: {error.strerror}") from None
-        report_failure(error, as_json=as_json)
-        finish(Exit.USAGE)
 
 
 @contextmanager
@@ -161,10 +89,7 @@ def show(out: Output, result: Result) -> None:
     if out.as_json:
         out.value(result.as_dict())
         return
-    style = {Verdict.PROVEN: "bold green", Verdict.REFUTED: "bold red"}.get(result.verdict, "bold yellow")
-    out.say(word("audit_verdict", result.verdict.value), style=style)
-    for name in result.policy:
-        out.say(name)
+    say_verdict(out, result.verdict, result.policy)
     out.table(
         ("number", "claim", "verdict", "missing", "detail"),
         [
@@ -188,6 +113,14 @@ def show(out: Output, result: Result) -> None:
             [_finding_row(found) for found in result.findings[:MAX_SHOWN]],
             title=t("title.audit_findings", count=len(result.findings) + result.further),
         )
+
+
+def say_verdict(out: Output, verdict: Verdict, policy: Sequence[str]) -> None:
+    """Print a verdict, and what it rests on."""
+    style = {Verdict.PROVEN: "bold green", Verdict.REFUTED: "bold red"}.get(verdict, "bold yellow")
+    out.say(word("audit_verdict", verdict.value), style=style)
+    for name in policy:
+        out.say(name)
 
 
 def _missing(missing: Sequence[Missing]) -> list[str]:

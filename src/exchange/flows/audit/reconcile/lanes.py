@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.flows.audit.reconcile.reading import ReadLog
+from exchange.flows.audit.verify.believed import Keys
 from exchange.tlog.checkpoint import Checkpoint
-from exchange.tlog.note import VerifierKey
 
 CLOCK_LIMIT_S: Final = 300
 """Seconds that two clocks may be apart: what is logged later than that after its cosignature is unproven, too."""
@@ -70,7 +69,8 @@ class LanePair:
         owner: Node whose log it is.
         other: Node that mirrors it.
         heads: What either side shows, signed by the log's key, smallest first.
-        unsigned: Notes that no known key of the log signed.
+        unsigned: Notes that no believed key of the log signed.
+        lacking: Names of keys of which none is believed: without them nothing is known of the log's heads.
     """
 
     origin: str
@@ -80,6 +80,7 @@ class LanePair:
     mirror: ReadLog
     heads: Sequence[Head] = ()
     unsigned: int = 0
+    lacking: tuple[str, ...] = ()
 
     @property
     def cosigned(self) -> int:
@@ -91,24 +92,23 @@ class LanePair:
         """The side that shows more entries."""
         return self.own if self.own.size >= self.mirror.size else self.mirror
 
-    def add(
-        self, shown_by: str, notes: Iterable[bytes], logs: Sequence[VerifierKey], mirrors: Sequence[VerifierKey]
-    ) -> None:
+    def add(self, shown_by: str, notes: Iterable[bytes], keys: Keys) -> None:
         """Take the notes that one side shows.
 
         Args:
             shown_by: The node.
             notes: Signed notes about this log.
-            logs: Keys by which the log ever spoke.
-            mirrors: Keys by which the other side ever cosigned.
+            keys: Whose signatures count. That the other side cosigned is enough, whatever quorum a policy asks for.
         """
         heads = list(self.heads)
         for note in notes:
-            checkpoint = verify_note(note, logs)
-            if checkpoint is None or checkpoint.origin != self.origin:
+            seen = keys.look(note, self.origin)
+            if seen is None or seen.signed is False:
                 self.unsigned += 1
-                continue
-            heads.append(Head(note, checkpoint, shown_by, verify_cosignature(note, mirrors)))
+            elif seen.signed:
+                heads.append(Head(note, seen.checkpoint, shown_by, seen.cosigned))
+            if seen is not None:
+                self.lacking = tuple(dict.fromkeys((*self.lacking, *seen.lacking)))
         self.heads = sorted(heads, key=lambda head: head.size)
 
     def contradictions(self) -> Iterator[Contradiction]:

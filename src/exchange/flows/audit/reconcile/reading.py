@@ -12,13 +12,11 @@ from google.protobuf.message import DecodeError
 from exchange.crypto.sealing import matches
 from exchange.domain.record_index import raw_id
 from exchange.flows.audit.sources.source import Source, SourceLog
+from exchange.flows.audit.verify.statements import Announced
 from exchange.flows.instants import is_instant, micros_of
-from exchange.tlog.errors import LogFormatError
-from exchange.tlog.note import VerifierKey
 from exchange.tlog.tree import HASH_SIZE, Frontier, NodeId, NodeReader, leaf_hash
 from exchange.v1.answer_pb2 import AnswerVerb
 from exchange.v1.common_pb2 import RecordRef
-from exchange.v1.key_announcement_pb2 import KeyUse
 from exchange.v1.kind_pb2 import (
     KIND_ANSWER,
     KIND_KEY_ANNOUNCEMENT,
@@ -94,7 +92,7 @@ class ReadLog:
     recognitions: list[tuple[int, Recognition]] = field(default_factory=list)
     spoken: list[Spoken] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
-    keys: list[tuple[int, VerifierKey]] = field(default_factory=list)
+    announced: list[Announced] = field(default_factory=list)
     mismatched: list[int] = field(default_factory=list)
 
     @property
@@ -156,7 +154,17 @@ def read_log(source: Source, log: SourceLog) -> ReadLog:
             except DecodeError:
                 continue
             _take(read, each.index, (statement.origin, record_id), record)
+            if statement.kind == KIND_KEY_ANNOUNCEMENT:
+                read.announced.append(_announced(read, each.index, entry, each.body))
     return read
+
+
+def _announced(read: ReadLog, index: int, entry: LogEntry, body: bytes) -> Announced:
+    origin = read.log.origin
+    return Announced(
+        node=origin.partition(".")[0], logged_at=read.logged[index], log=origin, index=index,
+        envelope=entry.envelope, body=body,
+    )  # fmt: skip
 
 
 def _take(read: ReadLog, index: int, own: Ref, record: Record) -> None:
@@ -175,13 +183,6 @@ def _take(read: ReadLog, index: int, own: Ref, record: Record) -> None:
             act = getattr(record, name)
             effects = tuple(RepairEffect.Name(each).removeprefix("REPAIR_EFFECT_") for each in act.effects)
             read.acts.append(Act(index, own, _ref(act.notice), effects))
-        case "key_announcement":
-            for key in record.key_announcement.keys:
-                if key.use in (KeyUse.KEY_USE_LOG, KeyUse.KEY_USE_MIRROR, KeyUse.KEY_USE_WITNESS):
-                    try:
-                        read.keys.append((key.use, VerifierKey.parse(key.vkey)))
-                    except LogFormatError:
-                        continue
 
 
 def _ref(reference: RecordRef) -> Ref:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from exchange.domain.problems import Problem, Refused
@@ -11,11 +11,13 @@ from exchange.flows.audit.reconcile.answers import RepairState, Standing, repair
 from exchange.flows.audit.reconcile.lanes import CLOCK_LIMIT_S, Contradiction, Head, LanePair
 from exchange.flows.audit.reconcile.reading import ReadLog, read_log
 from exchange.flows.audit.sources.source import Source, SourceLog
+from exchange.flows.audit.verify.believed import Believed, Keys
+from exchange.flows.audit.verify.claims import Verdict
+from exchange.flows.audit.verify.statements import SigningKeys, announcement, vkeys_of
 from exchange.flows.instants import micros_of
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import mirror_name
 from exchange.v1.journal_pb2 import JournalEntry
-from exchange.v1.key_announcement_pb2 import KeyUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +46,27 @@ class Reconciled:
     """
 
     nodes: tuple[str, str]
+    believed: Believed
     at: int = 0
     lanes: list[LaneResult] = field(default_factory=list)
     repairs: list[RepairState] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     proofs: list[tuple[Finding, LanePair, Contradiction]] = field(default_factory=list)
-    keys: Mapping[str, tuple[VerifierKey, ...]] = field(default_factory=dict)
+    keys: Keys = field(init=False)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The whole in one word."""
+        if any(each.proven for each in self.findings):
+            return Verdict.REFUTED
+        if not self.believed.sourced:
+            return Verdict.CONSISTENT
+        return Verdict.NOT_PROVABLE if self.findings else Verdict.PROVEN
 
     def keys_of(self, pair: LanePair) -> tuple[VerifierKey, ...]:
         """Keys by which a lane's heads are signed: of the log, and of the other side's mirror."""
         domain = pair.origin.partition("/")[0].partition(".")[2]
-        return self.keys.get(pair.origin, ()) + self.keys.get(mirror_name(pair.other, domain), ())
+        return self.keys.of(pair.origin) + self.keys.of(mirror_name(pair.other, domain))
 
 
 @dataclass(slots=True)
@@ -78,8 +90,14 @@ class _Side:
         return (each for each in self.read.values() if (each.log.use, each.log.peer) == ("outbound", peer))
 
 
-def reconcile(one: Source, other: Source) -> Reconciled:
+def reconcile(one: Source, other: Source, believed: Believed) -> Reconciled:
     """Compare two nodes' logs.
+
+    Args:
+        one: A side.
+        other: The other one.
+        believed: Whose signatures count, with what those keys announce of others. Where it names nobody, every key
+            counts that the logs themselves announce: then the sides are consistent at best.
 
     Raises:
         Refused: ``RECONCILE_SAME_NODE``, ``RECONCILE_OTHER_DOMAIN``: these are no two sides of one federation.
@@ -89,8 +107,8 @@ def reconcile(one: Source, other: Source) -> Reconciled:
     if one.domain != other.domain:
         raise Refused([Problem("RECONCILE_OTHER_DOMAIN", "", f"{one.domain} {other.domain}")])
     sides = (_read(one), _read(other))
-    done = Reconciled((one.node, other.node), at=max(side.newest for side in sides))
-    done.keys = _keys(sides)
+    done = Reconciled((one.node, other.node), believed, at=max(side.newest for side in sides))
+    done.keys = _keys(sides, believed)
     pairs = [*_pairs(sides[0], sides[1], done.keys), *_pairs(sides[1], sides[0], done.keys)]
     logs = [read for side in sides for read in side.read.values()]
     done.findings += [
@@ -128,19 +146,22 @@ def _read_steps(side: _Side, log: SourceLog) -> None:
             side.steps[event.step.source_log] = max(known, event.step.end)
 
 
-def _keys(sides: Iterable[_Side]) -> dict[str, tuple[VerifierKey, ...]]:
-    """Every key that either side announced in its logs, by its name. Whose they are, a third person asks the cards."""
-    found: dict[str, dict[VerifierKey, None]] = {}
-    for side in sides:
-        for log in side.read.values():
-            for use, key in log.keys:
-                owner = log.log.origin.partition("/")[0]
-                if key.name.partition("/")[0] == owner and use != KeyUse.KEY_USE_SIGNING:
-                    found.setdefault(key.name, {})[key] = None
-    return {name: tuple(keys) for name, keys in found.items()}
+def _keys(sides: Iterable[_Side], believed: Believed) -> Keys:
+    """The keys that count: those that are believed with their successors, or where nobody is, all that were announced.
+
+    Whose the latter are, a third person asks the cards.
+    """
+    announced = [told for side in sides for log in side.read.values() for told in log.announced]
+    if believed.sourced:
+        return Keys(believed.with_announced(SigningKeys(believed, announced).relied))
+    found: list[VerifierKey] = []
+    for told in announced:
+        made = announcement(told.body)
+        found += [key for key in vkeys_of(made) if key.name.partition(".")[0] == told.node] if made else []
+    return Keys(believed.with_announced(found))
 
 
-def _pairs(owner: _Side, other: _Side, keys: Mapping[str, tuple[VerifierKey, ...]]) -> Iterator[LanePair]:
+def _pairs(owner: _Side, other: _Side, keys: Keys) -> Iterator[LanePair]:
     """Every log of one side towards the other, as either disk has it."""
     towards = [each for each in owner.read.values() if (each.log.use, each.log.peer) == ("outbound", other.node)]
     mirrored = [each for each in other.read.values() if (each.log.use, each.log.peer) == ("mirror", owner.node)]
@@ -149,10 +170,9 @@ def _pairs(owner: _Side, other: _Side, keys: Mapping[str, tuple[VerifierKey, ...
     for origin in dict.fromkeys((*own, *mirrors)):
         empty = ReadLog((own.get(origin) or mirrors[origin]).log)
         pair = LanePair(origin, owner.node, other.node, own.get(origin, empty), mirrors.get(origin, empty))
-        mirror_keys = keys.get(mirror_name(other.node, other.source.domain), ())
         for side, read in ((owner, own.get(origin)), (other, mirrors.get(origin))):
             if read is not None:
-                pair.add(side.node, side.source.notes(read.log, 0), keys.get(origin, ()), mirror_keys)
+                pair.add(side.node, side.source.notes(read.log, 0), keys)
         yield pair
 
 
@@ -170,6 +190,9 @@ def _lane(done: Reconciled, pair: LanePair, sides: Iterable[_Side]) -> None:
         done.proofs.append((finding, pair, each))
     if pair.unsigned:
         done.findings.append(Finding(code="NOTE_NOT_SIGNED", log=pair.origin, detail=str(pair.unsigned)))
+    done.findings += [
+        Finding(code="KEY_NOT_BELIEVED", log=pair.origin, detail=name, proven=False) for name in pair.lacking
+    ]
     if difference is not None:
         done.findings.append(
             Finding(

@@ -23,7 +23,6 @@ from exchange.flows.instants import is_instant
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import LogName
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyAnnouncement
-from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
 
@@ -100,14 +99,18 @@ def body_problem(statement: Statement, body: bytes, salt: bytes) -> str:
     return f"signed {said} of {statement.body_size} bytes; SHA-256 {found} of {len(body)} bytes"
 
 
-def announcement(statement: Statement, body: bytes | None) -> KeyAnnouncement | None:
-    """The announcement that an entry's body makes; None where it makes none."""
-    if statement.kind != Kind.KIND_KEY_ANNOUNCEMENT or body is None:
-        return None
+def announcement(body: bytes) -> KeyAnnouncement | None:
+    """The announcement that the body of an entry of that kind makes; None where it can not be read."""
     try:
         return Record.FromString(body).key_announcement
     except DecodeError:
         return None
+
+
+def vkeys_of(made: KeyAnnouncement) -> list[VerifierKey]:
+    """The keys of logs and cosigners that an announcement names."""
+    found = (verifier_of(key) for key in made.keys if key.use not in CERTIFIED)
+    return [key for key in found if key is not None]
 
 
 class SigningKeys:
@@ -155,7 +158,7 @@ class SigningKeys:
         """Take an announcement: a region's first is signed by the key that it announces, later ones by a known key."""
         log = LogName.parse(told.log)
         trust = self.of(log.node, log.domain)
-        made = announcement(Statement(kind=Kind.KIND_KEY_ANNOUNCEMENT), told.body)
+        made = announcement(told.body)
         if trust is None or made is None:
             return
         chains = [chain for chain in chains_of(made.keys) if trust.leads(chain)]
