@@ -21,6 +21,8 @@ from exchange.domain.record_index import is_recognised_kind, raw_id
 from exchange.domain.validation.limits import ATTACHMENTS
 from exchange.flows.apply.applier import Applier
 from exchange.flows.apply.changes import answered, effects, ending, keys
+from exchange.flows.apply.changes.erasing import apply_erasure
+from exchange.flows.apply.changes.overlay import NUMBERS_PER_STEP, PLACES, ErasedRow, RegisterOverlay
 from exchange.flows.apply.deciding.judge import Bench, judge
 from exchange.flows.apply.deciding.labs import RegisteredLabs
 from exchange.flows.apply.deciding.levels import ApprovedLevels
@@ -48,7 +50,7 @@ from exchange.v1.kind_pb2 import KIND_ANSWER, KIND_ERASURE, KIND_KEY_ANNOUNCEMEN
 from exchange.v1.recognition_pb2 import DECISION_CAUSE_ARRIVAL, DecisionItem
 from exchange.v1.record_pb2 import Record
 
-STEP_ENTRIES = effects.PLACES
+STEP_ENTRIES = PLACES
 """Most entries of one step: a step is the unit that is repeated after a crash."""
 
 MAX_EVIDENCE = 60_000
@@ -110,7 +112,7 @@ class StepPlan:
     next_seq: int
     decided: list[Decided] = field(default_factory=list)
     answers: list[Record] = field(default_factory=list)
-    erasures: list[effects.ErasedRow] = field(default_factory=list)
+    erasures: list[ErasedRow] = field(default_factory=list)
     redecisions: Sequence[Redecide] = ()
     notes: list[Note] = field(default_factory=list)
     attached: list[tuple[int, Attachment]] = field(default_factory=list)
@@ -166,7 +168,7 @@ def plan(
     entries = [read_entry(raw, place) for place, raw in enumerate(raws)]
     mirrored = source.use == "mirror"
     origin = source.peer if mirrored else node.name
-    overlay = effects.RegisterOverlay(logs, state, entries, origin, next_seq, source.id)
+    overlay = RegisterOverlay(logs, state, entries, origin, next_seq, source.id)
     times = MirroredTimes(logs, source, raws[0].index, raws[-1].index) if mirrored and raws else None
     causes = {item.index: item.cause for item in redecisions}
     bench = _bench(node, source, times, at, causes, state) if times else None
@@ -208,7 +210,7 @@ def plan(
             result.attached += [(entry.index, each) for each in listed if node.tables.attachment_types.takes(each)]
         # 3
         _take(node, result, overlay, entry, ruling, again.get(entry.index), times, answering)
-    result.next_seq = next_seq + effects.NUMBERS_PER_STEP
+    result.next_seq = next_seq + NUMBERS_PER_STEP
     return result
 
 
@@ -267,7 +269,7 @@ class MirroredTimes:
 def _take(
     node: Applier,
     result: StepPlan,
-    overlay: effects.RegisterOverlay,
+    overlay: RegisterOverlay,
     entry: ReadEntry,
     ruling: Ruling,
     again: Redecide | None,
@@ -339,9 +341,7 @@ def _take(
         _carry_out(node, result, overlay, entry, origin, answering, mirrored=mirrored)
 
 
-def _keep_unknown_keys(
-    node: Applier, overlay: effects.RegisterOverlay, entry: ReadEntry, ruling: Ruling, origin: str
-) -> None:
+def _keep_unknown_keys(node: Applier, overlay: RegisterOverlay, entry: ReadEntry, ruling: Ruling, origin: str) -> None:
     """An announcement by a key that nobody knows waits; what it names is kept, for an officer to look at."""
     statement = entry.statement
     if ruling.reasons == ("KEY_UNKNOWN",) and statement is not None and statement.kind == KIND_KEY_ANNOUNCEMENT:
@@ -372,7 +372,7 @@ def is_answer(entry: ReadEntry) -> bool:
 def _carry_out(
     node: Applier,
     result: StepPlan,
-    overlay: effects.RegisterOverlay,
+    overlay: RegisterOverlay,
     entry: ReadEntry,
     origin: str,
     answering: Node | None,
@@ -386,7 +386,7 @@ def _carry_out(
     if kind in ending.ENDS:
         _end(answering if mirrored else None, result, overlay, entry)
     elif kind == KIND_ERASURE:
-        result.decided.extend(effects.apply_erasure(overlay, entry, origin, mirrored=mirrored))
+        result.decided.extend(apply_erasure(overlay, entry, origin, mirrored=mirrored))
     elif kind == KIND_KEY_ANNOUNCEMENT:
         keys.take_keys(overlay, entry, origin, node.federation, deferred=False)
         if mirrored and answering is not None:
@@ -402,7 +402,7 @@ def _carry_out(
             result.notes.append(Note(problem, entry.index, entry.envelope[:MAX_EVIDENCE]))
 
 
-def _end(answering: Node | None, result: StepPlan, overlay: effects.RegisterOverlay, entry: ReadEntry) -> None:
+def _end(answering: Node | None, result: StepPlan, overlay: RegisterOverlay, entry: ReadEntry) -> None:
     """A repair or a revocation: tombstones here, and the word to its origin that each effect is carried out here.
 
     What a node shows, serves and counts in checks is its own: it is done with this step. What agencies did by the

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from exchange.domain.recognising.facts import FactUnknown
 from exchange.domain.recognising.recognition import RuleSet
-from exchange.flows.apply.changes.effects import PLACES
+from exchange.flows.apply.changes.overlay import PLACES
 from exchange.flows.apply.deciding.ruling import read_decision
 from exchange.flows.apply.steps import Redecide
 from exchange.flows.context import Node

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from exchange.flows.apply.changes.effects import PLACES
+from exchange.flows.apply.changes.overlay import PLACES
 from exchange.flows.apply.deciding.ruling import read_decision
 from exchange.flows.apply.entry import ReadEntry, payload_of, read_entry
 from exchange.flows.apply.steps import MirroredTimes, Redecide

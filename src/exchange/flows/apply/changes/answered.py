@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from exchange.flows.apply.changes.effects import RegisterOverlay
+from exchange.flows.apply.changes.overlay import RegisterOverlay
 from exchange.flows.apply.deciding.ruling import Ruling, rulings_in
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.context import Node

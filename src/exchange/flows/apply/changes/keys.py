@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from exchange.crypto.trusted.possession import CERTIFIED, USES, group_fingerprint, has_signed, is_possessed
 from exchange.domain.lifecycles import KEY
-from exchange.flows.apply.changes.effects import RegisterOverlay
+from exchange.flows.apply.changes.overlay import RegisterOverlay
 from exchange.flows.apply.changes.turns import Turn
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.instants import micros_of
