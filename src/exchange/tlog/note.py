@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -39,6 +40,8 @@ MAX_DECIMAL = 2**63 - 1
 """Largest number in any of the texts; C2SP bounds times so, and sizes fit a signed 64-bit column."""
 
 _DASH = "— "
+_NOT_IN_A_NAME = re.compile(r"[\s\x00-\x1f+]")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 def decode_base64(text: str) -> bytes:
@@ -81,7 +84,7 @@ def check_key_name(name: str) -> str:
     Raises:
         LogFormatError: It may not.
     """
-    if not name or "+" in name or any(c.isspace() or c < " " for c in name):
+    if not name or _NOT_IN_A_NAME.search(name):
         raise LogFormatError("a key name is not empty and has no spaces, control characters or plus")
     try:
         name.encode()
@@ -271,7 +274,7 @@ def format(note: SignedNote) -> bytes:  # noqa: A001 - the verb beside parse, ca
 def _check_text(text: str) -> None:
     if not text.endswith("\n"):
         raise LogFormatError("the text of a note ends in a newline")
-    if any(c < " " and c != "\n" for c in text):
+    if _CONTROL.search(text):
         raise LogFormatError("a note has no control characters")
 
 

@@ -60,10 +60,14 @@ class Database:
                 poolclass=QueuePool,
                 pool_size=1 if writing else READERS,
                 max_overflow=0,
+                # A reader ends its transaction itself.
+                pool_reset_on_return="rollback" if writing else None,
                 connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000},
             )
             event.listen(engine, "connect", _sqlite_writer if writing else _sqlite_reader)
-            event.listen(engine, "begin", _begin_immediate if writing else _begin_deferred)
+            # Not by the event "begin": one listener would make every statement of the engine look for listeners.
+            begin: Any = _begin_immediate if writing else _begin_deferred
+            engine.dialect.do_begin = begin  # type: ignore[method-assign]
             return engine
         options = (
             f"-c lock_timeout={PG_LOCK_TIMEOUT_MS} -c statement_timeout={PG_STATEMENT_TIMEOUT_MS} "
@@ -140,10 +144,10 @@ def _sqlite_pragmas(connection: sqlite3.Connection, own: tuple[str, ...]) -> Non
         connection.execute(f"PRAGMA {pragma}").fetchall()
 
 
-def _begin_immediate(connection: Connection) -> None:
+def _begin_immediate(connection: Any) -> None:
     # The driver alone opens no transaction for SELECT: what a batch read could change before it writes.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.execute("BEGIN IMMEDIATE").close()
 
 
-def _begin_deferred(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+def _begin_deferred(connection: Any) -> None:
+    connection.execute("BEGIN").close()

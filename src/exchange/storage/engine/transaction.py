@@ -12,7 +12,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
+from sqlalchemy import Column, Connection, Select, Table, bindparam, func, insert, select, update
 
 from exchange.storage import schema
 from exchange.tlog.tree import Frontier, leaf_hash
@@ -59,6 +59,11 @@ _MOVE_HEAD = (
     .where(schema.logs.c.id == bindparam("log"))
     .values(size=bindparam("size"), frontier=bindparam("frontier"), retired=bindparam("retired"))
 )
+
+
+@lru_cache(maxsize=64)
+def _greatest(column: Column[Any]) -> Select[tuple[Any]]:
+    return select(func.max(column))
 
 
 @lru_cache(maxsize=64)
@@ -214,7 +219,7 @@ class Transaction:
         """The next ``count`` serial numbers of a table's first column; returns the first of them."""
         column = next(iter(table.primary_key.columns))
         if table not in self._next_serial:
-            newest = self.connection.execute(select(func.max(column))).scalar()
+            newest = self.connection.execute(_greatest(column)).scalar()
             self._next_serial[table] = (newest or 0) + 1
         first = self._next_serial[table]
         self._next_serial[table] = first + count

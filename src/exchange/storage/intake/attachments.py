@@ -8,9 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from exchange.domain.problems import Problem, Refused
 from exchange.storage import schema
@@ -171,23 +187,28 @@ def whole_ones(connection: Connection, after: bytes, limit: int, *, withheld: bo
     return [Held(**row._mapping) for row in connection.execute(query.order_by(file.digest).limit(limit))]
 
 
+@cache
+def _missing() -> Select[tuple[Any, ...]]:
+    file, use, log, row = schema.attachments.c, schema.attachment_uses.c, schema.logs.c, schema.records.c
+    return (
+        select(file.digest, file.listed, file.received, log.peer, log.origin, use.idx)
+        .join_from(schema.attachments, schema.attachment_uses, file.digest == use.digest)
+        .join(schema.logs, log.id == use.log_id)
+        .outerjoin(schema.records, and_(row.log_id == use.log_id, row.idx == use.idx))
+        .where(file.complete.is_(False), log.peer == bindparam("peer"), log.use.in_(("mirror", "outbound")), _shown())
+        .order_by(file.since, file.digest)
+        .limit(bindparam("most"))
+    )
+
+
 def missing(connection: Connection, peer: str, limit: int) -> list[Missing]:
     """Attachments that are missing and may be asked of a peer: of its records, and of ours that it mirrors.
 
     Oldest first. Withheld records are left out: what is not shown is not fetched.
     """
-    file, use, log, row = schema.attachments.c, schema.attachment_uses.c, schema.logs.c, schema.records.c
-    query = (
-        select(file.digest, file.listed, file.received, log.peer, log.origin, use.idx)
-        .join_from(schema.attachments, schema.attachment_uses, file.digest == use.digest)
-        .join(schema.logs, log.id == use.log_id)
-        .outerjoin(schema.records, and_(row.log_id == use.log_id, row.idx == use.idx))
-        .where(file.complete.is_(False), log.peer == peer, log.use.in_(("mirror", "outbound")), _shown())
-        .order_by(file.since, file.digest)
-        .limit(limit)
-    )
     found: dict[bytes, Missing] = {}
-    for digest, listed, received, owner, origin, index in connection.execute(query):
+    rows = connection.execute(_missing(), {"peer": peer, "most": limit})
+    for digest, listed, received, owner, origin, index in rows:
         found.setdefault(digest, Missing(digest, listed, received, owner, origin, index))
     return list(found.values())
 

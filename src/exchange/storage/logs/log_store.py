@@ -73,7 +73,20 @@ _BARE_ENTRIES = select(_ENTRY.idx, _ENTRY.entry, _ENTRY.submission).where(*_RUN)
 _ENTRIES_AT = select(_ENTRY.idx, _ENTRY.entry, _ENTRY.salt, _ENTRY.body, _ENTRY.submission).where(
     _ENTRY.log_id == _LOG_ID, _ENTRY.idx.in_(bindparam("wanted", expanding=True))
 )
+_ABSENT_BODIES = (
+    select(_ENTRY.idx)
+    .where(
+        _ENTRY.log_id == bindparam("log"),
+        _ENTRY.idx >= bindparam("first"),
+        _ENTRY.idx < bindparam("end"),
+        _ENTRY.body.is_(None),
+    )
+    .order_by(_ENTRY.idx)
+)
 _NOTES = select(schema.checkpoints).where(_NOTE.log_id == _LOG_ID)
+_NOTES_OF = select(_NOTE.size, _NOTE.cosigner, _NOTE.note).where(
+    _NOTE.log_id == bindparam("log"), _NOTE.size.in_(bindparam("sizes", expanding=True))
+)
 _NEWEST_NOTE = _NOTES.order_by(_NOTE.size.desc()).limit(1)
 _NEWEST_NOTE_BY = _NOTES.where(_NOTE.cosigner == bindparam("cosigner")).order_by(_NOTE.size.desc()).limit(1)
 _NOTE_OF_SIZE = _NOTES.where(_NOTE.size == _SIZE).limit(1)
@@ -283,11 +296,7 @@ def store_checkpoints(tx: Transaction, log_id: int, notes: Sequence[StoredCheckp
     tx.write_now(schema.checkpoints)
     held = {
         (row.size, row.cosigner): row.note
-        for row in tx.connection.execute(
-            select(table.size, table.cosigner, table.note).where(
-                table.log_id == log_id, table.size.in_([note.size for note in notes])
-            )
-        )
+        for row in tx.connection.execute(_NOTES_OF, {"log": log_id, "sizes": [note.size for note in notes]})
     }
     fresh: dict[tuple[int, str], StoredCheckpoint] = {}
     for note in notes:
@@ -357,13 +366,7 @@ def erase_bodies(tx: Transaction, addresses: Sequence[tuple[int, int]]) -> None:
 
 def absent_bodies(connection: Connection, log_id: int, start: int, end: int) -> list[int]:
     """Indices in a range whose bodies are absent."""
-    table = schema.entries.c
-    rows = connection.execute(
-        select(table.idx)
-        .where(table.log_id == log_id, table.idx >= start, table.idx < end, table.body.is_(None))
-        .order_by(table.idx)
-    )
-    return list(rows.scalars())
+    return list(connection.execute(_ABSENT_BODIES, {"log": log_id, "first": start, "end": end}).scalars())
 
 
 def truncate(tx: Transaction, log: LogHead, size: int) -> LogHead:

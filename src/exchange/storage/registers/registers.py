@@ -14,7 +14,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Delete, Table, and_, bindparam, delete, func, insert, select
+from sqlalchemy import BindParameter, Connection, Delete, Table, and_, bindparam, delete, func, insert, select, update
 
 from exchange.crypto.mac import hmac_sha256
 from exchange.storage import schema
@@ -219,8 +219,15 @@ _HOLDERS = select(_RECORD.origin, _RECORD.natural_key, _RECORD.record_id).where(
 )
 _CURSORS = select(_CURSOR_ROW.log_id, _CURSOR_ROW.next)
 _CURSOR = select(_CURSOR_ROW.next).where(_CURSOR_ROW.log_id == bindparam("log"))
-_DROP_CURSOR = delete(schema.cursors).where(_CURSOR_ROW.log_id == bindparam("log"))
+_SET_CURSOR = update(schema.cursors).where(_CURSOR_ROW.log_id == bindparam("log")).values(next=bindparam("end"))
 _PUT_CURSOR = insert(schema.cursors)
+_MISSING_BODIES = (
+    select(_WAIT.idx)
+    .join(schema.entries, and_(schema.entries.c.log_id == _WAIT.log_id, schema.entries.c.idx == _WAIT.idx))
+    .where(_WAIT.log_id == bindparam("log"), _WAIT.token == BODY, schema.entries.c.body.is_(None))
+    .order_by(_WAIT.idx)
+    .limit(bindparam("most"))
+)
 _WAIT_TOKENS = select(_WAIT.log_id, _WAIT.token).distinct().order_by(_WAIT.log_id, _WAIT.token)
 
 
@@ -300,15 +307,7 @@ def arrived_bodies(connection: Connection, log_id: int, limit: int) -> list[Any]
 
 def missing_bodies(connection: Connection, log_id: int, limit: int) -> list[int]:
     """Entries of a log that wait for a body which has not come, in log order."""
-    table, entry = schema.waits, schema.entries.c
-    query = (
-        select(table.c.idx)
-        .join(schema.entries, and_(entry.log_id == table.c.log_id, entry.idx == table.c.idx))
-        .where(table.c.log_id == log_id, table.c.token == BODY, entry.body.is_(None))
-        .order_by(table.c.idx)
-        .limit(limit)
-    )
-    return list(connection.execute(query).scalars())
+    return list(connection.execute(_MISSING_BODIES, {"log": log_id, "most": limit}).scalars())
 
 
 def still_missing(tx: Transaction, places: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -394,8 +393,8 @@ def count_waiting(connection: Connection, log_id: int, token: str) -> int:
 
 def set_cursor(tx: Transaction, log_id: int, position: int) -> None:
     """Put a cursor where apply goes on."""
-    tx.connection.execute(_DROP_CURSOR, {"log": log_id})
-    tx.connection.execute(_PUT_CURSOR, [{"log_id": log_id, "next": position}])
+    if tx.connection.execute(_SET_CURSOR, {"log": log_id, "end": position}).rowcount == 0:
+        tx.connection.execute(_PUT_CURSOR, [{"log_id": log_id, "next": position}])
 
 
 def move_cursor(tx: Transaction, log_id: int, first: int, end: int) -> bool:
