@@ -71,12 +71,10 @@ class SharingCatalogue:
     def covers(self, kind: int, purpose: str) -> bool:
         """Whether a purpose lies within the scope of a kind; of a kind without a row nothing does."""
         entry = self.entries.get(kind)
-        text = _plain(purpose)
-        return (
-            entry is not None
-            and any(use in text for use in entry.uses)
-            and not any(word in text for word in self.excluded)
-        )
+        return entry is not None and self._within(entry, _plain(purpose))
+
+    def _within(self, entry: SharingEntry, text: str) -> bool:
+        return any(use in text for use in entry.uses) and not any(word in text for word in self.excluded)
 
     def problems(self, record: Record) -> tuple[Problem, ...]:
         """Why a record may not be sent: its kind has no row, is shared too widely, or for a purpose out of scope.
@@ -105,9 +103,10 @@ class SharingCatalogue:
 
         Kinds without a row are passed over: what is not shared is not there to be looked at.
         """
+        text = _plain(purpose)
         for kind in kinds:
             entry = self.entries.get(kind)
-            if entry is not None and not self.covers(kind, purpose):
+            if entry is not None and not self._within(entry, text):
                 return Problem("PURPOSE_OUT_OF_SCOPE", place, entry.catalogue_no)
         return None
 
