@@ -1,7 +1,7 @@
 """`make bench`: two nodes and a client, each a process of this machine; rates, latencies, memory and their floor.
 
 `--quick` takes under two minutes, `--million` fills a node with a million entries, `--firms 1000000` its registers with
-a million firms before the checks, `--json FILE` keeps the figures.
+a million firms before the checks, `--json FILE` keeps the figures. `--audit N` measures the audit of N entries instead.
 Figures of a busy machine say little: the load average is shown with them, and processor time beside real time.
 """
 
@@ -27,6 +27,7 @@ from exchange.v1.monitoring_batch_pb2 import CRC_VERDICT_ANNEX_A
 from exchange_hj212 import decode
 from exchange_hj212.generate import generate
 from tests.rigs.pair import Pair, running_pair
+from tools import bench_audit
 from tools.bench_fill import fill
 from tools.bench_floor import Part, measure
 from tools.bench_load import Order
@@ -86,6 +87,7 @@ class Run:
             firms=firms,
             per_second=per_second,
         )
+        begin = order.first
         if first is None:
             # More than the warm-up of any order takes.
             self._first[kind] += count + 1_000
@@ -108,7 +110,7 @@ class Run:
                     status.update(f"{task} {kind} {told['done']:,} of {told['total']:,}")
         if client.returncode or not result:
             raise SystemExit(f"the client ended with status {client.returncode} while doing: {task}")
-        return result
+        return {**result, "first": begin}
 
 
 def decode_rate(packets: int) -> dict[str, Any]:
@@ -181,6 +183,13 @@ def run(folder: Path, *, records: int, quick: bool, firms: int = 0) -> dict[str,
     figures["floor"] = floor_of(parts, figures["registry"])
     figures["machine"]["load_after"] = os.getloadavg()[0]
     return figures
+
+
+def audit(folder: Path, entries: int) -> dict[str, Any]:
+    """Measure the audit of a node with so many entries."""
+    with running_pair(folder) as pair:
+        bench_audit.fill(Run(pair).order, pair, entries)
+        return bench_audit.audit(pair, folder)
 
 
 def show(figures: dict[str, Any]) -> None:
@@ -330,13 +339,18 @@ def main() -> None:
     parser.add_argument("--million", action="store_true", help="1,000,000 records: memory and cost over a full node")
     parser.add_argument("--firms", type=int, default=0, help="firms put into the registers before the checks")
     parser.add_argument("--records", type=int, help="registry records (20,000)")
+    parser.add_argument("--audit", type=int, help="export, verify and replay a node of so many entries, nothing else")
     parser.add_argument("--folder", type=Path, help="where the nodes' databases go (a temporary folder)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     given = parser.parse_args()
     records = given.records or (MILLION if given.million else 3_000 if given.quick else 20_000)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=given.folder) as folder:
-        figures = run(Path(folder), records=records, quick=given.quick, firms=given.firms)
-    show(figures)
+        if given.audit:
+            figures = audit(Path(folder), given.audit)
+            console.print(bench_audit.show(figures))
+        else:
+            figures = run(Path(folder), records=records, quick=given.quick, firms=given.firms)
+            show(figures)
     if given.json:
         given.json.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
