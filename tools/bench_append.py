@@ -23,10 +23,10 @@ from exchange.crypto.sealing import SHA_256
 from exchange.crypto.signers.key_file import read_signer
 from exchange.flows.intake.ids import new_id
 from exchange.flows.intake.seal import seal
-from exchange.storage import log_store
-from exchange.storage.database import Database
-from exchange.storage.log_store import StoredCheckpoint
-from exchange.storage.transaction import NewEntry, Transaction
+from exchange.storage.engine.database import Database
+from exchange.storage.engine.transaction import NewEntry, Transaction
+from exchange.storage.logs import log_store
+from exchange.storage.logs.log_store import StoredCheckpoint
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.origin import LogName, mirror_name
 from tests.rigs.pair import DOMAIN, NodeFolder

@@ -21,8 +21,8 @@ from typing import Any
 from rich.table import Table
 
 from exchange.crypto.x509.pki import issue_crl
-from exchange.storage import log_store
-from exchange.storage.database import Database
+from exchange.storage.engine.database import Database
+from exchange.storage.logs import log_store
 from tests.rigs.pair import Pair, certificate_profile
 from tools.bench_append import append
 from tools.bench_meter import tree_bytes

@@ -81,6 +81,8 @@ class Reader:
         self._file = file
         self._path = path
         self._at = 0
+        self._read: Member | None = None
+        self._padding = b""
 
     def members(self) -> Iterator[Member]:
         """Every member in order. Its bytes are read by ``content`` before the next one is asked for, or passed over.
@@ -97,10 +99,11 @@ class Reader:
                 return
             found = self._parse(block)
             yield found
-            end = found.offset + found.size
-            self._file.seek(end)
-            pad = padding(found.size)
-            if self._file.read(len(pad)) != pad:
+            pad, end = padding(found.size), found.offset + found.size
+            if self._read is not found:
+                self._file.seek(end)
+                self._padding = self._file.read(len(pad))
+            if self._padding != pad:
                 raise FolderUnreadable(self._path, f"{found.name} is cut off, or something stands behind it", end)
             self._at = end + len(pad)
 
@@ -112,11 +115,15 @@ class Reader:
         """
         if found.size > limit:
             raise FolderUnreadable(self._path, f"{found.name} has more than {limit} bytes", found.offset)
+        # With its padding, so that a member costs one read and not three.
+        pad = padding(found.size)
         self._file.seek(found.offset)
-        data = self._file.read(found.size)
-        if len(data) != found.size:
+        data = self._file.read(found.size + len(pad))
+        if len(data) < found.size:
             raise FolderUnreadable(self._path, f"{found.name} is cut off", found.offset)
-        return data
+        self._padding = data[found.size :]
+        self._read = found
+        return data[: found.size]
 
     def _parse(self, block: bytes) -> Member:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,9 @@ from exchange.tlog.tree import HASH_SIZE, NodeId, root_at
 
 MAX_PROMISED_BYTES: Final = 256 * 1024 * 1024
 """Bytes of the entries that are promised: what waits while a peer is away for days."""
+
+HELD_BYTES: Final = 4 << 20
+"""Archives of bodies up to this size are read at once: of 256 bodies of usual size, some hundred kibibytes."""
 
 KEPT_TILES: Final = 64
 """Tiles that a process keeps for roots: those of the levels above, and the newest of the lowest."""
@@ -149,14 +153,15 @@ class Material:
     @contextmanager
     def _bodies(self, path: str, first: int, end: int) -> Iterator[Bodies]:
         try:
-            absent = self._disk.size(path) is None
+            size = self._disk.size(path)
         except FolderUnreadable as error:
             yield Bodies(path, None, error)
             return
-        if absent:
+        if size is None:
             yield Bodies(path, None, None)
             return
-        with self._disk.open(path) as file:
+        with self._disk.open(path) as opened:
+            file = BytesIO(opened.read(size)) if size <= HELD_BYTES else opened
             try:
                 archive = BodyArchive(file, path, first, end)
             except FolderUnreadable as error:

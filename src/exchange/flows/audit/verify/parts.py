@@ -35,6 +35,9 @@ from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import LogEntry, Statement
 
+_ANNOUNCEMENT, _ERASURE = int(Kind.KIND_KEY_ANNOUNCEMENT), int(Kind.KIND_ERASURE)
+"""Looked up once: by name the generated code searches each time."""
+
 
 @dataclass(slots=True)
 class PartResult:
@@ -163,7 +166,8 @@ class _Reader:
             body = self._body(bodies, place, statement)
             if self._own:
                 result.book.read_body(body)
-            self._learn(place, statement.kind, body, entry.envelope, micros_of(entry.logged_at))
+            if statement.kind in (_ANNOUNCEMENT, _ERASURE):
+                self._learn(place, statement.kind, body, entry.envelope, micros_of(entry.logged_at))
         bodies.of(number * WIDTH + WIDTH)
         if bodies.problem is not None:
             error = bodies.problem
@@ -201,7 +205,7 @@ class _Reader:
 
     def _learn(self, place: Place, kind: int, body: bytes | None, envelope: bytes, logged_at: int) -> None:
         result = self._result
-        if kind == Kind.KIND_KEY_ANNOUNCEMENT:
+        if kind == _ANNOUNCEMENT:
             if body is None:
                 result.lacking.append((ClaimNo.KEYS_VALID, "ANNOUNCEMENT", f"{place.log}#{place.index}"))
             else:
@@ -210,7 +214,7 @@ class _Reader:
                     envelope=envelope, body=body,
                 )  # fmt: skip
                 result.announced.append(told)
-        elif kind == Kind.KIND_ERASURE and body is not None:
+        elif kind == _ERASURE and body is not None:
             result.erasures.add(Record.FromString(body).erasure.record.record_id)
 
 
