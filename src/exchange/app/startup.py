@@ -36,7 +36,8 @@ from exchange.flows.certificates.tls import TlsFiles
 from exchange.flows.certificates.trust import TrustEdition, TrustFolder
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub, tell_grown
-from exchange.flows.link.pace import MAX_BATCH, LanePace
+from exchange.flows.link.deliver_limits import MAX_ENTRIES
+from exchange.flows.link.pace import LanePace
 from exchange.flows.rotation.driver import KeyDriver
 from exchange.flows.rotation.ed25519_keys import CosignerDriver, LogDriver
 from exchange.flows.rotation.second_keys import SecondCosignerDriver
@@ -246,7 +247,7 @@ def folder_pace(settings: NodeSettings) -> LanePace:
     """How they do where an answer takes a courier's journey: large batches, several under way."""
     return replace(
         lane_pace(settings),
-        first_batch=MAX_BATCH,
+        first_batch=MAX_ENTRIES,
         confirm=settings.courier.confirm_interval_s,
         gather=settings.courier.gather_s,
         window=settings.courier.window,

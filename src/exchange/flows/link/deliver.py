@@ -22,13 +22,12 @@ from exchange.flows.context import Node, Peer
 from exchange.flows.events import lane_grew
 from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.link.clocks import Clocks
+from exchange.flows.link.deliver_limits import MAX_ENTRIES, MAX_LATE_BODIES
 from exchange.flows.link.links import Link
 from exchange.flows.link.pace import (
     FRUITLESS_ANSWERS,
     LATE_BYTES,
-    MAX_BATCH,
     MAX_GATHER_SECONDS,
-    MAX_LATE,
     MAX_NOTE_BYTES,
     MAX_NOTES,
     REFUSED_SECONDS,
@@ -382,7 +381,7 @@ class LaneSender:
         all_there_is = end
         late, offered = self._late_bodies(connection, log)
         late_bytes = sum(len(each.body.record) for each in late)
-        end = min(end, start + min(self._batch, MAX_BATCH))
+        end = min(end, start + min(self._batch, MAX_ENTRIES))
         notes: Sequence[StoredCheckpoint] = ()
         if restored:
             notes = log_store.checkpoints_between(connection, log.id, start + 1, end)[:MAX_NOTES]
@@ -416,7 +415,7 @@ class LaneSender:
 
     def _late_bodies(self, connection: Connection, log: LogHead) -> tuple[list[LateBody], list[int]]:
         """Bodies that the peer said it lacks, as many as ride on one call; and the entries that this settles."""
-        wanted = self._late.get(log.origin, [])[:MAX_LATE]
+        wanted = self._late.get(log.origin, [])[:MAX_LATE_BODIES]
         found = log_store.entries_at(connection, log.id, wanted)
         late: list[LateBody] = []
         size = 0
@@ -445,11 +444,11 @@ class LaneSender:
                     keep_cosigned, (batch.log.id, kept), WorkClass.URGENT if self.lane == 1 else WorkClass.REGISTRY
                 )
                 link.held.pop(origin, None)
-                self._batch = min(MAX_BATCH, self._batch * 2)
+                self._batch = min(MAX_ENTRIES, self._batch * 2)
             case DeliverResult.DELIVER_RESULT_STORED:
                 further = further or start < response.size <= batch.log.size
                 link.held[origin] = max(0, min(response.size, batch.log.size))
-                self._batch = min(MAX_BATCH, self._batch * 2)
+                self._batch = min(MAX_ENTRIES, self._batch * 2)
             case DeliverResult.DELIVER_RESULT_HELLO_REQUIRED:
                 link.given = None
                 raise PeerAwayError("the peer wants a hello", self._pace.retry_min)
@@ -481,7 +480,7 @@ class LaneSender:
         """
         origin = batch.log.origin
         link.offered.update((origin, index) for index in batch.offered)
-        wanted = dict.fromkeys([*self._late.get(origin, []), *missing[:MAX_BATCH]])
+        wanted = dict.fromkeys([*self._late.get(origin, []), *missing[:MAX_ENTRIES]])
         self._late[origin] = [
             index for index in wanted if 0 <= index < batch.log.size and (origin, index) not in link.offered
         ]

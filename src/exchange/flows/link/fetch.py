@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from exchange.flows.context import Node, Peer
-from exchange.flows.link.mirror import MAX_ENTRIES, NotYourLogError
+from exchange.flows.link.deliver_limits import MAX_ENTRIES
+from exchange.flows.link.mirror import NotYourLogError
 from exchange.storage.logs import log_store
 from exchange.v1.relay_service_pb2 import FetchEntriesRequest, FetchEntriesResponse
 from exchange.v1.statement_pb2 import Body

@@ -15,7 +15,7 @@ sender's next call, which finds p ≤ n and gets the stored note.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from google.protobuf.message import DecodeError
@@ -25,14 +25,15 @@ from exchange.crypto.sealing import matches
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.context import Node, Peer
 from exchange.flows.instants import instant, is_instant, micros, micros_of, timestamp
-from exchange.flows.intake.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES
 from exchange.flows.intake.submit import LANE_NUMBERS
+from exchange.flows.link.deliver_limits import MAX_ENTRIES, check_limits
 from exchange.flows.link.evidence import keep_evidence
 from exchange.flows.link.links import Links
+from exchange.flows.link.mirrored import MirroredRun, keep_renewed, store_bodies, store_mirrored
 from exchange.flows.trust.peer_keys import learn_first
 from exchange.flows.trust.verdicts import verify_ahead
 from exchange.storage.engine.database import Connection
-from exchange.storage.engine.transaction import LogHead, NewEntry, Transaction
+from exchange.storage.engine.transaction import LogHead, NewEntry
 from exchange.storage.engine.writer import WorkClass
 from exchange.storage.logs import log_store
 from exchange.storage.logs.log_store import StoredCheckpoint
@@ -49,14 +50,8 @@ from exchange.v1.record_pb2 import Record
 from exchange.v1.relay_service_pb2 import DeliverRequest, DeliverResponse, DeliverResult
 from exchange.v1.statement_pb2 import Body, Envelope, LogEntry, Statement
 
-MAX_ENTRIES = 4_096
-"""Protocol constant: entries of one call."""
-
-MAX_BYTES = 4 << 20
-"""Protocol constant: bytes of the entries and bodies of one call."""
-
-MAX_LATE_BODIES = 256
-"""Bodies of earlier entries in one call: bounds what is compared with the disk before the answer."""
+MISMATCH_ALARM = 3
+"""Mismatches of one log in a row before an alarm: one may be a fault of the line."""
 
 _WORK: dict[int, WorkClass] = {
     Lane.LANE_URGENT: WorkClass.URGENT,
@@ -71,24 +66,6 @@ class NotYourLogError(ExchangeError):
     reason = "NOT_YOUR_LOG"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Mirrored:
-    """A verified run of entries, ready to be stored.
-
-    Attributes:
-        size: Entries that the mirror held when the run was verified: it must still be so.
-        frontier: Of the tree with the new entries.
-    """
-
-    origin: str
-    peer: str
-    lane: int
-    epoch: int
-    size: int
-    entries: Sequence[NewEntry]
-    notes: Sequence[StoredCheckpoint]
-
-
 class MirrorFlow:
     """Answers ``Deliver``.
 
@@ -96,7 +73,7 @@ class MirrorFlow:
         node: The node.
         links: Sessions and what hello showed.
         may_cosign: False while this node fetches its own entries back.
-        on_fork: Called with (peer, origin, reason, evidence) when a lane has to stop.
+        on_contradiction: Called with (peer, origin, reason) when a lane has to stop; the evidence is kept before.
         on_bodies: Called when bodies arrived that were missing.
     """
 
@@ -146,7 +123,7 @@ class MirrorFlow:
             return DeliverResponse(result=DeliverResult.DELIVER_RESULT_HELLO_REQUIRED)
         # 2
         name = self._log_name(peer, request)
-        self._check_limits(request)
+        check_limits(request)
         with self._node.database.read() as connection:
             log = log_store.head(connection, request.origin)
             stopped = self._stopped(connection, peer.name, LANE_NUMBERS[name.lane or ""])
@@ -218,29 +195,6 @@ class MirrorFlow:
         with self._node.database.read() as connection:
             newest = log_store.last_checkpoint(connection, log.id)
         return newest.note if newest else b""
-
-    @staticmethod
-    def _check_limits(request: DeliverRequest) -> None:
-        problems = []
-        if request.start < 0 or len(request.entries) > MAX_ENTRIES:
-            problems.append(Problem("TOO_MANY_ENTRIES", "entries", str(len(request.entries))))
-        if len(request.bodies) != len(request.entries):
-            problems.append(Problem("SIZE_MISMATCH", "bodies", str(len(request.bodies))))
-        if any(len(entry) > MAX_ENTRY_BYTES for entry in request.entries):
-            problems.append(Problem("ENTRY_TOO_LARGE", "entries"))
-        if any(len(body.record) > MAX_BODY_BYTES for body in request.bodies):
-            problems.append(Problem("BODY_TOO_LARGE", "bodies"))
-        if any(len(late.body.record) > MAX_BODY_BYTES for late in request.late_bodies):
-            problems.append(Problem("BODY_TOO_LARGE", "late_bodies"))
-        if len(request.late_bodies) > MAX_LATE_BODIES:
-            problems.append(Problem("TOO_MANY_ENTRIES", "late_bodies", str(len(request.late_bodies))))
-        size = sum(len(entry) for entry in request.entries)
-        size += sum(len(body.record) + len(body.salt) for body in request.bodies)
-        size += sum(len(late.body.record) + len(late.body.salt) for late in request.late_bodies)
-        if size > MAX_BYTES:
-            problems.append(Problem("MESSAGE_TOO_LARGE", "entries", f"{size} > {MAX_BYTES}"))
-        if problems:
-            raise Refused(problems)
 
     def _announced_key(self, peer: Peer, request: DeliverRequest, log: LogHead | None) -> tuple[VerifierKey, ...]:
         """The key of a new epoch: entry 0 announces it, signed under the signing root of the peer's card.
@@ -325,7 +279,7 @@ class MirrorFlow:
         if note == held.note:
             return None
         renewed = replace(held, note=note)
-        self._node.writer.call(_keep_renewed, (log.id, renewed), WorkClass.REGISTRY)
+        self._node.writer.call(keep_renewed, (log.id, renewed), WorkClass.REGISTRY)
         return renewed
 
     def _missing(self, origin: str, start: int, end: int) -> list[int]:
@@ -381,7 +335,7 @@ class MirrorFlow:
         # 7
         name = LogName.parse(request.origin)
         lane = LANE_NUMBERS[name.lane or ""]
-        run = _Mirrored(
+        run = MirroredRun(
             origin=request.origin,
             peer=peer.name,
             lane=lane,
@@ -482,12 +436,8 @@ class MirrorFlow:
             parts = _open(entry.entry) if entry and entry.body is None else None
             if parts and matches(parts[1], late.body.record, late.body.salt):
                 fitting.append((log.id, late.index, late.body.salt, late.body.record))
-        if fitting and any(self._node.writer.call(_store_bodies, fitting, WorkClass.REGISTRY, rows=len(fitting))):
+        if fitting and any(self._node.writer.call(store_bodies, fitting, WorkClass.REGISTRY, rows=len(fitting))):
             self._on_bodies()
-
-
-MISMATCH_ALARM = 3
-"""Mismatches of one log in a row before an alarm: one may be a fault of the line."""
 
 
 def _open(entry_bytes: bytes) -> tuple[LogEntry, Statement] | None:
@@ -497,36 +447,3 @@ def _open(entry_bytes: bytes) -> tuple[LogEntry, Statement] | None:
     except DecodeError:
         return None
     return (entry, statement) if is_instant(entry.logged_at) else None
-
-
-# -- handlers ---------------------------------------------------------------------------------------------------
-
-
-def store_mirrored(tx: Transaction, payloads: Sequence[_Mirrored]) -> list[bool]:
-    """Append verified runs; False where the mirror grew meanwhile: the sender goes on from where it stands."""
-    answers = []
-    for run in payloads:
-        log = tx.head(run.origin)
-        if (log.size if log else 0) != run.size:
-            answers.append(False)
-            continue
-        log = log or tx.open_log(run.origin, use="mirror", peer=run.peer, lane=run.lane, epoch=run.epoch)
-        tx.append(log.id, run.entries)
-        log_store.store_checkpoints(tx, log.id, run.notes)
-        answers.append(True)
-    return answers
-
-
-def _keep_renewed(tx: Transaction, payloads: Sequence[tuple[int, StoredCheckpoint]]) -> list[None]:
-    for log_id, note in payloads:
-        log_store.store_checkpoints(tx, log_id, [note])
-    return [None] * len(payloads)
-
-
-def _store_bodies(tx: Transaction, payloads: Sequence[Sequence[tuple[int, int, bytes, bytes]]]) -> list[list[bool]]:
-    """Put bodies that are still waited for. One that was erased meanwhile, or came before, is not taken."""
-    answers = []
-    for payload in payloads:
-        wanted = registers.still_missing(tx, [(log_id, index) for log_id, index, *_ in payload])
-        answers.append([each[:2] in wanted and log_store.put_body(tx, *each) for each in payload])
-    return answers

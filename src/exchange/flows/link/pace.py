@@ -10,9 +10,6 @@ from exchange.v1.operation_service_pb2 import LaneState
 FIRST_BATCH = 256
 """Entries of the first batch after a start or a fault: small enough to find out quickly."""
 
-MAX_BATCH = 4_096
-"""Protocol constant: entries of one call."""
-
 BATCH_BYTES = 3 << 20
 """Bytes of entries and bodies in one batch: leaves room below the protocol's 4 MiB."""
 
@@ -40,9 +37,6 @@ MAX_NOTES = 1_000
 
 MAX_NOTE_BYTES = 20_000
 """Bytes of a refused note that are kept as evidence: ours and sixteen signatures are shorter."""
-
-MAX_LATE = 256
-"""Late bodies in one call (protocol)."""
 
 GATHER_SECONDS = 0.025
 """What comes within this time after a batch that took all there was goes into the next one: a call costs both sides
