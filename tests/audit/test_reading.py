@@ -43,8 +43,8 @@ def _reads_of(door: AgencyDoor, caller: str) -> list[Any]:
     return [read for _, read in _lines(look, "audit_read") if read.caller.endswith(f"/auditor/{caller}")]
 
 
-def test_reading_the_journal_is_journaled_in_one_line_a_minute(doors: dict[str, AgencyDoor]) -> None:
-    """Many calls of one minute leave one line for each caller, log and what was read, with the range of all of them."""
+def test_reading_the_journal_is_journaled_in_two_lines_a_minute(doors: dict[str, AgencyDoor]) -> None:
+    """The first read of a minute is a line before it is answered; the others are one more, with the range of all."""
     cq = doors["cq"]
     submit(cq.agency("grown"), credit_of(firm(690)), "grown-1")
     wait_settled(cq)
@@ -54,16 +54,39 @@ def test_reading_the_journal_is_journaled_in_one_line_a_minute(doors: dict[str, 
         stubs.call(stubs.audit.ListEntries, pb.ListEntriesRequest(origin=JOURNAL, start=start, page_size=2))
     list(stubs.stream(stubs.audit.StreamEntries, pb.StreamEntriesRequest(origin=JOURNAL, start=0, end=4)))
     stubs.call(stubs.audit.GetInclusionProof, pb.GetInclusionProofRequest(origin=JOURNAL, index=2, size=3))
+    at_once = _reads_of(cq, "folded")
     cq.reads.flush(everything=True)
     reads = _reads_of(cq, "folded")
     if _minute(cq) == minute:
-        assert [(read.what, read.log, read.first, read.end, read.count) for read in reads] == [
-            ("ENTRIES", JOURNAL, 0, 5, 4),
+        assert [(read.what, read.log, read.first, read.end, read.count) for read in at_once] == [
+            ("ENTRIES", JOURNAL, 3, 5, 1),
             ("PROOF", JOURNAL, 2, 3, 1),
         ]
+        assert [(read.what, read.first, read.end, read.count) for read in reads[2:]] == [("ENTRIES", 0, 4, 3)]
     assert sum(read.count for read in reads) == 5
     cq.reads.flush(everything=True)
     assert len(_reads_of(cq, "folded")) == len(reads)
+
+
+def test_every_sort_of_reading_is_journaled_before_it_is_answered(doors: dict[str, AgencyDoor]) -> None:
+    """A stream by its whole range, digests of a register and its rows by the register, a subject's history."""
+    cq = doors["cq"]
+    stubs = _auditor(cq, "at-once")
+    stream = stubs.audit.StreamEntries(pb.StreamEntriesRequest(origin=JOURNAL, start=0, end=3))
+    next(iter(stream))
+    stream.cancel()
+    salted = pb.ListRegisterDigestsRequest(register="reg_agencies", salt=bytes(32))
+    assert stubs.call(stubs.audit.ListRegisterDigests, salted).runs
+    rows = pb.ListRegisterDigestsRequest(register="cursors", rows=True)
+    assert stubs.call(stubs.audit.ListRegisterDigests, rows).lines
+    stubs.call(stubs.audit.ListRegisterDigests, pb.ListRegisterDigestsRequest())
+    stubs.call(stubs.audit.GetSubjectHistory, pb.GetSubjectHistoryRequest(uscc=firm(700)))
+    assert [(read.what, read.log, read.first, read.end, read.count) for read in _reads_of(cq, "at-once")] == [
+        ("ENTRIES", JOURNAL, 0, 3, 1),
+        ("REGISTER_DIGESTS", "reg_agencies", 0, 0, 1),
+        ("REGISTER", "cursors", 0, 0, 1),
+        ("SUBJECT_HISTORY", "", 0, 0, 1),
+    ]
 
 
 def _minute(door: AgencyDoor) -> int:
@@ -106,7 +129,6 @@ def test_the_history_of_a_subject_names_every_entry_and_decision(doors: dict[str
                 assert _statement(stubs, place.log, place.index).record_id == row.ref.record_id
                 for made in place.decisions:
                     assert _statement(stubs, made.log, made.index).kind == Kind.KIND_RECOGNITION
-    doors["cq"].reads.flush(everything=True)
     assert {read.what for read in _reads_of(doors["cq"], "historian")} == {"SUBJECT_HISTORY"}
 
 

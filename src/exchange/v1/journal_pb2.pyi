@@ -766,7 +766,9 @@ Global___RedecisionOrdered: _TypeAlias = RedecisionOrdered  # noqa: Y015
 
 @_typing.final
 class AuditRead(_message.Message):
-    """What an auditor read in one minute, folded: one line for each caller, log and minute."""
+    """What an auditor read in one minute. The first read of a caller, log and sort is a line of its own, on disk before it
+    was answered; the others of that minute are folded into one more.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -782,13 +784,13 @@ class AuditRead(_message.Message):
     log: _builtins.str
     """Origin of the journal that was read, or the register; empty for what is of neither."""
     what: _builtins.str
-    """ENTRIES, PROOF, SUBJECT_HISTORY, or REGISTER for rows of a register."""
+    """ENTRIES, PROOF, SUBJECT_HISTORY, REGISTER for rows of a register, or REGISTER_DIGESTS."""
     first: _builtins.int
-    """First index that was given."""
+    """First index that was given, or asked for as a stream."""
     end: _builtins.int
-    """Index after the last one that was given."""
+    """Index after the last one that was given, or asked for as a stream."""
     count: _builtins.int
-    """How many calls, or messages of streams."""
+    """How many calls."""
     @_builtins.property
     def minute(self) -> _timestamp_pb2.Timestamp:
         """Begin of the minute."""

@@ -75,7 +75,7 @@ class SubjectHistory:
                 before = row.seq
         if len(answer.records) < len(found):
             answer.next_page_token = self._tokens.make(question, before)
-        self._reads.count(identity, SUBJECT_HISTORY)
+        self._reads.note(identity, SUBJECT_HISTORY)
         return answer
 
     def _row(self, connection: Connection, row: RecordRow) -> SubjectHistoryRow:

@@ -1,7 +1,8 @@
-"""What auditors read of the journal, in the journal: folded, so that reading it does not grow it endlessly.
+"""What auditors read of the journal and of registers, in the journal: folded, so that it does not grow it endlessly.
 
-One line for each caller, log and minute, with the range that was given. Who follows the journal reads these lines too,
-and leaves one more in each minute in which he does.
+The first read of a minute by a caller, of a log or register, is a line on disk before its answer leaves; the others of
+that minute follow it in one more line, with the range that they were given. Who follows the journal reads these lines
+too, and leaves at most two more in each minute in which he does.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ ENTRIES = "ENTRIES"
 PROOF = "PROOF"
 SUBJECT_HISTORY = "SUBJECT_HISTORY"
 REGISTER = "REGISTER"
+REGISTER_DIGESTS = "REGISTER_DIGESTS"
 """What was read."""
 
 _log = structlog.get_logger(__name__)
@@ -45,9 +47,10 @@ class _Seen:
 
 
 class ReadFolder:
-    """Counts reads in memory and writes them once a minute. The thread runs between ``start`` and ``close``.
+    """Journals the first read of each minute at once, counts the others in memory and writes them once a minute.
 
-    A crash loses the lines of the minute that runs.
+    The thread runs between ``start`` and ``close``. A crash loses how much more was read in the minute that runs, never
+    who read what in it.
 
     Args:
         node: The node.
@@ -57,6 +60,7 @@ class ReadFolder:
         self._node = node
         self._lock = threading.Lock()
         self._seen: dict[_What, _Seen] = {}
+        self._begun: set[_What] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="audit reads", daemon=True)
 
@@ -64,22 +68,32 @@ class ReadFolder:
         """Begin to write."""
         self._thread.start()
 
-    def count(self, caller: str, what: str, log: str = "", first: int = 0, end: int = 0) -> None:
-        """One more answer to an auditor. Never blocks.
+    def note(self, caller: str, what: str, log: str = "", first: int = 0, end: int = 0) -> None:
+        """One more answer that is about to leave to an auditor. Returns once the journal tells of his reading.
 
         Args:
             caller: Identity, as in ``spiffe://cq.exchange.example/auditor/li``.
-            what: ``ENTRIES``, ``PROOF``, ``SUBJECT_HISTORY`` or ``REGISTER``.
+            what: ``ENTRIES``, ``PROOF``, ``SUBJECT_HISTORY``, ``REGISTER`` or ``REGISTER_DIGESTS``.
             log: Origin of the journal that was read, or the register.
             first: First index that was given.
             end: Index after the last one.
+
+        Raises:
+            ExchangeError: The journal could not take the line: the answer must not leave.
         """
         minute = int(self._node.clock().timestamp()) // MINUTE_S
         key = _What(minute, caller[:MAX_CALLER], log, what)
+        seen = _Seen(first, end, 1)
         with self._lock:
-            if key not in self._seen and len(self._seen) >= MAX_CALLERS:
+            if key not in self._begun and len(self._begun) >= MAX_CALLERS:
                 key = _What(minute, OTHERS, log, what)
-            self._fold(key, _Seen(first, end, 1))
+            if key in self._begun:
+                self._fold(key, seen)
+                return
+        # Begun only behind the commit: who reads the same meanwhile writes a line of his own, and waits for it.
+        self._node.writer.call(append, (self._event(key, seen),), WorkClass.INTERACTIVE)
+        with self._lock:
+            self._begun.add(key)
 
     def _fold(self, key: _What, seen: _Seen) -> None:
         known = self._seen.get(key)
@@ -95,6 +109,7 @@ class ReadFolder:
             ready = {key: seen for key, seen in self._seen.items() if everything or key.minute < minute}
             for key in ready:
                 del self._seen[key]
+            self._begun = {key for key in self._begun if key.minute >= minute}
         if not ready:
             return
         ordered = sorted(ready.items(), key=lambda item: (item[0].minute, item[0].caller, item[0].log, item[0].what))

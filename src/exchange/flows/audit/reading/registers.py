@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from exchange.domain.problems import Problem, Refused
-from exchange.flows.audit.reading.reads import REGISTER, ReadFolder
+from exchange.flows.audit.reading.reads import REGISTER, REGISTER_DIGESTS, ReadFolder
 from exchange.flows.context import Node
 from exchange.storage.registers import canonical
 from exchange.storage.registers.canonical import REGISTERS, RegisterPosition, RowReader
@@ -24,7 +24,7 @@ class RegisterQueries:
 
     Args:
         node: The node.
-        reads: Counts what was read row by row.
+        reads: Journals what was read.
     """
 
     def __init__(self, node: Node, reads: ReadFolder) -> None:
@@ -32,7 +32,7 @@ class RegisterQueries:
         self._reads = reads
 
     def digests(self, caller: str, request: pb.ListRegisterDigestsRequest) -> pb.ListRegisterDigestsResponse:
-        """Runs of rows by digest, or rows, of one register. That rows were read is told in the journal.
+        """Runs of rows by digest, or rows, of one register. That they were read is in the journal first.
 
         Args:
             caller: Identity.
@@ -60,8 +60,11 @@ class RegisterQueries:
                     answer.complete = True
             except ValueError as error:
                 raise Refused([Problem("REGISTER_KEY", "after", str(error)[:200])]) from None
+        # Digests too: whoever chose the salt can test a guess against them.
         if answer.lines:
-            self._reads.count(caller, REGISTER, request.register)
+            self._reads.note(caller, REGISTER, request.register)
+        elif answer.runs:
+            self._reads.note(caller, REGISTER_DIGESTS, request.register)
         return answer
 
     @staticmethod

@@ -71,7 +71,7 @@ class AuditQueries:
 
     def _read(self, identity: str, what: str, log: LogHead, first: int, end: int) -> None:
         if log.use == "journal":
-            self._reads.count(identity, what, log.origin, first, end)
+            self._reads.note(identity, what, log.origin, first, end)
 
     def logs(self) -> ListLogsResponse:
         """Every log that the node keeps, of every epoch."""
@@ -240,6 +240,9 @@ class AuditQueries:
         if not 0 <= request.start <= end <= log.size:
             raise Refused([Problem("RANGE_INVALID", "start", f"{request.start}..{request.end} of {log.size}")])
         position = request.start
+        if position < end:
+            # The whole range at once, before the first message: a crash in the middle leaves no part untold.
+            self._read(identity, ENTRIES, log, position, end)
         while position < end:
             with self._node.database.read() as connection:
                 found = log_store.entries(
@@ -253,7 +256,6 @@ class AuditQueries:
             if not found:
                 return
             position = found[-1].index + 1
-            self._read(identity, ENTRIES, log, found[0].index, position)
             yield StreamEntriesResponse(entries=[Entry(index=entry.index, entry=entry.entry) for entry in found])
 
 
