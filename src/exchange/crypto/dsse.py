@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol
 
 from exchange.v1.statement_pb2 import Envelope, Signature
@@ -112,19 +113,24 @@ def verify(envelope: Envelope, keys: Mapping[str, Verifier]) -> SignatureCheck:
     unknown: list[str] = []
     left = MAX_TRIES
     for signature in envelope.signatures:
-        hinted = [signature.keyid] if signature.keyid in keys else []
-        order = hinted + [keyid for keyid in reversed(list(keys)) if keyid not in hinted]
-        tried = order[: max(left, len(hinted))]
-        found = None
-        for keyid in tried:
+        hint, sig = signature.keyid, signature.sig
+        named = keys.get(hint)
+        if named is not None:
+            # It has its try whatever the others cost, and nearly always it is the one: no other is looked at then.
             left -= 1
-            if keys[keyid].verify(signature.sig, message):
+            if named.verify(sig, message):
+                verified.append(hint)
+                continue
+        found = None
+        for keyid in islice((each for each in reversed(list(keys)) if each != hint), max(left, 0)):
+            left -= 1
+            if keys[keyid].verify(sig, message):
                 found = keyid
                 break
         if found is not None:
             verified.append(found)
-        elif hinted:
-            failed.append(signature.keyid)
+        elif named is not None:
+            failed.append(hint)
         else:
-            unknown.append(signature.keyid)
+            unknown.append(hint)
     return SignatureCheck(verified=tuple(verified), failed=tuple(failed), unknown=tuple(unknown))

@@ -129,8 +129,9 @@ class _KnownKey:
     revoked: tuple[datetime | None, ...] = ()
 
     def problem_at(self, at: datetime) -> str:
-        verdict = self.paths.at(at)
-        if verdict.problem is not None:
+        if not any(path.holds_at(at) for path in self.paths.paths):
+            verdict = self.paths.at(at)
+            assert verdict.problem is not None, "no path holds"
             return f"{verdict.problem.value}: {verdict.detail}"
         begin, end = self.chain.valid_from, self.chain.valid_until
         if (begin is not None and at < begin) or (end is not None and at >= end):
@@ -139,6 +140,8 @@ class _KnownKey:
 
     def revoked_at(self, at: datetime) -> datetime | None:
         """Revocation of the path that holds at an instant, latest first: one path without any is enough."""
+        if self.chain.revoked_at is None and not any(self.revoked):
+            return None  # as nearly always
         by_path = [r for path, r in zip(self.paths.paths, self.revoked, strict=True) if path.holds_at(at)]
         by_crl = None if None in by_path else max((r for r in by_path if r is not None), default=None)
         known = [r for r in (by_crl, self.chain.revoked_at) if r is not None]
@@ -315,11 +318,11 @@ class SigningTrust:
             raise ValueError("an aware instant is needed")
         # 1
         read = _read(data)
-        if not isinstance(read, _Read):
+        if isinstance(read, EnvelopeVerdict):
             return read
-        statement = read.statement
+        envelope, statement = read
         # 2
-        check = dsse.verify(read.envelope, self._keys)
+        check = dsse.verify(envelope, self._keys)
         if check.failed:
             return _untrusted(statement, f"signature by {check.failed[0][:16]} does not verify")
         # 3
@@ -329,10 +332,10 @@ class SigningTrust:
         chosen = []
         for keyid in check.verified:
             entries = self._known[keyid]
-            problems = [entry.problem_at(logged_at) for entry in entries]
-            if "" not in problems:
-                return replace(_untrusted(statement, problems[0]), signed_by=check.verified)
-            chosen.append(entries[problems.index("")])
+            held = next((entry for entry in entries if not entry.problem_at(logged_at)), None)
+            if held is None:
+                return replace(_untrusted(statement, entries[0].problem_at(logged_at)), signed_by=check.verified)
+            chosen.append(held)
         # 5
         algorithms = tuple(self._keys[keyid].algorithm for keyid in check.verified)
         missing = [name for name in self.require if name not in algorithms]
@@ -418,13 +421,7 @@ def _revoked(revocations: Revocations, paths: PathSearch) -> tuple[datetime | No
     return tuple(revocations.revoked_at(path.certificates) for path in paths.paths)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Read:
-    envelope: Envelope
-    statement: Statement
-
-
-def _read(data: bytes) -> _Read | EnvelopeVerdict:
+def _read(data: bytes) -> tuple[Envelope, Statement] | EnvelopeVerdict:
     if len(data) > MAX_ENVELOPE_BYTES:
         return _untrusted(None, f"an envelope has at most {MAX_ENVELOPE_BYTES} bytes")
     try:
@@ -436,7 +433,7 @@ def _read(data: bytes) -> _Read | EnvelopeVerdict:
         return _untrusted(statement, "envelope of another type")
     if not 1 <= len(envelope.signatures) <= dsse.MAX_SIGNATURES:
         return _untrusted(statement, f"an envelope has 1 to {dsse.MAX_SIGNATURES} signatures")
-    return _Read(envelope=envelope, statement=statement)
+    return envelope, statement
 
 
 def _unknown(statement: Statement, hints: tuple[str, ...], detail: str) -> EnvelopeVerdict:

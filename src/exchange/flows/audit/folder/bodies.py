@@ -99,34 +99,61 @@ class BodyArchive:
             FolderUnreadable: A member that is out of order, cut off or not of the form; an entry that has neither a
                 body nor a reason.
         """
-        for index, one in self._walk():
-            body = self._reader.content(one, MAX_BODY_BYTES)
-            beside = next(self._members, None)
-            if beside is None or beside.name != f"{index}.salt" or beside.size != SALT_BYTES:
-                raise FolderUnreadable(self._path, f"no salt of {index} behind its body", one.offset + one.size)
-            yield Body(index, body, self._reader.content(beside, SALT_BYTES), one.offset, beside.offset)
+        awaited = self._first
+        while True:
+            while awaited in self.absent:
+                awaited += 1
+            held = self._reader.take(f"{awaited}.body", MAX_BODY_BYTES) if awaited < self._end else None
+            if held is None:
+                one = self._following(awaited)
+                if one is None:
+                    return
+                held = one.offset, self._reader.content(one, MAX_BODY_BYTES)
+            offset, body = held
+            beside = self._reader.take(f"{awaited}.salt", SALT_BYTES) or self._salt(awaited, offset + len(body))
+            salt_offset, salt = beside
+            if len(salt) != SALT_BYTES:
+                raise self._no_salt(awaited, offset + len(body))
+            yield Body(awaited, body, salt, offset, salt_offset)
+            awaited += 1
 
     def indices(self) -> Iterator[int]:
         """Entries whose bodies are here, by the headers alone; see ``bodies``."""
-        for index, one in self._walk():
-            beside = next(self._members, None)
-            if beside is None or beside.name != f"{index}.salt" or beside.size != SALT_BYTES:
-                raise FolderUnreadable(self._path, f"no salt of {index} behind its body", one.offset + one.size)
-            yield index
-
-    def _walk(self) -> Iterator[tuple[int, ustar.Member]]:
         awaited = self._first
-        for found in self._members:
+        while True:
             while awaited in self.absent:
                 awaited += 1
-            if found.name != f"{awaited}.body" or awaited >= self._end:
-                raise FolderUnreadable(self._path, f"{found.name} instead of the body of {awaited}", found.offset)
-            yield awaited, found
+            one = self._following(awaited)
+            if one is None:
+                return
+            self._following_salt(awaited, one.offset + one.size)
+            yield awaited
             awaited += 1
-        while awaited in self.absent:
-            awaited += 1
-        if awaited != self._end:
-            raise FolderUnreadable(self._path, f"neither a body of {awaited} nor why there is none")
+
+    def _following(self, awaited: int) -> ustar.Member | None:
+        """The body of the awaited entry; None behind the last one."""
+        found = next(self._members, None)
+        if found is None:
+            if awaited != self._end:
+                raise FolderUnreadable(self._path, f"neither a body of {awaited} nor why there is none")
+            return None
+        if found.name != f"{awaited}.body" or awaited >= self._end:
+            raise FolderUnreadable(self._path, f"{found.name} instead of the body of {awaited}", found.offset)
+        return found
+
+    def _following_salt(self, index: int, end: int) -> ustar.Member:
+        """The salt behind a body that ends there."""
+        beside = next(self._members, None)
+        if beside is None or beside.name != f"{index}.salt" or beside.size != SALT_BYTES:
+            raise self._no_salt(index, end)
+        return beside
+
+    def _salt(self, index: int, end: int) -> tuple[int, bytes]:
+        beside = self._following_salt(index, end)
+        return beside.offset, self._reader.content(beside, SALT_BYTES)
+
+    def _no_salt(self, index: int, end: int) -> FolderUnreadable:
+        return FolderUnreadable(self._path, f"no salt of {index} behind its body", end)
 
     def _read_absent(self) -> dict[int, Absent]:
         found = next(self._members, None)

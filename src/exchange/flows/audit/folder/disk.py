@@ -13,6 +13,8 @@ from typing import BinaryIO
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.names import is_legal
 
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
 MAX_DEPTH = 32
 """Folders within one another: an origin's components and a tile's number are fewer."""
 
@@ -42,10 +44,14 @@ class Disk:
         Raises:
             FolderUnreadable: It is larger than ``limit``, no file, or behind a link.
         """
-        if self.size(path) is None:
+        found = self._lstat(path)
+        if found is None:
             return None
-        with self.open(path) as file:
-            data = file.read(limit + 1)
+        with self._opened(path) as file:
+            # Not the limit at once: room for all of it would be made, and given back, for every small file.
+            data = file.read(min(limit, found.st_size) + 1)
+            if len(data) > found.st_size:
+                data += file.read(limit + 1 - len(data))  # it has grown since
         if len(data) > limit:
             raise FolderUnreadable(path, f"more than {limit} bytes", limit)
         return data
@@ -59,8 +65,14 @@ class Disk:
         """
         if self._lstat(path) is None:
             raise FolderUnreadable(path, "not there")
+        with self._opened(path) as file:
+            yield file
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[BinaryIO]:
+        """A path that ``_lstat`` has looked at."""
         try:
-            handle = os.open(self.root / path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+            handle = os.open(f"{self.root}/{path}", _READ)
         except OSError as error:
             raise FolderUnreadable(path, error.strerror or "unreadable") from None
         with os.fdopen(handle, "rb") as file:
@@ -107,9 +119,9 @@ class Disk:
         try:
             *folders, _ = _parts(path)
             for folder in folders:
-                if not stat.S_ISDIR(os.lstat(self.root / folder).st_mode):
+                if not stat.S_ISDIR(os.lstat(f"{self.root}/{folder}").st_mode):
                     raise FolderUnreadable(path, f"{folder} is no folder")
-            found = os.lstat(self.root / path)
+            found = os.lstat(f"{self.root}/{path}")
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -81,31 +81,64 @@ class Reader:
         self._file = file
         self._path = path
         self._at = 0
-        self._read: Member | None = None
-        self._padding = b""
+        self._passed: Member | None = None
+        self._padding: bytes | None = None
+
+    def take(self, name: str, limit: int) -> tuple[int, bytes] | None:
+        """Where the bytes of the next member begin, and these bytes, when it is the one that is awaited.
+
+        None when it has another name, more than ``limit`` bytes, or when anything at it is wrong: nothing was passed
+        over then, and ``members`` tells what is there.
+
+        Raises:
+            FolderUnreadable: The member before it is cut off.
+        """
+        self._pass()
+        file, begin = self._file, self._at + BLOCK
+        file.seek(self._at)
+        block = file.read(BLOCK)
+        try:
+            size = int(block[124:135], 8)
+            if size > limit or header(name, size) != block:
+                return None
+        except ValueError:
+            return None
+        whole = size + -size % BLOCK
+        data = file.read(whole)
+        if len(data) != whole or data[size:] != padding(size):
+            return None
+        self._at = begin + whole
+        return begin, data[:size]
 
     def members(self) -> Iterator[Member]:
-        """Every member in order. Its bytes are read by ``content`` before the next one is asked for, or passed over.
+        """Every further member in order. Its bytes are read by ``content`` before the next is asked for, or passed.
 
         Raises:
             FolderUnreadable: A header in another spelling, a member that is cut off, or something behind the end.
         """
         while True:
+            self._pass()
             self._file.seek(self._at)
             block = self._file.read(BLOCK)
             if block == END[:BLOCK]:
                 if self._file.read(BLOCK + 1) != END[BLOCK:]:
                     raise FolderUnreadable(self._path, "something behind the end of the archive", self._at)
                 return
-            found = self._parse(block)
-            yield found
-            pad, end = padding(found.size), found.offset + found.size
-            if self._read is not found:
-                self._file.seek(end)
-                self._padding = self._file.read(len(pad))
-            if self._padding != pad:
-                raise FolderUnreadable(self._path, f"{found.name} is cut off, or something stands behind it", end)
-            self._at = end + len(pad)
+            self._passed, self._padding = self._parse(block), None
+            yield self._passed
+
+    def _pass(self) -> None:
+        """Go behind the member that was told last, which ends in zeroes only."""
+        found = self._passed
+        if found is None:
+            return
+        pad, end = padding(found.size), found.offset + found.size
+        if self._padding is None:
+            self._file.seek(end)
+            self._padding = self._file.read(len(pad))
+        if self._padding != pad:
+            raise FolderUnreadable(self._path, f"{found.name} is cut off, or something stands behind it", end)
+        self._at, self._passed = end + len(pad), None
 
     def content(self, found: Member, limit: int) -> bytes:
         """Bytes of a member.
@@ -122,7 +155,6 @@ class Reader:
         if len(data) < found.size:
             raise FolderUnreadable(self._path, f"{found.name} is cut off", found.offset)
         self._padding = data[found.size :]
-        self._read = found
         return data[: found.size]
 
     def _parse(self, block: bytes) -> Member:

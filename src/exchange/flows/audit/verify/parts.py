@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 
 from exchange.crypto.envelope_verifier import VerdictStatus
 from exchange.flows.audit.folder.about import LogAbout
+from exchange.flows.audit.folder.bodies import Body
 from exchange.flows.audit.folder.names import ERASED
 from exchange.flows.audit.verify.believed import Believed, keys_of
 from exchange.flows.audit.verify.claims import Against, ClaimNo
@@ -37,6 +38,9 @@ from exchange.v1.statement_pb2 import LogEntry, Statement
 
 _ANNOUNCEMENT, _ERASURE = int(Kind.KIND_KEY_ANNOUNCEMENT), int(Kind.KIND_ERASURE)
 """Looked up once: by name the generated code searches each time."""
+
+_READ = frozenset((_ANNOUNCEMENT, _ERASURE))
+"""Kinds whose bodies say what other entries are judged by."""
 
 
 @dataclass(slots=True)
@@ -154,19 +158,24 @@ class _Reader:
             place = Place(log=origin, index=number * WIDTH, file=bodies.file, byte=0)
             result.against.append(place.against(ClaimNo.NONE_MISSING, "BODIES_NOT_THERE"))
         for at, (_, data) in enumerate(entries.found):
-            place = self._place(entries, number, at)
             read = read_entry(data)
             if read is None:
+                place = self._place(entries, number, at)
                 result.against.append(place.against(ClaimNo.SIGNED, "ENTRY_UNREADABLE"))
                 continue
             entry, statement = read
             problem = of_other_parties(self._name, statement)
             if problem:
+                place = self._place(entries, number, at)
                 result.against.append(place.against(ClaimNo.SIGNED, "STATEMENT_OF_OTHERS", problem))
-            body = self._body(bodies, place, statement)
+            held = bodies.of(number * WIDTH + at)
+            if held is None:
+                self._absent(bodies, self._place(entries, number, at), statement.record_id)
+            body = self._signed(bodies, held, statement) if held is not None else None
             if self._own:
                 result.book.read_body(body)
-            if statement.kind in (_ANNOUNCEMENT, _ERASURE):
+            if statement.kind in _READ:
+                place = self._place(entries, number, at)
                 self._learn(place, statement.kind, body, entry.envelope, micros_of(entry.logged_at))
         bodies.of(number * WIDTH + WIDTH)
         if bodies.problem is not None:
@@ -174,18 +183,14 @@ class _Reader:
             place = Place(log=origin, index=number * WIDTH, file=bodies.file, byte=error.byte or 0)
             result.against.append(place.against(ClaimNo.ENTRIES_UNCHANGED, "BODIES_MALFORMED", error.detail))
 
-    def _body(self, bodies: Bodies, place: Place, statement: Statement) -> bytes | None:
-        """The body of an entry, when it is the one that was signed."""
-        held, result = bodies.of(place.index), self._result
-        if held is None:
-            self._absent(bodies, place, statement.record_id)
-            return None
-        result.bodies += 1
+    def _signed(self, bodies: Bodies, held: Body, statement: Statement) -> bytes | None:
+        """A body, when it is the one that was signed."""
+        self._result.bodies += 1
         problem = body_problem(statement, held.body, held.salt)
         if not problem:
             return held.body
-        in_tar = Place(log=place.log, index=place.index, file=bodies.file, byte=held.offset)
-        result.against.append(in_tar.against(ClaimNo.ENTRIES_UNCHANGED, "BODY_CHANGED", problem))
+        place = Place(log=self._log.origin, index=held.index, file=bodies.file, byte=held.offset)
+        self._result.against.append(place.against(ClaimNo.ENTRIES_UNCHANGED, "BODY_CHANGED", problem))
         return None
 
     def _absent(self, bodies: Bodies, place: Place, record_id: str) -> None:

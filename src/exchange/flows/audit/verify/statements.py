@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from google.protobuf.message import DecodeError
 
@@ -206,12 +207,18 @@ class MirroredTimes:
     def at(self, index: int) -> datetime | None:
         """When the first cosignature came that covers an entry; None where none does."""
         found = bisect_right(self.sizes, index)
-        return datetime.fromtimestamp(self.times[found], UTC) if found < len(self.times) else None
+        return _utc(self.times[found]) if found < len(self.times) else None
 
     def part(self, begin: int, end: int) -> MirroredTimes:
         """What is needed for some entries."""
         low, high = bisect_right(self.sizes, begin), bisect_right(self.sizes, end - 1) + 1
         return MirroredTimes(sizes=self.sizes[low:high], times=self.times[low:high])
+
+
+@lru_cache(256)
+def _utc(time: int) -> datetime:
+    """Neighbours are mirrored by one cosignature."""
+    return datetime.fromtimestamp(time, UTC)
 
 
 def judge_signature(
