@@ -235,6 +235,9 @@ def test_days_and_ranges(node: Node, tmp_path: Path) -> None:
     (only,) = Folder(folder).logs
     assert (only.about.origin, only.about.bundles) == (origin, ((0, 1),))
     assert not [path for path in folder.rglob("checkpoint") if origin not in str(path)]
+    told = (folder / "请先读我.txt").read_text("utf-8")
+    assert f"一个日志的一段，日志 {origin}，自条目 0，至条目（不含） 1，不含已修复" in told
+    assert f"a range of one log, log {origin}, from entry 0, up to entry (not included) 1, without" in told
     assert node.export(folder, "--log", origin, "--subject", OTHER).status == 2
 
 
@@ -262,6 +265,7 @@ def test_withheld_bodies_are_for_who_says_why(node: Node, tmp_path: Path) -> Non
     assert not folder.exists()
     answer = node.export(folder, "--withheld", "--reason", "按审计通知第三号", "--attachments")
     assert (answer.json["withheld"], answer.json["registers"]) == (0, True)
+    assert "全部日志，含已修复" in (folder / "交接单.html").read_text("utf-8")
     found, absent = bodies_of(folder)
     assert node.revoked in found
     assert absent == {node.erased: "ERASED"}

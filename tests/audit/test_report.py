@@ -97,6 +97,7 @@ def test_what_is_found_is_numbered_with_place_and_proof(material: Material, brow
     assert "finding-1" in seen.ids
     assert "ENTRY_CHANGED" in html
     assert "tile/entries/000 @" in html
+    assert "every log, note &lt;" in html
     assert not {"script", "img"} & set(seen.tags)
     assert "owned" not in re.findall("<title>(.*?)</title>", html)[0]
 

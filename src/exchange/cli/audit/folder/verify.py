@@ -129,7 +129,11 @@ def _missing(missing: Sequence[Missing]) -> list[str]:
 
 
 def _facts(claim: Claim) -> str:
-    return "\n".join(f"{name}: {value}" for name, value in claim.facts.items() if value and not isinstance(value, dict))
+    return "\n".join(
+        f"{word('claim_fact', name)}: {value}"
+        for name, value in claim.facts.items()
+        if value and not isinstance(value, dict)
+    )
 
 
 def _log_row(log: Any) -> tuple[object, ...]:

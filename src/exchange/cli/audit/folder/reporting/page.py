@@ -13,6 +13,7 @@ from exchange.cli.audit.folder.reporting.markup import Markup, joined, tag
 from exchange.cli.calls.shown.words import kind_word, lane_word
 from exchange.cli.texts import language, reason_text, reasons, t, word
 from exchange.domain.record_index import is_recognised_kind
+from exchange.flows.audit.export.papers.scope_words import scope_words
 from exchange.flows.audit.folder.about import About
 from exchange.flows.audit.report.events import Journaled, Told
 from exchange.flows.audit.report.keys import Key
@@ -96,7 +97,7 @@ def _head(story: Story, title: str) -> Markup:
         facts = [
             ("node", f"{about.node}.{about.domain}"),
             ("exported_at", when(about.exported_at)),
-            ("scope", " ".join(_scope(about.scope))),
+            ("scope", scope_words(about.scope, language())),
         ]
     facts += [("made_at", when(story.made_at)), *(("believed", each) for each in result.policy or ("–",))]
     return tag(
@@ -105,11 +106,6 @@ def _head(story: Story, title: str) -> Markup:
         tag("p", word("audit_verdict", result.verdict.value), class_=f"verdict {colour}", id="verdict"),
         tag("dl", *(joined(tag("dt", t(f"report.{name}")), tag("dd", value)) for name, value in facts)),
     )
-
-
-def _scope(scope: Mapping[str, Any]) -> Iterable[str]:
-    yield word("export_scope", str(scope["kind"]))
-    yield from (str(value) for name, value in sorted(scope.items()) if name != "kind" and value is not False)
 
 
 def _claims(result: Result) -> Markup:

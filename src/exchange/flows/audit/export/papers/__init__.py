@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from string import Template
 
+from exchange.flows.audit.export.papers.scope_words import scope_words
 from exchange.flows.audit.folder.about import About, write_instant
 from exchange.tlog import checkpoint
 from exchange.tlog.errors import LogFormatError
@@ -73,7 +73,8 @@ def _facts(about: About) -> dict[str, str]:
         "node": about.node,
         "domain": about.domain,
         "at": write_instant(about.exported_at),
-        "scope": json.dumps(dict(about.scope), ensure_ascii=False, sort_keys=True),
+        "scope_zh": scope_words(about.scope, "zh"),
+        "scope_en": scope_words(about.scope, "en"),
     }
 
 
