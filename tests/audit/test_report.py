@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.cli.audit.folder.reporting.markup import tag
+from exchange.cli.texts import word
+from exchange.v1.journal_pb2 import JournalEntry
 from tests.audit.material import Material
 from tests.cli.conftest import run
 from tests.domain import records
@@ -70,6 +72,8 @@ def test_a_reader_sees_claims_keys_life_and_a_firms_records(
     assert seen.tags.count("svg") == 6
     assert re.search(r"信用评价结果\s*300", seen.ids["recognition"])
     assert "未发现问题" in seen.ids["findings"]
+    assert "登记步" in seen.ids["journal"]
+    assert "首个纪元" in seen.ids["events"]
     assert "信用评价结果" in seen.ids[f"subject-{firm}"]
     assert not {"script", "link", "img", "iframe", "object"} & set(seen.tags)
     picture = browser.picture(page, tmp_path / "page.png")
@@ -100,6 +104,12 @@ def test_what_is_found_is_numbered_with_place_and_proof(material: Material, brow
     assert "every log, note &lt;" in html
     assert not {"script", "img"} & set(seen.tags)
     assert "owned" not in re.findall("<title>(.*?)</title>", html)[0]
+
+
+def test_every_line_of_a_journal_has_a_name_for_people() -> None:
+    """In both languages: a new event without one would be counted under its field's name."""
+    for field in JournalEntry.DESCRIPTOR.oneofs_by_name["event"].fields:
+        assert field.name not in {word("journal_line", field.name, lang) for lang in ("zh", "en")}
 
 
 @given(st.text(), st.text())

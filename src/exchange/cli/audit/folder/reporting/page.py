@@ -243,7 +243,7 @@ def _events(journaled: Journaled) -> Markup:
         for event in journaled.events
     ]
     said = t("report.more_events", count=journaled.further) if journaled.further else _nothing(rows)
-    counts = [(name, count) for name, count in sorted(journaled.counts.items())]
+    counts = [(word("journal_line", name), count) for name, count in sorted(journaled.counts.items())]
     return joined(
         _section("events", ("at", "event", "what", "detail", "place"), rows, said=said),
         _section("journal", ("event", "count"), counts, said=_nothing(counts)),
@@ -251,11 +251,18 @@ def _events(journaled: Journaled) -> Markup:
 
 
 def _event(event: Told) -> str:
-    if event.what == "ALARM":
-        return f"{event.code} {_reason(event.code)} {word('alarm_change', event.change)}"
-    if event.what == "ROTATION":
-        return f"{event.code} {word('rotation_step', event.change)}"
-    return f"{event.code} {event.change}".strip()
+    match event.what:
+        case "ALARM":
+            return f"{event.code} {_reason(event.code)} {word('alarm_change', event.change)}"
+        case "ROTATION":
+            return f"{event.code} {word('rotation_step', event.change)}"
+        case "EDITION":
+            return word("edition_what", event.code)
+        case "EPOCH":
+            return word("epoch_reason", event.code)
+        case "TRUST":
+            return f"{event.code} {word('trust_decision', event.change)}"
+    return event.code
 
 
 def _subject(uscc: str, found: Sequence[AboutSubject]) -> Markup:
