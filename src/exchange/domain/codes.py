@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from operator import mul
-from typing import TYPE_CHECKING
 
-from exchange.domain.catalogues.table_file import Row
-
-if TYPE_CHECKING:
-    from exchange.domain.catalogues.tables import Tables
+from exchange.domain.catalogues.accepted_codes import USCC_SHAPE, AcceptedCodes
+from exchange.domain.catalogues.tables import Tables
 
 USCC_CACHE_SIZE = 8192
 """Entries of the verdict cache, about 2 MB: the firms of one round of evaluation in one province."""
 
-_USCC = re.compile(r"[1-9ANY][1-9][0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}")
 _PERMIT_TAIL = re.compile(r"[0-9]{3}[0-9A-Z]")
 _PERMIT_FALLBACK = re.compile(r"[0-9A-Z]{22}")
 _CMA = re.compile(r"[0-9]{12}")
@@ -70,67 +64,6 @@ class CodeVerdict:
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AcceptedCode:
-    """A real code that fails a check, with the evidence for it."""
-
-    code: str
-    reason: str
-    evidence: str
-    author: str
-    added_on: date | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class AcceptedCodes:
-    """What is accepted beside the arithmetic.
-
-    Attributes:
-        uscc_regions: Allowed positions 3 and 4 of a USCC.
-        permit_fallback_prefixes: Begin of permit codes of units without a USCC.
-        cma_issuers: Allowed digits 3 and 4 of a CMA number.
-        exceptions: Real codes that fail a check, by code.
-    """
-
-    uscc_regions: frozenset[str]
-    permit_fallback_prefixes: tuple[str, ...]
-    cma_issuers: frozenset[str]
-    exceptions: Mapping[str, AcceptedCode] = field(default_factory=dict)
-
-
-def load_accepted_codes(file: Row, overlay: Row | None = None) -> AcceptedCodes:
-    """Read ``accepted_codes.toml`` and the administrator's additions, which may only add exceptions.
-
-    Raises:
-        TableError: An exception lacks its evidence or author, or stands for no check of this module.
-    """
-    for key in ("edition", "source", "status"):
-        file.text(key)
-    regions = frozenset(file.texts("uscc_regions"))
-    prefixes = file.texts("permit_fallback_prefixes")
-    issuers = frozenset(file.texts("cma_issuers"))
-    exceptions: dict[str, AcceptedCode] = {}
-    for table in (file, overlay):
-        if table is None:
-            continue
-        for row in table.rows("exception"):
-            accepted = AcceptedCode(
-                code=row.text("code"),
-                reason=row.one_of("reason", ("USCC_CHECK", "USCC_ORG_CODE", "USCC_REGION")),
-                evidence=row.text("evidence"),
-                author=row.text("author"),
-                added_on=row.day("added_on"),
-            )
-            row.end()
-            if not _USCC.fullmatch(accepted.code) or accepted.code in exceptions:
-                raise row.wrong("code", "has not the shape of a USCC, or is listed twice")
-            exceptions[accepted.code] = accepted
-        table.end()
-    return AcceptedCodes(
-        uscc_regions=regions, permit_fallback_prefixes=prefixes, cma_issuers=issuers, exceptions=exceptions
-    )
-
-
 def normalise(text: str) -> str:
     """The code without what typing adds: NFKC, upper case, no blanks and no zero-width characters.
 
@@ -159,7 +92,7 @@ def organisation_code_holds(code: str) -> bool:
 @lru_cache(maxsize=USCC_CACHE_SIZE)
 def _uscc_arithmetic(text: str) -> tuple[str, ...]:
     """Reasons that need no table, in the order of the checks."""
-    if not _USCC.fullmatch(text):
+    if not USCC_SHAPE.fullmatch(text):
         return ("USCC_FORMAT",)
     reasons = []
     if uscc_check_character(text[:17]) != text[17]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from exchange.domain.alert_limits import AlertLimits, load_alert_limits
 from exchange.domain.attachments import AttachmentTypes, load_attachment_types
+from exchange.domain.catalogues.accepted_codes import AcceptedCodes, load_accepted_codes
 from exchange.domain.catalogues.areas import Areas, load_areas
 from exchange.domain.catalogues.calendars import Calendars, load_calendars
 from exchange.domain.catalogues.fact_texts import FactTexts, load_fact_texts
@@ -23,7 +24,6 @@ from exchange.domain.catalogues.schemes import Schemes, load_schemes
 from exchange.domain.catalogues.sharing import SharingCatalogue, load_sharing
 from exchange.domain.catalogues.superiors import Superiors, load_superiors
 from exchange.domain.catalogues.table_file import Row, TableError, open_table
-from exchange.domain.codes import AcceptedCodes, load_accepted_codes
 from exchange.domain.problems import Problem
 
 __all__ = ["FILES", "TableError", "Tables", "digest_of", "load"]
