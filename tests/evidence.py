@@ -18,7 +18,6 @@ from exchange.flows.apply.again.rebuild import rebuild
 from exchange.flows.apply.again.replay import epochs, events
 from exchange.flows.instants import instant, micros_of
 from exchange.flows.queries.exchanged.submissions import make_receipt
-from exchange.storage import schema
 from exchange.storage.engine.database import Database
 from exchange.storage.engine.migrate import migrate
 from exchange.storage.engine.transaction import LogHead
@@ -26,26 +25,11 @@ from exchange.storage.intake import submissions
 from exchange.storage.intake.submissions import SubmissionRow
 from exchange.storage.logs import log_store, verify
 from exchange.storage.logs.log_store import StoredEntry
+from exchange.storage.registers.canonical import REGISTERS
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
 from tests.world import World
-
-REGISTERS = (
-    "reg_records",
-    "reg_decisions",
-    "reg_made_decisions",
-    "reg_blocks",
-    "reg_labs",
-    "reg_keys",
-    "reg_waits",
-    "reg_copies",
-    "reg_parked",
-    "reg_rotations",
-    "reg_rotation_steps",
-    "cursors",
-)
-"""Every register that a test compares; agencies come by another door."""
 
 
 def heads(world: World, name: str) -> dict[str, LogHead]:
@@ -115,12 +99,12 @@ def submission(world: World, name: str, record_id: str, revision: int = 0) -> Su
 
 
 def registers(database: Database) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every register, in order."""
+    """Every row of every register, in the order of its key's bytes, which no database has to agree with."""
     found = {}
     with database.read() as connection:
-        for name in REGISTERS:
-            table = schema.metadata.tables[name]
-            rows = connection.execute(select(table).order_by(*table.primary_key.columns))
+        for name, table in REGISTERS.items():
+            key = [column.name for column in table.primary_key.columns]
+            rows = sorted(connection.execute(select(table)), key=lambda row: [row._mapping[each] for each in key])
             found[name] = [tuple(row) for row in rows]
     return found
 

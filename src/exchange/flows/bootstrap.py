@@ -15,6 +15,7 @@ from exchange.flows.status import read_flag, set_flags
 from exchange.storage.engine.transaction import NewEntry, Transaction
 from exchange.storage.engine.writer import WorkClass
 from exchange.storage.logs import journal, log_store
+from exchange.storage.registers import projection
 from exchange.tlog.origin import LogName
 from exchange.v1.journal_pb2 import Activated, Edition, EpochOpened, JournalEntry
 
@@ -27,7 +28,7 @@ class _FirstLogs:
 
 
 def open_logs(node: Node) -> None:
-    """Make sure that journal, local log and one outbound log for each peer and lane exist."""
+    """Make sure that journal, local log and one outbound log for each peer and lane exist; name the code that reads."""
     now = node.clock()
     with node.database.read() as connection:
         known = {(log.use, log.peer, log.lane) for log in log_store.heads(connection)}
@@ -47,6 +48,7 @@ def open_logs(node: Node) -> None:
                 wanted.append((name, "outbound", peer, lane, first))
     if wanted:
         node.writer.call(_open_all, _FirstLogs(logs=wanted), WorkClass.URGENT)
+    _activate_projection(node, now)
 
 
 def _open_all(tx: Transaction, payloads: Sequence[_FirstLogs]) -> list[None]:
@@ -65,7 +67,14 @@ class _NewEdition:
     event: JournalEntry
 
 
-def activate(node: Node, what: str, content: bytes, actor: str, now: datetime) -> str:
+def _activate_projection(node: Node, now: datetime) -> None:
+    """Enter the edition of the code that makes the registers into the journal: every step names it from here on."""
+    node.editions[projection.PROJECTION] = activate(
+        node, projection.PROJECTION, projection.CONTENT, f"node {node.name}", now, name=projection.NAME
+    )
+
+
+def activate(node: Node, what: str, content: bytes, actor: str, now: datetime, *, name: str = "") -> str:
     """Enter a file that decisions read into the journal, unless it is the active edition already.
 
     Returns:
@@ -75,7 +84,8 @@ def activate(node: Node, what: str, content: bytes, actor: str, now: datetime) -
     with node.database.read() as connection:
         if read_flag(connection, f"edition:{what}") == digest:
             return digest
-    event = JournalEntry(activated=Activated(edition=Edition(what=what, digest=digest), content=content, actor=actor))
+    edition = Edition(what=what, digest=digest, name=name)
+    event = JournalEntry(activated=Activated(edition=edition, content=content, actor=actor))
     event.at.FromDatetime(now)
     node.writer.call(_activate, _NewEdition(what, digest, event), WorkClass.URGENT)
     return digest

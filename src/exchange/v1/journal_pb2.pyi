@@ -66,7 +66,7 @@ class Edition(_message.Message):
     digest: _builtins.str
     """SHA-256 in hex."""
     name: _builtins.str
-    """Name of the edition, for RULES; empty for the others."""
+    """Name of the edition, for RULES and PROJECTION (the code that makes registers); empty for the others."""
     def __init__(
         self,
         *,

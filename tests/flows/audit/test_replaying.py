@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from exchange.flows.apply.again.replay import ReplayedStep, events
+from exchange.flows.apply.again.replay import ReplayedStep, epochs, events
 from exchange.flows.audit.replay import run as replaying
 from exchange.flows.audit.replay.importing import import_logs
 from exchange.flows.audit.sources.stored import StoredLogs
@@ -17,6 +18,7 @@ from exchange.flows.status import RESTORED, read_flag
 from exchange.storage import schema
 from exchange.storage.engine.database import Connection, Database
 from exchange.storage.logs import log_store, verify
+from exchange.storage.registers import projection
 from exchange.storage.registers.canonical import REGISTERS, RowReader
 from tests import evidence
 from tests.flows.audit.past import NAMES, Past, by_hand
@@ -101,9 +103,9 @@ def test_a_row_changed_by_hand_is_found(tampered: Past, change: str, code: str, 
         assert event.step.first <= index < event.step.end
 
 
-def test_a_changed_body_gives_another_digest(tampered: Past) -> None:
-    """A body exchanged for another record's is met by the step that read it."""
-    with by_hand(tampered.folder / "cq.db") as database:
+def _exchange_bodies(folder: Path) -> tuple[str, int]:
+    """Put one record's body into the place of another's; returns the log and the index whose body is wrong."""
+    with by_hand(folder / "cq.db") as database:
         log, origin, first, second = database.execute(
             "SELECT a.log_id, origin, a.idx, b.idx FROM entries a JOIN entries b ON a.log_id = b.log_id "
             "AND b.idx > a.idx AND a.submission < b.submission AND a.body <> b.body JOIN logs ON id = a.log_id LIMIT 1"
@@ -113,13 +115,52 @@ def test_a_changed_body_gives_another_digest(tampered: Past) -> None:
             "WHERE log_id = ? AND idx = ?",
             (log, second, log, first),
         )
+    return origin, first
+
+
+def test_a_changed_body_gives_another_digest(tampered: Past) -> None:
+    """A body exchanged for another record's is met by the step that read it."""
+    origin, first = _exchange_bodies(tampered.folder)
     met: list[ReplayedStep] = []
     with tampered.run("cq") as run:
-        codes = [each.code for each in run.go(see=met.append)]
-    assert "REPLAY_DIGEST" in codes
+        found = {each.code: each.proven for each in run.go(see=met.append)}
+    assert found["REPLAY_DIGEST"]
+    assert "PROJECTION_OTHER" not in found
     step = next(each for each in met if not each.agrees)
     assert step.plan.source.origin == origin
     assert step.plan.first <= first < step.plan.end
+
+
+def test_every_step_names_the_code_that_made_the_registers(past: Past) -> None:
+    """The journal has its edition, with every column of every register, before the first step names it."""
+    with past.database("cq").read() as connection:
+        lines = [event for book, end in epochs(connection) for _, event in events(connection, book, 0, end)]
+    known: set[str] = set()
+    named = []
+    for event in lines:
+        if event.activated.edition.what == "PROJECTION":
+            assert hashlib.sha256(event.activated.content).hexdigest() == event.activated.edition.digest
+            assert b"reg_rule_orders order bytes\n" in event.activated.content
+            known.add(event.activated.edition.digest)
+        elif event.HasField("step"):
+            named += [each.digest in known for each in event.step.editions if each.what == "PROJECTION"]
+    assert len(named) == sum(event.HasField("step") for event in lines) > 20
+    assert all(named)
+
+
+def test_what_another_program_made_is_not_refuted_by_this_one(tampered: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program of another edition says nothing where it agrees, and where it does not, first that it is another."""
+    monkeypatch.setattr(projection, "DIGEST", "0" * 64)
+    assert tampered.differences("cq") == []
+    with by_hand(tampered.folder / "cq.db") as database:
+        database.execute("UPDATE reg_records SET level = level + 1 WHERE seq = (SELECT max(seq) FROM reg_records)")
+    first, row = tampered.differences("cq")
+    assert (first.code, first.proven, first.log) == ("PROJECTION_OTHER", False, "cq.exchange.example/journal/1")
+    assert (row.code, row.proven) == ("REGISTER_ROW_DIFFERS", False)
+    _exchange_bodies(tampered.folder)
+    found = tampered.differences("cq")
+    assert [each.code for each in found[:2]] == ["PROJECTION_OTHER", "REPLAY_DIGEST"]
+    assert {each.proven for each in found} == {False}
 
 
 def test_a_changed_entry_hashes_to_another_root(tampered: Past) -> None:

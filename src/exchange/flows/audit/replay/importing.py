@@ -12,6 +12,7 @@ from exchange.flows.apply.again.rebuild import rebuild
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay.loading import Loader
+from exchange.flows.audit.replay.program import OtherProgram
 from exchange.flows.audit.replay.walk import other_digest, unreadable
 from exchange.flows.audit.sources.source import Source
 from exchange.flows.status import RESTORED, set_flags
@@ -72,12 +73,14 @@ def import_logs(
             done.findings += Loader(source, change, trees=True, seen=seen).load()
         node = ReplayedNode(name=source.node, federation=source.domain, tables=tables)
         place = ("", 0)
+        other = OtherProgram()
         try:
             for step in rebuild(node, database, database):
                 done.steps += 1
                 place = step.journal, step.index
+                other.see(step)
                 if not step.agrees:
-                    done.findings.append(other_digest(step))
+                    done.findings += other.of_step(other_digest(step))
         except LookupError as error:
             done.findings.append(unreadable(*place, error))
         with database.read() as connection:

@@ -112,7 +112,8 @@ class ReplayRun:
             ``REGISTERS_BEHIND`` where they stand before what was walked; ``REGISTER_ROW_DIFFERS``, ``…_MISSING`` and
             ``…_ADDED``; ``REGISTER_ROW_NEWER``, not proven, where a later step may have changed the row, and
             ``REGISTER_ROW_WITHHELD`` where it follows from a body that the source does not show;
-            ``REGISTER_ROWS_MORE`` where there are more than are told one by one. Nothing where the walk broke off.
+            ``REGISTER_ROWS_MORE`` where there are more than are told one by one. Nothing where the walk broke off, and
+            nothing proven, behind a ``PROJECTION_OTHER``, where another program made some of the rows.
         """
         if self._walk.halted:
             return
@@ -128,7 +129,8 @@ class ReplayRun:
                 yield Finding(code="REGISTERS_BEHIND", detail=f"{theirs.next_seq} < {mine.next_seq}")
             beyond = _beyond(mine, theirs, differences)
             beyond.kept_back = self._loader.kept_back
-            yield from explain(made, differences[:MAX_ROWS], beyond)
+            for finding in explain(made, differences[:MAX_ROWS], beyond):
+                yield from self._walk.other.of_row(finding)
             if len(differences) > MAX_ROWS:
                 yield Finding(code="REGISTER_ROWS_MORE", detail=f"> {MAX_ROWS}")
 

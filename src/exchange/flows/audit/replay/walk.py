@@ -10,6 +10,7 @@ from exchange.flows.apply.again.replay import Replay, ReplayedStep, Stop
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.apply.steps import StepPlan
 from exchange.flows.audit.findings import Finding
+from exchange.flows.audit.replay.program import OtherProgram
 from exchange.storage.engine.scratch import Scratch
 from exchange.storage.engine.transaction import LogHead
 from exchange.storage.registers import registers
@@ -52,12 +53,14 @@ class Walk:
 
     Attributes:
         halted: It can not go on: what a step reads is not here.
+        other: Whether another program than this one made what it walks.
     """
 
     def __init__(self, node: ReplayedNode, scratch: Scratch) -> None:
         self._scratch = scratch
         self._replay = Replay(node, scratch, scratch, self._write, self.take)
         self.halted = False
+        self.other = OtherProgram()
         self._cursors: dict[int, int] = {}
         self.done = Walked()
 
@@ -65,8 +68,9 @@ class Walk:
         """Go on to where the journal ends by now, or to where ``stop`` says so.
 
         Yields:
-            ``REPLAY_DIGEST`` for each step that does not give the digest that the journal names, and
-            ``REPLAY_UNREADABLE`` where the walk can not go on: what the step reads is not here.
+            ``REPLAY_DIGEST`` for each step that does not give the digest that the journal names, behind a
+            ``PROJECTION_OTHER`` and not proven where another program made it, and ``REPLAY_UNREADABLE`` where the walk
+            can not go on: what the step reads is not here.
         """
         if self.halted:
             return
@@ -77,8 +81,10 @@ class Walk:
                 self.done.changes += len(step.plan.changes)
                 self.done.digest = step.event.step.digest
                 see(step)
+                self.other.see(step)
                 if not step.agrees:
-                    yield self._kept(other_digest(step))
+                    for finding in self.other.of_step(other_digest(step)):
+                        yield self._kept(finding)
         except LookupError as error:
             self.halted = True
             yield self._kept(unreadable(self.done.journal, self.done.next - 1, error))
