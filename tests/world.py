@@ -45,6 +45,7 @@ from exchange.crypto.x509.certificates import Certificate, Identity, Role, finge
 from exchange.crypto.x509.pki_profile import KeyKind, Profile
 from exchange.domain.adapter import Adapter
 from exchange.domain.catalogues.tables import Tables, load
+from exchange.domain.lanes import LANE_NAMES
 from exchange.domain.recognising.recognition import RuleSet
 from exchange.domain.recognising.rule_book import RuleShelf
 from exchange.flows.certificates.peer_roots import PeerRoots
@@ -52,7 +53,6 @@ from exchange.flows.certificates.seen import SeenFlow
 from exchange.flows.certificates.trust import TrustEdition, TrustFlow, TrustFolder
 from exchange.flows.context import Node, NodeKeys, Peer, PeerBook
 from exchange.flows.events import EventHub, tell_grown
-from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.link.mirror import NotYourLogError
 from exchange.flows.link.pace import LanePace
 from exchange.flows.link.peer_port import PeerAwayError, PeerPort, PeerRefusedError

@@ -13,7 +13,8 @@ from exchange.domain.problems import DocumentRefused, Problem, Refused
 from exchange.flows.intake import document_answer
 from exchange.flows.intake.documents import DocumentFlow, DocumentLimits
 from exchange.flows.intake.ids import format_id
-from exchange.flows.intake.submit import Authorise, RowSubmission, SubmitFlow
+from exchange.flows.intake.item import RowSubmission
+from exchange.flows.intake.submit import Authorise, SubmitFlow
 from exchange.storage.engine.writer import Handler
 from exchange.storage.erasing import forgetting
 from exchange.storage.intake import documents, quarantine, submissions

@@ -14,9 +14,9 @@ from exchange.crypto.signers.key_file import read_signer
 from exchange.crypto.trusted.possession import possession_message
 from exchange.crypto.x509 import pki
 from exchange.crypto.x509.certificates import Identity, Role
+from exchange.domain.lanes import LANE_NAMES
 from exchange.domain.record_index import index_of, raw_id
 from exchange.flows.intake.seal import seal
-from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.link.announce import announcement
 from exchange.storage.engine.transaction import NewEntry, Transaction
 from exchange.v1.common_pb2 import RecordRef

@@ -22,7 +22,7 @@ from exchange.crypto.x509 import pki
 from exchange.crypto.x509.certificates import Identity, Role
 from exchange.crypto.x509.pki_profile import Profile as CertificateProfile
 from exchange.domain.kinds import KINDS, spec
-from exchange.flows.intake.submit import LANE_NAMES
+from exchange.domain.lanes import LANE_NAMES
 from exchange.rpc.client import Client
 from exchange.rpc.profile import Profile, load_profile
 from exchange.settings.trust_folder import own_path, write_peer

@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 
 from exchange.crypto.trusted.possession import USES
+from exchange.domain.lanes import LANE_NAMES, LANE_NUMBERS
 from exchange.flows import bootstrap
 from exchange.flows.access import GRANTS_REPLAYED
 from exchange.flows.apply.again.journaled import changes_of
@@ -20,7 +21,7 @@ from exchange.flows.apply.loop import ApplyLoop
 from exchange.flows.audit.witness_watch import LIMIT_SECONDS, WitnessWatch
 from exchange.flows.context import Node, Peer
 from exchange.flows.intake.attachments import expire
-from exchange.flows.intake.submit import LANE_NAMES, LANE_NUMBERS, SubmitFlow
+from exchange.flows.intake.submit import SubmitFlow
 from exchange.flows.link.attachments import SPOILT, AttachmentLoop, answer_attachment
 from exchange.flows.link.clocks import Clocks
 from exchange.flows.link.deliver import LaneSender

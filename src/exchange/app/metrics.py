@@ -9,11 +9,11 @@ import structlog
 
 from exchange.app.core import Core
 from exchange.crypto.x509.certificates import facts_of, load_der
+from exchange.domain.lanes import LANE_NAMES
 from exchange.domain.problems import ExchangeError
 from exchange.flows.alarms import Alarms
 from exchange.flows.alerts import AlertWatch
 from exchange.flows.certificates.reload import LiveFiles
-from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.queries.registers.feedback import overdue_by_agency
 from exchange.settings import NodeSettings
 from exchange.telemetry import Metrics

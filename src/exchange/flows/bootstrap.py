@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
+from exchange.domain.lanes import LANE_NAMES
 from exchange.flows.context import Node
 from exchange.flows.intake.seal import seal
-from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.link.announce import announcement
 from exchange.flows.status import read_flag, set_flags
 from exchange.storage.engine.transaction import NewEntry, Transaction

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from exchange.domain.lanes import LANE_NAMES
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import parse_decimal
 
-LANES: Final = ("urgent", "registry", "telemetry")
+LANES: Final = tuple(LANE_NAMES.values())
 """Lanes as origins spell them, in the order in which work is taken."""
 
 MAX_ORIGIN_LENGTH = 255

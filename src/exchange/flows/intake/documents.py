@@ -37,8 +37,9 @@ from exchange.flows.intake.document_answer import (
     without_evidence,
 )
 from exchange.flows.intake.ids import format_id, new_id
+from exchange.flows.intake.item import MAX_KEY_LENGTH
 from exchange.flows.intake.native import choose_adapter, mapped_rows, native_document, stored_document
-from exchange.flows.intake.submit import MAX_KEY_LENGTH, Authorise, SubmitFlow
+from exchange.flows.intake.submit import Authorise, SubmitFlow
 from exchange.storage.intake import documents, submissions
 from exchange.storage.intake.documents import DocumentRow, FinishedDocument, KeptRows
 from exchange.v1.kind_pb2 import Kind

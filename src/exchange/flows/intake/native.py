@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from exchange.domain.adapter import Adapter, MappedRow, NativeDocument
 from exchange.domain.problems import DocumentRefused, Problem
 from exchange.flows.instants import instant
-from exchange.flows.intake.submit import RowSubmission
+from exchange.flows.intake.item import RowSubmission
 from exchange.storage.intake.documents import DocumentRow
 from exchange.v1.common_pb2 import Authority
 from exchange.v1.common_pb2 import Problem as ProblemMessage

@@ -11,56 +11,35 @@ with the same key finds out which.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
-from google.protobuf.message import DecodeError
-
-from exchange.crypto.dsse import PAYLOAD_TYPE, sign
+from exchange.crypto.dsse import sign
 from exchange.crypto.keys import submission_tag
-from exchange.crypto.sealing import matches
-from exchange.domain import kinds, lifecycles
+from exchange.domain import kinds
 from exchange.domain.competence import in_competence
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.domain.record_index import raw_id
 from exchange.domain.references import disagrees
 from exchange.domain.validate import validate
 from exchange.flows.context import LOCAL_TIME, Node
-from exchange.flows.instants import is_instant, micros, micros_of
+from exchange.flows.instants import micros
 from exchange.flows.intake.destinations import Known, destination_of, read_known
-from exchange.flows.intake.ids import format_id, new_id
-from exchange.flows.intake.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES, Sealed, seal, seal_statement
+from exchange.flows.intake.item import Item, RowSubmission, open_row, open_typed
+from exchange.flows.intake.revision import complete, report_before
+from exchange.flows.intake.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES, seal, seal_statement
+from exchange.flows.intake.submit_answer import refused, stored_answer
 from exchange.flows.intake.submitted import content_tag, natural_tag
-from exchange.storage.engine.database import Connection
 from exchange.storage.engine.writer import WorkClass
 from exchange.storage.intake import submissions
 from exchange.storage.intake.submissions import NewSubmission, SubmissionRow
-from exchange.storage.logs import log_store
-from exchange.v1.common_pb2 import Problem as ProblemMessage
-from exchange.v1.kind_pb2 import Kind, Lane
 from exchange.v1.record_pb2 import Record
-from exchange.v1.statement_pb2 import Envelope, LogEntry, SealedRecord, Statement
+from exchange.v1.statement_pb2 import Envelope
 from exchange.v1.submission_service_pb2 import RecordSubmission, SubmitResult, SubmittedRecord
-
-MAX_KEY_LENGTH = 64
-"""Characters of an idempotency key (contract §5)."""
 
 MAX_ROUNDS = 8
 """How often a submission is prepared again because another one of the same record came first."""
 
-CLOCK_TOLERANCE = timedelta(minutes=5)
-"""How far an agency's clock may run ahead of ours."""
-
-MAX_SIGNATURES = 4
-"""Signatures that a finished envelope may bring: the agency's own, of two algorithms, and room for one change."""
-
-LANE_NAMES: dict[int, str] = {
-    Lane.LANE_URGENT: "urgent",
-    Lane.LANE_REGISTRY: "registry",
-    Lane.LANE_TELEMETRY: "telemetry",
-}
-LANE_NUMBERS: dict[str, int] = {name: lane for lane, name in LANE_NAMES.items()}
 INTERACTIVE_ITEMS = 4
 """A call of up to this many records is somebody waiting, not a batch."""
 
@@ -71,53 +50,12 @@ class ContendedError(ExchangeError):
     reason = "CONTENDED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowSubmission:
-    """One mapped row of a native document."""
-
-    key: str
-    record: Record
-    addressees: Sequence[str] = ()
-    local_only: bool = False
-    document_id: bytes = b""
-    row: int = 0
-
-
 Authorise = Callable[[Record, Envelope | None], Problem | None]
 """Says of one record, and of the finished envelope that it came in, why it may not be submitted; or None."""
 
 
 def _allow(_record: Record, _envelope: Envelope | None) -> Problem | None:
     return None
-
-
-@dataclass(slots=True, kw_only=True)
-class _Item:
-    """One record on its way through the door."""
-
-    slot: int
-    key: str
-    record: Record
-    request: bytes
-    addressees: tuple[str, ...]
-    local_only: bool
-    given_id: str = ""
-    given_revision: int = 0
-    salt: bytes = b""
-    sealed: Envelope | None = None
-    sealed_body: bytes = b""
-    document_id: bytes | None = None
-    row: int | None = None
-    tag: bytes = b""
-    natural_tag: bytes = b""
-    before_tag: bytes = b""
-    agreeing: bool = False
-    content_tag: bytes = b""
-    problems: list[Problem] = field(default_factory=list)
-    taken_by: SubmissionRow | None = None
-    result: int = SubmitResult.SUBMIT_RESULT_ACCEPTED
-    ready: Sealed | None = None
-    new: NewSubmission | None = None
 
 
 class SubmitFlow:
@@ -142,7 +80,7 @@ class SubmitFlow:
         authorise: Authorise = _allow,
     ) -> list[SubmittedRecord]:
         """Submit typed or sealed records: one answer each, in order, given when all of them are durable."""
-        candidates = [self._typed(slot, item, now) for slot, item in enumerate(items)]
+        candidates = [open_typed(self._node, slot, item, now) for slot, item in enumerate(items)]
         return self._run(agency, candidates, now, validate_only=validate_only, authorise=authorise)
 
     def submit_rows(
@@ -155,109 +93,23 @@ class SubmitFlow:
         authorise: Authorise = _allow,
     ) -> list[SubmittedRecord]:
         """Submit rows of a document: a known natural key is the existing record, or its next revision."""
-        candidates = [
-            _Item(
-                slot=slot,
-                key=row.key,
-                record=row.record,
-                request=kinds.content_bytes(row.record),
-                given_id=row.record.header.record_id,
-                addressees=tuple(row.addressees),
-                local_only=row.local_only,
-                document_id=row.document_id,
-                row=row.row,
-            )
-            for slot, row in enumerate(rows)
-        ]
+        candidates = [open_row(slot, row) for slot, row in enumerate(rows)]
         return self._run(agency, candidates, now, validate_only=validate_only, authorise=authorise)
 
     # -- the walk --------------------------------------------------------------------------------------------
 
-    def _typed(self, slot: int, item: RecordSubmission, now: datetime) -> _Item:
-        key = item.idempotency_key
-        item.idempotency_key = ""  # what is asked, apart from its name
-        request = item.SerializeToString(deterministic=True)
-        item.idempotency_key = key
-        candidate = _Item(
-            slot=slot,
-            key=key,
-            record=item.record,
-            request=request,
-            addressees=tuple(item.addressees),
-            local_only=item.local_only,
-            salt=item.salt,
-        )
-        if not key:
-            candidate.problems.append(Problem("IDEMPOTENCY_KEY_MISSING", "idempotency_key"))
-        elif len(key) > MAX_KEY_LENGTH or not (key.isascii() and key.isprintable()):
-            candidate.problems.append(Problem("IDEMPOTENCY_KEY_FORMAT", "idempotency_key"))
-        if item.salt and len(item.salt) != 32:
-            candidate.problems.append(Problem("SALT_LENGTH", "salt", str(len(item.salt))))
-        if item.HasField("sealed"):
-            self._open_sealed(candidate, item.sealed, now)
-        elif not item.HasField("record"):
-            candidate.problems.append(Problem("FIELD_MISSING", "record"))
-        candidate.given_id = candidate.record.header.record_id
-        candidate.given_revision = candidate.record.header.revision
-        return candidate
-
-    def _open_sealed(self, candidate: _Item, sealed: SealedRecord, now: datetime) -> None:
-        """A finished envelope: what it states must be what its body says, for this node, to these addressees.
-
-        Whose signatures they are is for ``authorise`` to say; the node's own is added by nobody but the node.
-        """
-        try:
-            envelope = Envelope.FromString(sealed.envelope)
-            statement = Statement.FromString(envelope.payload)
-            candidate.record = Record.FromString(sealed.body.record)
-        except DecodeError:
-            candidate.problems.append(Problem("MALFORMED_MESSAGE", "sealed"))
-            candidate.record = Record()
-            return
-        header = candidate.record.header
-        latest = micros(now + CLOCK_TOLERANCE)
-        own, named = {each.keyid for each in self._node.keys.signers}, {each.keyid for each in envelope.signatures}
-        # With ours the envelope must still be one that peers read.
-        room = MAX_SIGNATURES - len(own)
-        wrong = [
-            name
-            for name, holds in (
-                ("federation", statement.federation == self._node.federation),
-                ("origin", statement.origin == self._node.name),
-                ("kind", statement.kind == kinds.kind_of(candidate.record)),
-                ("record_id", statement.record_id == header.record_id and bool(raw_id(header.record_id))),
-                ("revision", statement.revision == header.revision and header.revision >= 1),
-                ("commitments", matches(statement, sealed.body.record, sealed.body.salt)),
-                ("erasure_class", statement.erasure_class == kinds.erasure_class_of(candidate.record)),
-                ("addressees", list(statement.addressees) == sorted(set(statement.addressees))),
-                ("stated_at", is_instant(statement.stated_at) and micros_of(statement.stated_at) <= latest),
-                ("payload_type", envelope.payload_type == PAYLOAD_TYPE),
-                ("signatures", 1 <= len(envelope.signatures) <= room and own.isdisjoint(named)),
-            )
-            if not holds
-        ]
-        candidate.problems += [Problem("SEALED_STATEMENT", f"sealed.{name}") for name in wrong]
-        candidate.sealed = envelope
-        candidate.sealed_body = sealed.body.record
-        candidate.salt = sealed.body.salt
-        candidate.addressees = tuple(statement.addressees)
-        candidate.local_only = not statement.addressees
-        # Who signs again after a crash draws another id, salt and time: the same call is the one that says the same.
-        said = kinds.content_bytes(candidate.record)
-        candidate.request = b"sealed\0%b\0%b" % (",".join(statement.addressees).encode(), said)
-
     def _run(
-        self, agency: str, items: list[_Item], now: datetime, *, validate_only: bool, authorise: Authorise
+        self, agency: str, items: list[Item], now: datetime, *, validate_only: bool, authorise: Authorise
     ) -> list[SubmittedRecord]:
         answers: list[SubmittedRecord | None] = [None] * len(items)
         today = now.astimezone(LOCAL_TIME).date()
-        pending: list[_Item] = []
+        pending: list[Item] = []
         for item in items:
             # 2: what can be said without the database
             if not item.problems:
                 self._check(item, today, authorise)
             if item.problems:
-                answers[item.slot] = self._refused(item.problems)
+                answers[item.slot] = refused(item.problems)
             else:
                 self._tag(item, agency)
                 pending.append(item)
@@ -269,7 +121,7 @@ class SubmitFlow:
             pending = [*overtaken, *pending]
         raise ContendedError
 
-    def _check(self, item: _Item, today: object, authorise: Authorise) -> None:
+    def _check(self, item: Item, today: object, authorise: Authorise) -> None:
         record, node = item.record, self._node
         kind = kinds.kind_of(record)
         if kind not in kinds.KINDS:
@@ -301,7 +153,7 @@ class SubmitFlow:
         if denied:
             item.problems.append(denied)
 
-    def _tag(self, item: _Item, agency: str) -> None:
+    def _tag(self, item: Item, agency: str) -> None:
         k = self._node.keys.submission_key
         item.tag = submission_tag(k, agency, item.key, item.request)
         item.natural_tag = natural_tag(k, kinds.kind_of(item.record), kinds.natural_key(item.record))
@@ -314,12 +166,12 @@ class SubmitFlow:
     def _round(
         self,
         agency: str,
-        items: list[_Item],
+        items: list[Item],
         now: datetime,
         answers: list[SubmittedRecord | None],
         *,
         validate_only: bool,
-    ) -> list[_Item]:
+    ) -> list[Item]:
         """One pass: read, decide, seal, append. Returns those that another submission overtook."""
         with self._node.database.read() as connection:
             repeats = submissions.by_key_tags(connection, (item.tag[:32] for item in items))
@@ -327,109 +179,46 @@ class SubmitFlow:
             natural = submissions.newest_by_natural_tags(connection, tags)
             wanted = {raw_id(item.given_id) for item in items if item.given_id}
             wanted |= {row.record_id for row in natural.values()}
-            before = {item.slot: self._before(connection, item, natural) for item in items if item.agreeing}
+            before = {item.slot: report_before(connection, item, natural) for item in items if item.agreeing}
             known = read_known(connection, self._node, [item.record for item in items], wanted)
-        ready: list[_Item] = []
+        ready: list[Item] = []
         for item in items:
             repeated = repeats.get(item.tag[:32])
             if repeated is not None:
                 answers[item.slot] = self._repeated(item, repeated, agency)
                 continue
-            existing = self._complete(item, natural, known.newest, now)
+            existing = complete(item, natural, known.newest, now)
             if existing is not None:
-                answers[item.slot] = self._stored_answer(existing, SubmitResult.SUBMIT_RESULT_UNCHANGED)
+                answers[item.slot] = stored_answer(self._node.database, existing, SubmitResult.SUBMIT_RESULT_UNCHANGED)
                 continue
             if disagrees(before.get(item.slot), item.record):
                 item.problems.append(Problem("ALERT_DISAGREES", "record"))
             origins = self._destinations(item, known)
             if item.problems:
-                answers[item.slot] = self._refused(item.problems, item.taken_by)
+                answers[item.slot] = refused(item.problems, item.taken_by)
                 continue
             self._seal(item, agency, origins, now)
             if item.problems:
-                answers[item.slot] = self._refused(item.problems)
+                answers[item.slot] = refused(item.problems)
             elif validate_only:
                 answers[item.slot] = SubmittedRecord(result=SubmitResult.SUBMIT_RESULT_VALID)
             else:
                 ready.append(item)
         return self._append(agency, ready, answers) if ready else []
 
-    @staticmethod
-    def _before(connection: Connection, item: _Item, natural: Mapping[bytes, SubmissionRow]) -> Record | None:
-        """The report before one of a succession, or of the first its own earlier revision; None without a text."""
-        row = natural.get(item.before_tag or item.natural_tag)
-        for address in row.addresses[:1] if row is not None else ():
-            found = log_store.entries_at(connection, address.log_id, [address.index]).get(address.index)
-            return Record.FromString(found.body) if found is not None and found.body is not None else None
-        return None
-
-    def _complete(
-        self,
-        item: _Item,
-        natural: Mapping[bytes, SubmissionRow],
-        newest: Mapping[bytes, SubmissionRow],
-        now: datetime,
-    ) -> SubmissionRow | None:
-        """1: which record and revision this is.
-
-        Returns the existing record when a row, or a record that the agency sealed under a new id, says the same again.
-        """
-        header = item.record.header
-        kind = kinds.kind_of(item.record)
-        holder = natural.get(item.natural_tag) if item.natural_tag else None
-        by_row = item.row is not None
-        if by_row and holder is not None:
-            previous: SubmissionRow | None = newest[holder.record_id]
-        else:
-            previous = newest.get(raw_id(item.given_id)) if item.given_id else None
-        if previous is None:
-            # A form goes on with what was stated before: it begins no record under an id of its own.
-            unknown = [item.given_id] if by_row and item.given_id else []
-            item.problems += [Problem("NOT_FOUND", "header.record_id", each) for each in unknown]
-        elif by_row and previous.content_tag == item.content_tag:
-            return previous
-        elif previous.authority != header.authority.uscc:
-            item.problems.append(Problem("NOT_YOURS", "header.authority", format_id(previous.record_id)))
-        if not by_row and holder is not None and holder.record_id != raw_id(item.given_id):
-            item.taken_by = newest[holder.record_id]
-            if item.sealed is not None and previous is None and item.taken_by.content_tag == item.content_tag:
-                return item.taken_by
-            item.problems.append(Problem("NATURAL_KEY_TAKEN", "header.record_id", format_id(holder.record_id)))
-        state = kinds.state_of(item.record)
-        if previous is None:
-            revision = 1
-            if not item.given_id:
-                header.record_id = str(new_id(now))
-            if not lifecycles.may_enter(kind, state):
-                item.problems.append(Problem("STATE_NOT_ENTRY", "state"))
-        else:
-            header.record_id = format_id(previous.record_id)
-            revision = previous.revision + 1
-            item.result = SubmitResult.SUBMIT_RESULT_REVISED
-            item.problems += _about_revision(previous, kind, state)
-        before = natural.get(item.before_tag) if item.before_tag else None
-        if item.before_tag and before is None:
-            item.problems.append(Problem("EARLIER_REPORT_MISSING", "record"))
-        elif not lifecycles.may_succeed(kind, before.state if before is not None else None, state):
-            item.problems.append(Problem("STATE_NOT_ALLOWED", "state"))
-        if item.given_revision not in (0, revision):
-            item.problems.append(Problem("REVISION_NOT_NEXT", "header.revision", str(revision)))
-        header.revision = revision
-        return None
-
-    def _destinations(self, item: _Item, known: Known) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _destinations(self, item: Item, known: Known) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Addressees and logs; problems are the item's."""
         found = destination_of(self._node, item.record, known, addressees=item.addressees, local_only=item.local_only)
         item.problems += found.problems
-        refused = self.admit(found.lane)
-        if refused:
-            item.problems.append(refused)
+        full = self.admit(found.lane)
+        if full:
+            item.problems.append(full)
         if item.sealed is not None and found.addressees and set(found.addressees) != set(item.addressees):
             item.problems.append(Problem("SEALED_STATEMENT", "sealed.addressees"))
         return found.addressees, found.origins
 
     def _seal(
-        self, item: _Item, agency: str, destinations: tuple[tuple[str, ...], tuple[str, ...]], now: datetime
+        self, item: Item, agency: str, destinations: tuple[tuple[str, ...], tuple[str, ...]], now: datetime
     ) -> None:
         """3: and the protocol's limits on what was sealed."""
         addressees, origins = destinations
@@ -468,7 +257,7 @@ class SubmitFlow:
             expected_revision=header.revision - 1,
         )
 
-    def _append(self, agency: str, items: list[_Item], answers: list[SubmittedRecord | None]) -> list[_Item]:
+    def _append(self, agency: str, items: list[Item], answers: list[SubmittedRecord | None]) -> list[Item]:
         """4: durable when this returns."""
         work = WorkClass.INTERACTIVE
         if len(items) > INTERACTIVE_ITEMS:
@@ -491,7 +280,7 @@ class SubmitFlow:
                 case submissions.Repeated(row):
                     answers[item.slot] = self._repeated(item, row, agency)
                 case submissions.KeyReused():
-                    answers[item.slot] = self._refused([Problem("IDEMPOTENCY_KEY_REUSED", "idempotency_key")])
+                    answers[item.slot] = refused([Problem("IDEMPOTENCY_KEY_REUSED", "idempotency_key")])
                 case _:
                     item.record.header.record_id = item.given_id
                     item.record.header.revision = item.given_revision
@@ -501,56 +290,21 @@ class SubmitFlow:
 
     # -- answers ---------------------------------------------------------------------------------------------
 
-    def _repeated(self, item: _Item, row: SubmissionRow, agency: str) -> SubmittedRecord:
+    def _repeated(self, item: Item, row: SubmissionRow, agency: str) -> SubmittedRecord:
         if row.request_tag != item.tag[32:]:
-            return self._refused([Problem("IDEMPOTENCY_KEY_REUSED", "idempotency_key")])
+            return refused([Problem("IDEMPOTENCY_KEY_REUSED", "idempotency_key")])
         if not row.agency:
             self._node.writer.call(submissions.claim, (row.seq, agency, item.key))
-        answer = self._stored_answer(row, row.result)
+        answer = stored_answer(self._node.database, row, row.result)
         answer.repeated_call = True
         return answer
 
-    def _stored_answer(self, row: SubmissionRow, result: int) -> SubmittedRecord:
-        answer = SubmittedRecord(
-            result=result,  # type: ignore[arg-type]
-            record_id=format_id(row.record_id),
-            revision=row.revision,
-        )
-        if row.addresses:
-            first = row.addresses[0]
-            with self._node.database.read() as connection:
-                stored = log_store.entries_at(connection, first.log_id, [first.index])[first.index]
-            answer.envelope = LogEntry.FromString(stored.entry).envelope
-            answer.salt = stored.salt or b""
-        return answer
 
-    @staticmethod
-    def _refused(problems: Iterable[Problem], taken_by: SubmissionRow | None = None) -> SubmittedRecord:
-        return SubmittedRecord(
-            result=SubmitResult.SUBMIT_RESULT_REFUSED,
-            record_id=format_id(taken_by.record_id) if taken_by else "",
-            revision=taken_by.revision if taken_by else 0,
-            problems=[
-                ProblemMessage(reason=problem.reason, place=problem.place, message=problem.detail)
-                for problem in problems
-            ],
-        )
-
-
-def _about_revision(previous: SubmissionRow, kind: Kind.ValueType, state: int) -> list[Problem]:
-    """Why a record may not be revised to a state, if it may not."""
-    if previous.content_tag == b"":
-        return [Problem("ERASED", "header.record_id")]
-    if previous.kind != kind:
-        return [Problem("KIND_CHANGED", "record")]
-    return [] if lifecycles.may_follow(kind, previous.state, state) else [Problem("STATE_NOT_ALLOWED", "state")]
-
-
-def _first_of_each(items: Sequence[_Item]) -> tuple[list[_Item], list[_Item]]:
+def _first_of_each(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """Split so that the first part holds each key, record and natural key once: the others need its outcome."""
     seen: set[object] = set()
-    first: list[_Item] = []
-    later: list[_Item] = []
+    first: list[Item] = []
+    later: list[Item] = []
     for item in items:
         names: set[object] = {item.tag[:32]}
         if item.natural_tag:

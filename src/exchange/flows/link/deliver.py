@@ -17,10 +17,10 @@ from tenacity import RetryCallState
 from tenacity.wait import wait_random_exponential
 
 from exchange.crypto.ed25519 import spoiled_cosignature, verify_cosignature, verify_note
+from exchange.domain.lanes import LANE_NAMES
 from exchange.domain.problems import ExchangeError
 from exchange.flows.context import Node, Peer
 from exchange.flows.events import lane_grew
-from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.link.clocks import Clocks
 from exchange.flows.link.deliver_limits import MAX_ENTRIES, MAX_LATE_BODIES
 from exchange.flows.link.links import Link

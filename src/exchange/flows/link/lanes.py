@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from exchange.domain.lanes import LANE_NAMES
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.actions.pending import Confirmed
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros_of
 from exchange.flows.intake.seal import seal
-from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.link.announce import announcement
 from exchange.flows.link.deliver import LaneSender
 from exchange.flows.link.evidence import evidence_event

@@ -22,10 +22,10 @@ from google.protobuf.message import DecodeError
 
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.sealing import matches
+from exchange.domain.lanes import LANE_NUMBERS
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.context import Node, Peer
 from exchange.flows.instants import instant, is_instant, micros, micros_of, timestamp
-from exchange.flows.intake.submit import LANE_NUMBERS
 from exchange.flows.link.deliver_limits import MAX_ENTRIES, check_limits
 from exchange.flows.link.evidence import keep_evidence
 from exchange.flows.link.links import Links

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.sealing import matches
+from exchange.domain.lanes import LANE_NUMBERS
 from exchange.flows.apply.again.journaled import is_register_event
 from exchange.flows.apply.again.recorded import RecordedDecision, RecordedDecisions
 from exchange.flows.apply.again.replay import Replay, TakeEvent, epochs, events, write_replayed
@@ -27,7 +28,6 @@ from exchange.flows.apply.loop import START_DIGEST, ApplyLoop
 from exchange.flows.apply.steps import StepPlan
 from exchange.flows.context import Node, Peer
 from exchange.flows.intake.seal import seal
-from exchange.flows.intake.submit import LANE_NUMBERS
 from exchange.flows.intake.submitted import submission_of
 from exchange.flows.link.announce import log_announcement
 from exchange.flows.link.hello import Findings

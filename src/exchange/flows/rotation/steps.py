@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exchange.domain import rotation as rotations
+from exchange.domain.lanes import LANE_NAMES
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import NotFound
 from exchange.flows.agencies import about_reason
 from exchange.flows.context import Node
 from exchange.flows.events import tell_grown
 from exchange.flows.intake.seal import seal
-from exchange.flows.intake.submit import LANE_NAMES
 from exchange.flows.rotation.driver import KEYS, KeyDriver, MadeKey
 from exchange.flows.rotation.forced import may_force
 from exchange.flows.rotation.report import report
