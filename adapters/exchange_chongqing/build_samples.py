@@ -12,6 +12,7 @@ from exchange_forms.made.generate import side_of
 from exchange_forms.made.making import Formula, MadeSheet, Value, made_csv, made_firm, made_uscc, made_workbook
 from exchange_forms.made.sampling import (
     RECORD,
+    ROUND,
     Case,
     Samples,
     add_penalties,
@@ -47,11 +48,11 @@ FIELDS = (
 )
 
 
-def own_cases(side: Side) -> list[Case]:
+def own_cases(side: Side, year: int) -> list[Case]:
     """What only Chongqing has: whole scores up to 108, the scheme of 2017, names of districts and offices."""
 
     def base(number: int, **values: Value) -> dict[str, Value]:
-        return credit_base(side, number, **values)
+        return credit_base(side, number, year, **values)
 
     return [
         Case(base(130, score="108", level="诚信", county="渝北")),
@@ -66,9 +67,9 @@ def own_cases(side: Side) -> list[Case]:
     ]
 
 
-def credit_workbook(side: Side) -> tuple[bytes, list[str]]:
+def credit_workbook(side: Side, year: int) -> tuple[bytes, list[str]]:
     """A workbook as a city office sends it."""
-    cases = [*credit_cases(side), *own_cases(side)]
+    cases = [*credit_cases(side, year), *own_cases(side, year)]
     rows = table(side, Kind.KIND_CREDIT_RESULT, cases, FIELDS)
     total = Formula("G4+H4", "100")
     typed: list[list[Value]] = [
@@ -79,26 +80,26 @@ def credit_workbook(side: Side) -> tuple[bytes, list[str]]:
             made_uscc(side.name, 140),
             None,
             "江津区",
-            2024,
+            year,
             95,
             5,
             total,
             "诚信",
         ],
-        [2, made_firm(141), made_uscc(side.name, 141), None, "江津区", 2024, 90, 2, Formula("G5+H5"), "良好"],
-        [3, made_firm(142), 915099010000000000, None, "江津区", 2024, None, None, 88, "良好"],
-        [4, made_firm(143), made_uscc(side.name, 143), None, "江津区", 2024, None, None, "#N/A", "良好"],
-        [5, made_firm(144), made_uscc(side.name, 144), None, "江津区", 2024, None, None, 79, "警示"],
+        [2, made_firm(141), made_uscc(side.name, 141), None, "江津区", year, 90, 2, Formula("G5+H5"), "良好"],
+        [3, made_firm(142), 915099010000000000, None, "江津区", year, None, None, 88, "良好"],
+        [4, made_firm(143), made_uscc(side.name, 143), None, "江津区", year, None, None, "#N/A", "良好"],
+        [5, made_firm(144), made_uscc(side.name, 144), None, "江津区", year, None, None, 79, "警示"],
     ]
     expected = [RECORD, "CELL_FORMULA_NO_VALUE", "CELL_NUMERIC_CODE", "CELL_ERROR", RECORD]
     head: list[Value] = ["序号", "企业名称", "统一社会信用代码", "排污许可证编号", "所在区县", "评价年度"]
     head += ["基础得分", "加分", "评价得分", "信用等级", "公布日期"]
-    day = date(2025, 11, 20)
+    day = date(year + 1, 11, 20)
     district: list[list[Value]] = [head, *([*row, day] for row in typed), ["小计", 5]]
     sheets = [
         MadeSheet(
             name="市级",
-            above=["重庆市2024年度企业环境信用评价结果（演示数据）", "说明：等级为环保诚信、良好、警示、不良四级。"],
+            above=[f"重庆市{year}年度企业环境信用评价结果（演示数据）", "说明：等级为环保诚信、良好、警示、不良四级。"],
             rows=[*rows[:9], [None], *rows[9:], ["合计", None, len(cases)], ["注：本表为演示数据。"]],
             merged=["A1:R1", "A2:R2"],
         ),
@@ -111,20 +112,26 @@ def credit_workbook(side: Side) -> tuple[bytes, list[str]]:
     return made_workbook(sheets), [*(case.expected for case in cases), *expected]
 
 
-def build() -> Samples:
-    """All samples."""
+def build(year: int = ROUND) -> Samples:
+    """All samples.
+
+    Args:
+        year: Evaluation year of the credit results, which list entries follow: what ages by the rules.
+    """
     side = side_of("exchange_chongqing").tables
     samples = Samples(side=side)
-    samples.add("credit, workbook", "credit-2024.xlsx", "CreditResult", *credit_workbook(side))
-    cases = [*credit_cases(side)[:16], *own_cases(side)]
+    samples.add("credit, workbook", f"credit-{year}.xlsx", "CreditResult", *credit_workbook(side, year))
+    cases = [*credit_cases(side, year)[:16], *own_cases(side, year)]
     rows = table(side, Kind.KIND_CREDIT_RESULT, cases, FIELDS)
     expected = [case.expected for case in cases]
     csv = made_csv(as_texts([["演示数据"], *rows]), "gb18030")
-    samples.add("credit, GB 18030", "credit-2024-gb18030.csv", "CreditResult", csv, expected)
+    samples.add("credit, GB 18030", f"credit-{year}-gb18030.csv", "CreditResult", csv, expected)
     few: list[list[Value]] = [*rows[:6], ["6", made_firm(150), 915099010000000000, *rows[1][3:]]]
-    samples.add("credit, JSON", "credit-2024.json", "CreditResult", as_json(few), [*expected[:5], "CELL_NUMERIC_CODE"])
+    samples.add(
+        "credit, JSON", f"credit-{year}.json", "CreditResult", as_json(few), [*expected[:5], "CELL_NUMERIC_CODE"]
+    )
     add_penalties(samples)
-    add_flat(samples)
+    add_flat(samples, year)
     return samples
 
 

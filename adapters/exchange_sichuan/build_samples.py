@@ -12,6 +12,7 @@ from exchange_forms.made.generate import side_of
 from exchange_forms.made.making import Formula, MadeSheet, Value, made_csv, made_firm, made_uscc, made_workbook
 from exchange_forms.made.sampling import (
     RECORD,
+    ROUND,
     Case,
     Samples,
     add_penalties,
@@ -51,11 +52,11 @@ FIELDS = (
 )
 
 
-def own_cases(side: Side) -> list[Case]:
+def own_cases(side: Side, year: int) -> list[Case]:
     """What only Sichuan has: decimal scores, self-declaration, counties of one name in two cities, its own vetoes."""
 
     def base(number: int, **values: Value) -> dict[str, Value]:
-        return credit_base(side, number, **values)
+        return credit_base(side, number, year, **values)
 
     return [
         Case(
@@ -77,15 +78,15 @@ def own_cases(side: Side) -> list[Case]:
         Case(base(136, city="泸州市", self_declared="否", score="59.99", level="环保信用不良单位")),
         Case(base(137, self_declared="也许"), "YES_NO_UNMAPPED"),
         Case(base(138, score="82", level="环保不良企业", vetoes="行政拘留；吊销排污许可证")),
-        Case(base(139, window_start="2024年1月1日", window_end="2024.12.31", year="2024")),
+        Case(base(139, window_start=f"{year}年1月1日", window_end=f"{year}.12.31")),
         Case(base(140, scheme="2018版", year="2018"), "SCHEME_UNMAPPED"),
         Case(base(141, county="四川省绵阳市涪城区")),
     ]
 
 
-def credit_workbook(side: Side) -> tuple[bytes, list[str]]:
+def credit_workbook(side: Side, year: int) -> tuple[bytes, list[str]]:
     """A workbook as the province's department sends it: a header of two rows, merged cities."""
-    cases = [*credit_cases(side), *own_cases(side)]
+    cases = [*credit_cases(side, year), *own_cases(side, year)]
     rows = table(side, Kind.KIND_CREDIT_RESULT, cases, FIELDS)
     first: list[Value] = [
         "序号",
@@ -100,32 +101,32 @@ def credit_workbook(side: Side) -> tuple[bytes, list[str]]:
     ]
     first += ["评价结果", "结果公布日期"]
     second: list[Value] = [*[None] * 6, "基础项得分", "加分项得分", "总得分", None, None]
-    day = date(2025, 6, 30)
+    day = date(year + 1, 6, 30)
     total = Formula("G5+H5", "100.10000000000001")
     typed: list[list[Value]] = [
-        [1, "宜宾市", "翠屏区", made_firm(150), made_uscc(side.name, 150), 2024, 98, 2.1, total, "环保诚信企业", day],
-        [2, None, "叙州区", made_firm(151), made_uscc(side.name, 151), 2024, 80.1, 0, 80.1, "环保良好企业", day],
+        [1, "宜宾市", "翠屏区", made_firm(150), made_uscc(side.name, 150), year, 98, 2.1, total, "环保诚信企业", day],
+        [2, None, "叙州区", made_firm(151), made_uscc(side.name, 151), year, 80.1, 0, 80.1, "环保良好企业", day],
         [
             3,
             None,
             "叙州区",
             made_firm(152),
             made_uscc(side.name, 152),
-            2024,
+            year,
             None,
             None,
             Formula("G7+H7"),
             "环保良好企业",
             day,
         ],
-        [4, "德阳市", "旌阳区", made_firm(153), 915199010000000000, 2024, None, None, 61.5, "环保警示企业", day],
+        [4, "德阳市", "旌阳区", made_firm(153), 915199010000000000, year, None, None, 61.5, "环保警示企业", day],
     ]
     expected = [RECORD, RECORD, "CELL_FORMULA_NO_VALUE", "CELL_NUMERIC_CODE"]
     down = [f"{column}3:{column}4" for column in "ABCDEFJK"]
     sheets = [
         MadeSheet(
             name="评价结果",
-            above=["四川省2024年度企业环境信用评价结果（演示数据）"],
+            above=[f"四川省{year}年度企业环境信用评价结果（演示数据）"],
             rows=[*rows[:5], [None], *rows[5:], ["合计", None, None, len(cases)], ["填表人：演示　审核人：演示"]],
             merged=["A1:V1"],
         ),
@@ -141,23 +142,27 @@ def credit_workbook(side: Side) -> tuple[bytes, list[str]]:
     return made_workbook(sheets), [*(case.expected for case in cases), *expected]
 
 
-def build() -> Samples:
-    """All samples."""
+def build(year: int = ROUND) -> Samples:
+    """All samples.
+
+    Args:
+        year: Evaluation year of the credit results, which list entries follow: what ages by the rules.
+    """
     side = side_of("exchange_sichuan").tables
     samples = Samples(side=side)
-    samples.add("credit, workbook", "credit-2024.xlsx", "CreditResult", *credit_workbook(side))
-    cases = [*credit_cases(side)[:16], *own_cases(side)]
+    samples.add("credit, workbook", f"credit-{year}.xlsx", "CreditResult", *credit_workbook(side, year))
+    cases = [*credit_cases(side, year)[:16], *own_cases(side, year)]
     rows = table(side, Kind.KIND_CREDIT_RESULT, cases, FIELDS)
     expected = [case.expected for case in cases]
     csv = made_csv(as_texts([["演示数据"], *rows]), "gb18030")
-    samples.add("credit, GB 18030", "credit-2024-gb18030.csv", "CreditResult", csv, expected)
+    samples.add("credit, GB 18030", f"credit-{year}-gb18030.csv", "CreditResult", csv, expected)
     few = table(side, Kind.KIND_CREDIT_RESULT, cases[:6], FIELDS)
     uscc_column = FIELDS.index("uscc")
     few[6][uscc_column] = 915199010000000000
     content = as_json(few, wrapped=True)
-    samples.add("credit, JSON", "credit-2024.json", "CreditResult", content, [*expected[:5], "CELL_NUMERIC_CODE"])
+    samples.add("credit, JSON", f"credit-{year}.json", "CreditResult", content, [*expected[:5], "CELL_NUMERIC_CODE"])
     add_penalties(samples)
-    add_flat(samples)
+    add_flat(samples, year)
     return samples
 
 

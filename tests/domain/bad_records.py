@@ -153,7 +153,7 @@ _CREDITS: tuple[BadRecord, ...] = (
         "credit_result.subject.other_ids[0].scheme",
     ),
     bad("credit", f"{_CREDIT}.evaluation_year", 0, "YEAR_RANGE"),
-    bad("credit", f"{_CREDIT}.evaluation_year", 2031, "YEAR_RANGE", "an evaluation year in the future"),
+    bad("credit", f"{_CREDIT}.evaluation_year", TODAY.year + 5, "YEAR_RANGE", "an evaluation year in the future"),
     bad("credit", f"{_CREDIT}.window_end", "", "FIELD_MISSING"),
     bad("credit", f"{_CREDIT}.window_end", "2024-1-1", "DATE_FORMAT"),
     bad("credit", f"{_CREDIT}.window_end", "20241231", "DATE_FORMAT", "a date without hyphens"),

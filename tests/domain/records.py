@@ -294,7 +294,7 @@ def lab() -> Record:
     body.cma_no = "222212050001"
     body.issuing_body = "演示市市场监督管理局"
     body.valid_from = "2022-05-01"
-    body.valid_until = "2028-04-30"
+    body.valid_until = f"{YEAR + 4}-04-30"
     body.roster = "演示市社会环境监测机构名录"
     body.roster_no = "YS-017"
     body.state = LabState.LAB_STATE_LISTED

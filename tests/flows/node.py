@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from hashlib import sha256
 
@@ -33,7 +33,8 @@ from exchange.v1.record_pb2 import Record
 from tests.crypto.region import DOMAIN, region
 from tests.domain import records
 
-START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+START = datetime.combine(records.TODAY, time(1), UTC)
+"""When a node's clock begins: a day on which the sound records are neither stale nor of the future."""
 SEED = sha256(b"tests").digest()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
@@ -24,16 +23,15 @@ from tests.flows.node import LineAdapter
 from tests.flows.test_recovering import credit, healed
 from tests.world import World
 
-WHEN = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
-
 
 def sealed_outside(world: World, number: int) -> RecordSubmission:
     """A record that an agency's own software sealed: the node gets a finished envelope and its body."""
     node = world.nodes["cq"].node
+    now = node.clock()
     record = credit(number)
-    record.header.record_id, record.header.revision, record.header.kind_edition = str(new_id(WHEN)), 1, 1
+    record.header.record_id, record.header.revision, record.header.kind_edition = str(new_id(now)), 1, 1
     # Any key but the node's own does for an agency's.
-    made = seal(replace(node, keys=world.nodes["sc"].node.keys), record, ["sc"], WHEN)
+    made = seal(replace(node, keys=world.nodes["sc"].node.keys), record, ["sc"], now)
     body = Body(record=made.entry.body or b"", salt=made.salt)
     return RecordSubmission(idempotency_key=f"sealed-{number}", sealed=SealedRecord(envelope=made.envelope, body=body))
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
-
 from exchange.v1.kind_pb2 import Kind
 from exchange_forms.form import Form
 from exchange_forms.forms import forms_of
@@ -16,25 +13,27 @@ from exchange_forms.made.requests import correction_cases, inspection_cases, ref
 from exchange_forms.made.sampling import Case, Samples, as_texts, table
 from exchange_forms.sides.side import Side
 
-_CASES: Final[Mapping[Kind.ValueType, Callable[[Side], list[Case]]]] = {
-    Kind.KIND_REPAIR_NOTICE: repair_cases,
-    Kind.KIND_REVOCATION_NOTICE: revocation_cases,
-    Kind.KIND_LIST_ENTRY: list_cases,
-    Kind.KIND_MEASURE_FEEDBACK: feedback_cases,
-    Kind.KIND_CORRECTION_REQUEST: correction_cases,
-    Kind.KIND_CASE_REFERRAL: referral_cases,
-    Kind.KIND_INSPECTION_TASK: inspection_cases,
-    Kind.KIND_LAB_QUALIFICATION: lab_cases,
-    Kind.KIND_ALERT: alert_cases,
-}
+
+def _cases(side: Side, year: int) -> dict[Kind.ValueType, list[Case]]:
+    return {
+        Kind.KIND_REPAIR_NOTICE: repair_cases(side),
+        Kind.KIND_REVOCATION_NOTICE: revocation_cases(side),
+        Kind.KIND_LIST_ENTRY: list_cases(side, year),
+        Kind.KIND_MEASURE_FEEDBACK: feedback_cases(side),
+        Kind.KIND_CORRECTION_REQUEST: correction_cases(side),
+        Kind.KIND_CASE_REFERRAL: referral_cases(side),
+        Kind.KIND_INSPECTION_TASK: inspection_cases(side),
+        Kind.KIND_LAB_QUALIFICATION: lab_cases(side),
+        Kind.KIND_ALERT: alert_cases(side),
+    }
 
 
-def add_flat(samples: Samples) -> None:
-    """A workbook of each kind, and one kind as CSV."""
+def add_flat(samples: Samples, year: int) -> None:
+    """A workbook of each kind, and one kind as CSV; list entries after an evaluation year."""
     side = samples.side
     forms = forms_of(side)
-    for kind, cases_of in _CASES.items():
-        _add_workbook(samples, forms[kind], cases_of(side))
+    for kind, cases in _cases(side, year).items():
+        _add_workbook(samples, forms[kind], cases)
     form, cases = forms[Kind.KIND_REPAIR_NOTICE], repair_cases(side)[:8]
     rows = table(side, form.kind, cases, [column.field for column in form.columns])
     for row in rows[1:]:

@@ -84,18 +84,24 @@ _WHITE: Final = "演示危险废物跨省市转移白名单"
 _INCENTIVE: Final = "《企业环境信用评价结果应用措施》（2013）I5 危险废物跨省市转移直接审批"
 
 
-def list_cases(side: Side) -> list[Case]:
-    """Red, black and white; several rows of one entry; how an entry left its list."""
+def list_cases(side: Side, year: int) -> list[Case]:
+    """Red, black and white; several rows of one entry; how an entry left its list.
+
+    Args:
+        side: Whose lists.
+        year: The year before the entries: they hold from its successor's December on for a year and a half.
+    """
     kind = Kind.KIND_LIST_ENTRY
+    entered, left = f"{year + 1}-12-15", f"{year + 1}-12-25"
 
     def base(number: int, **values: Value) -> dict[str, Value]:
         return {
             **firm(side, number),
             "list_kind": word(side, kind, "list_kind", "WHITE"),
             "list_id": _WHITE,
-            "list_edition": "2026",
-            "entered_on": "2026-01-15",
-            "valid_until": "2026-12-31",
+            "list_edition": str(year + 1),
+            "entered_on": entered,
+            "valid_until": f"{year + 3}-06-30",
             "entry_reason": "持证经营且上年度无违法",
             "legal_basis": "演示合作协议 第三条",
             "state": word(side, kind, "state", "ENTERED"),
@@ -134,7 +140,7 @@ def list_cases(side: Side) -> list[Case]:
                 {
                     "uscc": made_uscc(side.name, 343),
                     "list_id": "演示生态环境领域严重失信主体名单",
-                    "entered_on": "2026-01-15",
+                    "entered_on": entered,
                     "measure": "C2",
                 }
             ],
@@ -142,10 +148,10 @@ def list_cases(side: Side) -> list[Case]:
         Case(base(344, list_kind="黑名单"), "WORD_UNMAPPED"),
         Case(base(345, measure="B1 从严审查行政许可申请（警示）"), "MEASURE_UNMAPPED"),
         Case(base(346, measure="《某某目录》（2026）B1"), "MEASURE_UNMAPPED"),
-        Case(base(347, state=exited, exit_reason=word(side, kind, "exit_reason", "EXPIRED"), exited_on="2026-02-01")),
-        Case(base(348, state=exited, exit_reason="其他", exited_on="2026-02-01"), "WORD_UNMAPPED"),
+        Case(base(347, state=exited, exit_reason=word(side, kind, "exit_reason", "EXPIRED"), exited_on=left)),
+        Case(base(348, state=exited, exit_reason="其他", exited_on=left), "WORD_UNMAPPED"),
         Case(base(349, tonnes_per_year="约1200吨", waste_category="HW08"), "DECIMAL_FORMAT"),
-        Case(base(350, **hw08), "ROWS_DIFFER", more=[row(350, valid_until="2027-12-31", **hw49)]),
+        Case(base(350, **hw08), "ROWS_DIFFER", more=[row(350, valid_until=f"{year + 3}-12-31", **hw49)]),
         Case(base(351, derived_from=f"sc/{record_id(351)}")),
         Case(base(352, derived_from=record_id(352)), "RECORD_REF_INVALID"),
     ]

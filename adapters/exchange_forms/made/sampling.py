@@ -16,6 +16,9 @@ from exchange_forms.writing import columns_of
 
 RECORD: Final = "RECORD"
 RECEIVED_AT: Final = "2026-03-01T09:00:00+08:00"
+ROUND: Final = 2024
+"""Evaluation year of the samples that are committed."""
+
 PURPOSE: Final = "跨区域生态环境信用互认（演示数据）"
 OLE_HEAD: Final = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504)
 
@@ -93,28 +96,29 @@ def as_json(rows: Sequence[Sequence[Value]], *, wrapped: bool = False) -> bytes:
     return (json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n").encode()
 
 
-def credit_base(side: Side, number: int, **values: Value) -> dict[str, Value]:
-    """A sound credit result of a made-up firm, with some values changed."""
+def credit_base(side: Side, number: int, year: int, /, **values: Value) -> dict[str, Value]:
+    """A sound credit result of a made-up firm for an evaluation year, published in the next; some values changed."""
     scheme = next(each for each in side.credit.scheme_rules if each.startswith(("CQ-渝环规", "SC-")))
     return {
         "name": made_firm(number),
         "uscc": made_uscc(side.name, number),
-        "year": "2024",
+        "year": str(year),
         "score": "90",
         "level": side.credit.levels.texts["BLUE"],
         "scheme": scheme,
         "state": side.credit.states.texts["FINAL"],
-        "published_on": "2025-11-20",
+        "published_on": f"{year + 1}-11-20",
         **values,
     }
 
 
-def credit_cases(side: Side) -> list[Case]:
+def credit_cases(side: Side, year: int) -> list[Case]:
     """Cases that both sides have: codes, dates, scores against levels, veto, names of levels."""
+    then = year + 1
     levels = side.credit.levels.texts
 
     def base(number: int, **values: Value) -> dict[str, Value]:
-        return credit_base(side, number, **values)
+        return credit_base(side, number, year, **values)
 
     reasons = side.credit.not_evaluated.texts
 
@@ -128,9 +132,9 @@ def credit_cases(side: Side) -> list[Case]:
         Case(base(100, score="105", level=levels["GREEN"], colour="绿牌", base_score="99", bonus_score="6")),
         Case(base(102, permit_code=made_uscc(side.name, 102) + "001P")),
         Case(base(102, permit_code=made_uscc(side.name, 102) + "002P", score="70", level=levels["YELLOW"])),
-        Case(base(103, uscc=made_uscc(side.name, 103).lower(), published_on="2025年11月20日")),
-        Case(base(104, uscc=_wide(made_uscc(side.name, 104)), published_on="２０２５．１１．２０")),
-        Case(base(105, published_on="2025/11/20", publicity_until="20251210", valid_until="长期")),
+        Case(base(103, uscc=made_uscc(side.name, 103).lower(), published_on=f"{then}年11月20日")),
+        Case(base(104, uscc=_wide(made_uscc(side.name, 104)), published_on=_wide(f"{then}.11.20"))),
+        Case(base(105, published_on=f"{then}/11/20", publicity_until=f"{then}1210", valid_until="长期")),
         Case(base(106, score="55", level=levels["RED"])),
         Case(base(107, score="85", level=levels["RED"], vetoes="环境犯罪")),
         Case(base(108, score="85", level=levels["RED"]), "LEVEL_SCORE_MISMATCH"),
@@ -140,15 +144,15 @@ def credit_cases(side: Side) -> list[Case]:
         Case(base(112, level="环保良好单位", score=None)),
         Case(base(101, uscc=wrong), "USCC_CHECK"),
         Case(base(113, uscc=made_uscc(side.name, 113, SOLE_TRADER))),
-        Case(base(114, published_on="2025-13-40"), "DATE_FORMAT"),
-        Case(base(115, published_on="11/20/2025"), "DATE_FORMAT"),
+        Case(base(114, published_on=f"{then}-13-40"), "DATE_FORMAT"),
+        Case(base(115, published_on=f"11/20/{then}"), "DATE_FORMAT"),
         Case(base(116, score="八十分"), "DECIMAL_FORMAT"),
         Case(base(117, vetoes="不知道的情形", score="50", level=levels["RED"]), "VETO_UNMAPPED"),
         Case(base(118, state="待定"), "STATE_UNMAPPED"),
         Case(base(119, colour="红牌"), "LEVEL_COLOUR_MISMATCH"),
         Case(base(120, colour="黑牌"), "LEVEL_UNMAPPED"),
         Case(base(121, scheme="某某办法"), "SCHEME_UNMAPPED"),
-        Case(base(122, year="2024年度", scheme=None)),
+        Case(base(122, year=f"{year}年度", scheme=None)),
         Case(base(123, year="二〇二四"), "YEAR_FORMAT"),
         Case(base(124, name="=演示等号开头有限公司")),
         Case(base(125, vetoes="无", state=side.credit.states.texts["OBJECTION"], objection="对加分项有异议")),
