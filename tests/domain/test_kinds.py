@@ -6,12 +6,14 @@ from collections.abc import Callable
 from operator import attrgetter
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exchange.domain import kinds
 from exchange.domain.competence import in_competence
 from exchange.domain.kinds.choices import LEVELS, STATES, names_of, prefix_of
+from exchange.domain.kinds.spec import day_of
 from exchange.domain.record_index import index_of
 from exchange.v1.common_pb2 import SubjectKind
 from exchange.v1.kind_pb2 import ErasureClass, Kind, Lane
@@ -361,3 +363,22 @@ def test_a_responsible_person_makes_a_body_personal() -> None:
 def test_competence_follows_the_area_of_the_authority(areas: tuple[str, ...], competent: bool) -> None:
     """A node may state what authorities of its own areas state, and nothing without areas."""
     assert in_competence(SOUND["credit"](), areas) is competent
+
+
+def test_the_day_of_an_instant_is_that_of_both_regions() -> None:
+    """UTC+8, for every instant that a message may say; none for the others."""
+    days = {
+        (0, 0): "1970-01-01",
+        (57_599, 999_999_999): "1970-01-01",
+        (57_600, 0): "1970-01-02",
+        (-28_801, 0): "1969-12-31",
+        (-62_135_596_800, 0): "0001-01-01",
+        (-62_135_596_801, 0): "",
+        (253_402_271_999, 0): "9999-12-31",
+        (253_402_272_000, 0): "",
+        (253_402_300_800, 0): "",
+        (0, -1): "",
+        (0, 1_000_000_000): "",
+    }
+    for (seconds, nanos), day in days.items():
+        assert day_of(Timestamp(seconds=seconds, nanos=nanos)) == day

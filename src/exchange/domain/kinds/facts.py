@@ -54,7 +54,7 @@ def _monitoring_key(record: Record) -> str:
     factors: list[str] = []
     for series in body.series:
         factors.append(f"{series.factor_code}:{series.value_kind}")
-        times.update((point.data_time.seconds, point.data_time.nanos) for point in series.points)
+        times.update([((at := point.data_time).seconds, at.nanos) for point in series.points])
     text = f"{sorted(times)}{sorted(factors)}"
     digest = hashlib.sha256(text.encode()).hexdigest()
     return joined(body.station.station_id, body.medium_code, str(body.interval), digest)

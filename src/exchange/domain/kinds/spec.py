@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta, timezone
+from datetime import date, timedelta, timezone
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from exchange.v1.common_pb2 import SUBJECT_KIND_NATURAL_PERSON, SUBJECT_KIND_SOLE_TRADER
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 NATIVE_TIME_ZONE: Final = timezone(timedelta(hours=8))
 """Dates of records are days of UTC+8, the legal time of both regions."""
 
+_AHEAD: Final = 8 * 3600
+_DAY: Final = 86_400
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+_FIRST_SECOND: Final = -62_135_596_800
+_LAST_SECOND: Final = 253_402_300_799
+"""Of the years 1 to 9999 in UTC: what a protobuf timestamp may say."""
+
 
 SOLE_TRADER_PREFIX: Final = "92"
 """How the USCC of a sole trader begins."""
@@ -27,10 +35,16 @@ SOLE_TRADER_PREFIX: Final = "92"
 
 def day_of(at: Timestamp) -> str:
     """The day of an instant in UTC+8; empty when the instant is outside the years 1 to 9999."""
-    try:
-        return at.ToDatetime(NATIVE_TIME_ZONE).date().isoformat()
-    except (ValueError, OverflowError):
+    if not _FIRST_SECOND <= at.seconds <= _LAST_SECOND or not 0 <= at.nanos < 1_000_000_000:
         return ""
+    return _day((at.seconds + _AHEAD) // _DAY)
+
+
+@lru_cache(4096)
+def _day(number: int) -> str:
+    """A day by its number from 1970-01-01."""
+    ordinal = _EPOCH + number
+    return date.fromordinal(ordinal).isoformat() if ordinal <= date.max.toordinal() else ""
 
 
 class Reach(Enum):

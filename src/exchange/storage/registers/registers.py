@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, Delete, Table, and_, bindparam, delete, func, insert, select, update
 
@@ -78,8 +77,7 @@ RECORD_PARTS: dict[str, str] = {RECORD_BLOCKS: "blocks", RECORD_FEEDBACK: "feedb
 """Registers of what stands within a record: the name that drops all of a revision, and the register it drops from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One row change.
 
     Attributes:
@@ -103,19 +101,40 @@ class Change:
 
     def leaf(self, origins: Mapping[int, str]) -> bytes:
         """The digest leaf; log ids are written as origins, so that two databases agree."""
-        columns = TABLES[self.table][1]
-        key = _encode(
-            [origins[part] if name in LOG_COLUMNS else part for name, part in zip(columns, self.key, strict=True)]
-        )
+        key = _encode(_named(self.key, _log_places(TABLES[self.table][1]), origins))
         salt = hmac_sha256(self.salt, self.table.encode() + key)
-        if self.row is None:
+        row = self.row
+        if row is None:
             return sha256(salt + b"-").digest()
-        values = [origins[value] if name in LOG_COLUMNS else value for name, value in self.row.items() if name != "seq"]
-        return sha256(salt + _encode(values)).digest()
+        columns, logs = _leaf_columns(tuple(row))
+        return sha256(salt + _encode(_named([row[name] for name in columns], logs, origins))).digest()
 
 
 LOG_COLUMNS = frozenset(("log_id", "source_log"))
 """Columns that hold a log's number; outside of the database its origin stands for it."""
+
+
+# Few orders of columns there are, and each is asked for with every row change.
+@lru_cache(256)
+def _log_places(columns: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(at for at, name in enumerate(columns) if name in LOG_COLUMNS)
+
+
+@lru_cache(256)
+def _leaf_columns(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The columns of a row that its leaf is made of, and where log numbers stand among them."""
+    columns = tuple(name for name in names if name != "seq")
+    return columns, _log_places(columns)
+
+
+def _named(values: Sequence[Any], logs: Sequence[int], origins: Mapping[int, str]) -> Sequence[Any]:
+    """Values with a log's origin in place of its number."""
+    if not logs:
+        return values
+    named = list(values)
+    for at in logs:
+        named[at] = origins[named[at]]
+    return named
 
 
 def _bytes_as_hex(value: object) -> str:
@@ -124,7 +143,7 @@ def _bytes_as_hex(value: object) -> str:
     raise TypeError(type(value).__name__)
 
 
-_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_bytes_as_hex)
+_encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), default=_bytes_as_hex)
 
 
 def _encode(values: Sequence[Any]) -> bytes:

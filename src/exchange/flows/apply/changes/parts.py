@@ -37,11 +37,15 @@ def _blocks(record: Record, row: Mapping[str, Any]) -> Iterator[Part]:
     factors: dict[str, MonitoringBatch] = {}
     spans: dict[str, tuple[int, int]] = {}
     for series in batch.series:
-        block = factors.setdefault(series.factor_code, MonitoringBatch())
+        code = series.factor_code
+        block = factors.get(code)
+        if block is None:
+            block = factors[code] = MonitoringBatch()
         block.series.append(series)
         times = [micros_of(point.data_time) for point in series.points]
-        first, last = spans.get(series.factor_code, (times[0], times[-1]))
-        spans[series.factor_code] = (min(first, *times), max(last, *times))
+        if code in spans:
+            times += spans[code]
+        spans[code] = (min(times), max(times))
     for factor, block in factors.items():
         first, last = spans[factor]
         yield (
