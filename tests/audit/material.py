@@ -90,7 +90,7 @@ def make_material(folder: Path) -> Material:
         world.start()
         _past(world)
         world.wait(world.settled, 60)
-        world.wait(lambda: all(_witnessed(world, name) for name in NAMES), 30, "witnessed journals")
+        world.wait(lambda: all(witnessed(world, name) for name in NAMES), 30, "witnessed journals")
     finally:
         world.close()
     now = datetime.now(UTC)
@@ -141,7 +141,7 @@ def _policy() -> str:
     return "\n".join([*lines, f"group other any {' '.join(cosigners)}", "quorum other", ""])
 
 
-def _witnessed(world: World, name: str) -> bool:
+def witnessed(world: World, name: str) -> bool:
     """Whether a node's journal is witnessed as far as it got."""
     with world.nodes[name].database.read() as connection:
         for head in log_store.heads(connection):

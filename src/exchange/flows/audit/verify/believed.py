@@ -112,6 +112,10 @@ class Keys:
         """Every believed key of a name."""
         return tuple(plain(key) for key in self._by_name.get(name, ()))
 
+    def of_node(self, node: str) -> tuple[VerifierKey, ...]:
+        """Every believed key of a node's logs and cosigners."""
+        return tuple(key for name in self._by_name if name.partition(".")[0] == node for key in self.of(name))
+
     @property
     def logs(self) -> frozenset[str]:
         """Origins that cards and policy name."""

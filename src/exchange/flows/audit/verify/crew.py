@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,12 +20,11 @@ from exchange.flows.audit.verify.disk import Material
 from exchange.flows.audit.verify.parts import (
     NotesResult,
     PartResult,
-    SignatureResult,
     check_notes,
-    check_signatures,
     read_bundles,
 )
-from exchange.flows.audit.verify.statements import Announced, MirroredTimes, SigningKeys
+from exchange.flows.audit.verify.signatures import SignatureResult, check_signatures, find_again
+from exchange.flows.audit.verify.statements import Announced, Answered, MirroredTimes, SigningKeys
 
 BUNDLES: Final = 8
 """Bundles that a process takes at once: 2,048 entries, some tenths of a second."""
@@ -92,6 +92,8 @@ class SignedPart:
     part: Part
     times: MirroredTimes
     context: bytes
+    sought: bytes = b""
+    """Digests of statements to be found again, one behind the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,9 @@ class NotesPart:
     believed: Believed
 
 
-def context_of(believed: Believed, announced: Iterable[Announced]) -> bytes:
+def context_of(believed: Believed, announced: Iterable[Announced], answered: Iterable[Answered]) -> bytes:
     """What signatures are judged by, in one piece."""
-    return pickle.dumps((believed, tuple(announced)))
+    return pickle.dumps((believed, tuple(announced), tuple(answered)))
 
 
 @lru_cache(1)
@@ -115,8 +117,15 @@ def disk_of(folder: Path) -> Material:
 
 @lru_cache(1)
 def _keys_of(context: bytes) -> SigningKeys:
-    believed, announced = pickle.loads(context)  # noqa: S301 - written by ``context_of`` in the process that started this
-    return SigningKeys(believed, announced)
+    # Written by ``context_of`` in the process that started this.
+    believed, announced, answered = pickle.loads(context)  # noqa: S301
+    return SigningKeys(believed, announced, answered)
+
+
+@lru_cache(1)
+def _digests(joined: bytes) -> frozenset[bytes]:
+    size = sha256().digest_size
+    return frozenset(joined[at : at + size] for at in range(0, len(joined), size))
 
 
 def read_part(part: Part) -> PartResult:
@@ -125,9 +134,17 @@ def read_part(part: Part) -> PartResult:
 
 
 def sign_part(signed: SignedPart) -> SignatureResult:
-    """``parts.check_signatures`` in whichever process."""
+    """``signatures.check_signatures`` in whichever process."""
     part = signed.part
     return check_signatures(disk_of(part.folder), part.log, part.numbers, _keys_of(signed.context), signed.times)
+
+
+def again_part(signed: SignedPart) -> set[bytes]:
+    """``signatures.find_again`` in whichever process."""
+    part = signed.part
+    return find_again(
+        disk_of(part.folder), part.log, part.numbers, _keys_of(signed.context), signed.times, _digests(signed.sought)
+    )
 
 
 def note_part(noted: NotesPart) -> NotesResult | None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from google.protobuf.message import DecodeError
-
-from exchange.crypto.envelope_verifier import VerdictStatus
 from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.folder.bodies import Body
 from exchange.flows.audit.folder.names import ERASED
@@ -17,26 +14,24 @@ from exchange.flows.audit.verify.disk import Bodies, Entries, Material
 from exchange.flows.audit.verify.documents import DocumentBook
 from exchange.flows.audit.verify.statements import (
     Announced,
-    MirroredTimes,
+    Answered,
     Place,
-    SigningKeys,
+    accepted_keys,
     body_problem,
-    is_sound,
-    is_unproven,
-    judge_signature,
     of_other_parties,
     read_entry,
 )
 from exchange.flows.audit.verify.tree_check import WIDTH, BundleHashes, root_of, split
-from exchange.flows.instants import instant, is_instant, micros_of
+from exchange.flows.instants import micros_of
 from exchange.tlog.origin import LogName
 from exchange.tlog.tiles import run_of
 from exchange.tlog.tree import HASH_SIZE, leaf_hash
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
-from exchange.v1.statement_pb2 import LogEntry, Statement
+from exchange.v1.statement_pb2 import Statement
 
 _ANNOUNCEMENT, _ERASURE = int(Kind.KIND_KEY_ANNOUNCEMENT), int(Kind.KIND_ERASURE)
+_ANSWER = int(Kind.KIND_ANSWER)
 """Looked up once: by name the generated code searches each time."""
 
 _READ = frozenset((_ANNOUNCEMENT, _ERASURE))
@@ -52,6 +47,7 @@ class PartResult:
         lacking: What would be needed, by claim: name and of what.
         hashes: Their hashes, in order.
         announced: Key announcements.
+        answered: What peers said of announced keys.
         book: Of documents.
         bodies: How many bodies were compared.
         absent: How many are not here, by reason.
@@ -63,6 +59,7 @@ class PartResult:
     lacking: list[tuple[ClaimNo, str, str]] = field(default_factory=list)
     hashes: list[BundleHashes] = field(default_factory=list)
     announced: list[Announced] = field(default_factory=list)
+    answered: list[Answered] = field(default_factory=list)
     book: DocumentBook = field(default_factory=DocumentBook)
     bodies: int = 0
     absent: dict[str, int] = field(default_factory=dict)
@@ -177,11 +174,21 @@ class _Reader:
             if statement.kind in _READ:
                 place = self._place(entries, number, at)
                 self._learn(place, statement.kind, body, entry.envelope, micros_of(entry.logged_at))
+            elif statement.kind == _ANSWER and body is not None:
+                self._answered(body, entry.envelope, micros_of(entry.logged_at))
         bodies.of(number * WIDTH + WIDTH)
         if bodies.problem is not None:
             error = bodies.problem
             place = Place(log=origin, index=number * WIDTH, file=bodies.file, byte=error.byte or 0)
             result.against.append(place.against(ClaimNo.ENTRIES_UNCHANGED, "BODIES_MALFORMED", error.detail))
+
+    def _answered(self, body: bytes, envelope: bytes, logged_at: int) -> None:
+        about, accepted = accepted_keys(body)
+        if accepted:
+            told = Answered(
+                about=about, accepted=accepted, log=self._log.origin, logged_at=logged_at, envelope=envelope
+            )
+            self._result.answered.append(told)
 
     def _signed(self, bodies: Bodies, held: Body, statement: Statement) -> bytes | None:
         """A body, when it is the one that was signed."""
@@ -221,71 +228,6 @@ class _Reader:
                 result.announced.append(told)
         elif kind == _ERASURE and body is not None:
             result.erasures.add(Record.FromString(body).erasure.record.record_id)
-
-
-@dataclass(slots=True)
-class SignatureResult:
-    """What the signatures of some bundles came to.
-
-    Attributes:
-        signed: How many statements the region's keys signed.
-        unknown: Key ids of no known certificate, each with the first place.
-        unproven: Places whose key was revoked before anybody else had seen the entry.
-        unmirrored: How many no cosignature covers.
-        rootless: Whether the region's roots are not believed.
-        until: Latest instant at which an entry was mirrored, in microseconds.
-    """
-
-    against: list[Against] = field(default_factory=list)
-    signed: int = 0
-    unknown: dict[str, Place] = field(default_factory=dict)
-    unproven: list[Place] = field(default_factory=list)
-    unmirrored: int = 0
-    rootless: bool = False
-    algorithms: set[str] = field(default_factory=set)
-
-
-def check_signatures(
-    disk: Material, log: LogAbout, numbers: Sequence[int], keys: SigningKeys, times: MirroredTimes
-) -> SignatureResult:
-    """Who signed the statements of some bundles, by both times."""
-    result = SignatureResult()
-    name = LogName.parse(log.origin)
-    trust = keys.of(name.node, name.domain)
-    if trust is None:
-        result.rootless = True
-        return result
-    for number in numbers:
-        run = run_of(log.size, number)
-        assert run is not None, "bundles are numbered by the log's size"
-        entries = disk.entries(log, run)
-        for at, (byte, data) in enumerate(entries.found):
-            index = number * WIDTH + at
-            try:
-                entry = LogEntry.FromString(data)
-            except DecodeError:
-                continue  # told when it was read
-            if not is_instant(entry.logged_at):
-                continue
-            logged_at, mirrored = instant(micros_of(entry.logged_at)), times.at(index)
-            verdict = trust.verify(entry.envelope, logged_at)
-            if is_sound(verdict, logged_at, mirrored):
-                result.signed += 1
-                result.algorithms.update(verdict.algorithms)
-                continue
-            if verdict.statement is None:
-                continue
-            place = Place(log=log.origin, index=index, file=entries.file, byte=byte)
-            result.unmirrored += mirrored is None
-            result.against += judge_signature(verdict, place, logged_at, mirrored)
-            if verdict.status is VerdictStatus.KEY_UNKNOWN:
-                result.unknown.setdefault(next(iter(verdict.unknown), ""), place)
-            elif verdict.status is VerdictStatus.VALID:
-                result.signed += 1
-                result.algorithms.update(verdict.algorithms)
-                if is_unproven(verdict, logged_at, mirrored):
-                    result.unproven.append(place)
-    return result
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from exchange.flows.audit.verify.crew import (
     NotesPart,
     Part,
     SignedPart,
+    again_part,
     context_of,
     note_part,
     read_part,
@@ -27,18 +28,15 @@ from exchange.flows.audit.verify.crew import (
 )
 from exchange.flows.audit.verify.disk import Material
 from exchange.flows.audit.verify.documents import DocumentBook
+from exchange.flows.audit.verify.doubts import MAX_SHOWN, Doubts
 from exchange.flows.audit.verify.files import check_files
 from exchange.flows.audit.verify.own_list import OwnList
 from exchange.flows.audit.verify.parts import read_promised
 from exchange.flows.audit.verify.stamps import Stamp, check_stamps
-from exchange.flows.audit.verify.statements import Announced, MirroredTimes, Place, SigningKeys
+from exchange.flows.audit.verify.statements import Announced, Answered, MirroredTimes, Place, SigningKeys
 from exchange.flows.audit.verify.tree_check import WIDTH, BundleHashes, TreeCheck, Wrong
 from exchange.tlog.origin import LogName
 from exchange.tlog.tiles import Run, bundle_path, run_of, runs, tile_path
-
-MAX_SHOWN = 100
-"""Places of one sort that are named one by one."""
-
 
 Replay = Callable[[], tuple[Sequence[Finding], Mapping[str, Any]]]
 """Findings of a replay, and facts about it."""
@@ -107,6 +105,8 @@ class _Verification:
         self._seen = seen
         self._docket = Docket()
         self._announced: list[Announced] = []
+        self._answered: list[Answered] = []
+        self._doubts = Doubts()
         self._book = DocumentBook()
         self._erased: list[tuple[str, Place]] = []
         self._erasures: set[str] = set()
@@ -142,10 +142,11 @@ class _Verification:
             sourced=self._believed.sourced,
         )  # fmt: skip
         # 4, 5
-        context = context_of(self._believed, self._announced)
+        context = context_of(self._believed, self._announced, self._answered)
         for log in disk.logs:
             if log.use != "journal":
                 self._signatures(log, context)
+        self._settle(context)
         self._lists()
         # 8
         self._documents()
@@ -185,6 +186,7 @@ class _Verification:
                 self._docket.lack(no, what, of)
             hashes += part.hashes
             self._announced += part.announced
+            self._answered += part.answered
             self._book.join(part.book)
             self._erased += part.erased
             self._erasures |= part.erasures
@@ -231,7 +233,7 @@ class _Verification:
 
     def _learn(self) -> None:
         """Keys that the believed regions announced; each may name the next one."""
-        keys = SigningKeys(self._believed, self._announced)
+        keys = SigningKeys(self._believed, self._announced, self._answered)
         self._signing = keys
         if keys.relied:
             self._believed = self._believed.with_announced(keys.relied)
@@ -330,11 +332,7 @@ class _Verification:
         docket, times = self._docket, self._times[log.origin]
         signed = unmirrored = 0
         algorithms: set[str] = set()
-        work = (
-            SignedPart(part, times.part(part.numbers[0] * WIDTH, (part.numbers[-1] + 1) * WIDTH), context)
-            for part in self._parts(log)
-        )
-        for part, result in zip(self._parts(log), self._crew.map(sign_part, work), strict=True):
+        for part, result in zip(self._parts(log), self._crew.map(sign_part, self._signed(log, context)), strict=True):
             docket.find(*result.against)
             signed += result.signed
             unmirrored += result.unmirrored
@@ -344,8 +342,7 @@ class _Verification:
                 docket.lack(ClaimNo.KEYS_VALID, "ROOTS", LogName.parse(log.origin).node)
             for keyid, place in result.unknown.items():
                 docket.lack(ClaimNo.SIGNED, "CERTIFICATE", f"{keyid[:16]} {place.log}#{place.index}")
-            for place in result.unproven[:MAX_SHOWN]:
-                docket.lack(ClaimNo.KEYS_VALID, "CONFIRMATION", f"{place.log}#{place.index}")
+            self._doubts.add(result.doubts)
             self._seen(sum(_width(log, number) for number in part.numbers))
         if unmirrored and signed:
             docket.lack(ClaimNo.KEYS_VALID, "COSIGNATURE", log.origin)
@@ -353,6 +350,22 @@ class _Verification:
         if signed and times.times:
             node = LogName.parse(log.origin).node
             self._seen_until[node] = max(self._seen_until.get(node, 0), *times.times[-1:])
+
+    def _signed(self, log: LogAbout, context: bytes, sought: bytes = b"") -> Iterator[SignedPart]:
+        times = self._times[log.origin]
+        for part in self._parts(log):
+            begin, end = part.numbers[0] * WIDTH, (part.numbers[-1] + 1) * WIDTH
+            yield SignedPart(part, times.part(begin, end), context, sought)
+
+    def _settle(self, context: bytes) -> None:
+        """What is in doubt may stand in some log of its node again: each of them is looked through once more."""
+        for node in self._doubts.nodes:
+            sought = b"".join(sorted(self._doubts.sought(node)))
+            confirmed: set[bytes] = set()
+            for log in self._disk.logs:
+                if log.use != "journal" and LogName.parse(log.origin).node == node:
+                    confirmed.update(*self._crew.map(again_part, self._signed(log, context, sought)))
+            self._doubts.settle(node, confirmed, self._signing, self._docket)
 
     def _lists(self) -> None:
         """What was not revoked, only a list can say that is younger than the entries."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -11,10 +11,9 @@ from functools import lru_cache
 from google.protobuf.message import DecodeError
 
 from exchange.crypto import sealing
-from exchange.crypto.envelope_verifier import EnvelopeVerdict, SigningTrust, VerdictStatus
-from exchange.crypto.receipts import MOST_AHEAD
+from exchange.crypto.envelope_verifier import SigningTrust, VerdictStatus
 from exchange.crypto.trusted.announced_chains import chains_of
-from exchange.crypto.trusted.possession import CERTIFIED, is_endorsed, is_possessed, verifier_of
+from exchange.crypto.trusted.possession import CERTIFIED, id_of, is_endorsed, is_possessed, verifier_of
 from exchange.crypto.x509.certificates import load_chain
 from exchange.crypto.x509.revocation import Revocations, RevocationUnreadable
 from exchange.flows.audit.findings import Finding
@@ -25,6 +24,7 @@ from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import LogName
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyAnnouncement
 from exchange.v1.record_pb2 import Record
+from exchange.v1.rotation_pb2 import KeyVerdict
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
 
 
@@ -68,6 +68,32 @@ class Announced:
     index: int
     envelope: bytes
     body: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """What a node said of a peer's announced keys, as it stands in its log.
+
+    Attributes:
+        about: Whose keys.
+        accepted: Ids of those that it relies on.
+    """
+
+    about: str
+    accepted: frozenset[str]
+    log: str
+    logged_at: int
+    envelope: bytes
+
+
+def accepted_keys(body: bytes) -> tuple[str, frozenset[str]]:
+    """Whose keys an Answer speaks of, and which of them its node relies on; none where it speaks of something else."""
+    try:
+        answer = Record.FromString(body).answer
+    except DecodeError:
+        return "", frozenset()
+    accepted = (each.key_id for each in answer.keys if each.verdict == KeyVerdict.KEY_VERDICT_ACCEPTED)
+    return answer.record.origin, frozenset(accepted)
 
 
 def read_entry(data: bytes) -> tuple[LogEntry, Statement] | None:
@@ -120,9 +146,10 @@ class SigningKeys:
     Args:
         believed: Roots and lists.
         announced: What the logs announced, in any order.
+        answered: What peers said of it.
     """
 
-    def __init__(self, believed: Believed, announced: Iterable[Announced]) -> None:
+    def __init__(self, believed: Believed, announced: Iterable[Announced], answered: Iterable[Answered] = ()) -> None:
         self._believed = believed
         self._keys = keys_of(believed)
         self._trust: dict[str, SigningTrust] = {}
@@ -130,8 +157,13 @@ class SigningKeys:
         """Ed25519 keys that were learned: named by the key before them, in a statement of the region."""
         self.lists: dict[str, Revocations] = {}
         """Revocation lists that count for a region."""
+        self._named: dict[tuple[str, int], frozenset[str]] = {}
+        self._told: dict[tuple[str, str], datetime] = {}
+        self._accepted: dict[str, set[str]] = {}
         for each in sorted(announced, key=lambda a: (a.logged_at, a.log, a.index)):
             self._learn(each)
+        for answer in answered:
+            self._take(answer)
 
     def of(self, node: str, domain: str) -> SigningTrust | None:
         """The signing keys of a region; None where none of its roots is believed."""
@@ -143,6 +175,29 @@ class SigningKeys:
             self.lists[node] = self._lists(roots)
             self._trust[node] = trust.with_revocations(self.lists[node])
         return self._trust[node]
+
+    def named_at(self, log: str, index: int) -> frozenset[str]:
+        """Ids of the keys that an announcement named; none where it does not count."""
+        return self._named.get((log, index), frozenset())
+
+    def vouched(self, node: str, doubted: Collection[tuple[str, int]]) -> frozenset[str]:
+        """Ids of a node's keys that something vouches for beside some announcements.
+
+        Args:
+            node: Whose.
+            doubted: Log and index of the announcements that do not count.
+        """
+        found = set(self._accepted.get(node, ()))
+        found.update(map(id_of, self._keys.of_node(node)))
+        for (log, index), named in self._named.items():
+            if LogName.parse(log).node == node and (log, index) not in doubted:
+                found |= named
+        return frozenset(found)
+
+    def was_told(self, node: str, keys: Iterable[str], at: datetime) -> bool:
+        """Whether a region had told of the revocation of one of some keys by an instant."""
+        told = [self._told[node, key] for key in keys if (node, key) in self._told]
+        return bool(told) and min(told) <= at
 
     def _lists(self, roots: bytes) -> Revocations:
         anchors = load_chain(roots)
@@ -169,7 +224,23 @@ class SigningKeys:
         if judge.verify(told.envelope, at).status is not VerdictStatus.VALID:
             return
         self._trust[log.node] = grown
+        self._named[told.log, told.index] = frozenset(key.key_id for key in made.keys)
+        for key in made.keys:
+            if key.HasField("revoked_at"):
+                self._told[log.node, key.key_id] = min(at, self._told.get((log.node, key.key_id), at))
         self._learn_notes(log, made.keys)
+
+    def _take(self, told: Answered) -> None:
+        """Take what a region says of another one's keys, when it is the region that says it."""
+        log = LogName.parse(told.log)
+        trust = self.of(log.node, log.domain)
+        at = datetime.fromtimestamp(told.logged_at / 1_000_000, UTC)
+        if (
+            trust is not None
+            and told.about != log.node
+            and trust.verify(told.envelope, at).status is VerdictStatus.VALID
+        ):
+            self._accepted.setdefault(told.about, set()).update(told.accepted)
 
     def _learn_notes(self, log: LogName, keys: Sequence[AnnouncedKey]) -> None:
         for key in keys:
@@ -219,49 +290,3 @@ class MirroredTimes:
 def _utc(time: int) -> datetime:
     """Neighbours are mirrored by one cosignature."""
     return datetime.fromtimestamp(time, UTC)
-
-
-def judge_signature(
-    verdict: EnvelopeVerdict, place: Place, logged_at: datetime, mirrored: datetime | None
-) -> list[Against]:
-    """What speaks against a signature, by both times; an unknown key is no finding.
-
-    1. The region's key signed the statement.
-    2. Its certificate was valid when the entry was logged.
-    3. It was logged not later than mirrored, and five minutes.
-    4. It was not revoked before it was logged. One that was revoked before somebody else had seen the entry is not
-       proven either way: ``is_unproven``.
-    """
-    # 1
-    if verdict.status is VerdictStatus.KEY_UNKNOWN:
-        return []
-    if not verdict.signed_by or verdict.status is VerdictStatus.SIGNATURE_MISSING:
-        return [place.against(ClaimNo.SIGNED, str(verdict.status), verdict.detail)]
-    # 2
-    if verdict.status is not VerdictStatus.VALID:
-        return [
-            place.against(ClaimNo.KEYS_VALID, "CERTIFICATE_INVALID", verdict.detail, logged_at=logged_at.isoformat())
-        ]
-    found = []
-    # 3
-    if mirrored is not None and logged_at > mirrored + MOST_AHEAD:
-        text = f"logged {logged_at.isoformat()}, mirrored {mirrored.isoformat()}"
-        found.append(place.against(ClaimNo.KEYS_VALID, "LOGGED_TOO_LATE", text))
-    # 4
-    revoked = verdict.revoked_at
-    if revoked is not None and logged_at >= revoked:
-        text = f"revoked {revoked.isoformat()}, logged {logged_at.isoformat()}"
-        found.append(place.against(ClaimNo.KEYS_VALID, "KEY_REVOKED_BEFORE", text, keys=", ".join(verdict.signed_by)))
-    return found
-
-
-def is_sound(verdict: EnvelopeVerdict, logged_at: datetime, mirrored: datetime | None) -> bool:
-    """Whether nothing speaks against a signature: what ``judge_signature`` and ``is_unproven`` find for most."""
-    valid = verdict.status is VerdictStatus.VALID and verdict.revoked_at is None
-    return valid and mirrored is not None and logged_at <= mirrored + MOST_AHEAD
-
-
-def is_unproven(verdict: EnvelopeVerdict, logged_at: datetime, mirrored: datetime | None) -> bool:
-    """Whether a key was revoked after the entry was logged by its owner's word, and before anybody else had seen it."""
-    revoked = verdict.revoked_at
-    return revoked is not None and logged_at < revoked and (mirrored is None or mirrored >= revoked)
