@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from exchange.crypto.x509.pki import issue_crl
 from tests.audit.rotated import Rotated
 from tests.cli.conftest import Run, run
-from tests.world import lane_origin
+from tests.world import keyring, lane_origin, profile
 
 LANE = lane_origin("cq", "sc")
 
@@ -55,3 +56,29 @@ def test_what_a_lost_key_signs_when_its_end_is_known_is_refuted(rotated: Rotated
     assert (found["code"], found["log"]) == ("KEY_REVOKED_BEFORE", LANE)
     assert rotated.lost in found["evidence"]["keys"]
     assert outcomes(done)[5] == "REFUTED"
+
+
+def test_one_side_is_asked_for_more_than_the_other(rotated: Rotated) -> None:
+    """Chongqing has to sign by both, Sichuan by one; asked of both, no key of Sichuan's is relied on."""
+    folder = rotated.export("cq")
+    both = verify(rotated, folder, "--require", "cq=ES256,SM2", "--require", "ES256")
+    assert (both.json["findings"], outcomes(both)[4], outcomes(both)[5]) == ([], "PROVEN", "PROVEN")
+    done = verify(rotated, folder, "--require", "ES256,SM2")
+    assert outcomes(done)[4] == outcomes(done)[5] == "NOT_PROVABLE"
+    assert claim(done, 4)["missing"]
+    assert all(" sc.exchange.example/to/cq/" in each for each in claim(done, 4)["missing"])
+    assert verify(rotated, folder, "--require", "cqq=SM2").status == 2
+    assert verify(rotated, folder, "--require", "cq=RSA").status == 2
+
+
+def test_each_authority_needs_a_list_of_its_own(rotated: Rotated) -> None:
+    """A fresh list of one authority says nothing of the keys under the other one, nor does one that came too early."""
+    folder = rotated.export("cq")
+    without = run("audit", "verify", folder, *rotated.believing()[:-2], "--jobs", "1", "--json")
+    (missing,) = claim(without, 5)["missing"]
+    assert missing.startswith("REVOCATION_LIST cq CN=cq signing root SM2")
+    assert outcomes(without)[5] == "NOT_PROVABLE"
+    early = rotated.folder / "early.crl"
+    early.write_bytes(issue_crl(profile(), keyring("cq").sm2[0], [], number=1, now=rotated.since))
+    done = run("audit", "verify", folder, *rotated.believing()[:-1], early, "--jobs", "1", "--json")
+    assert [each.rpartition(" ")[0] for each in claim(done, 5)["missing"]] == [missing.rpartition(" ")[0]]

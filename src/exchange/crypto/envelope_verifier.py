@@ -218,6 +218,10 @@ class SigningTrust:
                 found[keyid] = min(instants)
         return found
 
+    def authorities_of(self, keyid: str) -> tuple[tuple[Certificate, ...], ...]:
+        """The authorities above a known key, for each path of its certificates: any one path is enough."""
+        return tuple(path.certificates[1:] for entry in self._known.get(keyid, ()) for path in entry.paths.paths)
+
     def with_chains(self, chains: Iterable[SigningChain]) -> SigningTrust:
         """The same trust knowing more chains; one announced again replaces its earlier announcement.
 

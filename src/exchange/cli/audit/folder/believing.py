@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,11 @@ import typer
 
 from exchange.cli.offline.trusted import read_card
 from exchange.cli.texts import t
-from exchange.crypto.dsse import ALGORITHMS, ES256
+from exchange.crypto.dsse import ALGORITHMS
 from exchange.crypto.trusted.node_card import NodeCard
 from exchange.crypto.x509.certificates import load_chain
 from exchange.domain.problems import Problem, Refused
-from exchange.flows.audit.verify.believed import Believed
+from exchange.flows.audit.verify.believed import Believed, keys_of
 from exchange.tlog import policy as tlog_policy
 
 PolicyOption = Annotated[
@@ -34,7 +35,10 @@ ListsOption = Annotated[
     list[Path] | None,
     typer.Option("--crl", help=t("option.audit_crl"), exists=True, dir_okay=False, show_default=False),
 ]
-RequireOption = Annotated[str, typer.Option("--require", help=t("option.require"))]
+RequireOption = Annotated[
+    list[str] | None,
+    typer.Option("--require", help=t("option.audit_require"), show_default=False, metavar="[NODE=]ALGORITHMS"),
+]
 
 
 def gather(
@@ -44,7 +48,7 @@ def gather(
     fingerprints: Sequence[str] | None = None,
     roots: Sequence[str] | None = None,
     lists: Sequence[Path] | None = None,
-    require: str = "",
+    require: Sequence[str] | None = None,
 ) -> Believed:
     """Read what the caller names.
 
@@ -53,7 +57,7 @@ def gather(
         Refused: ``FINGERPRINT_MISSING``, ``FINGERPRINT_WRONG``: a card is believed for the fingerprint that was typed.
         LogFormatError: The policy is none.
         CertificateUnreadable: The roots.
-        typer.BadParameter: An algorithm that is not known.
+        typer.BadParameter: An algorithm that is not known, or of a node of which nothing is believed.
     """
     typed_in = fingerprints or ()
     believed_cards = [_card(path, typed_in) for path in cards or ()]
@@ -66,19 +70,33 @@ def gather(
         pem = Path(file if separator else node).read_bytes()
         load_chain(pem)
         by_node[node if separator else ""] = pem
-    algorithms = tuple(each.strip() for each in require.split(",") if each.strip())
-    if unknown := [each for each in algorithms if each not in ALGORITHMS]:
-        raise typer.BadParameter(t("message.unknown_choice", name=unknown[0], known=", ".join(ALGORITHMS)))
     data = policy.read_bytes() if policy is not None else None
     if data is not None:
         tlog_policy.parse(data)
-    return Believed(
+    believed = Believed(
         policy=data,
         cards=tuple(card.to_text() for card in believed_cards),
         roots=tuple(by_node.items()),
         lists=tuple(path.read_bytes() for path in lists or ()),
-        require=algorithms or (ES256,),
     )
+    if not require:
+        return believed
+    return replace(believed, require=_required(require, keys_of(believed).nodes | by_node.keys()))
+
+
+def _required(asked: Sequence[str], nodes: Collection[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    found: dict[str, tuple[str, ...]] = {}
+    for each in asked:
+        node, separator, listed = each.rpartition("=")
+        if separator and node not in nodes:
+            raise typer.BadParameter(t("message.unknown_choice", name=node[:100], known=", ".join(sorted(nodes))))
+        algorithms = tuple(name.strip() for name in listed.split(",") if name.strip())
+        if unknown := [name for name in algorithms if name not in ALGORITHMS]:
+            raise typer.BadParameter(t("message.unknown_choice", name=unknown[0], known=", ".join(ALGORITHMS)))
+        if not algorithms:
+            raise typer.BadParameter(t("message.unknown_choice", name=each[:100], known=", ".join(ALGORITHMS)))
+        found[node] = algorithms
+    return tuple(found.items())
 
 
 def _card(path: Path, fingerprints: Sequence[str]) -> NodeCard:

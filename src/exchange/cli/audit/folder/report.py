@@ -64,7 +64,7 @@ def write_report(
     tsa_roots: TsaRootsOption = None,
     roots: RootsOption = None,
     lists: ListsOption = None,
-    require: RequireOption = "",
+    require: RequireOption = None,
     pages: HeadsOption = None,
     registers: RegistersOption = False,
     listed: ListOption = None,

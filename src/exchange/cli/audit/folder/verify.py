@@ -49,7 +49,7 @@ def verify_folder(
     tsa_roots: TsaRootsOption = None,
     roots: RootsOption = None,
     lists: ListsOption = None,
-    require: RequireOption = "",
+    require: RequireOption = None,
     pages: HeadsOption = None,
     registers: RegistersOption = False,
     listed: ListOption = None,

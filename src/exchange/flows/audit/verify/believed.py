@@ -30,7 +30,8 @@ class Believed:
         cards: Texts of cards whose fingerprints agreed with what was typed in.
         roots: Signing roots in PEM by node; the name is empty for roots that hold for every node.
         lists: Revocation lists in PEM, each a file: one counts for the regions whose root signed it.
-        require: Algorithms of which a statement must carry a region's signature.
+        require: Algorithms of which a statement must carry a region's signature, by node; the name is empty for those
+            that hold for every other node.
         announced: Ed25519 keys that were learned from the logs, under names of logs and cosigners.
     """
 
@@ -38,13 +39,18 @@ class Believed:
     cards: tuple[str, ...] = ()
     roots: tuple[tuple[str, bytes], ...] = ()
     lists: tuple[bytes, ...] = ()
-    require: tuple[str, ...] = ("ES256",)
+    require: tuple[tuple[str, tuple[str, ...]], ...] = (("", ("ES256",)),)
     announced: tuple[str, ...] = ()
 
     def roots_of(self, node: str) -> bytes | None:
         """Signing roots that were given for a node."""
         given = dict(self.roots)
         return given.get(node) or given.get("")
+
+    def required_of(self, node: str) -> tuple[str, ...]:
+        """Algorithms of which a node's statements must carry a signature."""
+        asked = dict(self.require)
+        return asked.get(node) or asked.get("") or ("ES256",)
 
     @property
     def sourced(self) -> bool:
@@ -111,6 +117,11 @@ class Keys:
     def of(self, name: str) -> tuple[VerifierKey, ...]:
         """Every believed key of a name."""
         return tuple(plain(key) for key in self._by_name.get(name, ()))
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Nodes of which a card or a key is believed."""
+        return frozenset(name.partition(".")[0] for name in self._by_name)
 
     def of_node(self, node: str) -> tuple[VerifierKey, ...]:
         """Every believed key of a node's logs and cosigners."""

@@ -19,19 +19,17 @@ from exchange.flows.audit.verify.crew import (
     Crew,
     NotesPart,
     Part,
-    SignedPart,
-    again_part,
     context_of,
     note_part,
     read_part,
-    sign_part,
 )
 from exchange.flows.audit.verify.disk import Material
 from exchange.flows.audit.verify.documents import DocumentBook
-from exchange.flows.audit.verify.doubts import MAX_SHOWN, Doubts
+from exchange.flows.audit.verify.doubts import MAX_SHOWN
 from exchange.flows.audit.verify.files import check_files
 from exchange.flows.audit.verify.own_list import OwnList
 from exchange.flows.audit.verify.parts import read_promised
+from exchange.flows.audit.verify.signed import SignatureClaims
 from exchange.flows.audit.verify.stamps import Stamp, check_stamps
 from exchange.flows.audit.verify.statements import Announced, Answered, MirroredTimes, Place, SigningKeys
 from exchange.flows.audit.verify.tree_check import WIDTH, BundleHashes, TreeCheck, Wrong
@@ -106,12 +104,10 @@ class _Verification:
         self._docket = Docket()
         self._announced: list[Announced] = []
         self._answered: list[Answered] = []
-        self._doubts = Doubts()
         self._book = DocumentBook()
         self._erased: list[tuple[str, Place]] = []
         self._erasures: set[str] = set()
         self._times: dict[str, MirroredTimes] = {}
-        self._seen_until: dict[str, int] = {}
         self._facts: dict[str, dict[str, Any]] = {}
 
     def run(self, pages: Sequence[heads.Head]) -> Result:
@@ -143,11 +139,12 @@ class _Verification:
         )  # fmt: skip
         # 4, 5
         context = context_of(self._believed, self._announced, self._answered)
+        signed = SignatureClaims(self._crew, self._parts, self._signing, context, docket, self._facts, self._seen)
         for log in disk.logs:
             if log.use != "journal":
-                self._signatures(log, context)
-        self._settle(context)
-        self._lists()
+                signed.look(log, self._times[log.origin])
+        signed.settle()
+        signed.lists()
         # 8
         self._documents()
         # 7, 9
@@ -325,59 +322,6 @@ class _Verification:
             else:
                 refused.append(each.file)
         self._docket.fact(ClaimNo.MIRRORED, "timestamps_refused", refused[:MAX_SHOWN])
-
-    # -- 4, 5 ------------------------------------------------------------------------------------------------
-
-    def _signatures(self, log: LogAbout, context: bytes) -> None:
-        docket, times = self._docket, self._times[log.origin]
-        signed = unmirrored = 0
-        algorithms: set[str] = set()
-        for part, result in zip(self._parts(log), self._crew.map(sign_part, self._signed(log, context)), strict=True):
-            docket.find(*result.against)
-            signed += result.signed
-            unmirrored += result.unmirrored
-            algorithms |= result.algorithms
-            if result.rootless:
-                docket.lack(ClaimNo.SIGNED, "ROOTS", LogName.parse(log.origin).node)
-                docket.lack(ClaimNo.KEYS_VALID, "ROOTS", LogName.parse(log.origin).node)
-            for keyid, place in result.unknown.items():
-                docket.lack(ClaimNo.SIGNED, "CERTIFICATE", f"{keyid[:16]} {place.log}#{place.index}")
-            self._doubts.add(result.doubts)
-            self._seen(sum(_width(log, number) for number in part.numbers))
-        if unmirrored and signed:
-            docket.lack(ClaimNo.KEYS_VALID, "COSIGNATURE", log.origin)
-        self._facts[log.origin] |= {"signed": signed, "algorithms": sorted(algorithms)}
-        if signed and times.times:
-            node = LogName.parse(log.origin).node
-            self._seen_until[node] = max(self._seen_until.get(node, 0), *times.times[-1:])
-
-    def _signed(self, log: LogAbout, context: bytes, sought: bytes = b"") -> Iterator[SignedPart]:
-        times = self._times[log.origin]
-        for part in self._parts(log):
-            begin, end = part.numbers[0] * WIDTH, (part.numbers[-1] + 1) * WIDTH
-            yield SignedPart(part, times.part(begin, end), context, sought)
-
-    def _settle(self, context: bytes) -> None:
-        """What is in doubt may stand in some log of its node again: each of them is looked through once more."""
-        for node in self._doubts.nodes:
-            sought = b"".join(sorted(self._doubts.sought(node)))
-            confirmed: set[bytes] = set()
-            for log in self._disk.logs:
-                if log.use != "journal" and LogName.parse(log.origin).node == node:
-                    confirmed.update(*self._crew.map(again_part, self._signed(log, context, sought)))
-            self._doubts.settle(node, confirmed, self._signing, self._docket)
-
-    def _lists(self) -> None:
-        """What was not revoked, only a list can say that is younger than the entries."""
-        issued: dict[str, str] = {}
-        for node, until in sorted(self._seen_until.items()):
-            known = self._signing.lists.get(node)
-            made = max((each.this_update for each in known.lists), default=None) if known else None
-            if made is None or made < datetime.fromtimestamp(until, UTC):
-                self._docket.lack(ClaimNo.KEYS_VALID, "REVOCATION_LIST", f"{node} {_instant(until)}")
-            if made is not None:
-                issued[node] = made.isoformat()
-        self._docket.fact(ClaimNo.KEYS_VALID, "revocation_lists", issued)
 
     # -- 8 ---------------------------------------------------------------------------------------------------
 

@@ -53,6 +53,7 @@ class SignatureResult:
         doubts: Entries that their times do not prove.
         unmirrored: How many no cosignature covers.
         rootless: Whether the region's roots are not believed.
+        last: The last entry that each key signed.
     """
 
     against: list[Against] = field(default_factory=list)
@@ -62,6 +63,7 @@ class SignatureResult:
     unmirrored: int = 0
     rootless: bool = False
     algorithms: set[str] = field(default_factory=set)
+    last: dict[str, int] = field(default_factory=dict)
 
 
 def check_signatures(
@@ -93,6 +95,7 @@ def check_signatures(
                 continue  # told when it was read
             logged_at, mirrored = instant(micros_of(entry.logged_at)), times.at(index)
             verdict = trust.verify(entry.envelope, logged_at)
+            result.last.update(dict.fromkeys(verdict.keyids, index))
             if is_sound(verdict, logged_at, mirrored):
                 result.signed += 1
                 result.algorithms.update(verdict.algorithms)

@@ -171,7 +171,7 @@ class SigningKeys:
             roots = self._keys.roots(node) or self._believed.roots_of(node)
             if roots is None:
                 return None
-            trust = SigningTrust.build(node=node, domain=domain, roots=roots, require=self._believed.require)
+            trust = SigningTrust.build(node=node, domain=domain, roots=roots, require=self._believed.required_of(node))
             self.lists[node] = self._lists(roots)
             self._trust[node] = trust.with_revocations(self.lists[node])
         return self._trust[node]
