@@ -2,7 +2,7 @@
 
 Chongqing signs by ES256 and SM2, Sichuan asks that of it. In order: records under the first keys; log, mirror, witness
 and both signing keys rotated; the telemetry log goes on in a second epoch; the TLS authority goes over to another root;
-then the ES256 key is lost. What it signed since is stated again under its successor.
+then the ES256 key is lost. What it signed since is stated again under its successor. Sichuan's key is gone before that.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from exchange.crypto.dsse import ES256, SM2, Signer
+from exchange.crypto.signers.key_file import read_signer
 from exchange.crypto.trusted.node_card import KeyRole, NodeCard, TrustedKey
-from exchange.crypto.x509.pki import issue_crl
+from exchange.crypto.x509.certificates import Identity, Role
+from exchange.crypto.x509.pki import issue_crl, issue_signing
+from exchange.flows.apply.changes.answered import node_record
 from exchange.flows.audit.export.run import Export
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.reading.heads import newest_heads
@@ -21,7 +24,7 @@ from exchange.flows.audit.verify.heads import write_page
 from exchange.flows.intake.ids import new_id
 from exchange.flows.intake.seal import seal
 from exchange.flows.trust.compromise import CompromiseFlow
-from exchange.v1.key_announcement_pb2 import KeyState
+from exchange.v1.key_announcement_pb2 import KeyState, KeyUse
 from exchange.v1.kind_pb2 import Lane
 from tests.audit.material import NAMES, OTHER, Material, witnessed
 from tests.domain import records
@@ -60,6 +63,11 @@ class Rotated(Material):
         return self.folder / "unconfirmed"
 
     @property
+    def unheard(self) -> Path:
+        """Sichuan's folder from when Chongqing's officer had not compared the fingerprint of its new key."""
+        return self.folder / "unheard"
+
+    @property
     def stolen(self) -> Path:
         """Chongqing's folder with a record that was signed by the lost key when its end was known."""
         return self.folder / "stolen"
@@ -83,6 +91,7 @@ def make_rotated(folder: Path) -> Rotated:
         for name in NAMES:
             made.card(name).write_text(_card(world, name).to_text(), "utf-8")
         _rotations(world)
+        _succession(world, made)
         lost = world.nodes["cq"].node.keys.signers
         made = _loss(world, made)
         world.wait(world.settled, 60)
@@ -139,6 +148,27 @@ def _rotations(world: World) -> None:
     announce(world, announced_root(root))
     decide(world)
     announce(world, announced_root(root, state=KeyState.KEY_STATE_ACTIVE), ended())
+    world.wait(world.settled, 60)
+
+
+def _succession(world: World, made: Rotated) -> None:
+    """Sichuan's signing key is gone: the next one comes out of turn, and Chongqing's officer confirms it."""
+    node, trust = world.nodes["sc"].node, world.nodes["cq"].core.trust
+    identity = Identity(node="sc", domain=FEDERATION, role=Role.NODE, name="sc")
+    issued = issue_signing(profile(), keyring("sc").root, identity=identity, organisation="演示", now=now())
+    node.keys.signers = (read_signer(issued.bundle),)
+    record = node_record(node, now())
+    (signer,) = node.keys.signers
+    key = record.key_announcement.keys.add(use=KeyUse.KEY_USE_SIGNING, key_id=signer.keyid, chain=signer.chain)
+    key.state = KeyState.KEY_STATE_ACTIVE
+    key.valid_from.FromDatetime(now())
+    node.writer.call(_append, (lane_origin("sc", "cq"), seal(node, record, ["cq"], now()).entry))
+    world.wait(trust.pending)
+    (pending,) = trust.pending()
+    world.submit("sc", credit(120, "sc"), "meanwhile")
+    _export(world, "sc", made.unheard)
+    trust.confirm(pending.id, pending.fingerprint, "read aloud", OFFICER, now(), refuse=False)
+    world.submit("sc", credit(121, "sc"), "since")
     world.wait(world.settled, 60)
 
 

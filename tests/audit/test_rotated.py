@@ -82,3 +82,13 @@ def test_each_authority_needs_a_list_of_its_own(rotated: Rotated) -> None:
     early.write_bytes(issue_crl(profile(), keyring("cq").sm2[0], [], number=1, now=rotated.since))
     done = run("audit", "verify", folder, *rotated.believing()[:-1], early, "--jobs", "1", "--json")
     assert [each.rpartition(" ")[0] for each in claim(done, 5)["missing"]] == [missing.rpartition(" ")[0]]
+
+
+def test_a_key_that_came_out_of_turn_counts_by_the_other_sides_officer(rotated: Rotated) -> None:
+    """The one before it was gone; until the other side confirmed it, its certificate alone proves nothing."""
+    done = verify(rotated, rotated.export("sc"))
+    assert (done.json["findings"], outcomes(done)[4], outcomes(done)[5]) == ([], "PROVEN", "PROVEN")
+    before = verify(rotated, rotated.unheard)
+    assert [each for each in before.json["findings"] if each["no"] in (4, 5)] == []
+    assert outcomes(before)[4] == outcomes(before)[5] == "NOT_PROVABLE"
+    assert {each.split()[0] for each in claim(before, 4)["missing"]} == {"SUCCESSION"}

@@ -218,6 +218,14 @@ class SigningTrust:
                 found[keyid] = min(instants)
         return found
 
+    def algorithms_at(self, at: datetime) -> frozenset[str]:
+        """Algorithms of which a known key may sign at an instant: its chain holds, it is in use, and not revoked."""
+        return frozenset(
+            self._keys[keyid].algorithm
+            for keyid, entries in self._known.items()
+            if any(not entry.problem_at(at) and _is_before(at, entry.revoked_at(at)) for entry in entries)
+        )
+
     def authorities_of(self, keyid: str) -> tuple[tuple[Certificate, ...], ...]:
         """The authorities above a known key, for each path of its certificates: any one path is enough."""
         return tuple(path.certificates[1:] for entry in self._known.get(keyid, ()) for path in entry.paths.paths)
@@ -413,6 +421,10 @@ class SigningTrust:
             return [self.verify(data, logged_at) for data, logged_at in items]
         chunks = [items[at : at + CHUNK] for at in range(0, len(items), CHUNK)]
         return [verdict for verdicts in pool.map(self.verify_many, chunks) for verdict in verdicts]
+
+
+def _is_before(at: datetime, end: datetime | None) -> bool:
+    return end is None or at < end
 
 
 def _still_revoked(entry: _KnownKey, known: Iterable[_KnownKey]) -> _KnownKey:

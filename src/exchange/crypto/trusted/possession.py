@@ -141,6 +141,12 @@ def has_signed(key: AnnouncedKey, envelope: bytes) -> bool:
     return key.key_id in dsse.verify(message, {key.key_id: signing}).verified
 
 
+def algorithm_of(key: AnnouncedKey) -> str:
+    """Algorithm of an announced signing key; empty when it signs no envelopes."""
+    signing = _signing(key)
+    return signing.algorithm if signing is not None else ""
+
+
 def id_of(key: VerifierKey) -> str:
     """Id of an Ed25519 key in an announcement: name and hash of its verifier key."""
     return f"{key.name}+{key.key_id.hex()}"

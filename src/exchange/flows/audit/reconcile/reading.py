@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from exchange.crypto.sealing import matches
 from exchange.domain.record_index import raw_id
 from exchange.flows.audit.sources.source import Source, SourceLog
-from exchange.flows.audit.verify.statements import Announced
+from exchange.flows.audit.verify.statements import Announced, Answered, accepted_keys
 from exchange.flows.instants import is_instant, micros_of
 from exchange.tlog.tree import HASH_SIZE, Frontier, NodeId, NodeReader, leaf_hash
 from exchange.v1.answer_pb2 import AnswerVerb
@@ -93,6 +93,7 @@ class ReadLog:
     spoken: list[Spoken] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
     announced: list[Announced] = field(default_factory=list)
+    answered: list[Answered] = field(default_factory=list)
     mismatched: list[int] = field(default_factory=list)
 
     @property
@@ -156,6 +157,8 @@ def read_log(source: Source, log: SourceLog) -> ReadLog:
             _take(read, each.index, (statement.origin, record_id), record)
             if statement.kind == KIND_KEY_ANNOUNCEMENT:
                 read.announced.append(_announced(read, each.index, entry, each.body))
+            elif statement.kind == KIND_ANSWER:
+                read.answered += _answered(read, each.index, entry, each.body)
     return read
 
 
@@ -165,6 +168,15 @@ def _announced(read: ReadLog, index: int, entry: LogEntry, body: bytes) -> Annou
         node=origin.partition(".")[0], logged_at=read.logged[index], log=origin, index=index,
         envelope=entry.envelope, body=body,
     )  # fmt: skip
+
+
+def _answered(read: ReadLog, index: int, entry: LogEntry, body: bytes) -> Iterator[Answered]:
+    """What an answer says of announced keys, if anything."""
+    about, accepted = accepted_keys(body)
+    if accepted:
+        yield Answered(
+            about=about, accepted=accepted, log=read.log.origin, logged_at=read.logged[index], envelope=entry.envelope
+        )
 
 
 def _take(read: ReadLog, index: int, own: Ref, record: Record) -> None:

@@ -153,7 +153,8 @@ def _keys(sides: Iterable[_Side], believed: Believed) -> Keys:
     """
     announced = [told for side in sides for log in side.read.values() for told in log.announced]
     if believed.sourced:
-        return Keys(believed.with_announced(SigningKeys(believed, announced).relied))
+        answered = [told for side in sides for log in side.read.values() for told in log.answered]
+        return Keys(believed.with_announced(SigningKeys(believed, announced, answered).relied))
     found: list[VerifierKey] = []
     for told in announced:
         made = announcement(told.body)

@@ -73,8 +73,9 @@ class SignatureClaims:
                 docket.lack(ClaimNo.SIGNED, "ROOTS", LogName.parse(log.origin).node)
                 docket.lack(ClaimNo.KEYS_VALID, "ROOTS", LogName.parse(log.origin).node)
             for keyid, place in result.unknown.items():
+                what = "SUCCESSION" if keyid in self._keys.out_of_turn else "CERTIFICATE"
                 for no in (ClaimNo.SIGNED, ClaimNo.KEYS_VALID):
-                    docket.lack(no, "CERTIFICATE", f"{keyid[:16]} {place.log}#{place.index}")
+                    docket.lack(no, what, f"{keyid[:16]} {place.log}#{place.index}")
             self._doubts.add(result.doubts)
             for keyid, index in result.last.items():
                 self._use(LogName.parse(log.origin), keyid, times.at(index))

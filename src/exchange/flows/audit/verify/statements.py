@@ -13,7 +13,15 @@ from google.protobuf.message import DecodeError
 from exchange.crypto import sealing
 from exchange.crypto.envelope_verifier import SigningTrust, VerdictStatus
 from exchange.crypto.trusted.announced_chains import chains_of
-from exchange.crypto.trusted.possession import CERTIFIED, id_of, is_endorsed, is_possessed, verifier_of
+from exchange.crypto.trusted.possession import (
+    CERTIFIED,
+    algorithm_of,
+    has_signed,
+    id_of,
+    is_endorsed,
+    is_possessed,
+    verifier_of,
+)
 from exchange.crypto.x509.certificates import load_chain
 from exchange.crypto.x509.revocation import Revocations, RevocationUnreadable
 from exchange.flows.audit.findings import Finding
@@ -26,6 +34,9 @@ from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyAnnouncement
 from exchange.v1.record_pb2 import Record
 from exchange.v1.rotation_pb2 import KeyVerdict
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
+
+MAX_ROUNDS = 64
+"""Keys told out of turn, one behind the other, that are followed: as many as are known of one region at most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,6 +154,10 @@ def vkeys_of(made: KeyAnnouncement) -> list[VerifierKey]:
 class SigningKeys:
     """The signing keys of every region whose roots are believed, as its logs announced them.
 
+    A key of which a key before it tells is relied on. One that is told of out of turn, because the one before it is
+    gone, needs its certificate and one of two more: the other side's officer relies on it, or none of the region's keys
+    may sign then. Log and cosigner keys that their predecessor did not endorse need the other side's officer too.
+
     Args:
         believed: Roots and lists.
         announced: What the logs announced, in any order.
@@ -157,13 +172,13 @@ class SigningKeys:
         """Ed25519 keys that were learned: named by the key before them, in a statement of the region."""
         self.lists: dict[str, Revocations] = {}
         """Revocation lists that count for a region."""
+        self.out_of_turn: set[str] = set()
+        """Ids of signing keys that nothing but their certificate speaks for."""
         self._named: dict[tuple[str, int], frozenset[str]] = {}
         self._told: dict[tuple[str, str], datetime] = {}
         self._accepted: dict[str, set[str]] = {}
-        for each in sorted(announced, key=lambda a: (a.logged_at, a.log, a.index)):
-            self._learn(each)
-        for answer in answered:
-            self._take(answer)
+        self._unendorsed: list[tuple[str, AnnouncedKey]] = []
+        self._in_order(announced, answered)
 
     def of(self, node: str, domain: str) -> SigningTrust | None:
         """The signing keys of a region; None where none of its roots is believed."""
@@ -199,6 +214,20 @@ class SigningKeys:
         told = [self._told[node, key] for key in keys if (node, key) in self._told]
         return bool(told) and min(told) <= at
 
+    def _in_order(self, announced: Iterable[Announced], answered: Iterable[Answered]) -> None:
+        """What an announcement tells may be what another one, or an answer, is judged by: until nothing is new."""
+        untold = sorted(announced, key=lambda a: (a.logged_at, a.log, a.index))
+        unanswered = sorted(answered, key=lambda a: (a.logged_at, a.log))
+        for _ in range(MAX_ROUNDS):
+            before = len(untold) + len(unanswered)
+            untold = [each for each in untold if not self._learn(each)]
+            unanswered = [each for each in unanswered if not self._take(each)]
+            if len(untold) + len(unanswered) == before:
+                break
+        for node, key in self._unendorsed:
+            if key.key_id in self._accepted.get(node, ()):
+                self._rely(verifier_of(key))
+
     def _lists(self, roots: bytes) -> Revocations:
         anchors = load_chain(roots)
         found = Revocations()
@@ -210,37 +239,55 @@ class SigningKeys:
             found = Revocations.of(loaded.lists, found)
         return found
 
-    def _learn(self, told: Announced) -> None:
-        """Take an announcement: a region's first is signed by the key that it announces, later ones by a known key."""
+    def _learn(self, told: Announced) -> bool:
+        """Take an announcement; False when it is signed by no key that is known by now.
+
+        1. A region's first is signed by the key that it announces, later ones by a known key.
+        2. Or by one that is announced out of turn, and may be.
+        """
         log = LogName.parse(told.log)
         trust = self.of(log.node, log.domain)
         made = announcement(told.body)
         if trust is None or made is None:
-            return
+            return True
         chains = [chain for chain in chains_of(made.keys) if trust.leads(chain)]
         at = datetime.fromtimestamp(told.logged_at / 1_000_000, UTC)
-        grown = trust.with_chains(chains)
-        judge = trust if trust.keyids else grown
-        if judge.verify(told.envelope, at).status is not VerdictStatus.VALID:
-            return
-        self._trust[log.node] = grown
+        # 1
+        status = (trust if trust.keyids else trust.with_chains(chains)).verify(told.envelope, at).status
+        # 2
+        if status is VerdictStatus.KEY_UNKNOWN:
+            own = [key for key in made.keys if self._may_follow(log.node, key, told.envelope, trust, at)]
+            status = trust.with_chains(chains_of(own)).verify(told.envelope, at).status
+        if status is not VerdictStatus.VALID:
+            return status is not VerdictStatus.KEY_UNKNOWN
+        self._trust[log.node] = trust.with_chains(chains)
         self._named[told.log, told.index] = frozenset(key.key_id for key in made.keys)
         for key in made.keys:
             if key.HasField("revoked_at"):
                 self._told[log.node, key.key_id] = min(at, self._told.get((log.node, key.key_id), at))
         self._learn_notes(log, made.keys)
+        return True
 
-    def _take(self, told: Answered) -> None:
-        """Take what a region says of another one's keys, when it is the region that says it."""
+    def _may_follow(self, node: str, key: AnnouncedKey, envelope: bytes, trust: SigningTrust, at: datetime) -> bool:
+        """Whether a key that nobody named before may speak for its region: it signed this, and leads to a root."""
+        if not has_signed(key, envelope) or not all(trust.leads(chain) for chain in chains_of([key])):
+            return False
+        if key.key_id in self._accepted.get(node, ()) or algorithm_of(key) not in trust.algorithms_at(at):
+            return True
+        self.out_of_turn.add(key.key_id)
+        return False
+
+    def _take(self, told: Answered) -> bool:
+        """Take what a region says of another one's keys; False when it is signed by no key that is known by now."""
         log = LogName.parse(told.log)
         trust = self.of(log.node, log.domain)
+        if trust is None or told.about == log.node:
+            return True
         at = datetime.fromtimestamp(told.logged_at / 1_000_000, UTC)
-        if (
-            trust is not None
-            and told.about != log.node
-            and trust.verify(told.envelope, at).status is VerdictStatus.VALID
-        ):
+        status = trust.verify(told.envelope, at).status
+        if status is VerdictStatus.VALID:
             self._accepted.setdefault(told.about, set()).update(told.accepted)
+        return status is not VerdictStatus.KEY_UNKNOWN
 
     def _learn_notes(self, log: LogName, keys: Sequence[AnnouncedKey]) -> None:
         for key in keys:
@@ -250,8 +297,14 @@ class SigningKeys:
             known = [*self._keys.of(found.name), *(each for each in self.relied if each.name == found.name)]
             in_turn = is_possessed(log.domain, log.node, key) and is_endorsed(log.domain, log.node, key, known)
             # The log of a new epoch has no older key: the region's own signature names the first one.
-            if (in_turn or (not known and found.name == str(log))) and found not in self.relied:
-                self.relied.append(found)
+            if in_turn or (not known and found.name == str(log)):
+                self._rely(found)
+            else:
+                self._unendorsed.append((log.node, key))
+
+    def _rely(self, key: VerifierKey | None) -> None:
+        if key is not None and key not in self.relied:
+            self.relied.append(key)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
