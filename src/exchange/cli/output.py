@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -30,6 +31,12 @@ WIDTH_WHEN_PIPED: Final = 160
 
 WHOLE: Final = frozenset({"record_id", "quarantine_id"})
 """Columns that are never folded: people copy them."""
+
+
+_STEERING: Final = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""Controls beyond those that JSON escapes, what changes the direction of text or hides, and lone surrogates."""
 
 
 class Exit(IntEnum):
@@ -62,7 +69,7 @@ class Output:
 
     def value(self, value: object) -> None:
         """Print a JSON value."""
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+        sys.stdout.write(_json(value, indent=2) + "\n")
 
     def line(self, value: object, *, now: bool = False) -> None:
         """Print a JSON value on one line.
@@ -71,7 +78,7 @@ class Output:
             value: The value.
             now: Let whoever reads a pipe see it at once; for streams that wait.
         """
-        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        sys.stdout.write(_json(value) + "\n")
         if now:
             sys.stdout.flush()
 
@@ -120,6 +127,12 @@ class Output:
                 for p in problems
             ],
         )
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    """JSON in which whatever steers a terminal, or is no UTF-8, is escaped: it stands in strings only."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _STEERING.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def console() -> Console:

@@ -18,7 +18,6 @@ from exchange.cli.texts import t
 from exchange.domain.problems import ExchangeError, Refused
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.folder.errors import FolderUnreadable
-from exchange.flows.audit.folder.names import REGISTERS
 from exchange.flows.audit.replay.run import ReplayRun, at_position
 from exchange.flows.audit.sources.exported import ExportedLogs
 from exchange.flows.audit.sources.exported_registers import ExportedRegisters
@@ -95,16 +94,24 @@ def _replayed(folder: Path) -> tuple[Sequence[Finding], Mapping[str, Any]]:
     try:
         with ReplayRun(ExportedLogs(folder), domain_tables()) as run:
             findings = []
-            if (folder / REGISTERS).is_dir():
+            try:
                 exported = ExportedRegisters(folder)
+            except FolderUnreadable as error:
+                # Every digest may still be met; that the registers are those rows, nobody can say.
+                findings.append(Finding(code="REGISTERS_NOT_EXPORTED", detail=error.detail, proven=False))
+            else:
                 findings += [*run.go(at_position(exported.position())), *run.compare(exported)]
             findings += run.go()
             done = run.done
     except Refused as refused:  # a part of the logs only
         return [Finding(code=each.reason, detail=each.detail, proven=False) for each in refused.problems], {}
     except FolderUnreadable as error:
-        return [Finding(code=error.reason, file=error.file, byte=error.byte, detail=error.detail)], {}
+        return [_unreadable(error)], {}
     return findings, {"steps": done.steps, "changes": done.changes, "digest": done.digest.hex()}
+
+
+def _unreadable(error: FolderUnreadable) -> Finding:
+    return Finding(code=error.reason, file=error.file, byte=error.byte, detail=error.detail, proven=False)
 
 
 @contextmanager

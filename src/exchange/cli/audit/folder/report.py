@@ -36,6 +36,7 @@ from exchange.cli.audit.folder.verify import progress
 from exchange.cli.output import Output, finish
 from exchange.cli.texts import t, word
 from exchange.domain.codes import normalise
+from exchange.flows.audit.folder.about import check_extent
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import Folder
 from exchange.flows.audit.report.events import Journaled, read_journals
@@ -93,6 +94,7 @@ def told(folder: Path, result: Result, subjects: Sequence[str]) -> Story:
     """Everything that the page tells of a folder; of one that can not be read, why."""
     try:
         opened = Folder(folder)
+        check_extent(opened.disk, opened.about)
     except FolderUnreadable:
         return Story(
             result=result, about=None, made_at=datetime.now(UTC), lives=(), counted={}, keys=(),

@@ -27,11 +27,13 @@ from exchange.flows.audit.export.files import Target
 from exchange.flows.audit.export.logs import LogExport, LogPlan, plan
 from exchange.flows.audit.export.registers import write_registers
 from exchange.flows.audit.export.scope import Scope
+from exchange.flows.audit.export.shown import statement_in
 from exchange.flows.audit.folder import manifest, names
-from exchange.flows.audit.folder.about import WHOLE, About
+from exchange.flows.audit.folder.about import WHOLE, About, LogAbout
 from exchange.storage.engine.database import Database
 from exchange.storage.logs import log_store
 from exchange.storage.registers import canonical
+from exchange.v1.kind_pb2 import Kind
 
 TOP: Final = frozenset(
     {
@@ -47,6 +49,10 @@ TOP: Final = frozenset(
     }
 )
 """What an exported folder has at its top, and nothing else."""
+
+
+TRIES: Final = 100
+"""How often the logs are written again because something was erased meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +151,13 @@ class Export:
             logs = self.plan()  # again: the logs reach at least as far as the registers
         else:
             target.only(names.REGISTERS, set())
-        exports = [LogExport(target, self._database, log, self._scope, seen) for log in logs]
-        done = [each.write() for each in exports]  # 3
+        exports, done = self._write_logs(logs, seen)  # 3
+        for _ in range(TRIES):
+            if not self._erases_since(logs):
+                break
+            # A body that is told as erased would have its Erasure behind the export's end.
+            logs = self.plan()
+            exports, done = self._write_logs(logs, lambda _count: None)
         withheld = sum(each.withheld for each in exports)
         beside = self._write_beside(logs)  # 4
         about = About(
@@ -178,6 +189,24 @@ class Export:
             registers=registers,
             manifest=digest,
         )
+
+    def _write_logs(self, logs: list[LogPlan], seen: Callable[[int], None]) -> tuple[list[LogExport], list[LogAbout]]:
+        exports = [LogExport(self._target, self._database, log, self._scope, seen) for log in logs]
+        return exports, [each.write() for each in exports]
+
+    def _erases_since(self, logs: list[LogPlan]) -> bool:
+        """Whether any log holds an Erasure by now that the export does not."""
+        with self._database.read() as connection:
+            newest = {head.id: head.size for head in log_store.heads(connection)}
+            for log in logs:
+                head = log.head
+                if head.use == "journal" or newest[head.id] == head.size:
+                    continue
+                since = log_store.entries(connection, head.id, head.size, newest[head.id], bodies=False)
+                said = (statement_in(each.entry) for each in since)
+                if any(each is not None and each.kind == Kind.KIND_ERASURE for each in said):
+                    return True
+        return False
 
     def _write_beside(self, logs: list[LogPlan]) -> set[str]:
         target, database = self._target, self._database

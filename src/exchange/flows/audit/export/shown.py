@@ -41,7 +41,7 @@ class Shown:
             missing: Those whose bodies the node does not have.
         """
         gone = set(missing)
-        statements = {each.index: _statement(each.entry) for each in entries}
+        statements = {each.index: statement_in(each.entry) for each in entries}
         keys = {(said.origin, raw_id(said.record_id)) for said in statements.values() if said is not None}
         rows = registers.records_of(connection, {key for key in keys if key[1]}) if keys else {}
         found: dict[int, Absent] = {}
@@ -74,7 +74,8 @@ class Shown:
         return ""
 
 
-def _statement(entry: bytes) -> Statement | None:
+def statement_in(entry: bytes) -> Statement | None:
+    """The statement of an entry; None where it can not be read."""
     try:
         said = Statement.FromString(Envelope.FromString(LogEntry.FromString(entry).envelope).payload)
     except DecodeError:

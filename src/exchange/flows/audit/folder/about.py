@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 
 from exchange.flows.audit.folder.disk import Disk
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.names import EXPORT, log_folder
+from exchange.tlog import tiles
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.origin import LogName, check_domain, check_node
 from exchange.tlog.tree import MAX_SIZE
@@ -167,6 +169,18 @@ def read_about(disk: Disk) -> About:
     return about
 
 
+def check_extent(disk: Disk, about: About) -> None:
+    """The disk has at least a file for each bundle that the logs are said to have, so that nobody walks what is not.
+
+    Raises:
+        FolderUnreadable: It has fewer files.
+    """
+    needed = sum(-(-log.size // tiles.WIDTH) for log in about.logs)
+    there = sum(1 for _ in islice(disk.walk(), needed))
+    if there < needed:
+        raise FolderUnreadable(EXPORT, f"{needed} bundles of entries, and {there} files on the disk")
+
+
 def _about(found: Any) -> About:
     if found["format"] != FORMAT:
         raise ValueError(f"format {found['format']}")
@@ -179,6 +193,8 @@ def _about(found: Any) -> About:
     read = tuple(_log(each) for each in logs)
     if [each.id for each in read] != sorted({each.id for each in read}):
         raise ValueError("logs out of order of their ids")
+    if found["scope"]["kind"] == WHOLE and any(each.bundles is not None for each in read):
+        raise ValueError("a whole export that leaves bundles out")
     if len({each.origin for each in read}) != len(read):
         raise ValueError("two logs of one origin")
     return About(

@@ -69,6 +69,7 @@ class Against:
             "file": found.file,
             "byte": found.byte,
             "text": found.detail,
+            "proven": found.proven,
             "evidence": dict(found.evidence),
         }
 
@@ -94,7 +95,7 @@ class Claim:
     """One claim with its outcome.
 
     Attributes:
-        missing: What would be needed; not empty when the outcome is NOT_PROVABLE.
+        missing: What would be needed when the outcome is NOT_PROVABLE; empty where a finding leaves it open.
         facts: Numbers and instants that it rests on.
     """
 
@@ -156,13 +157,14 @@ class Docket:
     findings: list[Against] = field(default_factory=list)
     further: int = 0
     _refuted: set[ClaimNo] = field(default_factory=set)
+    _doubted: set[ClaimNo] = field(default_factory=set)
     _missing: dict[ClaimNo, dict[Missing, None]] = field(default_factory=dict)
     _facts: dict[ClaimNo, dict[str, Any]] = field(default_factory=dict)
 
     def find(self, *findings: Against) -> None:
-        """Write findings down; each refutes its claim."""
+        """Write findings down; each refutes its claim, or where it is not proven leaves it open."""
         for found in findings:
-            self._refuted.add(found.no)
+            (self._refuted if found.finding.proven else self._doubted).add(found.no)
             if len(self.findings) < MAX_FINDINGS:
                 self.findings.append(found)
             else:
@@ -187,7 +189,7 @@ class Docket:
     def claim(self, no: ClaimNo) -> Claim:
         """A claim as it stands."""
         missing = tuple(self._missing.get(no, ()))
-        outcome = Outcome.NOT_PROVABLE if missing else Outcome.PROVEN
+        outcome = Outcome.NOT_PROVABLE if missing or no in self._doubted else Outcome.PROVEN
         outcome = Outcome.REFUTED if no in self._refuted else outcome
         return Claim(no=no, outcome=outcome, missing=missing, facts=self._facts.get(no, {}))
 
@@ -201,7 +203,7 @@ class Docket:
             return Verdict.REFUTED
         if not sourced:
             return Verdict.CONSISTENT
-        proven = all(self.claim(no).outcome is Outcome.PROVEN for no in CLAIMS)
+        proven = all(self.claim(no).outcome is Outcome.PROVEN for no in ClaimNo)
         return Verdict.PROVEN if proven else Verdict.NOT_PROVABLE
 
     def result(self, folder: Path, believed: Believed, logs: tuple[Mapping[str, Any], ...]) -> Result:

@@ -87,11 +87,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class SignedPart:
-    """Some bundles of a log, with when they were mirrored and by what their signatures are judged (``context``)."""
+    """Some bundles of a log, with when they were mirrored and by what their signatures are judged (``context``).
+
+    Attributes:
+        digests: Of the bundles as they were read before.
+    """
 
     part: Part
     times: MirroredTimes
     context: bytes
+    digests: tuple[bytes, ...]
     sought: bytes = b""
     """Digests of statements to be found again, one behind the other."""
 
@@ -136,15 +141,15 @@ def read_part(part: Part) -> PartResult:
 def sign_part(signed: SignedPart) -> SignatureResult:
     """``signatures.check_signatures`` in whichever process."""
     part = signed.part
-    return check_signatures(disk_of(part.folder), part.log, part.numbers, _keys_of(signed.context), signed.times)
+    disk, keys = disk_of(part.folder), _keys_of(signed.context)
+    return check_signatures(disk, part.log, part.numbers, keys, signed.times, signed.digests)
 
 
 def again_part(signed: SignedPart) -> set[bytes]:
     """``signatures.find_again`` in whichever process."""
     part = signed.part
-    return find_again(
-        disk_of(part.folder), part.log, part.numbers, _keys_of(signed.context), signed.times, _digests(signed.sought)
-    )
+    disk, keys = disk_of(part.folder), _keys_of(signed.context)
+    return find_again(disk, part.log, part.numbers, keys, signed.times, signed.digests, _digests(signed.sought))
 
 
 def note_part(noted: NotesPart) -> NotesResult | None:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Final
 
 from exchange.flows.audit.folder import names, ustar
-from exchange.flows.audit.folder.about import LogAbout, read_about
+from exchange.flows.audit.folder.about import LogAbout, check_extent, read_about
 from exchange.flows.audit.folder.bodies import Absent, Body, BodyArchive
 from exchange.flows.audit.folder.disk import Disk
 from exchange.flows.audit.folder.errors import FolderUnreadable
@@ -38,12 +39,14 @@ class Entries:
     Attributes:
         problem: Offset from which on it is not; None when all of it is.
         absent: There is no such file.
+        digest: SHA-256 of the file's bytes.
     """
 
     file: str
     found: list[tuple[int, bytes]] = field(default_factory=list)
     problem: int | None = None
     absent: bool = False
+    digest: bytes = b""
 
 
 class Bodies:
@@ -83,11 +86,13 @@ class Notes:
 
     Attributes:
         problem: Why the rest can not be read.
+        closed: The archive can not be opened, so there may be no end of them.
     """
 
     file: str
     found: list[tuple[int, int, bytes]] = field(default_factory=list)
     problem: FolderUnreadable | None = None
+    closed: bool = False
 
 
 class Material:
@@ -102,12 +107,16 @@ class Material:
 
     def __init__(self, folder: Path) -> None:
         self._disk = Disk(folder)
-        about = read_about(self._disk)
+        self._about = about = read_about(self._disk)
         self.node = about.node
         self.domain = about.domain
         self.logs = about.logs
         self.whole = about.is_whole
         self._tile = lru_cache(KEPT_TILES)(self._read_tile)
+
+    def check_extent(self) -> None:
+        """See ``about.check_extent``: whoever walks all bundles asks once."""
+        check_extent(self._disk, self._about)
 
     def _read(self, path: str, limit: int) -> bytes | None:
         try:
@@ -128,7 +137,11 @@ class Material:
         """A bundle of entries."""
         path = f"{log.folder}/{tiles.bundle_path(run)}"
         data = self._read(path, tiles.WIDTH * (tiles.MAX_ENTRY_BYTES + 2))
-        return Entries(file=path, absent=True) if data is None else unframed(data, path, run.width)
+        if data is None:
+            return Entries(file=path, absent=True)
+        entries = unframed(data, path, run.width)
+        entries.digest = sha256(data).digest()
+        return entries
 
     def promised(self, log: LogAbout) -> Entries:
         """The entries beyond the checkpoint."""
@@ -176,6 +189,9 @@ class Material:
         try:
             if self._disk.size(path) is None:
                 return None
+        except FolderUnreadable as error:
+            return Notes(file=path, problem=error, closed=True)
+        try:
             with self._disk.open(path) as file:
                 for each in _notes_in(ustar.Reader(file, path), path):
                     notes.found.append(each)

@@ -1,14 +1,19 @@
-"""The folder against its own list of files: whether it is as it was handed over. Proves nothing of the unit."""
+"""The folder against its own list of files: whether it is as it was handed over. Proves nothing of the unit.
+
+What is strange is named, and neither opened nor followed. What an auditor's own machine leaves behind (a desktop's
+notes about icons, a second name that a copying tool gave) speaks against nobody: it is told, and refutes nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.folder import manifest
-from exchange.flows.audit.folder.disk import Disk
+from exchange.flows.audit.folder.disk import LINKED, MAX_FILES, Disk
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.manifest import ManifestLine
 from exchange.flows.audit.folder.names import MANIFEST, UNLISTED
@@ -18,26 +23,49 @@ from exchange.flows.audit.verify.crew import Crew
 FILES: Final = 64
 """Files that a process takes at once."""
 
+_LITTER: Final = frozenset(
+    {
+        ".ds_store",
+        ".fseventsd",
+        ".spotlight-v100",
+        ".trashes",
+        "$recycle.bin",
+        "desktop.ini",
+        "lost+found",
+        "system volume information",
+        "thumbs.db",
+    }
+)
+"""What desktops and file systems leave on a disk by themselves, in lower case; and ``._`` files of macOS."""
+
 
 def check_files(folder: Path, crew: Crew) -> Iterator[Against]:
     """Every file that is not as the list says, is not listed, or is listed and not there."""
     disk = Disk(folder)
+    there: set[str] = set()
+    linked: list[str] = []
+    for found in disk.walk():
+        if not found.problem:
+            there.add(found.path)
+        if found.problem:
+            yield _against("FILE_STRANGE", found.path, detail=found.problem, proven=not _is_litter(found.path))
+        elif found.linked:
+            linked.append(found.path)
+    if linked:
+        yield _against("FILE_STRANGE", linked[0], detail=f"{LINKED} ({len(linked)})", proven=False)
     lines: dict[str, ManifestLine] = {}
     try:
-        for line in manifest.read(disk):
+        for line in islice(manifest.read(disk), MAX_FILES):
             lines[line.path] = line
     except FolderUnreadable as error:
         # Behind the place where it breaks off nothing is listed, and it would be told of every file.
         yield _against("MANIFEST_BROKEN", error.file, error.byte, error.detail)
         return
-    there: set[str] = set()
-    try:
-        there.update(disk.files())
-    except FolderUnreadable as error:
-        yield _against("FILE_STRANGE", error.file, detail=error.detail)
-        return
     for path in sorted(there - lines.keys() - UNLISTED):
-        yield _against("FILE_NOT_LISTED", path)
+        if _is_litter(path):
+            yield _against("FILE_STRANGE", path, proven=False)
+        else:
+            yield _against("FILE_NOT_LISTED", path)
     for path in sorted(lines.keys() - there):
         yield _against("FILE_NOT_THERE", path)
     listed = [lines[path] for path in sorted(lines.keys() & there)]
@@ -63,5 +91,9 @@ def changed_files(part: tuple[Path, tuple[ManifestLine, ...]]) -> list[tuple[str
     return changed
 
 
-def _against(code: str, file: str, byte: int | None = None, detail: str = "") -> Against:
-    return Against(ClaimNo.MATERIAL, Finding(code=code, file=file, byte=byte, detail=detail))
+def _is_litter(path: str) -> bool:
+    return any(name.startswith("._") or name.lower() in _LITTER for name in path.split("/"))
+
+
+def _against(code: str, file: str, byte: int | None = None, detail: str = "", *, proven: bool = True) -> Against:
+    return Against(ClaimNo.MATERIAL, Finding(code=code, file=file, byte=byte, detail=detail, proven=proven))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
 from exchange.domain.kinds import kind_of
 from exchange.domain.kinds.keys import normalise_document_no
-from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.verify.crew import Crew, Part, disk_of
-from exchange.flows.audit.verify.statements import read_entry
+from exchange.flows.audit.verify.disk import Bodies, Entries, Material
+from exchange.flows.audit.verify.statements import body_problem, read_entry
+from exchange.flows.instants import micros_of
 from exchange.tlog.origin import LogName
 from exchange.tlog.tiles import run_of, runs
 from exchange.v1.record_pb2 import Record
@@ -67,6 +69,7 @@ class ListedRow:
         log: Log that it was found in; empty when it was not.
         index: Entry there.
         differences: Fields that differ.
+        promised: It stands beyond a checkpoint: nothing of it is proven.
     """
 
     place: str
@@ -74,6 +77,7 @@ class ListedRow:
     log: str = ""
     index: int | None = None
     differences: tuple[Difference, ...] = ()
+    promised: bool = False
 
 
 @dataclass(slots=True)
@@ -82,8 +86,8 @@ class Comparison:
 
     Attributes:
         rows: Every row that could be read.
-        absent: Bodies of this node's own records of these kinds that are not in the folder: what is not found may be
-            one of them.
+        absent: This node's own records of these kinds whose bodies are not in the folder, or not the ones that were
+            signed, and entries that are not here at all: what is not found may be one of them.
     """
 
     rows: list[ListedRow] = field(default_factory=list)
@@ -118,12 +122,12 @@ class _Found:
     absent: int = 0
 
 
-def compare(part: Part, logs: Sequence[LogAbout], listed: OwnList, crew: Crew) -> Comparison:
+def compare(disk: Material, folder: Path, listed: OwnList, crew: Crew) -> Comparison:
     """Look every row of a list up in a node's own logs.
 
     Args:
-        part: Names the folder and the node.
-        logs: The folder's logs.
+        disk: The folder.
+        folder: Where it is.
         listed: The list.
         crew: Who searches.
     """
@@ -132,18 +136,25 @@ def compare(part: Part, logs: Sequence[LogAbout], listed: OwnList, crew: Crew) -
     wanted = frozenset(key for _, key, _ in keyed if key)
     wanted_kinds = frozenset(int(kind_of(record)) for _, record in rows)
     newest: dict[str, tuple[int, str, int, bytes]] = {}
+    tails: set[str] = set()
     result = Comparison()
-    for log in logs:
-        if log.is_journal or LogName.parse(log.origin).node != part.node:
+    for log in disk.logs:
+        if log.is_journal or LogName.parse(log.origin).node != disk.node:
             continue
-        for found in crew.map(search, _searches(part, log, listed.key, wanted, wanted_kinds)):
+        part = Part(folder, log, (), disk.node)
+        result.absent += sum(run.width for run in runs(log.size) if not log.has_bundle(run.number))
+        asked = _Search(part, listed.key, wanted, wanted_kinds)
+        if log.promised:
+            with disk.promised_bodies(log) as bodies:
+                tails |= _looked(disk.promised(log), bodies, log.size, asked).records.keys()
+        for found in crew.map(search, _searches(asked)):
             result.absent += found.absent
             for key, (logged_at, index, body) in found.records.items():
                 if key not in newest or (logged_at, log.origin) >= newest[key][:2]:
                     newest[key] = (logged_at, log.origin, index, body)
     for place, key, record in keyed:
         if key not in newest:
-            result.rows.append(ListedRow(place=place, key=key))
+            result.rows.append(ListedRow(place=place, key=key, promised=key in tails))
             continue
         _, origin, index, body = newest[key]
         differences = tuple(_differences(record, Record.FromString(body)))
@@ -151,12 +162,11 @@ def compare(part: Part, logs: Sequence[LogAbout], listed: OwnList, crew: Crew) -
     return result
 
 
-def _searches(
-    part: Part, log: LogAbout, key: str, wanted: frozenset[str], wanted_kinds: frozenset[int]
-) -> Iterator[_Search]:
+def _searches(asked: _Search) -> Iterator[_Search]:
+    log = asked.part.log
     numbers = [run.number for run in runs(log.size) if log.has_bundle(run.number)]
     for at in range(0, len(numbers), BUNDLES):
-        yield _Search(Part(part.folder, log, tuple(numbers[at : at + BUNDLES]), part.node), key, wanted, wanted_kinds)
+        yield replace(asked, part=replace(asked.part, numbers=tuple(numbers[at : at + BUNDLES])))
 
 
 def search(asked: _Search) -> _Found:
@@ -167,20 +177,30 @@ def search(asked: _Search) -> _Found:
         run = run_of(asked.part.log.size, number)
         assert run is not None, "bundles are numbered by the log's size"
         entries = disk.entries(asked.part.log, run)
+        found.absent += max(0, run.width - len(entries.found))
         with disk.bodies(asked.part.log, run) as bodies:
-            for at, (_, data) in enumerate(entries.found):
-                index = run.first + at
-                held = bodies.of(index)
-                read = read_entry(data)
-                if held is None or read is None:
-                    found.absent += held is None and read is not None and read[1].kind in asked.kinds
-                    continue
-                try:
-                    key = key_of(Record.FromString(held.body), asked.key)
-                except DecodeError:
-                    continue
-                if key in asked.wanted:
-                    found.records[key] = (read[0].logged_at.ToNanoseconds(), index, held.body)
+            part = _looked(entries, bodies, run.first, asked)
+        found.absent += part.absent
+        found.records |= part.records
+    return found
+
+
+def _looked(entries: Entries, bodies: Bodies, first: int, asked: _Search) -> _Found:
+    found = _Found()
+    for index, (_, data) in enumerate(entries.found, first):
+        held, read = bodies.of(index), read_entry(data)
+        if read is None:
+            continue
+        entry, statement = read
+        if held is None or body_problem(statement, held.body, held.salt):
+            found.absent += statement.kind in asked.kinds
+            continue
+        try:
+            key = key_of(Record.FromString(held.body), asked.key)
+        except DecodeError:
+            continue
+        if key in asked.wanted:
+            found.records[key] = (micros_of(entry.logged_at), index, held.body)
     return found
 
 

@@ -12,6 +12,7 @@ from exchange.flows.audit.verify.believed import Believed, keys_of
 from exchange.flows.audit.verify.claims import Against, ClaimNo
 from exchange.flows.audit.verify.disk import Bodies, Entries, Material
 from exchange.flows.audit.verify.documents import DocumentBook
+from exchange.flows.audit.verify.erasures import ErasedBody, Erasures
 from exchange.flows.audit.verify.statements import (
     Announced,
     Answered,
@@ -27,7 +28,6 @@ from exchange.tlog.origin import LogName
 from exchange.tlog.tiles import run_of
 from exchange.tlog.tree import HASH_SIZE, leaf_hash
 from exchange.v1.kind_pb2 import Kind
-from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Statement
 
 _ANNOUNCEMENT, _ERASURE = int(Kind.KIND_KEY_ANNOUNCEMENT), int(Kind.KIND_ERASURE)
@@ -51,8 +51,8 @@ class PartResult:
         book: Of documents.
         bodies: How many bodies were compared.
         absent: How many are not here, by reason.
-        erased: Places whose body is said to be erased, as (record id, revision is unknown): record id and entry.
-        erasures: Record ids that an Erasure names.
+        erased: Entries whose bodies are said to be erased.
+        erasures: What Erasures name.
     """
 
     against: list[Against] = field(default_factory=list)
@@ -63,8 +63,8 @@ class PartResult:
     book: DocumentBook = field(default_factory=DocumentBook)
     bodies: int = 0
     absent: dict[str, int] = field(default_factory=dict)
-    erased: list[tuple[str, Place]] = field(default_factory=list)
-    erasures: set[str] = field(default_factory=set)
+    erased: list[ErasedBody] = field(default_factory=list)
+    erasures: Erasures = field(default_factory=Erasures)
 
 
 def read_bundles(disk: Material, log: LogAbout, numbers: Sequence[int], node: str) -> PartResult:
@@ -115,6 +115,7 @@ class _Reader:
                 differing=differing,
                 leaves=leaves if whole and partial else None,
                 hashes=hashes if partial else None,
+                digest=entries.digest,
             )
         )
         if log.use == "journal":
@@ -167,7 +168,7 @@ class _Reader:
                 result.against.append(place.against(ClaimNo.SIGNED, "STATEMENT_OF_OTHERS", problem))
             held = bodies.of(number * WIDTH + at)
             if held is None:
-                self._absent(bodies, self._place(entries, number, at), statement.record_id)
+                self._absent(bodies, number * WIDTH + at, statement)
             body = self._signed(bodies, held, statement) if held is not None else None
             if self._own:
                 result.book.read_body(body)
@@ -200,18 +201,18 @@ class _Reader:
         self._result.against.append(place.against(ClaimNo.ENTRIES_UNCHANGED, "BODY_CHANGED", problem))
         return None
 
-    def _absent(self, bodies: Bodies, place: Place, record_id: str) -> None:
-        result = self._result
-        told = bodies.absent.get(place.index)
+    def _absent(self, bodies: Bodies, index: int, statement: Statement) -> None:
+        result, record_id = self._result, statement.record_id
+        in_tar = Place(log=self._log.origin, index=index, file=bodies.file, byte=0)
+        told = bodies.absent.get(index)
         if told is None:
             return  # the archive is not there or breaks off, which is told once
         result.absent[told.reason] = result.absent.get(told.reason, 0) + 1
         if told.record_id != record_id:
-            text = f"{told.record_id} is not the record of {place.index}"
-            in_tar = Place(log=place.log, index=place.index, file=bodies.file, byte=0)
+            text = f"{told.record_id} is not the record of {index}"
             result.against.append(in_tar.against(ClaimNo.ENTRIES_UNCHANGED, "BODIES_MALFORMED", text))
         if told.reason == ERASED:
-            result.erased.append((record_id, place))
+            result.erased.append(ErasedBody.of(self._name.node, statement, in_tar))
         else:
             result.lacking.append((ClaimNo.NONE_MISSING, f"BODIES_{told.reason}", self._log.origin))
 
@@ -226,8 +227,8 @@ class _Reader:
                     envelope=envelope, body=body,
                 )  # fmt: skip
                 result.announced.append(told)
-        elif kind == _ERASURE and body is not None:
-            result.erasures.add(Record.FromString(body).erasure.record.record_id)
+        elif kind == _ERASURE:
+            result.erasures.take(self._name.node, body)
 
 
 @dataclass(slots=True)
@@ -237,12 +238,14 @@ class NotesResult:
     Attributes:
         times: Unix time of the addressee's or witness's cosignature by size, of notes that hold.
         looked: How many there were.
+        closed: No further one can be looked for.
         cosigner: Name of a cosigner that counted.
     """
 
     against: list[Against] = field(default_factory=list)
     times: dict[int, int] = field(default_factory=dict)
     looked: int = 0
+    closed: bool = False
     cosigner: str = ""
 
 
@@ -260,6 +263,7 @@ def check_notes(disk: Material, log: LogAbout, number: int, believed: Believed) 
     notes = disk.notes(log, number)
     if notes is None:
         return None
+    result.closed = notes.closed
     if notes.problem is not None:
         error = notes.problem
         place = Place(log=log.origin, index=0, file=notes.file, byte=error.byte or 0)
@@ -285,14 +289,19 @@ def check_notes(disk: Material, log: LogAbout, number: int, believed: Believed) 
     return result
 
 
-def read_promised(disk: Material, log: LogAbout, node: str, book: DocumentBook) -> None:
-    """What the entries beyond a checkpoint say of documents; nothing of it is proven."""
+def read_promised(disk: Material, log: LogAbout, node: str, book: DocumentBook, erasures: Erasures) -> None:
+    """What the entries beyond a checkpoint say of documents, and erase; nothing of it is proven."""
+    owner = LogName.parse(log.origin).node
     entries = disk.promised(log)
     with disk.promised_bodies(log) as bodies:
         for at, (byte, data) in enumerate(entries.found):
             place = Place(log=log.origin, index=log.size + at, file=entries.file, byte=byte)
             if log.use == "journal":
                 book.read_journal(data, place)
-            elif LogName.parse(log.origin).node == node:
-                held = bodies.of(place.index)
-                book.read_body(held.body if held is not None else None)
+                continue
+            held, read = bodies.of(place.index), read_entry(data)
+            body = held.body if held is not None else None
+            if owner == node:
+                book.read_body(body)
+            if read is not None and read[1].kind == _ERASURE:
+                erasures.take(owner, body)

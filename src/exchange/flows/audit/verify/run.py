@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from exchange.flows.audit.findings import Finding
-from exchange.flows.audit.folder.about import LogAbout
+from exchange.flows.audit.folder.about import USES, LogAbout
 from exchange.flows.audit.folder.errors import FolderUnreadable
-from exchange.flows.audit.verify import documents, heads, own_list
+from exchange.flows.audit.verify import documents, erasures, heads, own_list
 from exchange.flows.audit.verify.believed import Believed, Keys, keys_of
 from exchange.flows.audit.verify.claims import CLAIMS, Against, ClaimNo, Docket, Result
 from exchange.flows.audit.verify.crew import (
@@ -26,6 +26,7 @@ from exchange.flows.audit.verify.crew import (
 from exchange.flows.audit.verify.disk import Material
 from exchange.flows.audit.verify.documents import DocumentBook
 from exchange.flows.audit.verify.doubts import MAX_SHOWN
+from exchange.flows.audit.verify.erasures import ErasedBody, Erasures
 from exchange.flows.audit.verify.files import check_files
 from exchange.flows.audit.verify.own_list import OwnList
 from exchange.flows.audit.verify.parts import read_promised
@@ -75,6 +76,7 @@ def verify(asked: Asked, seen: Callable[[int], None] = lambda _entries: None) ->
     """
     try:
         disk = Material(asked.folder)
+        disk.check_extent()
     except FolderUnreadable as error:
         return _unreadable(asked, error)
     pages = [head for name, page in asked.pages.items() for head in heads.read_page(page, name)]
@@ -105,10 +107,11 @@ class _Verification:
         self._announced: list[Announced] = []
         self._answered: list[Answered] = []
         self._book = DocumentBook()
-        self._erased: list[tuple[str, Place]] = []
-        self._erasures: set[str] = set()
+        self._erased: list[ErasedBody] = []
+        self._erasures = Erasures()
         self._times: dict[str, MirroredTimes] = {}
         self._facts: dict[str, dict[str, Any]] = {}
+        self._digests: dict[str, list[bytes]] = {}
 
     def run(self, pages: Sequence[heads.Head]) -> Result:
         """All claims; some need what a later one finds out, so not in their order."""
@@ -116,7 +119,6 @@ class _Verification:
         docket.find(*check_files(self._asked.folder, self._crew))
         # 1, 2: what lies there, against itself
         roots = {log.origin: self._read(log) for log in disk.logs}
-        self._judge_erased()
         self._learn()
         # 1, 2: and against what was signed
         keys = keys_of(self._believed)
@@ -139,13 +141,15 @@ class _Verification:
         )  # fmt: skip
         # 4, 5
         context = context_of(self._believed, self._announced, self._answered)
-        signed = SignatureClaims(self._crew, self._parts, self._signing, context, docket, self._facts, self._seen)
+        signed = SignatureClaims(
+            self._crew, self._parts, self._signing, context, docket, self._facts, self._digests, self._seen
+        )
         for log in disk.logs:
             if log.use != "journal":
                 signed.look(log, self._times[log.origin])
         signed.settle()
         signed.lists()
-        # 8
+        # 8, and for 2 what the tails erase
         self._documents()
         # 7, 9
         self._registers()
@@ -154,6 +158,7 @@ class _Verification:
 
     def _result(self) -> Result:
         docket = self._docket
+        self._nothing_checked()
         for no in CLAIMS:
             if not self._believed.sourced:
                 docket.only(no, "POLICY")
@@ -162,6 +167,18 @@ class _Verification:
             if docket.is_refuted(ClaimNo.ENTRIES_UNCHANGED):
                 docket.lack(no, "ENTRIES")
         return docket.result(self._asked.folder, self._believed, tuple(self._facts.values()))
+
+    def _nothing_checked(self) -> None:
+        """Of what is not there nothing is proven: a folder without entries holds no wrong one either."""
+        sizes = {use: sum(log.size for log in self._disk.logs if log.use == use) for use in USES}
+        if not any(sizes.values()):
+            for no in (ClaimNo.ENTRIES_UNCHANGED, ClaimNo.NONE_MISSING, ClaimNo.LATEST):
+                self._docket.lack(no, "ENTRIES_NONE")
+        if not sum(facts.get("signed", 0) for facts in self._facts.values()):
+            for no in (ClaimNo.SIGNED, ClaimNo.KEYS_VALID):
+                self._docket.lack(no, "ENTRIES_NONE")
+        if not sizes["outbound"] + sizes["mirror"]:
+            self._docket.lack(ClaimNo.MIRRORED, "ENTRIES_NONE")
 
     # -- 1, 2 ------------------------------------------------------------------------------------------------
 
@@ -186,12 +203,13 @@ class _Verification:
             self._answered += part.answered
             self._book.join(part.book)
             self._erased += part.erased
-            self._erasures |= part.erasures
+            self._erasures.join(part.erasures)
             bodies += part.bodies
             for reason, count in part.absent.items():
                 absent[reason] = absent.get(reason, 0) + count
             self._seen(sum(_width(log, each.number) for each in part.hashes))
         facts |= {"bodies": bodies, "bodies_absent": absent}
+        self._digests[log.origin] = [each.digest for each in hashes]
         head = keys_of(Believed()).look(self._disk.checkpoint(log) or b"", log.origin)
         if head is None or head.checkpoint.size != log.size:
             return None
@@ -221,12 +239,6 @@ class _Verification:
             code = {"ENTRY": "TREE_CHANGED", "TILE": "TILE_CHANGED"}.get(wrong.what, "TILE_DAMAGED")
         found = Finding(code=code, log=log.origin, index=index, file=file, byte=byte, evidence=evidence)
         return Against(ClaimNo.ENTRIES_UNCHANGED, found)
-
-    def _judge_erased(self) -> None:
-        """A body that is said to be erased needs an Erasure that names its record."""
-        for record_id, place in self._erased:
-            if record_id not in self._erasures:
-                self._docket.lack(ClaimNo.NONE_MISSING, "ERASURE", f"{place.log}#{place.index}")
 
     def _learn(self) -> None:
         """Keys that the believed regions announced; each may name the next one."""
@@ -293,9 +305,10 @@ class _Verification:
             ]
             number += len(part)
             for result in self._crew.map(note_part, part):
-                if result is None:
+                if result is None or not going:
                     going = False
                     continue
+                going = not result.closed
                 self._docket.find(*result.against)
                 times |= result.times
                 looked += result.looked
@@ -326,10 +339,12 @@ class _Verification:
     # -- 8 ---------------------------------------------------------------------------------------------------
 
     def _documents(self) -> None:
-        promised = DocumentBook()
+        promised, tails = DocumentBook(), Erasures()
         for log in self._disk.logs:
             if log.promised:
-                read_promised(self._disk, log, self._disk.node, promised)
+                read_promised(self._disk, log, self._disk.node, promised, tails)
+        sound = not any(self._docket.is_refuted(no) for no in (ClaimNo.ENTRIES_UNCHANGED, ClaimNo.NONE_MISSING))
+        erasures.judge(self._erased, self._erasures, tails, self._docket, whole=self._disk.whole and sound)
         if not any(log.use == "journal" and log.size for log in self._disk.logs):
             self._docket.lack(ClaimNo.DOCUMENTS, "JOURNAL")
         for log in self._disk.logs:
@@ -349,20 +364,27 @@ class _Verification:
         for name, value in facts.items():
             self._docket.fact(ClaimNo.REGISTERS, name, value)
         for found in findings:
-            if found.proven:
+            if found.proven or found.file:
                 self._docket.find(Against(ClaimNo.REGISTERS, found))
             else:
                 self._docket.lack(ClaimNo.REGISTERS, found.code, f"{found.log} {found.detail}".strip())
+        if not facts.get("steps"):
+            self._docket.lack(ClaimNo.REGISTERS, "STEPS_NONE")
 
     def _own_list(self) -> None:
         no, listed = ClaimNo.OWN_LIST, self._asked.own_list
         if listed is None:
             self._docket.lack(no, "LIST")
             return
-        part = Part(self._asked.folder, self._disk.logs[0], (), self._disk.node) if self._disk.logs else None
-        compared = own_list.compare(part, self._disk.logs, listed, self._crew) if part else own_list.Comparison()
+        compared = own_list.compare(self._disk, self._asked.folder, listed, self._crew)
+        if not compared.rows:
+            self._docket.lack(no, "LIST")
         for row in compared.missing:
-            if compared.absent:
+            if not row.key:
+                self._docket.lack(no, "LIST_ROW", f"{listed.name} {row.place}")
+            elif row.promised:
+                self._docket.lack(no, "CHECKPOINT", f"{row.place} {row.key}")
+            elif compared.absent:
                 self._docket.lack(no, "BODIES", f"{row.place} {row.key}")
             else:
                 found = Finding(code="LIST_ROW_MISSING", file=listed.name, detail=f"{row.place} {row.key}")

@@ -14,7 +14,7 @@ from exchange.crypto.receipts import MOST_AHEAD
 from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.verify.claims import Against, ClaimNo
 from exchange.flows.audit.verify.disk import Material
-from exchange.flows.audit.verify.statements import MirroredTimes, Place, SigningKeys
+from exchange.flows.audit.verify.statements import MirroredTimes, Place, SigningKeys, read_entry
 from exchange.flows.audit.verify.tree_check import WIDTH
 from exchange.flows.instants import instant, is_instant, micros_of
 from exchange.tlog.origin import LogName
@@ -67,7 +67,12 @@ class SignatureResult:
 
 
 def check_signatures(
-    disk: Material, log: LogAbout, numbers: Sequence[int], keys: SigningKeys, times: MirroredTimes
+    disk: Material,
+    log: LogAbout,
+    numbers: Sequence[int],
+    keys: SigningKeys,
+    times: MirroredTimes,
+    digests: Sequence[bytes],
 ) -> SignatureResult:
     """Judge the envelopes of some bundles.
 
@@ -77,6 +82,14 @@ def check_signatures(
     4. Where the key was revoked, somebody else had seen the entry before.
 
     What 3 and 4 find is in doubt: the region may have stated it again.
+
+    Args:
+        disk: The folder.
+        log: The log.
+        numbers: Bundles.
+        keys: The regions' signing keys.
+        times: When entries were mirrored.
+        digests: Of each bundle as it was read first: what is signed has to be what hashes to the root.
     """
     result = SignatureResult()
     name = LogName.parse(log.origin)
@@ -84,10 +97,15 @@ def check_signatures(
     if trust is None:
         result.rootless = True
         return result
-    for number in numbers:
+    for number, digest in zip(numbers, digests, strict=True):
         run = run_of(log.size, number)
         assert run is not None, "bundles are numbered by the log's size"
         entries = disk.entries(log, run)
+        if entries.digest != digest:
+            place = Place(log=log.origin, index=number * WIDTH, file=entries.file, byte=0)
+            text = "other bytes than when it was read before"
+            result.against.append(place.against(ClaimNo.ENTRIES_UNCHANGED, "FILE_CHANGED", text))
+            continue
         for at, (byte, data) in enumerate(entries.found):
             index = number * WIDTH + at
             entry = _entry(data)
@@ -100,9 +118,12 @@ def check_signatures(
                 result.signed += 1
                 result.algorithms.update(verdict.algorithms)
                 continue
-            if verdict.statement is None:
-                continue
             place = Place(log=log.origin, index=index, file=entries.file, byte=byte)
+            if verdict.statement is None:
+                # What holds no statement was told when it was read.
+                if read_entry(data) is not None:
+                    result.against.append(place.against(ClaimNo.SIGNED, str(verdict.status), verdict.detail))
+                continue
             result.unmirrored += mirrored is None
             # 1
             if verdict.status is VerdictStatus.KEY_UNKNOWN:
@@ -130,6 +151,7 @@ def find_again(
     numbers: Sequence[int],
     keys: SigningKeys,
     times: MirroredTimes,
+    digests: Sequence[bytes],
     sought: Container[bytes],
 ) -> set[bytes]:
     """Which of some statements stand in some bundles with nothing against them, by digest of their bytes."""
@@ -138,10 +160,13 @@ def find_again(
     found: set[bytes] = set()
     if trust is None:
         return found
-    for number in numbers:
+    for number, digest in zip(numbers, digests, strict=True):
         run = run_of(log.size, number)
         assert run is not None, "bundles are numbered by the log's size"
-        for at, (_, data) in enumerate(disk.entries(log, run).found):
+        entries = disk.entries(log, run)
+        if entries.digest != digest:
+            continue  # told when it was judged, or changed since: then it confirms nothing
+        for at, (_, data) in enumerate(entries.found):
             entry = _entry(data)
             payload = _payload(entry.envelope) if entry is not None else b""
             if entry is None or payload not in sought:

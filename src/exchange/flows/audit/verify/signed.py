@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +29,7 @@ class SignatureClaims:
         context: The same for other processes (``crew.context_of``).
         docket: Where it is written down.
         facts: Facts of each log, by origin.
+        digests: Of each bundle of a log as it was read before, by origin.
         seen: Told how many entries were looked at.
     """
 
@@ -40,6 +41,7 @@ class SignatureClaims:
         context: bytes,
         docket: Docket,
         facts: dict[str, dict[str, Any]],
+        digests: Mapping[str, Sequence[bytes]],
         seen: Callable[[int], None],
     ) -> None:
         self._crew = crew
@@ -48,6 +50,7 @@ class SignatureClaims:
         self._context = context
         self._docket = docket
         self._facts = facts
+        self._digests = digests
         self._seen = seen
         self._doubts = Doubts()
         self._times: dict[str, tuple[LogAbout, MirroredTimes]] = {}
@@ -88,7 +91,8 @@ class SignatureClaims:
         _, times = self._times[log.origin]
         for part in self._parts(log):
             begin, end = part.numbers[0] * WIDTH, (part.numbers[-1] + 1) * WIDTH
-            yield SignedPart(part, times.part(begin, end), self._context, sought)
+            digests = tuple(self._digests[log.origin][part.numbers[0] : part.numbers[-1] + 1])
+            yield SignedPart(part, times.part(begin, end), self._context, digests, sought)
 
     def settle(self) -> None:
         """What is in doubt may stand in some log of its node again: each of them is looked through once more."""

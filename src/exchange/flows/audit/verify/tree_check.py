@@ -29,6 +29,7 @@ class BundleHashes:
         differing: Positions within the tile whose entry has another hash.
         leaves: Hashes of the entries of the last, partial bundle; None where they are not all there.
         hashes: Hashes of its tile, likewise.
+        digest: Of the bundle's file as it was read: whoever reads it again compares.
     """
 
     number: int
@@ -37,6 +38,7 @@ class BundleHashes:
     differing: tuple[int, ...] = ()
     leaves: tuple[bytes, ...] | None = None
     hashes: tuple[bytes, ...] | None = None
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
