@@ -14,7 +14,8 @@ from pathlib import Path
 from alembic import command
 
 from exchange.storage.engine.database import Database
-from exchange.storage.engine.migrate import SCRIPTS, config, migrate
+from exchange.storage.engine.migrate import SCRIPTS, migrate
+from exchange.storage.engine.upgrade import config
 
 INITIAL = "0001"
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from exchange.domain.problems import Refused
 from exchange.storage import schema
 from exchange.storage.engine.database import Database
 from exchange.storage.engine.migrate import migrate, newest_revision, require_newest
+from exchange.storage.engine.upgrade import config
 
 
 def test_the_migrated_database_is_the_schema(database_url: str) -> None:
@@ -56,6 +60,23 @@ def test_migrating_again_changes_nothing(database_url: str) -> None:
     migrate(database_url)
     done = migrate(database_url)
     assert done.before == done.after == newest_revision()
+
+
+def test_files_of_revisions_are_named_by_what_they_bring() -> None:
+    """The newest revision is known by the name of its file, and Alembic comes to the same one."""
+    scripts = ScriptDirectory.from_config(config())
+    assert newest_revision() == scripts.get_current_head()
+    for script in scripts.walk_revisions():
+        assert Path(script.path).name.startswith(f"{script.revision}_")
+
+
+def test_a_start_on_newest_tables_does_without_alembic(migrated_file: Path) -> None:
+    """A node that starts again, as after a crash, does not wait for what it has no use for."""
+    program = (
+        "import sys; from exchange.app import process; from exchange.storage.engine.migrate import migrate;"
+        f"migrate('sqlite:///{migrated_file}'); sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_a_new_database_file_is_for_its_owner_only(tmp_path: Path) -> None:

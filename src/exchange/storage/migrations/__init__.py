@@ -1,1 +1,1 @@
-"""Alembic's revisions of the tables, run by ``exchange.storage.engine.migrate`` and packaged with the program."""
+"""Alembic's revisions of the tables, run by ``exchange.storage.engine.upgrade`` and packaged with the program."""
