@@ -54,8 +54,8 @@ def test_measures_of_a_catalogue_of_one_side_are_for_the_receiver_to_decide(rule
 @pytest.mark.parametrize(
     ("state", "decided_on", "reason"),
     [
-        (LabState.LAB_STATE_LISTED, "2028-04-30", ""),
-        (LabState.LAB_STATE_LISTED, "2028-05-01", "LAB_CERTIFICATE_EXPIRED"),
+        (LabState.LAB_STATE_LISTED, f"{YEAR + 4}-04-30", ""),
+        (LabState.LAB_STATE_LISTED, f"{YEAR + 4}-05-01", "LAB_CERTIFICATE_EXPIRED"),
         (LabState.LAB_STATE_SUSPENDED, "2026-03-02", "LAB_SUSPENDED"),
         (LabState.LAB_STATE_REMOVED, "2026-03-02", "LAB_REMOVED"),
     ],

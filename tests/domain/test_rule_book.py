@@ -132,7 +132,7 @@ def test_whatever_comes_in_a_day_has_at_most_one_edition(spans: list[tuple[date,
 
 def test_a_record_that_no_edition_is_for_waits_for_one() -> None:
     """The token names kind and day, and an edition for them answers it."""
-    found = book(edition("new", "2030-01-01"))
+    found = book(edition("new", f"{TODAY.year + 1}-01-01"))
     decision, by = found.decide(SOUND["credit"](), TO_SICHUAN)
     assert (decision.outcome, decision.reasons, by) == (Outcome.OUTCOME_DEFERRED, ("NO_RULE",), None)
     what = decision.waits_for[0].partition(":")[2]
