@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from rich.table import Table
 
 from exchange.crypto.x509.pki import issue_crl
 from exchange.flows.audit.verify.claims import CLAIMS, Outcome
+from exchange.v1.audit_service_pb2 import ListLogsRequest, LogUse
 from tests.rigs.pair import certificate_profile
 from tools.demo.documents import ROOT, SIDES
-from tools.demo.stage import NAMES, ClaimFailed, Stage, claim, console
+from tools.demo.stage import NAMES, ClaimFailed, Stage, claim, console, wait
 
 RESTORED, OTHER = "cq", "sc"
 """Chongqing was restored from an older copy; Sichuan had witnessed what its journal lost by that."""
@@ -30,6 +32,8 @@ def audit(stage: Stage) -> None:
     console.rule("12 · 审计 The audit, offline")
     place = stage.folder / "audit"
     place.mkdir()
+    for name in NAMES:
+        wait(f"{name}'s journal is witnessed", partial(_is_witnessed, stage, name), 90)
     stage.pair.stop()  # what is withheld leaves a node only while it stands still, and its journal says why
     for name in NAMES:
         node = stage.pair.nodes[name].folder / "node.toml"
@@ -62,6 +66,13 @@ def audit(stage: Stage) -> None:
         "--lang", "zh", "audit", "report", place / OTHER, *_believed(stage, place, OTHER), "-o", page, status=(0, 3)
     )
     claim(page.stat().st_size > 0, f"核验报告 the report: {page.relative_to(stage.folder.parent)}")
+
+
+def _is_witnessed(stage: Stage, name: str) -> bool:
+    """Whether the peer has witnessed the node's journal, that of a new epoch too."""
+    with stage.pair.nodes[name].client("auditor") as client:
+        logs = client.call(client.audit.ListLogs, ListLogsRequest()).logs
+    return all(log.cosigned_size for log in logs if log.use == LogUse.LOG_USE_JOURNAL)
 
 
 def _verified(stage: Stage, place: Path, name: str) -> dict[str, Any]:
