@@ -93,7 +93,13 @@ def make_material(folder: Path) -> Material:
         world.wait(lambda: all(witnessed(world, name) for name in NAMES), 30, "witnessed journals")
     finally:
         world.close()
-    now = datetime.now(UTC)
+    hand_over(made)
+    return made
+
+
+def hand_over(made: Material) -> None:
+    """Export the databases that lie in the folder, and lay beside them what an auditor gets another way."""
+    folder, now = made.folder, datetime.now(UTC)
     for name in NAMES:
         card = keyring(name).card_for(OTHER[name])
         made.card(name).write_text(card.to_text(), "utf-8")
@@ -105,7 +111,6 @@ def make_material(folder: Path) -> Material:
         made.heads(name).write_bytes(write_page(newest_heads(database)))
         database.dispose()
     made.policy.write_text(_policy(), "utf-8")
-    return made
 
 
 def _past(world: World) -> None:
@@ -142,10 +147,8 @@ def _policy() -> str:
 
 
 def witnessed(world: World, name: str) -> bool:
-    """Whether a node's journal is witnessed as far as it got."""
+    """Whether a node's journal, the newest of them, is witnessed as far as it got."""
     with world.nodes[name].database.read() as connection:
-        for head in log_store.heads(connection):
-            if head.use == "journal":
-                last = log_store.last_checkpoint(connection, head.id)
-                return last is not None and last.size == head.size
-    return False
+        (head,) = (head for head in log_store.heads(connection) if head.use == "journal" and not head.retired)
+        last = log_store.last_checkpoint(connection, head.id)
+    return last is not None and last.size == head.size

@@ -28,6 +28,7 @@ from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.verify.believed import Believed, keys_of
 from exchange.flows.audit.verify.claims import Against, ClaimNo
 from exchange.flows.instants import is_instant
+from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import LogName
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyAnnouncement
@@ -297,7 +298,7 @@ class SigningKeys:
             known = [*self._keys.of(found.name), *(each for each in self.relied if each.name == found.name)]
             in_turn = is_possessed(log.domain, log.node, key) and is_endorsed(log.domain, log.node, key, known)
             # The log of a new epoch has no older key: the region's own signature names the first one.
-            if in_turn or (not known and found.name == str(log)):
+            if in_turn or (not known and _begins_later(found.name, log)):
                 self._rely(found)
             else:
                 self._unendorsed.append((log.node, key))
@@ -305,6 +306,15 @@ class SigningKeys:
     def _rely(self, key: VerifierKey | None) -> None:
         if key is not None and key not in self.relied:
             self.relied.append(key)
+
+
+def _begins_later(name: str, log: LogName) -> bool:
+    """Whether the name is that of the log that announces it, or of another log of its node in a later epoch."""
+    try:
+        named = LogName.parse(name)
+    except LogFormatError:
+        return False  # a cosigner's: its card names the first key
+    return named == log or (named.node == log.node and named.domain == log.domain and named.epoch > 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
