@@ -135,6 +135,16 @@ def _opened(source: KeySource, lock: KeyLock) -> bytes:
     return lock.open(source.path.read_bytes(), str(source.path))
 
 
+def read_log_seed(settings: NodeSettings, lock: KeyLock) -> bytes:
+    """The first log seed: it makes the keys of logs, and the tags of submissions.
+
+    Raises:
+        OSError: It can not be read.
+        KeyUnreadable: It is no seed, or the passphrase is not its own.
+    """
+    return load_seed(_opened(settings.keys.log, lock))
+
+
 def read_files(settings: NodeSettings, lock: KeyLock) -> Files:
     """Read and check every file that the node file names.
 
@@ -143,7 +153,7 @@ def read_files(settings: NodeSettings, lock: KeyLock) -> Files:
         lock: What opens the key files; it is asked for its passphrase now.
     """
     lock.ready()
-    seed = load_seed(_opened(settings.keys.log, lock))
+    seed = read_log_seed(settings, lock)
     mirror = load_ed25519(_opened(settings.keys.mirror, lock))
     witness = load_ed25519(_opened(settings.keys.witness, lock))
     name, domain = settings.node.name, settings.node.domain

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from exchange.crypto.keys import encode_seed
 from tests.cli.conftest import Run, init, run
 from tests.flows.audit.past import NAMES, Past, by_hand
 from tests.world import keyring
@@ -130,15 +131,32 @@ def test_an_import_goes_into_an_empty_database_only(nodes: dict[str, Path], tmp_
     assert init(target, "cq").status == 0
     done = run("audit", "import", nodes["cq"], "--node", target / "node.toml", "--json")
     assert (done.status, done.json["findings"]) == (0, [])
+    # Another seed: what it would make can not be found again by any key.
+    assert (done.json["submissions"], done.json["not_restored"][:2]) == (None, ["submissions", "documents"])
     assert run("db", "verify", "-n", target / "node.toml", "--registers", "--json").json == {"findings": []}
     again = run("audit", "import", nodes["cq"], "--node", target / "node.toml")
     assert (again.status, "DATABASE_NOT_EMPTY" in again.err) == (1, True)
     assert run("audit", "import", nodes["sc"], "--node", target / "node.toml").status == 2
     assert run("audit", "import", nodes["sc"]).status == 2
     url = f"sqlite:///{tmp_path}/plain.db"
-    assert run("audit", "import", nodes["sc"], "--database", url).status == 0
+    shown = run("audit", "import", nodes["sc"], "--database", url, lang="zh")
+    assert (shown.status, "未能恢复" in shown.out, "报送和幂等键" in shown.out) == (0, True, True)
     with sqlite3.connect(tmp_path / "plain.db") as connection:
         assert connection.execute("SELECT count(*) FROM reg_records").fetchone()[0] > 40
+
+
+def test_an_import_into_the_same_node_brings_its_submissions_back(nodes: dict[str, Path], tmp_path: Path) -> None:
+    """With the log seed that signed the material every key finds its submission again."""
+    target = tmp_path / "restored"
+    assert init(target, "cq").status == 0
+    (target / "keys" / "log.seed").write_bytes(encode_seed(keyring("cq").seed))
+    done = run("audit", "import", nodes["cq"], "--node", target / "node.toml", "--json")
+    assert (done.status, done.json["not_restored"][0]) == (0, "documents")
+    with by_hand(database(target / "node.toml")) as made, by_hand(database(nodes["cq"])) as original:
+        query = "SELECT key_tag, request_tag, record_id, revision, addresses FROM submissions ORDER BY key_tag"
+        rows = made.execute(query).fetchall()
+        assert rows == original.execute(query).fetchall()
+    assert done.json["submissions"] == len(rows) > 20
 
 
 def test_a_register_changed_by_hand_is_found_by_its_node(nodes: dict[str, Path]) -> None:

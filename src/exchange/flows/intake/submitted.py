@@ -5,7 +5,6 @@ from __future__ import annotations
 from exchange.crypto.mac import hmac_sha256
 from exchange.domain import kinds
 from exchange.flows.apply.entry import read_entry
-from exchange.flows.context import Node
 from exchange.flows.instants import micros_of
 from exchange.storage.engine.transaction import NewEntry
 from exchange.storage.intake.submissions import NewSubmission
@@ -33,15 +32,20 @@ def content_tag(key: bytes, content: bytes) -> bytes:
     return hmac_sha256(key, b"content|" + content)[:TAG_SIZE]
 
 
-def submission_of(node: Node, raw: StoredEntry) -> NewSubmission | None:
-    """A submission from its entry: the tag is all that tells of agency and key. None for the node's own records."""
+def submission_of(key: bytes, raw: StoredEntry) -> NewSubmission | None:
+    """A submission from its entry: the tag is all that tells of agency and key. None for the node's own records.
+
+    Args:
+        key: The node's submission key.
+        raw: An entry of a log of its own.
+    """
     read = read_entry(raw, 0)
     if read.statement is None:
         return None
     entry = LogEntry.FromString(raw.entry)
     if len(entry.submission_tag) != SUBMISSION_TAG_SIZE:
         return None
-    key, record, statement = node.keys.submission_key, read.record, read.statement
+    record, statement = read.record, read.statement
     return NewSubmission(
         key_tag=entry.submission_tag[:32],
         request_tag=entry.submission_tag[32:],

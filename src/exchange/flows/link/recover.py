@@ -429,7 +429,7 @@ def _adopted(tx: Transaction, adoption: _Adoption) -> bool:
         return False
     if not recovery.still_as_compared(tx, adoption.logs):
         return False
-    recovery.adopt(tx, adoption.logs, lambda raw: submission_of(adoption.node, raw))
+    recovery.adopt(tx, adoption.logs, lambda raw: submission_of(adoption.node.keys.submission_key, raw))
     for name in adoption.names:
         use = name.use.value
         old = max((log for log in tx.heads.values() if log.use == use), key=lambda log: log.epoch)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from exchange.app.folder_lock import one_process
+from exchange.app.passphrase import key_lock
+from exchange.app.startup import read_log_seed
 from exchange.cli.adapter_set import domain_tables
 from exchange.cli.audit.folder.found import finding_dicts, print_findings, verdict
 from exchange.cli.audit.folder.material import MaterialArgument, opened
@@ -26,7 +29,7 @@ def import_material(
     database: Annotated[str, typer.Option("--database", help=t("option.import_database"))] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Restore a node's logs, and the registers that follow from them. Nothing else of a node is in an export."""
+    """Restore a node's logs, the registers that follow from them, and what they say of what stands beside them."""
     out = Output(as_json)
     if (node is None) == (not database):
         raise typer.BadParameter(t("message.import_where"))
@@ -39,7 +42,8 @@ def import_material(
                 raise typer.BadParameter(t("message.import_other_node", name=f"{source.node}.{source.domain}"))
             settings.node.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             with one_process(settings.node.data):
-                done = import_logs(source, settings.database.url, domain_tables())
+                seed = read_log_seed(settings, key_lock(settings))
+                done = import_logs(source, settings.database.url, domain_tables(), seed=seed)
     _print(out, done)
     finish(verdict(done.findings))
 
@@ -51,9 +55,28 @@ def _print(out: Output, done: Imported) -> None:
                 "logs": done.logs,
                 "entries": done.entries,
                 "steps": done.steps,
+                "submissions": done.beside.submissions,
+                "quarantined": done.beside.quarantined,
+                "alarms": done.beside.alarms,
+                "not_restored": [name for name, _ in _missing(done)],
                 "findings": finding_dicts(done.findings),
             }
         )
         return
     out.say(t("message.imported", logs=done.logs, entries=done.entries, steps=done.steps))
+    out.say(t("message.import_beside", quarantined=done.beside.quarantined, alarms=done.beside.alarms))
+    if done.beside.submissions is not None:
+        out.say(t("message.import_submissions", count=done.beside.submissions))
+    out.say(t("message.import_missing"))
+    for _, text in _missing(done):
+        out.say(f"- {text}")
     print_findings(out, done.findings)
+
+
+def _missing(done: Imported) -> Iterator[tuple[str, str]]:
+    """What no export brings back: name and words."""
+    if done.beside.submissions is None:
+        yield "submissions", t("message.import_no_seed")
+    yield "documents", t("message.import_no_documents", count=done.beside.documents)
+    for name in ("attachments", "lanes", "timestamps", "calls"):
+        yield name, t(f"message.import_no_{name}")

@@ -5,21 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from exchange.domain.catalogues.tables import Tables
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.apply.again.rebuild import rebuild
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.audit.findings import Finding
+from exchange.flows.audit.replay.beside import Beside, FromJournal, Submissions, is_seed_of
 from exchange.flows.audit.replay.loading import Loader
 from exchange.flows.audit.replay.program import OtherProgram
 from exchange.flows.audit.replay.walk import other_digest, unreadable
 from exchange.flows.audit.sources.source import Source
+from exchange.flows.instants import micros_of
 from exchange.flows.status import RESTORED, set_flags
 from exchange.storage.engine.database import Database
 from exchange.storage.engine.migrate import migrate
 from exchange.storage.engine.transaction import Transaction
+from exchange.storage.intake import attachments
+from exchange.storage.intake.attachments import Use
 from exchange.storage.logs import log_store
+
+_AT_ONCE: Final = 200
+"""Attachments that one transaction lists."""
 
 
 @dataclass(slots=True)
@@ -29,24 +37,39 @@ class Imported:
     Attributes:
         entries: Entries of all logs.
         steps: Steps that made the registers.
+        beside: What came back beside them.
         findings: What does not fit; nothing of it keeps the import from ending.
     """
 
     logs: int = 0
     entries: int = 0
     steps: int = 0
+    beside: Beside = field(default_factory=Beside)
     findings: list[Finding] = field(default_factory=list)
 
 
 def import_logs(
-    source: Source, url: str, tables: Tables, *, seen: Callable[[int], None] = lambda _count: None
+    source: Source,
+    url: str,
+    tables: Tables,
+    *,
+    seed: bytes | None = None,
+    seen: Callable[[int], None] = lambda _count: None,
 ) -> Imported:
     """Restore a node's logs into an empty database, and its registers by walking them.
 
-    The node is marked as restored: its start signs nothing before its peers have shown what they hold. What lies
-    beside the logs comes from nowhere: submissions and their keys, documents, quarantine, alarms.
+    The node is marked as restored: its start signs nothing before its peers have shown what they hold. Submissions
+    come back by the tags of their entries, so that a call that is made again gets its first answer; quarantine and open
+    alarms by the journal. Native documents, attachments and pauses of lanes come from nowhere.
 
     A crash leaves a database that is not empty, which is refused the next time: begin again with another one.
+
+    Args:
+        source: The logs.
+        url: The database.
+        tables: The tables of the domain.
+        seed: The node's first log seed; without it, or with another, no submission can be found again: none is made.
+        seen: Told how many entries were put.
 
     Raises:
         Refused: ``DATABASE_NOT_EMPTY``, ``DATABASE_SCHEMA``.
@@ -70,19 +93,37 @@ def import_logs(
             with change() as tx:
                 # First: an import that is cut off leaves nothing that signs.
                 set_flags(tx, ((RESTORED, "1"),))
-            done.findings += Loader(source, change, trees=True, seen=seen).load()
+            sent = Submissions(seed) if seed is not None and is_seed_of(seed, source) else None
+            number = sent.number if sent is not None else None
+            done.findings += Loader(source, change, trees=True, seen=seen, number=number).load()
+            done.beside.submissions = sent.count if sent is not None else None
+            told = FromJournal()
+            with database.read() as connection:
+                told.read(connection)
+
+            def run(visit: Callable[[Transaction], None]) -> None:
+                with change() as tx:
+                    visit(tx)
+
+            told.put(run, done.beside)
         node = ReplayedNode(name=source.node, federation=source.domain, tables=tables)
         place = ("", 0)
         other = OtherProgram()
+        listed: list[tuple[Use, int]] = []
         try:
             for step in rebuild(node, database, database):
                 done.steps += 1
                 place = step.journal, step.index
+                listed += [
+                    (Use(log_id=step.plan.source.id, index=index, attachment=each), micros_of(step.event.at))
+                    for index, each in step.plan.attached
+                ]
                 other.see(step)
                 if not step.agrees:
                     done.findings += other.of_step(other_digest(step))
         except LookupError as error:
             done.findings.append(unreadable(*place, error))
+        _list_attachments(database, listed)
         with database.read() as connection:
             heads = log_store.heads(connection)
         done.logs, done.entries = len(heads), sum(log.size for log in heads)
@@ -90,3 +131,14 @@ def import_logs(
     finally:
         database.dispose()
     return done
+
+
+def _list_attachments(database: Database, listed: list[tuple[Use, int]]) -> None:
+    """What records list is missing from now on: the node fetches it where a peer has it, and counts the rest."""
+    with database.writer_connection() as writer:
+        for start in range(0, len(listed), _AT_ONCE):
+            with writer.begin():
+                tx = Transaction(writer, is_sqlite=database.is_sqlite)
+                for use, at in listed[start : start + _AT_ONCE]:
+                    attachments.use(tx, [use], at)
+                tx.flush()

@@ -33,6 +33,9 @@ KEPT_BACK: Final = frozenset({"MISSING", "WITHHELD", "OUT_OF_SCOPE"})
 Change = Callable[[], AbstractContextManager[Transaction]]
 """Opens what one chunk is written in."""
 
+Number = Callable[[Transaction, LogHead, int, Sequence[NewEntry]], Sequence[NewEntry]]
+"""Gives entries that are about to be put, from an index of a log on, the numbers of their submissions."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Note:
@@ -49,18 +52,26 @@ class Loader:
         change: Writes.
         trees: Whether the database gets subtree hashes for proofs; a walk needs none.
         seen: Told how many entries were put.
+        number: Says whose submissions entries are; nobody's when None.
 
     Attributes:
         kept_back: Entries whose bodies exist and are not in the source: what follows from them can not be computed.
     """
 
     def __init__(
-        self, source: Source, change: Change, *, trees: bool, seen: Callable[[int], None] = lambda _count: None
+        self,
+        source: Source,
+        change: Change,
+        *,
+        trees: bool,
+        seen: Callable[[int], None] = lambda _count: None,
+        number: Number | None = None,
     ) -> None:
         self._source = source
         self._change = change
         self._trees = trees
         self._seen = seen
+        self._number = number
         self._noted: dict[str, Frontier] = {}
         self._stepped: dict[str, int] = {}
         self.kept_back: set[tuple[str, int]] = set()
@@ -110,7 +121,8 @@ class Loader:
                 note = next(notes, None)
             with self._change() as tx:
                 frontier = tx.heads[head.id].frontier
-                tx.append(head.id, fresh, trees=self._trees)
+                put = self._number(tx, head, first, fresh) if self._number is not None else fresh
+                tx.append(head.id, put, trees=self._trees)
                 log_store.store_checkpoints(tx, head.id, [row for each in found for row in each.rows])
             yield from self._roots(log, frontier, [each.leaf for each in fresh], found)
             self._seen(len(chunk))

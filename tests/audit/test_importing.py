@@ -1,0 +1,153 @@
+"""A node that goes on from its export alone: what its logs and journal say of what stands beside them comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.flows.audit.export.run import Export
+from exchange.flows.audit.export.scope import Scope
+from exchange.flows.audit.replay.importing import Imported, import_logs
+from exchange.flows.audit.sources.exported import ExportedLogs
+from exchange.flows.intake.documents import DocumentFlow
+from exchange.storage import schema
+from exchange.storage.engine.database import Database
+from exchange.storage.logs import verify
+from exchange.storage.node import alarms
+from exchange.storage.node.alarms import AlarmChange
+from exchange.v1.common_pb2 import RecordRef
+from exchange.v1.submission_service_pb2 import SubmitDocumentRequest, SubmitResult
+from tests import evidence
+from tests.audit.material import SAMPLE
+from tests.domain import records
+from tests.flows.test_recovering import credit, submit
+from tests.world import FEDERATION, World, keyring, tables
+
+SAID = ("key_tag", "request_tag", "record_id", "revision", "kind", "natural_tag", "content_tag", "result", "addresses")
+"""Columns of a submission that its entry tells."""
+
+BY_BODY = ("authority", "state")
+"""Those that only a body tells: of an erased one they are not known again."""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Two nodes on SQLite."""
+    world = World({name: f"sqlite:///{tmp_path}/{name}.db" for name in ("cq", "sc")})
+    try:
+        yield world
+    finally:
+        world.close()
+
+
+def _export(world: World, folder: Path) -> Path:
+    export = Export(world.nodes["cq"].database, "cq", FEDERATION, folder, Scope())
+    export.write(export.plan(), datetime.now(UTC))
+    return folder
+
+
+def _import(folder: Path, url: str) -> Imported:
+    return import_logs(ExportedLogs(folder), url, tables(), seed=keyring("cq").seed)
+
+
+def _rows(database: Database, table: str) -> list[Any]:
+    found = schema.metadata.tables[table]
+    with database.read() as connection:
+        return list(connection.execute(found.select().order_by(*found.primary_key.columns)))
+
+
+def _said(rows: list[Any]) -> list[tuple[Any, ...]]:
+    """What must be the same again."""
+    return sorted(tuple(getattr(row, name) for name in (*SAID, *(BY_BODY if row.content_tag else ()))) for row in rows)
+
+
+def test_a_caller_who_retries_after_an_import_gets_his_first_answer(world: World, tmp_path: Path) -> None:
+    """Same key, same envelope; other content under it is refused; what is stated already is no new record."""
+    world.start()
+    before = submit(world, range(8))
+    revised = credit(3)
+    revised.header.issued.approver = "演示签发岗位二"
+    revised.header.record_id = before[3].record_id
+    second = world.submit("cq", revised, "revised")
+    erasure = records.erasure()
+    erasure.erasure.record.CopyFrom(RecordRef(origin="cq", record_id=before[5].record_id, revision=1))
+    world.wait(world.settled)
+    world.submit("cq", erasure, "erases")
+    world.wait(world.settled)
+    folder = _export(world, tmp_path / "export")
+    old = _said(_rows(world.nodes["cq"].database, "submissions"))
+    world.stop("cq")
+    for file in tmp_path.glob("cq.db*"):
+        file.unlink()
+
+    done = _import(folder, world.urls["cq"])
+
+    assert done.findings == []
+    assert verify.verify(world.urls["cq"]) == []
+    world.start("cq")
+    world.wait(world.settled)
+    assert _said(_rows(world.nodes["cq"].database, "submissions")) == old
+    assert done.beside.submissions == len(old)
+    for number in (0, 3, 7):
+        again = world.submit("cq", credit(number), f"key-{number}")
+        assert (again.record_id, again.envelope, again.repeated_call) == (
+            before[number].record_id,
+            before[number].envelope,
+            True,
+        )
+    other = world.submit("cq", credit(50), "key-0")
+    assert [each.reason for each in other.problems] == ["IDEMPOTENCY_KEY_REUSED"]
+    stated = world.submit("cq", credit(7), "another-key")
+    assert ([each.reason for each in stated.problems], stated.record_id) == (["NATURAL_KEY_TAKEN"], before[7].record_id)
+    assert second.revision == 2
+    assert world.submit("cq", credit(60), "new").result == SubmitResult.SUBMIT_RESULT_ACCEPTED
+    world.wait(world.settled)
+    evidence.assert_laws(world)
+
+
+def test_quarantine_and_open_alarms_come_back_by_the_journal(world: World, tmp_path: Path) -> None:
+    """Each open row with its document, sender and reasons; of alarms those that are open, and who took note."""
+    world.start()
+    core = world.nodes["cq"].core
+    request = SubmitDocumentRequest(
+        idempotency_key="d-1", file_name=SAMPLE.name, content=SAMPLE.read_bytes(), purpose="联合惩戒"
+    )
+    DocumentFlow(core.node, core.submit, side="cq").submit("water", request, core.node.clock())
+    for change, code in (("OPENED", "DISK_LOW"), ("OPENED", "CLOCK_SKEW"), ("CLEARED", "DISK_LOW")):
+        seen = AlarmChange(change=change, code=code, object="sc", detail="5 min", at=1_800_000_000_000_000)
+        core.node.writer.call(alarms.record, (seen,))
+    world.wait(world.settled)
+    folder = _export(world, tmp_path / "export")
+    old = _rows(world.nodes["cq"].database, "quarantine")
+    assert len(old) > 1
+
+    done = _import(folder, f"sqlite:///{tmp_path}/imported.db")
+
+    database = Database(f"sqlite:///{tmp_path}/imported.db")
+    made = _rows(database, "quarantine")
+    names = ("quarantine_id", "document_id", "agency", "row", "since", "state")
+    assert [[getattr(row, name) for name in names] for row in made] == [
+        [getattr(row, name) for name in names] for row in old
+    ]
+    assert made[0].agency == "water"
+    assert made[0].problems.split('"')[1] == old[0].problems.split('"')[1]
+    assert [(row.code, row.object, row.cleared_at) for row in _rows(database, "alarms")] == [("CLOCK_SKEW", "sc", None)]
+    assert (done.beside.quarantined, done.beside.alarms, done.beside.documents) == (len(old), 1, 1)
+    database.dispose()
+
+
+@pytest.mark.parametrize("seed", [None, bytes(32)])
+def test_without_the_log_seed_no_submission_is_made_up(world: World, tmp_path: Path, seed: bytes | None) -> None:
+    """Tags that nobody can compute again would only look like keys: neither without a seed nor with another one."""
+    world.start()
+    submit(world, range(2))
+    world.wait(world.settled)
+    url = f"sqlite:///{tmp_path}/imported.db"
+    done = import_logs(ExportedLogs(_export(world, tmp_path / "export")), url, tables(), seed=seed)
+    database = Database(url)
+    assert (done.beside.submissions, _rows(database, "submissions")) == (None, [])
+    database.dispose()
