@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,9 @@ DECISION = "演环罚〔2025〕9001号"
 
 SAMPLE = Path(__file__).parents[2] / "adapters" / "exchange_chongqing" / "samples" / "penalties.xlsx"
 """A document as agencies send it, with rows that are quarantined."""
+
+REFUSED = {"演示环罚〔2025〕216号", "演示环罚〔2025〕222号"}
+"""Notices of the submitted document that the door refused."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,8 @@ def hand_over(made: Material) -> None:
         export.write(export.plan(), now)
         made.heads(name).write_bytes(write_page(newest_heads(database)))
         database.dispose()
-    made.policy.write_text(_policy(), "utf-8")
+    cards = {name: keyring(name).card_for(OTHER[name]) for name in NAMES}
+    made.policy.write_text(policy_of(cards), "utf-8")
 
 
 def _past(world: World) -> None:
@@ -132,11 +137,10 @@ def _past(world: World) -> None:
     DocumentFlow(core.node, core.submit, side="cq").submit("agency", request, core.node.clock())
 
 
-def _policy() -> str:
+def policy_of(cards: Mapping[str, NodeCard]) -> str:
     """Both nodes' keys; of each checkpoint, somebody else than the log's owner has to be among the cosigners."""
     lines, cosigners = [], []
-    for name in NAMES:
-        card = keyring(name).card_for(OTHER[name])
+    for name, card in cards.items():
         for trusted in card.keys:
             if trusted.role is KeyRole.LOG:
                 lines.append(f"log {trusted.key}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from exchange.cli.audit.folder.own_list import read_list
 from exchange.crypto.dsse import ES256, SM2, Signer
 from exchange.crypto.signers.key_file import read_signer
 from exchange.crypto.trusted.node_card import KeyRole, NodeCard, TrustedKey
@@ -21,22 +22,27 @@ from exchange.flows.audit.export.run import Export
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.reading.heads import newest_heads
 from exchange.flows.audit.verify.heads import write_page
+from exchange.flows.intake.documents import DocumentFlow
 from exchange.flows.intake.ids import new_id
 from exchange.flows.intake.seal import seal
 from exchange.flows.trust.compromise import CompromiseFlow
 from exchange.v1.key_announcement_pb2 import KeyState, KeyUse
 from exchange.v1.kind_pb2 import Lane
-from tests.audit.material import NAMES, OTHER, Material, witnessed
-from tests.domain import records
+from exchange.v1.record_pb2 import Record
+from exchange.v1.submission_service_pb2 import SubmitDocumentRequest
+from tests.audit.material import NAMES, OTHER, REFUSED, SAMPLE, Material, policy_of, witnessed
 from tests.flows.test_replay import _append
 from tests.rotation.officers import OFFICER, credit, now, rotate, until_active
 from tests.rotation.test_peers_authorities import announced_root, another_root, decide, ended
 from tests.rotation.test_peers_keys import announce
-from tests.rpc.facts import batch_of, penalty_of
+from tests.rpc.facts import batch_of
 from tests.world import FEDERATION, World, keyring, lane_origin, profile
 
-DECISION = "演环罚〔2025〕9100号"
-"""Number of the only penalty."""
+
+def notices() -> list[Record]:
+    """The penalties: those of the sample that the door takes."""
+    read = [Record.FromString(data) for _, data in read_list(SAMPLE, "decision_no", "cq").rows]
+    return [each for each in read if each.penalty_notice.decision_no not in REFUSED]
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,10 @@ class Rotated(Material):
         """Chongqing's folder with a record that was signed by the lost key when its end was known."""
         return self.folder / "stolen"
 
+    def roots(self, name: str) -> Path:
+        """The signing roots of a node's card."""
+        return self.folder / f"{name}.roots"
+
     def sm2_crl(self) -> Path:
         """The list of Chongqing's other signing authority."""
         return self.folder / "cq-sm2.crl"
@@ -79,6 +89,10 @@ class Rotated(Material):
     def believing(self) -> list[object]:
         """By the cards from before every rotation."""
         return [*super().believing(), "--crl", self.sm2_crl()]
+
+    def lists(self) -> list[object]:
+        """Every revocation list."""
+        return [each for crl in (self.crl("cq"), self.crl("sc"), self.sm2_crl()) for each in ("--crl", crl)]
 
 
 def make_rotated(folder: Path) -> Rotated:
@@ -88,8 +102,11 @@ def make_rotated(folder: Path) -> Rotated:
     world.sign["cq"] = world.require["sc"] = (ES256, SM2)
     try:
         world.start()
-        for name in NAMES:
-            made.card(name).write_text(_card(world, name).to_text(), "utf-8")
+        cards = {name: _card(world, name) for name in NAMES}
+        for name, card in cards.items():
+            made.card(name).write_text(card.to_text(), "utf-8")
+            made.roots(name).write_bytes(card.signing_roots)
+        made.policy.write_text(policy_of(cards), "utf-8")
         _rotations(world)
         _succession(world, made)
         lost = world.nodes["cq"].node.keys.signers
@@ -143,7 +160,10 @@ def _rotations(world: World) -> None:
     core.lanes.retire("sc", lane, "operator", "retired", mirror=False)
     world.wait(world.settled, 60)
     world.submit("cq", batch_of("50010700002"), "m-2")
-    world.submit("cq", penalty_of(records.make_uscc(9_500), DECISION), "p-1")
+    request = SubmitDocumentRequest(
+        idempotency_key="d-1", file_name=SAMPLE.name, content=SAMPLE.read_bytes(), purpose="联合惩戒"
+    )
+    DocumentFlow(core.node, core.submit, side="cq").submit("agency", request, now())
     root = another_root()
     announce(world, announced_root(root))
     decide(world)

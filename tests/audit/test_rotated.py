@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exchange.cli.adapter_set import find_adapter
+from exchange.crypto.ed25519 import Cosigner, NoteSigner
+from exchange.crypto.keys import generate_ed25519
+from exchange.crypto.trusted.node_card import NodeCard
+from exchange.crypto.trusted.possession import id_of, possession_message, prove
 from exchange.crypto.x509.pki import issue_crl
-from tests.audit.rotated import Rotated
+from exchange.flows.audit.verify.believed import Believed, keys_of
+from exchange.flows.audit.verify.statements import Announced
+from exchange.flows.audit.verify.successors import successors
+from exchange.tlog.checkpoint import Checkpoint
+from exchange.tlog.note import COSIGNATURE_V1, VerifierKey
+from exchange.tlog.origin import mirror_name
+from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyAnnouncement, KeyUse
+from exchange.v1.kind_pb2 import Kind
+from exchange.v1.record_pb2 import Record
+from tests.audit.material import NAMES
+from tests.audit.rotated import Rotated, notices
+from tests.audit.test_verifying import relist_all
 from tests.cli.conftest import Run, run
-from tests.world import keyring, lane_origin, profile
+from tests.world import FEDERATION, keyring, lane_origin, profile
 
 LANE = lane_origin("cq", "sc")
+MIRROR = mirror_name("cq", FEDERATION)
 
 
 def verify(rotated: Rotated, folder: Path, *more: object) -> Run:
     """Verify a folder by the cards from before every rotation, and all lists."""
     return run("audit", "verify", folder, *rotated.believing(), "--jobs", "1", "--json", *more)
+
+
+def verify_by(folder: Path, *believing: object) -> Run:
+    """Verify a folder by something else."""
+    return run("audit", "verify", folder, *believing, "--jobs", "1", "--json")
 
 
 def outcomes(done: Run) -> dict[int, str]:
@@ -30,13 +53,116 @@ def claim(done: Run, no: int) -> Any:
     return done.json["claims"][no - 1]
 
 
+def test_every_claim_is_proven_behind_all_of_it(rotated: Rotated, tmp_path: Path) -> None:
+    """By cards from before every rotation, lists, the other side's head, a replay, and the unit's own list."""
+    listed = tmp_path / "list.xlsx"
+    listed.write_bytes(find_adapter("chongqing").write(notices(), kind=Kind.KIND_PENALTY_NOTICE, form="xlsx").content)
+    done = verify(rotated, rotated.export("cq"), "--registers", "--list", listed, "--require", "cq=ES256,SM2")
+    assert (done.json["findings"], outcomes(done)) == ([], dict.fromkeys(range(1, 10), "PROVEN"))
+    assert (done.json["verdict"], done.status) == ("PROVEN", 0)
+    assert claim(done, 5)["facts"]["confirmed"] >= len(rotated.stated)
+
+
 @pytest.mark.parametrize("name", ["cq", "sc"])
 def test_what_was_stated_again_after_a_loss_is_proven(rotated: Rotated, name: str) -> None:
-    """Under a key that was lost, and confirmed under its successor; announcements by it are vouched for otherwise."""
-    done = verify(rotated, rotated.export(name), "--registers")
-    assert (done.json["findings"], outcomes(done)[5]) == ([], "PROVEN")
-    assert {no for no, outcome in outcomes(done).items() if outcome != "PROVEN"} <= {3, 8, 9}
-    assert claim(done, 5)["facts"]["confirmed"] >= len(rotated.stated)
+    """Also on the disk of the other side, and by cards of the keys that are in use now."""
+    believing: list[object] = [*rotated.lists(), "--head", rotated.heads("cq"), "--head", rotated.heads("sc")]
+    for each in NAMES:
+        fingerprint = NodeCard.parse(rotated.newer(each).read_text("utf-8")).fingerprint()
+        believing += ["--card", rotated.newer(each), "--fingerprint", fingerprint]
+    done = run("audit", "verify", rotated.export(name), *believing, "--jobs", "1", "--json")
+    assert done.json["findings"] == []
+    assert {no for no, outcome in outcomes(done).items() if outcome != "PROVEN"} == {7, 9}
+
+
+@pytest.mark.parametrize(
+    ("log", "part"),
+    [
+        ("to/sc/registry/1", "tile/entries"),
+        ("to/sc/telemetry/2", "bodies"),
+        ("journal/1", "notes"),
+    ],
+)
+def test_one_flipped_byte_is_found_behind_all_of_it(rotated: Rotated, tmp_path: Path, log: str, part: str) -> None:
+    """In the log whose keys were rotated, in the second epoch, and in what a rotated witness key cosigned."""
+    copy = rotated.copy_of("cq", tmp_path / "cq")
+    (path, *_) = sorted(each for each in (copy / "logs/cq.exchange.example" / log / part).rglob("*") if each.is_file())
+    data = bytearray(path.read_bytes())
+    data[700] ^= 1
+    path.write_bytes(data)
+    relist_all(copy)
+    done = verify(rotated, copy)
+    assert done.status == 1
+    assert {each["log"] for each in done.json["findings"]} == {f"cq.exchange.example/{log}"}
+
+
+def test_both_sides_agree_behind_all_of_it(rotated: Rotated) -> None:
+    """Lanes, second epoch included, agree; each side's journal gives its registers again."""
+    believing: list[object] = []
+    for name in NAMES:
+        believing += ["--card", rotated.card(name), "--fingerprint", rotated.fingerprint(name)]
+    done = run("audit", "reconcile", rotated.export("cq"), rotated.export("sc"), *believing, "--json")
+    assert (done.json["findings"], done.json["verdict"], done.status) == ([], "PROVEN", 0)
+    assert lane_origin("cq", "sc", "telemetry", 2) in {lane["log"] for lane in done.json["lanes"]}
+    for name in NAMES:
+        assert run("audit", "replay", rotated.export(name), "--json").json["findings"] == []
+
+
+def test_the_report_tells_of_every_key(rotated: Rotated, tmp_path: Path) -> None:
+    """The one that was lost, its successor, and the logs' and cosigners' that took over."""
+    page = tmp_path / "report.html"
+    done = run("audit", "report", rotated.export("cq"), "-o", page, *rotated.believing())
+    assert done.status == 3
+    text = page.read_text("utf-8")
+    for card in (rotated.card("cq"), rotated.newer("cq")):
+        for each in NodeCard.parse(card.read_text("utf-8")).keys:
+            if "/local/" not in each.key.name:
+                assert f"{each.key.key_id.hex()}" in text, each
+    assert rotated.lost[:16] in text
+
+
+def test_a_policy_from_before_the_rotations_asks_for_a_newer_one(rotated: Rotated) -> None:
+    """Nothing is refuted, and what took over is named; with the signing roots beside it, that is enough."""
+    by: list[object] = ["--policy", rotated.policy]
+    done = run("audit", "verify", rotated.export("cq"), *by, "--jobs", "1", "--json")
+    assert done.json["findings"] == []
+    first, newer = (NodeCard.parse(each("cq").read_text("utf-8")) for each in (rotated.card, rotated.newer))
+    named = {key.key.name: id_of(key.key) for key in newer.keys}
+    turned = {f"{id_of(key.key)} -> {named[key.key.name]}" for key in first.keys if key.key.name in (LANE, MIRROR)}
+    assert {f"NEWER_CARD {each}" for each in turned} <= set(claim(done, 1)["missing"])
+    sides = (rotated.export("cq"), rotated.export("sc"))
+    beside = run("audit", "reconcile", *sides, *by, "--json")
+    assert (beside.status, {each["code"] for each in beside.json["findings"]}) == (3, {"KEY_NOT_BELIEVED"})
+    assert turned <= {each["text"] for each in beside.json["findings"]}
+    for name in NAMES:
+        by += ["--roots", f"{name}={rotated.roots(name)}"]
+    done = verify_by(rotated.export("cq"), *by, *rotated.lists())
+    assert {no for no, outcome in outcomes(done).items() if outcome != "PROVEN"} == {3, 7, 9}
+    assert run("audit", "reconcile", *sides, *by, "--json").status == 0
+
+
+@pytest.mark.parametrize("endorsed", [True, False])
+def test_what_took_over_from_a_believed_key_is_told(endorsed: bool) -> None:
+    """Named by the old key itself, it leaves the note open; named by somebody else, the note is not believed."""
+    log, old, new, stranger = (generate_ed25519() for _ in range(4))
+    signer, name = NoteSigner(LANE, log), mirror_name("sc", FEDERATION)
+    keys = [VerifierKey.of(name, COSIGNATURE_V1, each.public_key().public_bytes_raw()) for each in (old, new)]
+    told = AnnouncedKey(use=KeyUse.KEY_USE_MIRROR, key_id=id_of(keys[1]), vkey=str(keys[1]), replaces=id_of(keys[0]))
+    message = possession_message(FEDERATION, "sc", told)
+    told.possession, told.endorsement = prove(new, message), prove(old if endorsed else stranger, message)
+    record = Record(key_announcement=KeyAnnouncement(keys=[told]))
+    announced = Announced(
+        node="sc", logged_at=1, log=lane_origin("sc", "cq"), index=0, envelope=b"", body=record.SerializeToString()
+    )
+    policy = f"log {signer.line.active[0]}\nwitness sc {keys[0]}\nquorum sc\n"
+    believed = Believed(policy=policy.encode())
+    believed = replace(believed, successors=successors([announced], keys_of(believed)))
+    note = Cosigner(name, new).cosign(signer.sign_checkpoint(Checkpoint(LANE, 1, bytes(32))), 1_700_000_000)
+    seen = keys_of(believed).look(note, LANE)
+    assert seen is not None
+    turned = f"{id_of(keys[0])} -> {id_of(keys[1])}"
+    assert (seen.rotated, seen.cosigned) == ((turned,) if endorsed else (), None)
+    assert (turned in seen.problem) is not endorsed
 
 
 def test_what_nobody_stated_again_is_open(rotated: Rotated) -> None:

@@ -31,15 +31,12 @@ from exchange.tlog import tiles
 from exchange.tlog.tree import leaf_hash
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
-from tests.audit.material import NAMES, SAMPLE, Material
+from tests.audit.material import NAMES, REFUSED, SAMPLE, Material
 from tests.cli.conftest import init, run
 from tests.world import FEDERATION, Keyring, profile
 
 REGISTRY = "cq.exchange.example/to/sc/registry/1"
 FOLDER = f"logs/{REGISTRY}"
-REFUSED = {"演示环罚〔2025〕216号", "演示环罚〔2025〕222号"}
-"""Notices of the submitted document that the door refused."""
-
 ROUNDS = [pytest.param(12, id="some"), pytest.param(60, id="many", marks=pytest.mark.slow)]
 """Rounds of one flipped bit in each of the eight logs."""
 

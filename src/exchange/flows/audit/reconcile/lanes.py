@@ -70,7 +70,8 @@ class LanePair:
         other: Node that mirrors it.
         heads: What either side shows, signed by the log's key, smallest first.
         unsigned: Notes that no believed key of the log signed.
-        lacking: Names of keys of which none is believed: without them nothing is known of the log's heads.
+        lacking: Names of keys of which none is believed: without them nothing is known of the log's heads. Of keys that
+            took over from believed ones: both ids.
     """
 
     origin: str
@@ -108,7 +109,7 @@ class LanePair:
             elif seen.signed:
                 heads.append(Head(note, seen.checkpoint, shown_by, seen.cosigned))
             if seen is not None:
-                self.lacking = tuple(dict.fromkeys((*self.lacking, *seen.lacking)))
+                self.lacking = tuple(dict.fromkeys((*self.lacking, *seen.lacking, *seen.rotated)))
         self.heads = sorted(heads, key=lambda head: head.size)
 
     def contradictions(self) -> Iterator[Contradiction]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.audit.findings import Finding
@@ -14,6 +14,7 @@ from exchange.flows.audit.sources.source import Source, SourceLog
 from exchange.flows.audit.verify.believed import Believed, Keys
 from exchange.flows.audit.verify.claims import Verdict
 from exchange.flows.audit.verify.statements import SigningKeys, announcement, vkeys_of
+from exchange.flows.audit.verify.successors import successors
 from exchange.flows.instants import micros_of
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import mirror_name
@@ -154,7 +155,8 @@ def _keys(sides: Iterable[_Side], believed: Believed) -> Keys:
     announced = [told for side in sides for log in side.read.values() for told in log.announced]
     if believed.sourced:
         answered = [told for side in sides for log in side.read.values() for told in log.answered]
-        return Keys(believed.with_announced(SigningKeys(believed, announced, answered).relied))
+        relying = believed.with_announced(SigningKeys(believed, announced, answered).relied)
+        return Keys(replace(relying, successors=successors(announced, Keys(relying))))
     found: list[VerifierKey] = []
     for told in announced:
         made = announcement(told.body)

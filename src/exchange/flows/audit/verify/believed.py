@@ -14,11 +14,30 @@ from hashlib import sha256
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.receipts import MOST_AHEAD, Key, in_use, plain
 from exchange.crypto.trusted.node_card import KeyRole, NodeCard
+from exchange.crypto.trusted.possession import id_of
 from exchange.tlog import policy as tlog_policy
 from exchange.tlog.checkpoint import Checkpoint, parse_note
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import LogName, mirror_name, witness_name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Successor:
+    """A key that, by the folder, took over from another one; it is not believed.
+
+    Attributes:
+        replaces: Id of the other one.
+        key: The verifier key.
+        endorsed: Whether the other one signed for it, and is believed or was endorsed itself.
+    """
+
+    replaces: str
+    key: str
+    endorsed: bool
+
+    def __str__(self) -> str:
+        return f"{self.replaces} -> {id_of(VerifierKey.parse(self.key))}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +52,7 @@ class Believed:
         require: Algorithms of which a statement must carry a region's signature, by node; the name is empty for those
             that hold for every other node.
         announced: Ed25519 keys that were learned from the logs, under names of logs and cosigners.
+        successors: Keys of which the logs tell, and which nobody believes: nothing rests on them.
     """
 
     policy: bytes | None = None
@@ -41,6 +61,7 @@ class Believed:
     lists: tuple[bytes, ...] = ()
     require: tuple[tuple[str, tuple[str, ...]], ...] = (("", ("ES256",)),)
     announced: tuple[str, ...] = ()
+    successors: tuple[Successor, ...] = ()
 
     def roots_of(self, node: str) -> bytes | None:
         """Signing roots that were given for a node."""
@@ -81,6 +102,7 @@ class Vouched:
         quorum: Whether the cosignatures are enough: for the policy, or the addressee's where there is none.
         problem: Why it proves nothing, for people; empty when it holds.
         lacking: Names of keys that are not believed and without which nothing can be said: the log's, the cosigner's.
+        rotated: Which keys took over from believed ones, where the note holds by those alone: old and new id.
     """
 
     checkpoint: Checkpoint
@@ -90,6 +112,7 @@ class Vouched:
     quorum: bool
     problem: str
     lacking: tuple[str, ...]
+    rotated: tuple[str, ...] = ()
 
 
 class Keys:
@@ -101,6 +124,11 @@ class Keys:
         carded: list[Key] = [key for card in self._cards for key in card.keys]
         listed = (*self._policy.logs, *(witness.key for witness in self._policy.witnesses)) if self._policy else ()
         self._by_name: dict[str, list[Key]] = {}
+        self._announced = frozenset(map(VerifierKey.parse, believed.announced))
+        self._successors = believed.successors
+        endorsed = [each.key for each in believed.successors if each.endorsed]
+        newer = replace(believed, announced=(*believed.announced, *endorsed), successors=())
+        self._newer = Keys(newer) if endorsed else None
         for key in (*carded, *listed, *map(VerifierKey.parse, believed.announced)):
             same = self._by_name.setdefault(plain(key).name, [])
             # A card bounds a key's use; where it does, nothing that names the same key lifts the bounds.
@@ -137,15 +165,33 @@ class Keys:
         return next((card.signing_roots for card in self._cards if card.node == node), None)
 
     def look(self, data: bytes, origin: str) -> Vouched | None:
+        """Look at a signed checkpoint, by the keys that are believed, and where it fails by those that took over.
+
+        Returns:
+            What it came to; None when the bytes are no checkpoint of that log. One that holds by the successors alone
+            has no problem, and proves nothing.
+        """
+        seen = self._looked(data, origin)
+        if seen is None or not seen.problem or not self._successors:
+            return seen
+        newer = self._newer.look(data, origin) if self._newer is not None else None
+        names = {origin, *(line.name for line in parse_note(data)[0].signatures)}
+        told = [each for each in self._successors if VerifierKey.parse(each.key).name in names]
+        if newer is not None and not newer.problem:
+            rotated = tuple(str(each) for each in told if each.endorsed)
+            return replace(seen, signed=None, cosigned=None, cosigner="", quorum=False, problem="", rotated=rotated)
+        if told:
+            by = ", ".join(map(str, told))
+            return replace(seen, problem=f"{seen.problem}; the folder says that keys were rotated: {by}")
+        return seen
+
+    def _looked(self, data: bytes, origin: str) -> Vouched | None:
         """Look at a signed checkpoint.
 
         1. The bytes are one, of the log asked for.
         2. A believed key of the log signed it.
         3. Its addressee, or a witness of another node, cosigned it, and enough cosigners did.
         4. Every line in the name of a believed key verifies.
-
-        Returns:
-            What it came to; None when the bytes are no checkpoint of that log.
         """
         # 1
         try:
@@ -171,7 +217,11 @@ class Keys:
             signed = [key for key in signed if in_use(key, cosigned, MOST_AHEAD)]
         lacking = () if log_keys else (origin,)
         if self._policy is not None:
-            quorum = self._policy.satisfied_by({plain(key) for _, key in timed})
+            by = {plain(key) for _, key in timed}
+            # A key that was announced in the place of a policy's own stands for it.
+            names = {key.name for key in by & self._announced}
+            by.update(witness.key for witness in self._policy.witnesses if witness.key.name in names)
+            quorum = self._policy.satisfied_by(by)
         else:
             quorum = cosigned is not None
             if not any(may_cosign(name, log) for name in self._by_name):

@@ -240,6 +240,7 @@ class NotesResult:
         looked: How many there were.
         closed: No further one can be looked for.
         cosigner: Name of a cosigner that counted.
+        rotated: Keys that took over from believed ones, and by which alone some of the notes hold.
     """
 
     against: list[Against] = field(default_factory=list)
@@ -247,6 +248,7 @@ class NotesResult:
     looked: int = 0
     closed: bool = False
     cosigner: str = ""
+    rotated: set[str] = field(default_factory=set)
 
 
 def check_notes(disk: Material, log: LogAbout, number: int, believed: Believed) -> NotesResult | None:
@@ -283,6 +285,7 @@ def check_notes(disk: Material, log: LogAbout, number: int, believed: Believed) 
         if believed.sourced and seen.problem:
             result.against.append(place.against(ClaimNo.MIRRORED, "NOTE_NOT_BELIEVED", seen.problem))
             continue
+        result.rotated.update(seen.rotated)
         if seen.signed and seen.cosigned is not None:
             result.times[size] = seen.cosigned
             result.cosigner = seen.cosigner

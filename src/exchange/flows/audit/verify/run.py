@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from exchange.flows.audit.verify.parts import read_promised
 from exchange.flows.audit.verify.signed import SignatureClaims
 from exchange.flows.audit.verify.stamps import Stamp, check_stamps
 from exchange.flows.audit.verify.statements import Announced, Answered, MirroredTimes, Place, SigningKeys
+from exchange.flows.audit.verify.successors import successors
 from exchange.flows.audit.verify.tree_check import WIDTH, BundleHashes, TreeCheck, Wrong
 from exchange.tlog.origin import LogName
 from exchange.tlog.tiles import Run, bundle_path, run_of, runs, tile_path
@@ -247,6 +248,9 @@ class _Verification:
         if keys.relied:
             self._believed = self._believed.with_announced(keys.relied)
             self._docket.fact(ClaimNo.ENTRIES_UNCHANGED, "keys_by_announcement", [str(key) for key in keys.relied])
+        if self._believed.sourced:
+            told = successors(self._announced, keys_of(self._believed))
+            self._believed = replace(self._believed, successors=told)
 
     def _checkpoint(self, log: LogAbout, keys: Keys, *, holds: TreeCheck | None) -> None:
         """Whether a believed key signed the head that the folder's entries lead to."""
@@ -278,9 +282,11 @@ class _Verification:
         if seen.problem:
             docket.find(place.against(ClaimNo.ENTRIES_UNCHANGED, "CHECKPOINT_NOT_BELIEVED", seen.problem))
             docket.lack(ClaimNo.NONE_MISSING, "CHECKPOINT_BELIEVED", log.origin)
-        for name in seen.lacking:
-            docket.lack(ClaimNo.ENTRIES_UNCHANGED, "KEY", name)
-            docket.lack(ClaimNo.NONE_MISSING, "KEY", name)
+        for no in (ClaimNo.ENTRIES_UNCHANGED, ClaimNo.NONE_MISSING):
+            for name in seen.lacking:
+                docket.lack(no, "KEY", name)
+            for each in seen.rotated:
+                docket.lack(no, "NEWER_CARD", each)
         if seen.cosigned is not None:
             facts |= {"checkpoint_time": _instant(seen.cosigned), "cosigner": seen.cosigner}
 
@@ -312,6 +318,8 @@ class _Verification:
                 self._docket.find(*result.against)
                 times |= result.times
                 looked += result.looked
+                for each in result.rotated:
+                    self._docket.lack(ClaimNo.MIRRORED, "NEWER_CARD", each)
         checkpoint = self._disk.checkpoint(log)
         seen = keys_of(self._believed).look(checkpoint, log.origin) if checkpoint else None
         if seen is not None and not seen.problem and not seen.lacking and seen.cosigned is not None:
