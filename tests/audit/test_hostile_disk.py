@@ -23,6 +23,7 @@ from exchange.flows.audit.folder.reading import Folder, LogFolder
 from exchange.flows.audit.verify.believed import Believed
 from exchange.flows.audit.verify.claims import ClaimNo, Result, Verdict
 from exchange.flows.audit.verify.run import Asked, verify
+from exchange.flows.audit.watching import SIGNATURES, Seen, unwatched
 from exchange.storage.engine.database import Database
 from exchange.tlog import tiles
 from exchange.tlog.tiles import Run
@@ -173,7 +174,7 @@ def test_what_is_erased_while_the_export_runs_has_its_erasure_in_it(tmp_path: Pa
                 world.submit("cq", act, "e-1")
                 world.wait(world.settled, 60)
 
-        export.write(export.plan(), datetime.now(UTC), seen)
+        export.write(export.plan(), datetime.now(UTC), lambda _part, _total: seen)
     finally:
         world.close()
     result = verify(Asked(folder=tmp_path / "out", believed=Believed(), pages={}))
@@ -378,15 +379,13 @@ def test_entries_that_are_others_when_they_are_read_again_are_told(
     """A disk that answers differently the second time: what is signed must be what hashes to the root."""
     bundle = copy / FOLDER / "tile/entries/001.p/64"
     sound = bundle.read_bytes()
-    told = 0
 
-    def seen(entries: int) -> None:
-        nonlocal told
-        told += entries
-        if told >= sum(log.about.size for log in Folder(copy).logs):
+    def watch(part: str, total: int) -> Seen:
+        if part == SIGNATURES:
             bundle.write_bytes(sound[::-1])
+        return unwatched(part, total)
 
-    result = verify(Asked(folder=copy, believed=believed, pages={}), seen)
+    result = verify(Asked(folder=copy, believed=believed, pages={}), watch)
     assert ("FILE_CHANGED", f"{FOLDER}/tile/entries/001.p/64") in found_in(result)
     assert outcomes(result)[1] == "REFUTED"
     assert "PROVEN" not in {outcomes(result)[4], outcomes(result)[5]}

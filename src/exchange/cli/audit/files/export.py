@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from exchange.app.folder_lock import one_process
+from exchange.cli.audit.watched import watched
 from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeOption, read_settings
 from exchange.cli.output import Output
 from exchange.cli.texts import t
@@ -62,7 +60,7 @@ def export_folder(
     settings = read_settings(node)
     # Withheld bodies are journaled, and a journal has one writer: the node, or a command while it stands still.
     with one_process(settings.node.data) if withheld else nullcontext():
-        done = _export(settings, folder, scope, reason, attachments=attachments, registers=registers, shown=not as_json)
+        done = _export(settings, folder, scope, reason, attachments=attachments, registers=registers)
     if out.as_json:
         out.value({"folder": str(folder), **asdict(done)})
     _tell(out, done)
@@ -76,7 +74,6 @@ def _export(
     *,
     attachments: bool,
     registers: bool,
-    shown: bool,
 ) -> Exported:
     now = datetime.now(UTC)
     beside = Beside(trust=_trust(settings.trust.folder), registers=registers, attachments=attachments)
@@ -87,8 +84,8 @@ def _export(
             disclose(database, f"user:{getpass.getuser()}", scope, reason, now)
         export = Export(database, settings.node.name, settings.federation, folder, scope, beside)
         logs = export.plan()
-        with _progress(sum(log.head.size for log in logs), shown=shown) as seen:
-            return export.write(logs, now, seen)
+        with watched() as watch:
+            return export.write(logs, now, watch)
     finally:
         database.dispose()
 
@@ -124,16 +121,3 @@ def _tell(out: Output, done: Exported) -> None:
     if done.withheld:
         out.say(t("message.exported_withheld", count=done.withheld), style="yellow")
     out.say(f"MANIFEST SHA-256 {done.manifest}")
-
-
-@contextmanager
-def _progress(total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A bar over entries on standard error, where somebody looks."""
-    console = Console(stderr=True)
-    if not shown or not console.is_terminal:
-        yield lambda _count: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(t("message.exporting"), total=total)
-        yield lambda count: bar.advance(task, count)

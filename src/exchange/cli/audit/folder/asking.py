@@ -25,6 +25,7 @@ from exchange.flows.audit.verify.believed import Believed
 from exchange.flows.audit.verify.claims import Verdict
 from exchange.flows.audit.verify.disk import Material
 from exchange.flows.audit.verify.run import Asked
+from exchange.flows.audit.watching import Watch
 
 STATUS = {
     Verdict.PROVEN: Exit.DONE,
@@ -89,7 +90,7 @@ def processes(folder: Path) -> int:
     return max(1, min(os.cpu_count() or 1, entries // ENTRIES_EACH))
 
 
-def _replayed(folder: Path) -> tuple[Sequence[Finding], Mapping[str, Any]]:
+def _replayed(folder: Path, watch: Watch) -> tuple[Sequence[Finding], Mapping[str, Any]]:
     """What a walk of the journal over the logs finds, row by row where registers were exported, and how far it came."""
     try:
         with ReplayRun(ExportedLogs(folder), domain_tables()) as run:
@@ -100,8 +101,8 @@ def _replayed(folder: Path) -> tuple[Sequence[Finding], Mapping[str, Any]]:
                 # Every digest may still be met; that the registers are those rows, nobody can say.
                 findings.append(Finding(code="REGISTERS_NOT_EXPORTED", detail=error.detail, proven=False))
             else:
-                findings += [*run.go(at_position(exported.position())), *run.compare(exported)]
-            findings += run.go()
+                findings += [*run.go(at_position(exported.position()), watch=watch), *run.compare(exported)]
+            findings += run.go(watch=watch)
             done = run.done
     except Refused as refused:  # a part of the logs only
         return [Finding(code=each.reason, detail=each.detail, proven=False) for each in refused.problems], {}

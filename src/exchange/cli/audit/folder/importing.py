@@ -14,6 +14,7 @@ from exchange.app.startup import read_log_seed
 from exchange.cli.adapter_set import domain_tables
 from exchange.cli.audit.folder.found import finding_dicts, print_findings, verdict
 from exchange.cli.audit.folder.material import MaterialArgument, opened
+from exchange.cli.audit.watched import watched
 from exchange.cli.options import JsonOption, read_settings
 from exchange.cli.output import Output, finish
 from exchange.cli.texts import t
@@ -33,9 +34,9 @@ def import_material(
     out = Output(as_json)
     if (node is None) == (not database):
         raise typer.BadParameter(t("message.import_where"))
-    with opened(material) as source:
+    with opened(material) as source, watched() as watch:
         if node is None:
-            done = import_logs(source, database, domain_tables())
+            done = import_logs(source, database, domain_tables(), watch)
         else:
             settings = read_settings(node)
             if (settings.node.name, settings.node.domain) != (source.node, source.domain):
@@ -43,7 +44,7 @@ def import_material(
             settings.node.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             with one_process(settings.node.data):
                 seed = read_log_seed(settings, key_lock(settings))
-                done = import_logs(source, settings.database.url, domain_tables(), seed=seed)
+                done = import_logs(source, settings.database.url, domain_tables(), watch, seed=seed)
     _print(out, done)
     finish(verdict(done.findings))
 

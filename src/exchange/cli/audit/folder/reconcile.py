@@ -13,6 +13,7 @@ from exchange.cli.audit.folder.believing import CardsOption, FingerprintsOption,
 from exchange.cli.audit.folder.found import finding_dicts, print_findings
 from exchange.cli.audit.folder.material import MaterialArgument, opened
 from exchange.cli.audit.folder.verify import say_verdict
+from exchange.cli.audit.watched import watched
 from exchange.cli.calls.shown import words
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Output, finish
@@ -44,7 +45,8 @@ def reconcile_sides(
     with usage(as_json=as_json):
         believed = gather(policy=policy, cards=cards, fingerprints=fingerprints, roots=roots)
     with opened(one) as left, opened(other) as right:
-        done = reconcile(left, right, believed)
+        with watched() as watch:
+            done = reconcile(left, right, believed, watch)
         findings = _with_bundles(done, {left.node: left, right.node: right}, bundles)
     if out.as_json:
         out.value(

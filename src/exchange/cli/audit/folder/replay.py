@@ -15,6 +15,7 @@ from exchange.cli.adapter_set import domain_tables
 from exchange.cli.audit.folder.found import finding_dicts, print_findings, verdict
 from exchange.cli.audit.folder.material import MaterialArgument, opened
 from exchange.cli.audit.running.remote import NodeRegisters
+from exchange.cli.audit.watched import watched
 from exchange.cli.calls.shown import words
 from exchange.cli.options import JsonOption, client
 from exchange.cli.output import Output, finish
@@ -80,7 +81,8 @@ def replay(
         run = stack.enter_context(ReplayRun(source, domain_tables(tables)))
         see: Callable[[ReplayedStep], None] = trail.see if trail is not None else _nobody
         stop = _stop(as_of, until) if exported is None else replaying.at_position(exported.position())
-        findings = list(run.go(stop, see))
+        with watched() as watch:
+            findings = list(run.go(stop, see, watch))
         if exported is not None:
             findings += run.compare(exported)
         if against is not None:

@@ -32,7 +32,7 @@ from exchange.cli.audit.folder.believing import (
 )
 from exchange.cli.audit.folder.own_list import AdapterOption, KeyOption
 from exchange.cli.audit.folder.reporting.page import Story, page
-from exchange.cli.audit.folder.verify import progress
+from exchange.cli.audit.watched import watched
 from exchange.cli.output import Output, finish
 from exchange.cli.texts import t, word
 from exchange.domain.codes import normalise
@@ -83,8 +83,8 @@ def write_report(
             folder, believed, pages=pages or (), tsa_roots=tsa_roots, registers=registers, listed=listed, key=key,
             adapter=adapter, jobs=jobs,
         )  # fmt: skip
-        with progress() as seen:
-            result = verify(asked, seen)
+        with watched() as watch:
+            result = verify(asked, watch)
         output.write_text(page(told(folder, result, [normalise(each) for each in subjects or ()])), "utf-8")
     Output(as_json=False).say(f"{word('audit_verdict', result.verdict.value)}: {output}")
     finish(STATUS[result.verdict])

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from exchange.cli.audit.folder.asking import (
     STATUS,
@@ -30,6 +26,7 @@ from exchange.cli.audit.folder.believing import (
     gather,
 )
 from exchange.cli.audit.folder.own_list import AdapterOption, KeyOption
+from exchange.cli.audit.watched import watched
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Output, finish
 from exchange.cli.texts import reason_text, t, word
@@ -68,20 +65,10 @@ def verify_folder(
             folder, believed, pages=pages or (), tsa_roots=tsa_roots, registers=registers, listed=listed, key=key,
             adapter=adapter, jobs=jobs,
         )  # fmt: skip
-        with progress() as seen:
-            result = verify(asked, seen)
+        with watched() as watch:
+            result = verify(asked, watch)
     show(out, result)
     finish(STATUS[result.verdict])
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[int], None]]:
-    """A bar on standard error while somebody looks at it; nothing otherwise."""
-    console = Console(stderr=True)
-    columns = (TextColumn(t("message.audit_progress")), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda entries: bar.update(task, advance=entries)
 
 
 def show(out: Output, result: Result) -> None:

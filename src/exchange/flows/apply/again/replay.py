@@ -90,6 +90,12 @@ class Views(Protocol):
 Stop = Callable[[LogHead, int, JournalEntry], bool]
 """Says before a line whether the walk ends there."""
 
+
+def nowhere(_book: LogHead, _index: int, _event: JournalEntry) -> bool:
+    """Walk to the end."""
+    return False
+
+
 Write = Callable[[Sequence[Change], int, StepPlan | None], None]
 """Writes row changes, and the position that the plan reached, where the replay keeps its registers."""
 
@@ -146,7 +152,7 @@ class Replay:
         self._take = take
         self.position = Position()
 
-    def steps(self, stop: Stop = lambda _book, _index, _event: False) -> Iterator[ReplayedStep]:
+    def steps(self, stop: Stop = nowhere) -> Iterator[ReplayedStep]:
         """Walk on from ``position`` to the sizes that the journal's epochs have when this begins.
 
         Raises:

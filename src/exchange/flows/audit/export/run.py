@@ -13,7 +13,7 @@ A crash anywhere leaves a folder that the next run finishes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.export.shown import statement_in
 from exchange.flows.audit.folder import manifest, names
 from exchange.flows.audit.folder.about import WHOLE, About, LogAbout
+from exchange.flows.audit.watching import HASHING, WRITING, Seen, Watch, unwatched
 from exchange.storage.engine.database import Database
 from exchange.storage.logs import log_store
 from exchange.storage.registers import canonical
@@ -129,13 +130,13 @@ class Export:
                 raise Refused([Problem("NOT_FOUND", self._scope.origin)])
             return [plan(connection, head) for head in heads]
 
-    def write(self, logs: list[LogPlan], now: datetime, seen: Callable[[int], None] = lambda _count: None) -> Exported:
+    def write(self, logs: list[LogPlan], now: datetime, watch: Watch = unwatched) -> Exported:
         """Write the folder.
 
         Args:
             logs: What ``plan`` told.
             now: Instant of the export.
-            seen: Told how many entries were written.
+            watch: Told of entries that are written, and of files that are hashed.
 
         Raises:
             Refused: ``EXPORT_FOLDER``: the folder holds something that is no part of an export.
@@ -151,13 +152,14 @@ class Export:
             logs = self.plan()  # again: the logs reach at least as far as the registers
         else:
             target.only(names.REGISTERS, set())
+        seen = watch(WRITING, sum(log.head.size for log in logs))
         exports, done = self._write_logs(logs, seen)  # 3
         for _ in range(TRIES):
             if not self._erases_since(logs):
                 break
             # A body that is told as erased would have its Erasure behind the export's end.
             logs = self.plan()
-            exports, done = self._write_logs(logs, lambda _count: None)
+            exports, done = self._write_logs(logs, unwatched("", 0))
         withheld = sum(each.withheld for each in exports)
         beside = self._write_beside(logs)  # 4
         about = About(
@@ -173,7 +175,7 @@ class Export:
         target.put(names.EXPORT, about.to_bytes())  # 6
         target.put(names.READ_ME, papers.read_me(about))
         os.sync()
-        files, size = self._write_manifest()
+        files, size = self._write_manifest(watch)
         with target.disk.open(names.MANIFEST) as listed:
             _, digest, sm3 = manifest.digests(listed)
         notes = {log.head.origin: log.checkpoint for log in logs if log.checkpoint is not None}
@@ -190,7 +192,7 @@ class Export:
             manifest=digest,
         )
 
-    def _write_logs(self, logs: list[LogPlan], seen: Callable[[int], None]) -> tuple[list[LogExport], list[LogAbout]]:
+    def _write_logs(self, logs: list[LogPlan], seen: Seen) -> tuple[list[LogExport], list[LogAbout]]:
         exports = [LogExport(self._target, self._database, log, self._scope, seen) for log in logs]
         return exports, [each.write() for each in exports]
 
@@ -215,17 +217,21 @@ class Export:
             written |= write_attachments(target, database, withheld=self._scope.withheld)
         return written
 
-    def _write_manifest(self) -> tuple[int, int]:
+    def _write_manifest(self, watch: Watch) -> tuple[int, int]:
         target = self._target
         files, size = 0, 0
+        seen = watch(HASHING, sum(1 for _ in self._listed()))
         with target.stream(names.MANIFEST) as file:
-            for path in target.disk.files():
-                if path in names.UNLISTED or path.endswith(names.UNFINISHED):
-                    continue
+            for path in self._listed():
                 line = manifest.line_of(target.disk, path)
                 file.write(line.line().encode("utf-8"))
                 files, size = files + 1, size + line.size
+                seen(1)
         return files, size
+
+    def _listed(self) -> Iterator[str]:
+        paths = self._target.disk.files()
+        return (each for each in paths if each not in names.UNLISTED and not each.endswith(names.UNFINISHED))
 
     def _shows_registers(self) -> bool:
         """Of a whole node, and only where their rows say nothing that the bodies withhold."""

@@ -13,6 +13,7 @@ from exchange.crypto.sealing import matches
 from exchange.domain.record_index import raw_id
 from exchange.flows.audit.sources.source import Source, SourceLog
 from exchange.flows.audit.verify.statements import Announced, Answered, accepted_keys
+from exchange.flows.audit.watching import Seen
 from exchange.flows.instants import is_instant, micros_of
 from exchange.tlog.tree import HASH_SIZE, Frontier, NodeId, NodeReader, leaf_hash
 from exchange.v1.answer_pb2 import AnswerVerb
@@ -132,10 +133,11 @@ class ReadLog:
         return next(index for index in range(end) if self.leaf(index) != other.leaf(index))
 
 
-def read_log(source: Source, log: SourceLog) -> ReadLog:
+def read_log(source: Source, log: SourceLog, seen: Seen) -> ReadLog:
     """Read a log of records once."""
     read = ReadLog(log)
     for each in source.entries(log, 0):
+        seen(1)
         read.leaves += leaf_hash(each.entry)
         try:
             entry = LogEntry.FromString(each.entry)

@@ -15,6 +15,7 @@ from exchange.flows.audit.verify.believed import Believed, Keys
 from exchange.flows.audit.verify.claims import Verdict
 from exchange.flows.audit.verify.statements import SigningKeys, announcement, vkeys_of
 from exchange.flows.audit.verify.successors import successors
+from exchange.flows.audit.watching import READING, Seen, Watch, unwatched
 from exchange.flows.instants import micros_of
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import mirror_name
@@ -91,7 +92,7 @@ class _Side:
         return (each for each in self.read.values() if (each.log.use, each.log.peer) == ("outbound", peer))
 
 
-def reconcile(one: Source, other: Source, believed: Believed) -> Reconciled:
+def reconcile(one: Source, other: Source, believed: Believed, watch: Watch = unwatched) -> Reconciled:
     """Compare two nodes' logs.
 
     Args:
@@ -99,6 +100,7 @@ def reconcile(one: Source, other: Source, believed: Believed) -> Reconciled:
         other: The other one.
         believed: Whose signatures count, with what those keys announce of others. Where it names nobody, every key
             counts that the logs themselves announce: then the sides are consistent at best.
+        watch: Told of entries that are read.
 
     Raises:
         Refused: ``RECONCILE_SAME_NODE``, ``RECONCILE_OTHER_DOMAIN``: these are no two sides of one federation.
@@ -107,7 +109,8 @@ def reconcile(one: Source, other: Source, believed: Believed) -> Reconciled:
         raise Refused([Problem("RECONCILE_SAME_NODE", "", one.node)])
     if one.domain != other.domain:
         raise Refused([Problem("RECONCILE_OTHER_DOMAIN", "", f"{one.domain} {other.domain}")])
-    sides = (_read(one), _read(other))
+    seen = watch(READING, sum(log.size for side in (one, other) for log in side.logs()))
+    sides = (_read(one, seen), _read(other, seen))
     done = Reconciled((one.node, other.node), believed, at=max(side.newest for side in sides))
     done.keys = _keys(sides, believed)
     pairs = [*_pairs(sides[0], sides[1], done.keys), *_pairs(sides[1], sides[0], done.keys)]
@@ -128,18 +131,19 @@ def reconcile(one: Source, other: Source, believed: Believed) -> Reconciled:
     return done
 
 
-def _read(source: Source) -> _Side:
+def _read(source: Source, seen: Seen) -> _Side:
     side = _Side(source)
     for log in source.logs():
         if log.use == "journal":
-            _read_steps(side, log)
+            _read_steps(side, log, seen)
         else:
-            side.read[log.origin] = read_log(source, log)
+            side.read[log.origin] = read_log(source, log, seen)
     return side
 
 
-def _read_steps(side: _Side, log: SourceLog) -> None:
+def _read_steps(side: _Side, log: SourceLog, seen: Seen) -> None:
     for each in side.source.entries(log, 0):
+        seen(1)
         event = JournalEntry.FromString(each.entry)
         side.newest = max(side.newest, micros_of(event.at))
         if event.HasField("step") and event.step.end > event.step.first:

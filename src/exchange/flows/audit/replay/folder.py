@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from exchange.domain.catalogues.tables import Tables
 from exchange.domain.problems import Refused
+from exchange.flows.apply.again.replay import nowhere
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.replay import run as replaying
 from exchange.flows.audit.replay.run import ReplayRun
 from exchange.flows.audit.sources.exported import ExportedLogs
 from exchange.flows.audit.sources.exported_registers import ExportedRegisters
+from exchange.flows.audit.watching import Watch, unwatched
 
 
-def replay_folder(
-    root: Path, tables: Tables, *, seen: Callable[[int], None] = lambda _count: None
-) -> Iterator[Finding]:
+def replay_folder(root: Path, tables: Tables, watch: Watch = unwatched) -> Iterator[Finding]:
     """Walk a folder's journal over its logs, and lay what it gives beside the registers that were exported.
 
     Nothing is yielded where every step gives the digest that the journal names and every row is as exported. What is
@@ -26,7 +26,7 @@ def replay_folder(
     Args:
         root: The folder.
         tables: The tables of the domain.
-        seen: Told how many entries were read, as they are.
+        watch: Told of entries that are read, and of lines of the journal that are walked.
     """
     try:
         source = ExportedLogs(root)
@@ -43,9 +43,9 @@ def replay_folder(
         registers = None
         yield Finding(code="REGISTERS_NOT_EXPORTED", file=error.file, detail=error.detail, proven=False)
     try:
-        with ReplayRun(source, tables, seen=seen) as run:
-            stop = replaying.at_position(registers.position()) if registers is not None else replaying.nowhere
-            yield from run.go(stop)
+        with ReplayRun(source, tables) as run:
+            stop = replaying.at_position(registers.position()) if registers is not None else nowhere
+            yield from run.go(stop, watch=watch)
             if registers is not None:
                 yield from run.compare(registers)
     except FolderUnreadable as error:

@@ -10,6 +10,7 @@ from typing import Final
 from exchange.domain.catalogues.tables import Tables
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.apply.again.rebuild import rebuild
+from exchange.flows.apply.again.replay import epochs
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay.beside import Beside, FromJournal, Submissions, is_seed_of
@@ -17,6 +18,7 @@ from exchange.flows.audit.replay.loading import Loader
 from exchange.flows.audit.replay.program import OtherProgram
 from exchange.flows.audit.replay.walk import other_digest, unreadable
 from exchange.flows.audit.sources.source import Source
+from exchange.flows.audit.watching import WALKING, Watch, unwatched
 from exchange.flows.instants import micros_of
 from exchange.flows.status import RESTORED, set_flags
 from exchange.storage.engine.database import Database
@@ -49,12 +51,7 @@ class Imported:
 
 
 def import_logs(
-    source: Source,
-    url: str,
-    tables: Tables,
-    *,
-    seed: bytes | None = None,
-    seen: Callable[[int], None] = lambda _count: None,
+    source: Source, url: str, tables: Tables, watch: Watch = unwatched, *, seed: bytes | None = None
 ) -> Imported:
     """Restore a node's logs into an empty database, and its registers by walking them.
 
@@ -68,8 +65,8 @@ def import_logs(
         source: The logs.
         url: The database.
         tables: The tables of the domain.
+        watch: Told of entries that are read, and of lines of the journal that are walked.
         seed: The node's first log seed; without it, or with another, no submission can be found again: none is made.
-        seen: Told how many entries were put.
 
     Raises:
         Refused: ``DATABASE_NOT_EMPTY``, ``DATABASE_SCHEMA``.
@@ -95,7 +92,7 @@ def import_logs(
                 set_flags(tx, ((RESTORED, "1"),))
             sent = Submissions(seed) if seed is not None and is_seed_of(seed, source) else None
             number = sent.number if sent is not None else None
-            done.findings += Loader(source, change, trees=True, seen=seen, number=number).load()
+            done.findings += Loader(source, change, trees=True, number=number).load(watch)
             done.beside.submissions = sent.count if sent is not None else None
             told = FromJournal()
             with database.read() as connection:
@@ -111,7 +108,9 @@ def import_logs(
         other = OtherProgram()
         listed: list[tuple[Use, int]] = []
         try:
-            for step in rebuild(node, database, database):
+            with database.read() as connection:
+                seen = watch(WALKING, sum(end for _, end in epochs(connection)))
+            for step in rebuild(node, database, database, lambda _book, _index, _event: bool(seen(1))):
                 done.steps += 1
                 place = step.journal, step.index
                 listed += [

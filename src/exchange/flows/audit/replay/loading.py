@@ -10,6 +10,7 @@ from typing import Final
 
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.sources.source import Source, SourceEntry, SourceLog
+from exchange.flows.audit.watching import READING, Seen, Watch, unwatched
 from exchange.storage.engine.transaction import LogHead, NewEntry, Transaction
 from exchange.storage.logs import log_store
 from exchange.storage.logs.log_store import StoredCheckpoint
@@ -51,39 +52,33 @@ class Loader:
         source: The logs.
         change: Writes.
         trees: Whether the database gets subtree hashes for proofs; a walk needs none.
-        seen: Told how many entries were put.
         number: Says whose submissions entries are; nobody's when None.
 
     Attributes:
         kept_back: Entries whose bodies exist and are not in the source: what follows from them can not be computed.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        change: Change,
-        *,
-        trees: bool,
-        seen: Callable[[int], None] = lambda _count: None,
-        number: Number | None = None,
-    ) -> None:
+    def __init__(self, source: Source, change: Change, *, trees: bool, number: Number | None = None) -> None:
         self._source = source
         self._change = change
         self._trees = trees
-        self._seen = seen
         self._number = number
         self._noted: dict[str, Frontier] = {}
         self._stepped: dict[str, int] = {}
         self.kept_back: set[tuple[str, int]] = set()
 
-    def load(self) -> Iterator[Finding]:
+    def load(self, watch: Watch = unwatched) -> Iterator[Finding]:
         """Put what the source holds by now and the database does not.
+
+        Args:
+            watch: Told of entries that are read.
 
         Yields:
             ``NOTE_UNREADABLE`` and ``CHECKPOINT_ROOT``: the entries are not those that were cosigned. They are put all
             the same, so that what was made of them can be looked at.
         """
         logs = self._source.logs()
+        seen = watch(READING, sum(log.size for log in logs))
         # Journals last: whatever a step names is there before the step.
         for log in sorted(logs, key=lambda each: (each.use == "journal", each.number)):
             with self._change() as tx:
@@ -97,9 +92,9 @@ class Loader:
                 )
                 if log.retired and not head.retired:
                     tx.retire_log(head.id)
-            yield from self._load(log, head)
+            yield from self._load(log, head, seen)
 
-    def _load(self, log: SourceLog, head: LogHead) -> Iterator[Finding]:
+    def _load(self, log: SourceLog, head: LogHead, seen: Seen) -> Iterator[Finding]:
         checked = self._noted.setdefault(log.origin, Frontier())
         notes = self._notes(log, checked.size)
         note = next(notes, None)
@@ -125,7 +120,7 @@ class Loader:
                 tx.append(head.id, put, trees=self._trees)
                 log_store.store_checkpoints(tx, head.id, [row for each in found for row in each.rows])
             yield from self._roots(log, frontier, [each.leaf for each in fresh], found)
-            self._seen(len(chunk))
+            seen(len(chunk))
         if log.use == "journal":
             self._load_leaves(log, head)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from exchange.domain.catalogues.tables import Tables
-from exchange.flows.apply.again.replay import ReplayedStep, Stop
+from exchange.flows.apply.again.replay import ReplayedStep, Stop, nowhere
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay.causes import Beyond, explain
@@ -17,9 +17,9 @@ from exchange.flows.audit.replay.comparing import MAX_ROWS, Difference, Register
 from exchange.flows.audit.replay.loading import Loader
 from exchange.flows.audit.replay.walk import Walk, Walked
 from exchange.flows.audit.sources.source import Source
+from exchange.flows.audit.watching import Watch, unwatched
 from exchange.flows.instants import micros, micros_of
 from exchange.storage.engine.scratch import Scratch
-from exchange.storage.engine.transaction import LogHead
 from exchange.storage.registers import canonical
 from exchange.storage.registers.canonical import RegisterPosition, RowReader
 from exchange.v1.journal_pb2 import JournalEntry
@@ -44,11 +44,6 @@ def at_position(position: RegisterPosition) -> Stop:
     return lambda book, at, _event: book.origin == position.journal and at >= position.size
 
 
-def nowhere(_book: LogHead, _at: int, _event: JournalEntry) -> bool:
-    """Walk to the end."""
-    return False
-
-
 class ReplayRun:
     """A replay of one node's logs.
 
@@ -56,7 +51,6 @@ class ReplayRun:
         source: The logs.
         tables: The tables of the domain.
         folder: Where the database is made; the system's place for temporary files when None.
-        seen: Told how many entries were read, as they are.
     """
 
     def __init__(
@@ -65,10 +59,9 @@ class ReplayRun:
         tables: Tables,
         *,
         folder: Path | None = None,
-        seen: Callable[[int], None] = lambda _count: None,
     ) -> None:
         self._scratch = Scratch(folder)
-        self._loader = Loader(source, self._scratch.change, trees=False, seen=seen)
+        self._loader = Loader(source, self._scratch.change, trees=False)
         node = ReplayedNode(name=source.node, federation=source.domain, tables=tables)
         self._walk = Walk(node, self._scratch)
 
@@ -88,10 +81,15 @@ class ReplayRun:
         """The database that it made."""
         return self._scratch
 
-    def go(self, stop: Stop = nowhere, see: Callable[[ReplayedStep], None] = lambda _step: None) -> Iterator[Finding]:
+    def go(
+        self,
+        stop: Stop = nowhere,
+        see: Callable[[ReplayedStep], None] = lambda _step: None,
+        watch: Watch = unwatched,
+    ) -> Iterator[Finding]:
         """Load what the source holds by now, and walk on. Findings come as they are met."""
-        yield from self._loader.load()
-        yield from self._walk.on(stop, see)
+        yield from self._loader.load(watch)
+        yield from self._walk.on(stop, see, watch)
 
     def take_lines(self, lines: Iterator[tuple[str, int, JournalEntry]]) -> None:
         """Carry out lines of the journal behind those that were walked, as far as they change registers by themselves.

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from exchange.flows.apply.again.journaled import changes_of, is_register_event
-from exchange.flows.apply.again.replay import Replay, ReplayedStep, Stop
+from exchange.flows.apply.again.replay import Replay, ReplayedStep, Stop, epochs
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.apply.steps import StepPlan
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay.program import OtherProgram
+from exchange.flows.audit.watching import WALKING, Seen, Watch, unwatched
 from exchange.storage.engine.scratch import Scratch
 from exchange.storage.engine.transaction import LogHead
 from exchange.storage.registers import registers
@@ -64,7 +65,7 @@ class Walk:
         self._cursors: dict[int, int] = {}
         self.done = Walked()
 
-    def on(self, stop: Stop, see: See = lambda _step: None) -> Iterator[Finding]:
+    def on(self, stop: Stop, see: See = lambda _step: None, watch: Watch = unwatched) -> Iterator[Finding]:
         """Go on to where the journal ends by now, or to where ``stop`` says so.
 
         Yields:
@@ -75,7 +76,7 @@ class Walk:
         if self.halted:
             return
         try:
-            for step in self._replay.steps(self._noting(stop)):
+            for step in self._replay.steps(self._noting(stop, self._lines(watch))):
                 self.done.steps += 1
                 self.done.entries += len(step.plan.redecisions) or step.plan.end - step.plan.first
                 self.done.changes += len(step.plan.changes)
@@ -95,8 +96,17 @@ class Walk:
         self.done.findings.append(finding)
         return finding
 
-    def _noting(self, stop: Stop) -> Stop:
+    def _lines(self, watch: Watch) -> Seen:
+        """Told of each line that is walked: those that lie ahead."""
+        with self._scratch.read() as logs:
+            held = epochs(logs)
+        at = self._replay.position
+        behind = sum(end for book, end in held if book.epoch < at.epoch) + at.next
+        return watch(WALKING, sum(end for _, end in held) - behind)
+
+    def _noting(self, stop: Stop, seen: Seen) -> Stop:
         def noted(book: LogHead, index: int, event: JournalEntry) -> bool:
+            seen(1)
             ends = stop(book, index, event)
             self.done.journal, self.done.next = book.origin, index if ends else index + 1
             return ends

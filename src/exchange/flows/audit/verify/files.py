@@ -19,6 +19,7 @@ from exchange.flows.audit.folder.manifest import ManifestLine
 from exchange.flows.audit.folder.names import MANIFEST, UNLISTED
 from exchange.flows.audit.verify.claims import Against, ClaimNo
 from exchange.flows.audit.verify.crew import Crew
+from exchange.flows.audit.watching import HASHING, Watch
 
 FILES: Final = 64
 """Files that a process takes at once."""
@@ -39,7 +40,7 @@ _LITTER: Final = frozenset(
 """What desktops and file systems leave on a disk by themselves, in lower case; and ``._`` files of macOS."""
 
 
-def check_files(folder: Path, crew: Crew) -> Iterator[Against]:
+def check_files(folder: Path, crew: Crew, watch: Watch) -> Iterator[Against]:
     """Every file that is not as the list says, is not listed, or is listed and not there."""
     disk = Disk(folder)
     there: set[str] = set()
@@ -70,7 +71,9 @@ def check_files(folder: Path, crew: Crew) -> Iterator[Against]:
         yield _against("FILE_NOT_THERE", path)
     listed = [lines[path] for path in sorted(lines.keys() & there)]
     parts = [(folder, tuple(listed[at : at + FILES])) for at in range(0, len(listed), FILES)]
-    for changed in crew.map(changed_files, parts):
+    seen = watch(HASHING, len(listed))
+    for (_, lines_), changed in zip(parts, crew.map(changed_files, parts), strict=True):
+        seen(len(lines_))
         for path, detail in changed:
             yield _against("FILE_CHANGED", path, detail=detail)
 

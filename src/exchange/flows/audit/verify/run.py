@@ -35,11 +35,12 @@ from exchange.flows.audit.verify.stamps import Stamp, check_stamps
 from exchange.flows.audit.verify.statements import Announced, Answered, MirroredTimes, Place, SigningKeys
 from exchange.flows.audit.verify.successors import successors
 from exchange.flows.audit.verify.tree_check import WIDTH, BundleHashes, TreeCheck, Wrong
+from exchange.flows.audit.watching import READING, SIGNATURES, Watch, unwatched
 from exchange.tlog.origin import LogName
 from exchange.tlog.tiles import Run, bundle_path, run_of, runs, tile_path
 
-Replay = Callable[[], tuple[Sequence[Finding], Mapping[str, Any]]]
-"""Findings of a replay, and facts about it."""
+Replay = Callable[[Watch], tuple[Sequence[Finding], Mapping[str, Any]]]
+"""Findings of a replay, and facts about it; somebody may watch it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,12 +66,12 @@ class Asked:
     replay: Replay | None = None
 
 
-def verify(asked: Asked, seen: Callable[[int], None] = lambda _entries: None) -> Result:
+def verify(asked: Asked, watch: Watch = unwatched) -> Result:
     """Look at a folder.
 
     Args:
         asked: What and by whose keys.
-        seen: Told how many entries were looked at, twice for each: once for its bytes, once for its signature.
+        watch: Told of files, of entries and of signatures that are looked at.
 
     Raises:
         HeadsUnreadable: A page of heads is none.
@@ -82,7 +83,7 @@ def verify(asked: Asked, seen: Callable[[int], None] = lambda _entries: None) ->
         return _unreadable(asked, error)
     pages = [head for name, page in asked.pages.items() for head in heads.read_page(page, name)]
     with Crew(asked.jobs) as crew:
-        return _Verification(asked, disk, crew, seen).run(pages)
+        return _Verification(asked, disk, crew, watch).run(pages)
 
 
 def _unreadable(asked: Asked, error: FolderUnreadable) -> Result:
@@ -98,12 +99,13 @@ def _unreadable(asked: Asked, error: FolderUnreadable) -> Result:
 class _Verification:
     """One run."""
 
-    def __init__(self, asked: Asked, disk: Material, crew: Crew, seen: Callable[[int], None]) -> None:
+    def __init__(self, asked: Asked, disk: Material, crew: Crew, watch: Watch) -> None:
         self._asked = asked
         self._believed = asked.believed
         self._disk = disk
         self._crew = crew
-        self._seen = seen
+        self._watch = watch
+        self._seen = unwatched("", 0)
         self._docket = Docket()
         self._announced: list[Announced] = []
         self._answered: list[Answered] = []
@@ -117,8 +119,9 @@ class _Verification:
     def run(self, pages: Sequence[heads.Head]) -> Result:
         """All claims; some need what a later one finds out, so not in their order."""
         docket, disk = self._docket, self._disk
-        docket.find(*check_files(self._asked.folder, self._crew))
+        docket.find(*check_files(self._asked.folder, self._crew, self._watch))
         # 1, 2: what lies there, against itself
+        self._seen = self._watch(READING, sum(log.size for log in disk.logs))
         roots = {log.origin: self._read(log) for log in disk.logs}
         self._learn()
         # 1, 2: and against what was signed
@@ -142,12 +145,13 @@ class _Verification:
         )  # fmt: skip
         # 4, 5
         context = context_of(self._believed, self._announced, self._answered)
+        stated = [log for log in disk.logs if log.use != "journal"]
+        seen = self._watch(SIGNATURES, sum(log.size for log in stated))
         signed = SignatureClaims(
-            self._crew, self._parts, self._signing, context, docket, self._facts, self._digests, self._seen
+            self._crew, self._parts, self._signing, context, docket, self._facts, self._digests, seen
         )
-        for log in disk.logs:
-            if log.use != "journal":
-                signed.look(log, self._times[log.origin])
+        for log in stated:
+            signed.look(log, self._times[log.origin])
         signed.settle()
         signed.lists()
         # 8, and for 2 what the tails erase
@@ -368,7 +372,7 @@ class _Verification:
         if self._asked.replay is None:
             self._docket.lack(ClaimNo.REGISTERS, "REPLAY")
             return
-        findings, facts = self._asked.replay()
+        findings, facts = self._asked.replay(self._watch)
         for name, value in facts.items():
             self._docket.fact(ClaimNo.REGISTERS, name, value)
         for found in findings:
