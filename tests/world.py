@@ -7,6 +7,7 @@ straight to the other node's relay door, as bytes, so that nothing is shared by 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
 import threading
@@ -437,8 +438,13 @@ class PeerTrust:
         )
 
     def roots(self, other: str) -> list[str]:
-        """Fingerprints of a peer's authorities in the folder."""
-        return [fingerprint(each) for each in load_chain(read_peer(self._folder, other)[TLS_ROOTS])]
+        """Fingerprints of a peer's authorities in the folder. A set that is just being replaced is looked at again."""
+        while True:
+            with contextlib.suppress(OSError):
+                found = read_peer(self._folder, other)
+                if TLS_ROOTS in found:
+                    return [fingerprint(each) for each in load_chain(found[TLS_ROOTS])]
+            time.sleep(0.001)
 
     def peer_of(self, trust: TrustSet, _now: datetime | None = None) -> Peer:
         """What a set makes the node believe."""

@@ -1,7 +1,7 @@
 """An agency's system as a process of its own: it calls without a pause, and counts at its own end what failed.
 
-``python -m tests.processes.caller PROFILE REPORT``; it writes a dot for each call, good or bad, ends when its standard
-input does, and writes its report then.
+``python -m tests.processes.caller PROFILE REPORT``; it writes a dot for each call, good or bad, and a bar for each
+stream that was cut, ends when its standard input does, and writes its report then.
 
 One connection that stays and submits, one that stays and checks firms, one that is made anew for each call, and one
 watcher that goes on by its cursor when its stream is cut. A call that fails is counted and not made again: nothing is
@@ -143,9 +143,9 @@ class Caller:
                         cursor = message.cursor or cursor
                         if message.HasField("submission"):
                             self.watched.add(message.submission.record_id)
-                    self.cuts["ended"] += 1
+                    self._cut("ended")
                 except grpc.RpcError as error:
-                    self.cuts[failure_of(error).status] += 1
+                    self._cut(failure_of(error).status)
 
     def _done(self, what: str) -> None:
         with self._lock:
@@ -158,8 +158,13 @@ class Caller:
             self.failures.append(f"{what}: {failure.status} {failure.reason} {failure}")
             self._tick()
 
-    def _tick(self) -> None:
-        sys.stdout.write(".")
+    def _cut(self, how: str) -> None:
+        with self._lock:
+            self.cuts[how] += 1
+            self._tick("|")
+
+    def _tick(self, mark: str = ".") -> None:
+        sys.stdout.write(mark)
         sys.stdout.flush()
 
 

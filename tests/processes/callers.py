@@ -34,9 +34,10 @@ END_SECONDS = 60.0
 
 @dataclass
 class Counted:
-    """What a caller counted; filled when it has ended. While it runs, only how many calls it made."""
+    """What a caller counted; filled when it has ended. While it runs, only calls made and streams that were cut."""
 
     made: int = 0
+    broken: int = 0
     calls: dict[str, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     submitted: int = 0
@@ -51,10 +52,18 @@ class Counted:
             assert time.monotonic() < deadline, f"only {self.made} of {target} calls were made"
             time.sleep(0.02)
 
+    def wait_cut(self) -> None:
+        """Until a stream was cut once more: some of the calls around it met a connection that was being recycled."""
+        target, deadline = self.broken + 1, time.monotonic() + CALLS_SECONDS
+        while self.broken < target:
+            assert time.monotonic() < deadline, "no stream was cut: the connection was never recycled"
+            time.sleep(0.02)
+
     def listen(self, output: IO[bytes]) -> None:
-        """Count the dots."""
-        while output.read(1):
-            self.made += 1
+        """Count the dots and the bars."""
+        while mark := output.read(1):
+            self.made += mark == b"."
+            self.broken += mark == b"|"
 
 
 @contextlib.contextmanager

@@ -85,6 +85,7 @@ def test_tls_leaves_are_replaced_under_load_and_no_call_fails(tmp_path: Path) ->
                 new = fingerprint(issued.certificate)
                 assert (shown_at(cq, cq.agencies_port), shown_at(cq, cq.peers_port)) == (new, new)
                 counted.wait(40)
+                counted.wait_cut()
         laws.wait_at_rest(pair)
         assert counted.failures == []
         assert min(counted.calls["stay"], counted.calls["anew"], counted.submitted) > 20
