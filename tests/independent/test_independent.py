@@ -10,22 +10,27 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exchange.crypto.dsse import SM2
+from exchange.crypto.x509.certificates import load_der
+from exchange.crypto.x509.pki import issue_crl
 from exchange.flows.audit.export.run import Export
 from exchange.flows.audit.export.scope import Scope
 from exchange.storage.logs import journal, log_store
 from exchange.v1.submission_service_pb2 import BatchSubmitRecordsRequest, GetReceiptRequest, RecordSubmission
+from tests.audit.material import NAMES
+from tests.audit.rotated import Rotated
 from tests.domain import records
 from tests.rpc.conftest import two_doors
 from tests.rpc.doors import AgencyDoor
 from tests.rpc.facts import credit_of, firm, of_sichuan, penalty_of, submit, wait_settled
-from tests.world import Keyring, keyring
+from tests.world import Keyring, World, keyring, profile
 
 HERE = Path(__file__).parent
 MODULES = Path("/usr/share/gocode/src/golang.org/x/mod/sumdb")
@@ -48,11 +53,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """A node's folder, both nodes' cards, and a receipt, as an auditor holds them."""
+    """A node's folder, both nodes' cards and revocation lists, and a receipt, as an auditor holds them."""
 
     folder: Path
     cards: tuple[Path, Path]
     receipt: Path
+    lists: tuple[Path, Path]
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +85,23 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
         doors["cq"].world.wait(lambda: witnessed(doors["cq"]), what="the journal's witness")
         receipt = place / "receipt"
         receipt.write_text(cq.call(cq.submission.GetReceipt, GetReceiptRequest(record_id=sent)).receipt)
-        cards = []
+        cards, lists = [], []
         for name, other in (("cq", "sc"), ("sc", "cq")):
             cards.append(place / f"{name}-for-{other}.card")
             cards[-1].write_text(keyring(name).card_for(other).to_text(), "utf-8")
+            lists.append(place / f"{name}.crl")
+            lists[-1].write_bytes(revoking(name))
         folder = place / "审计"
         export = Export(doors["cq"].node.database, "cq", "exchange.example", folder, Scope())
         export.write(export.plan(), datetime.now(UTC))
-    return Audited(folder, (cards[0], cards[1]), receipt)
+    return Audited(folder, (cards[0], cards[1]), receipt, (lists[0], lists[1]))
+
+
+def revoking(name: str, *since: datetime) -> bytes:
+    """A list of a node's signing authority, made after everything; its key is on it if an instant is given."""
+    serial = load_der(keyring(name).signer.chain[0]).serial_number
+    later = datetime.now(UTC) + timedelta(seconds=2)
+    return issue_crl(profile(), keyring(name).root, [(serial, at) for at in since], number=1, now=later)
 
 
 def witnessed(door: AgencyDoor) -> bool:
@@ -105,13 +120,18 @@ class Told:
     findings: Sequence[Mapping[str, Any]]
 
 
-def verify(program: Path, folder: Path, cards: Sequence[Path]) -> Told:
+def verify(program: Path, folder: Path, cards: Sequence[Path], *more: object) -> Told:
     """Run the verifier in Go."""
-    named = [each for card in cards for each in ("-card", card)]
+    named = [*(each for card in cards for each in ("-card", card)), *map(str, more)]
     ran = subprocess.run([program, "-json", *named, folder], capture_output=True, check=False, text=True)
     assert ran.stdout, ran.stderr
     told = json.loads(ran.stdout)
     return Told(ran.returncode, {each["no"]: each["outcome"] for each in told["claims"]}, told["findings"])
+
+
+def lists(*paths: Path) -> list[object]:
+    """Arguments that name revocation lists."""
+    return [each for path in paths for each in ("-crl", path)]
 
 
 def listed_anew(folder: Path) -> None:
@@ -126,7 +146,7 @@ def listed_anew(folder: Path) -> None:
 
 def test_all_is_proven(program: Path, audited: Audited) -> None:
     """Every claim that it makes, of every log; without cards only that the files agree with each other."""
-    told = verify(program, audited.folder, audited.cards)
+    told = verify(program, audited.folder, audited.cards, *lists(*audited.lists))
     assert (told.status, told.findings, set(told.claims.values())) == (0, [], {"PROVEN"})
     alone = verify(program, audited.folder, ())
     assert (alone.status, alone.claims[0], alone.claims[1], alone.claims[4]) == (
@@ -145,7 +165,79 @@ def test_the_cards_of_others_prove_nothing(program: Path, audited: Audited, tmp_
         cards[-1].write_text(Keyring(name).card_for(other).to_text(), "utf-8")
     told = verify(program, audited.folder, cards)
     assert told.status == 1
-    assert {told.claims[no] for no in (1, 5, 6)} == {"REFUTED"}
+    assert {told.claims[no] for no in (1, 6)} == {"REFUTED"}
+    assert {told.claims[no] for no in (4, 5)} == {"NOT_PROVABLE"}
+
+
+def test_revocation_lists_decide_on_keys(program: Path, audited: Audited, tmp_path: Path) -> None:
+    """Without them nothing is proven of keys; of what was revoked before it was mirrored, neither."""
+    alone = verify(program, audited.folder, audited.cards)
+    assert (alone.status, alone.findings, alone.claims[5]) == (3, [], "NOT_PROVABLE")
+    (tmp_path / "late.crl").write_bytes(revoking("cq", datetime.now(UTC)))
+    late = verify(program, audited.folder, audited.cards, *lists(tmp_path / "late.crl", audited.lists[1]))
+    assert (late.status, late.findings) == (0, [])
+    (tmp_path / "early.crl").write_bytes(revoking("cq", datetime.now(UTC) - timedelta(hours=1)))
+    early = verify(program, audited.folder, audited.cards, *lists(tmp_path / "early.crl", audited.lists[1]))
+    assert (early.status, early.findings, early.claims[5]) == (3, [], "NOT_PROVABLE")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("newer", [False, True])
+def test_folders_behind_rotations_of_every_key_are_proven(
+    program: Path, rotated: Rotated, name: str, newer: bool
+) -> None:
+    """By cards from before them or from behind; what a lost key signed is confirmed, one key came out of turn."""
+    cards = [rotated.newer(each) if newer else rotated.card(each) for each in NAMES]
+    told = verify(program, rotated.export(name), cards, *lists(*(rotated.crl(each) for each in NAMES)))
+    assert (told.status, told.findings, set(told.claims.values())) == (0, [], {"PROVEN"})
+
+
+def test_what_nobody_vouches_for_is_open(program: Path, rotated: Rotated) -> None:
+    """What a lost key signed, before its region confirmed it; a key out of turn, before the other side did."""
+    cards, all_lists = [rotated.card(each) for each in NAMES], lists(*(rotated.crl(each) for each in NAMES))
+    for folder, claims in ((rotated.unconfirmed, {5}), (rotated.unheard, {4, 5})):
+        told = verify(program, folder, cards, *all_lists)
+        assert (told.status, told.findings) == (3, [])
+        assert {no for no, outcome in told.claims.items() if outcome == "NOT_PROVABLE"} == claims
+    stolen = verify(program, rotated.stolen, cards, *all_lists)
+    assert (stolen.claims[5], [each["code"] for each in stolen.findings]) == ("REFUTED", ["KEY_REVOKED_BEFORE"])
+
+
+def test_a_policy_from_before_the_rotations_refutes_nothing(program: Path, rotated: Rotated) -> None:
+    """Alone it asks for a newer one; with the signing roots, the region's own word about its keys is enough."""
+    by = ["-policy", rotated.policy]
+    told = verify(program, rotated.export("cq"), (), *by)
+    assert (told.status, told.findings) == (3, [])
+    assert told.claims[0] == "PROVEN"
+    assert {told.claims[no] for no in (1, 2, 4, 5, 6)} == {"NOT_PROVABLE"}
+    for name in NAMES:
+        by += ["-root", f"{name}={rotated.roots(name)}", "-crl", rotated.crl(name)]
+    told = verify(program, rotated.export("cq"), (), *by)
+    assert (told.status, told.findings, set(told.claims.values())) == (0, [], {"PROVEN"})
+
+
+def test_signatures_of_sm2_alone_are_left_open(program: Path, tmp_path: Path) -> None:
+    """It can not compute them: that is no word against them."""
+    world = World({name: f"sqlite:///{tmp_path}/{name}.db" for name in NAMES})
+    world.sign["cq"] = world.require["sc"] = (SM2,)
+    try:
+        world.start()
+        world.submit("cq", credit_of(firm(1)), "one")
+        world.wait(world.settled)
+        folder = tmp_path / "folder"
+        export = Export(world.nodes["cq"].database, "cq", "exchange.example", folder, Scope())
+        export.write(export.plan(), datetime.now(UTC))
+    finally:
+        world.close()
+    cards = []
+    for name, other in (("cq", "sc"), ("sc", "cq")):
+        cards.append(tmp_path / f"{name}.card")
+        card = keyring(name).card_for(other)
+        card = replace(card, signing_roots=keyring("cq").sm2[0].root_pem) if name == "cq" else card
+        cards[-1].write_text(card.to_text(), "utf-8")
+    told = verify(program, folder, cards)
+    assert (told.status, told.findings) == (3, [])
+    assert {told.claims[no] for no in (4, 5)} == {"NOT_PROVABLE"}
 
 
 def test_a_receipt_is_checked_alone(program: Path, audited: Audited, tmp_path: Path) -> None:

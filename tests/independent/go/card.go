@@ -66,7 +66,9 @@ func (p *policy) readCard(path string, roots map[string]*x509.CertPool) (string,
 	if err != nil {
 		return "", err
 	}
-	roots[node] = pool
+	if pool != nil {
+		roots[node] = pool
+	}
 	sum := fmt.Sprintf("%x", sha256.Sum256(data))
 	var groups []string
 	for i := 0; i < len(sum); i += 4 {

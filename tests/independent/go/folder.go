@@ -22,6 +22,8 @@ const (
 	width    = 256     // entries of a bundle, hashes of a tile
 	maxFile  = 1 << 30 // bytes of one file that is read whole
 	hashSize = 32
+
+	maxEntries = 1 << 32 // of one log: what no node writes in a century
 )
 
 // A log as export.json names it. Nothing of it is believed: it only says where to look.

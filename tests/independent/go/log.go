@@ -66,7 +66,10 @@ type walked struct {
 	head      *checkpoint
 	notes     []*checkpoint
 	noteFiles []string
-	entries   int64 // entries whose bytes are here
+	times     []time.Time // of each note, or of a larger one that was cosigned earlier
+	rotated   bool        // signed by keys that took over from known ones, and are not known
+	keyless   bool        // no key of this log is known
+	entries   int64       // entries whose bytes are here
 	bodies    int64
 	erased    int64
 	problems  []problem
@@ -77,13 +80,13 @@ func (w *walked) find(r *report, claim int, index int64, file, code, text string
 	r.find(finding{Claim: claim, Code: code, Log: w.log.Origin, Index: index, File: file, Text: text})
 }
 
-// mirroredAt is when the other side held an entry: the time of the first note that covers it.
+// mirroredAt is when the other side held an entry: the earliest time of a note that covers it.
 func (w *walked) mirroredAt(index int64) (time.Time, bool) {
 	i := sort.Search(len(w.notes), func(i int) bool { return w.notes[i].size > index })
-	if i == len(w.notes) {
+	if i == len(w.notes) || w.times[i].IsZero() {
 		return time.Time{}, false
 	}
-	return w.notes[i].at, true
+	return w.times[i], true
 }
 
 // walkTree checks checkpoint, notes, hash tiles and entry bundles of one log, in this order:
@@ -112,11 +115,21 @@ func walkTree(folder string, log exportedLog, known *policy, r *report) *walked 
 		w.absent = true
 		return w
 	}
+	if head.size > maxEntries {
+		w.find(r, 1, -1, w.room+"/checkpoint", "BAD_CHECKPOINT", fmt.Sprintf("covers %d entries", head.size))
+		w.absent = true
+		return w
+	}
 	w.head = head
 	if head.origin != log.Origin || head.size != log.Size {
 		w.find(r, 1, -1, w.room+"/checkpoint", "BAD_CHECKPOINT", fmt.Sprintf("is of %s at %d", head.origin, head.size))
 	}
-	if known != nil {
+	w.keyless = known != nil && len(known.logs[log.Origin]) == 0
+	if w.keyless && (known.newer == nil || len(known.newer.logs[log.Origin]) == 0) {
+		// Nothing can be said of who signed it; what it says is compared with what lies here.
+	} else if known != nil && !(head.signed && head.quorate) && known.byNewer(data) {
+		w.rotated = true
+	} else if known != nil {
 		if !head.signed {
 			w.find(r, 1, -1, w.room+"/checkpoint", "BAD_CHECKPOINT", "no signature of a key of this log that the policy names")
 		}
@@ -135,12 +148,26 @@ func walkTree(folder string, log exportedLog, known *policy, r *report) *walked 
 			w.find(r, 6, each.size-1, each.file, "BAD_NOTE", err.Error())
 			continue
 		}
+		if point.origin == log.Origin && point.size == each.size && w.keyless {
+			continue
+		}
+		if point.origin == log.Origin && point.size == each.size && known != nil && !(point.signed && point.quorate) && known.byNewer(each.data) {
+			w.rotated = true
+			continue
+		}
 		if point.origin != log.Origin || point.size != each.size || (known != nil && !(point.signed && point.quorate)) {
 			w.find(r, 6, each.size-1, each.file, "BAD_NOTE", fmt.Sprintf("the note of size %d is not one of this log, or not signed and cosigned as the policy asks", each.size))
 			continue
 		}
 		w.notes = append(w.notes, point)
 		w.noteFiles = append(w.noteFiles, each.file)
+	}
+	w.times = make([]time.Time, len(w.notes))
+	for i := len(w.notes) - 1; i >= 0; i-- {
+		w.times[i] = w.notes[i].at
+		if i+1 < len(w.times) && !w.times[i+1].IsZero() && (w.times[i].IsZero() || w.times[i+1].Before(w.times[i])) {
+			w.times[i] = w.times[i+1]
+		}
 	}
 	// 3, in parallel by bundle
 	leaves := make([][]tlog.Hash, (head.size+width-1)/width)
@@ -242,11 +269,19 @@ func walkTree(folder string, log exportedLog, known *policy, r *report) *walked 
 	return w
 }
 
-// eachEntry gives every entry whose bytes are here, in parallel by bundle, with the bodies of its bundle.
+// eachEntry gives every entry whose bytes are here, in parallel by bundle, with the bodies of its bundle. Without a report
+// nothing is told of what can not be read.
 func (w *walked) eachEntry(folder string, r *report, visit func(index int64, data []byte, one body, reason string)) {
-	bundles := int((w.head.size + width - 1) / width)
+	total := w.log.Size
+	if w.head != nil {
+		total = w.head.size
+	}
+	if total < 0 || total > maxEntries {
+		return
+	}
+	bundles := int((total + width - 1) / width)
 	inParallel(bundles, func(n int) {
-		count := int(min64(width, w.head.size-int64(n)*width))
+		count := int(min64(width, total-int64(n)*width))
 		name := tileName(int64(n), count)
 		data, err := readFile(folder, w.room+"/tile/entries/"+name)
 		if err != nil {
@@ -263,7 +298,7 @@ func (w *walked) eachEntry(folder string, r *report, visit func(index int64, dat
 			if err == nil {
 				bodies, absent, err = readBodies(tar)
 			}
-			if err != nil {
+			if err != nil && r != nil {
 				w.find(r, 1, int64(n)*width, file, "BODIES_UNREADABLE", err.Error())
 			}
 		}

@@ -7,6 +7,7 @@ package main
 import (
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"os"
@@ -68,7 +69,7 @@ func (f rootFlags) Set(value string) error {
 		return fmt.Errorf("NODE=FILE")
 	}
 	pool, err := readRoots(parts[1])
-	if err == nil {
+	if err == nil && pool != nil {
 		f[parts[0]] = pool
 	}
 	return err
@@ -82,16 +83,38 @@ func (f *cardFlags) Set(value string) error {
 	return nil
 }
 
+type listFlags []*x509.RevocationList
+
+func (f *listFlags) String() string { return "" }
+func (f *listFlags) Set(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "X509 CRL" {
+			continue
+		}
+		// One of an algorithm that is not known here, as SM2, says nothing here.
+		if list, err := x509.ParseRevocationList(block.Bytes); err == nil {
+			*f = append(*f, list)
+		}
+	}
+	return nil
+}
+
 func main() {
 	roots := rootFlags{}
+	lists := listFlags{}
 	var cards cardFlags
 	policyFile := flag.String("policy", "", "C2SP tlog-policy `FILE`: keys of logs and of their cosigners")
 	receipt := flag.String("receipt", "", "check this C2SP tlog-proof `FILE` under the policy, instead of a folder")
 	asJSON := flag.Bool("json", false, "print the result as JSON")
 	flag.Var(&cards, "card", "a node's card `FILE`: its keys and signing roots; once for each node; compare the fingerprint that is printed")
+	flag.Var(&lists, "crl", "a signing authority's revocation list, PEM `FILE`; once for each")
 	flag.Var(roots, "root", "signing roots of a region, as `NODE=FILE.pem`; once for each")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "verify [-card FILE ...] [-policy FILE] [-root NODE=FILE.pem ...] [-json] FOLDER\nverify -card FILE ... -receipt FILE")
+		fmt.Fprintln(flag.CommandLine.Output(), "verify [-card FILE ...] [-policy FILE] [-root NODE=FILE.pem ...] [-crl FILE ...] [-json] FOLDER\nverify -card FILE ... -receipt FILE")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -122,7 +145,7 @@ func main() {
 	if flag.NArg() != 1 {
 		usage(fmt.Errorf("name one folder"))
 	}
-	os.Exit(checkFolder(flag.Arg(0), known, roots, *asJSON))
+	os.Exit(checkFolder(flag.Arg(0), known, newKeyring(roots, lists), *asJSON))
 }
 
 func usage(err error) {
@@ -131,7 +154,7 @@ func usage(err error) {
 	os.Exit(2)
 }
 
-func checkFolder(folder string, known *policy, roots map[string]*x509.CertPool, asJSON bool) int {
+func checkFolder(folder string, known *policy, ring *keyring, asJSON bool) int {
 	exported, err := readExport(folder)
 	if err != nil {
 		usage(err)
@@ -144,19 +167,27 @@ func checkFolder(folder string, known *policy, roots map[string]*x509.CertPool, 
 	for _, each := range problems {
 		r.find(finding{Claim: 0, Code: "FILE_CHANGED", Index: -1, File: each.file, Text: each.text})
 	}
+	// What the logs tell of keys comes first: by those that took over, checkpoints and notes are signed.
+	var tellings []*telling
+	for _, log := range exported.Logs {
+		if log.Use != "journal" {
+			tellings = append(tellings, gather(folder, &walked{log: log, room: log.Folder})...)
+		}
+	}
+	ring.learnKeys(tellings)
+	var rotated []string
+	if known != nil {
+		rotated = learnNotes(known, tellings, ring)
+	}
 	var logs []*walked
 	for _, log := range exported.Logs {
 		logs = append(logs, walkTree(folder, log, known, r))
 	}
-	ring := &keyring{keys: map[string]map[string]*signingKey{}, chain: map[string]error{}}
-	for _, w := range logs {
-		if w.head != nil && w.log.Use != "journal" {
-			learnKeys(folder, w, ring, r)
-		}
-	}
 	missing := map[int][]string{}
 	need := func(no int, what string) { missing[no] = append(missing[no], what) }
+	open := &doubts{of: map[string][]doubt{}}
 	var lines []string
+	newer := false
 	for _, w := range logs {
 		if w.absent && w.log.Beyond == 0 && w.log.Size == 0 {
 			continue // a log that nothing stands in
@@ -167,12 +198,26 @@ func checkFolder(folder string, known *policy, roots map[string]*x509.CertPool, 
 			}
 			continue
 		}
+		newer = newer || w.rotated
+		if w.keyless && !w.rotated {
+			for _, no := range []int{1, 2, 6} {
+				need(no, "a key of "+w.log.Origin)
+			}
+		}
 		line := fmt.Sprintf("%s: %d entries, %d of them here, %d notes, root %x", w.log.Origin, w.head.size, w.entries, len(w.notes), w.head.root[:8])
 		if w.log.Use != "journal" {
-			count := checkStatements(folder, w, ring, roots, r)
+			count := checkStatements(folder, w, ring, open, r)
 			line += fmt.Sprintf("; %d statements, %d bodies, %d absent with a reason", count.good+count.unverified, count.bodies, count.withdrawn)
 			if count.unverified > 0 {
+				need(4, "signing roots of "+ownerOf(w.log.Origin))
 				need(5, "signing roots of "+ownerOf(w.log.Origin))
+			}
+			if count.unmirrored > 0 {
+				need(5, "cosigned notes of "+w.log.Origin+", to say by when its entries were there")
+			}
+			for _, what := range count.lacking(w.log.Origin, ring) {
+				need(4, what)
+				need(5, what)
 			}
 		}
 		if w.log.Beyond > 0 {
@@ -184,6 +229,16 @@ func checkFolder(folder string, known *policy, roots map[string]*x509.CertPool, 
 		}
 		if n := len(w.notes); n == 0 || w.notes[n-1].size < w.head.size {
 			need(6, "the cosigned notes of "+w.log.Origin+" up to its checkpoint")
+		}
+	}
+	for _, what := range append(open.settle(folder, logs, known, ring, tellings, r), ring.unlisted()...) {
+		need(5, what)
+	}
+	for _, each := range rotated {
+		if newer {
+			for _, no := range []int{1, 2, 6} {
+				need(no, "a newer card or policy, since keys were rotated: "+each)
+			}
 		}
 	}
 	if known == nil {

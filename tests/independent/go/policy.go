@@ -82,17 +82,18 @@ func cosigned(sig []byte) (int64, []byte, bool) {
 // A policy in the form of C2SP tlog-policy: keys of logs, and which cosigners make a checkpoint strong enough.
 type policy struct {
 	logs      map[string][]*vkey
-	witnesses map[string]*vkey
+	witnesses map[string][]*vkey // one, and those that took over from it
 	groups    map[string]group
 	quorum    string
 	cards     []cardKey // keys from cards: one other node's cosignature is asked for
 	verifiers []note.Verifier
 	named     map[string]bool
+	newer     *policy // the same with keys that took over from known ones, for which their region does not speak
 }
 
 func newPolicy() *policy {
 	return &policy{
-		logs: map[string][]*vkey{}, witnesses: map[string]*vkey{}, groups: map[string]group{}, quorum: "none", named: map[string]bool{},
+		logs: map[string][]*vkey{}, witnesses: map[string][]*vkey{}, groups: map[string]group{}, quorum: "none", named: map[string]bool{},
 	}
 }
 
@@ -134,7 +135,7 @@ func (p *policy) readFile(path string) error {
 			if err != nil {
 				return fail(err)
 			}
-			found.witnesses[words[1]] = key
+			found.witnesses[words[1]] = []*vkey{key}
 			p.verify(key)
 		case words[0] == "group" && len(words) >= 4:
 			members := words[3:]
@@ -242,10 +243,12 @@ func readCheckpoint(data []byte, known *policy) (*checkpoint, error) {
 		for _, key := range known.logs[found.origin] {
 			found.signed = found.signed || (key.name == sig.Name && key.hash == sig.Hash)
 		}
-		for name, key := range known.witnesses {
-			if key.name == sig.Name && key.hash == sig.Hash {
-				cosigners[name] = true
-				take(sig)
+		for name, keys := range known.witnesses {
+			for _, key := range keys {
+				if key.name == sig.Name && key.hash == sig.Hash {
+					cosigners[name] = true
+					take(sig)
+				}
 			}
 		}
 		for _, each := range known.cards {
@@ -263,7 +266,8 @@ func readCheckpoint(data []byte, known *policy) (*checkpoint, error) {
 	return found, nil
 }
 
-// readRoots reads the certificates of a PEM file, as a card or a trust set gives them.
+// readRoots reads the certificates of a PEM file, as a card or a trust set gives them; nil where all of them are of
+// algorithms that are not known here.
 func readRoots(path string) (*x509.CertPool, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -274,7 +278,7 @@ func readRoots(path string) (*x509.CertPool, error) {
 
 func rootsOf(data []byte, path string) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
-	count := 0
+	count, foreign := 0, 0
 	for len(bytes.TrimSpace(data)) > 0 {
 		block, rest := pem.Decode(data)
 		if block == nil {
@@ -286,10 +290,14 @@ func rootsOf(data []byte, path string) (*x509.CertPool, error) {
 		}
 		root, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			continue // a root of an algorithm that is not known here, as SM2
+			foreign++ // a root of an algorithm that is not known here, as SM2
+			continue
 		}
 		pool.AddCert(root)
 		count++
+	}
+	if count == 0 && foreign > 0 {
+		return nil, nil
 	}
 	if count == 0 {
 		return nil, fmt.Errorf("%s holds no certificate that can be read here", path)

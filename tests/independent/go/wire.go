@@ -99,7 +99,10 @@ type commitment struct {
 	digest    []byte
 }
 
-const kindKeyAnnouncement = 7
+const (
+	kindAnswer          = 6
+	kindKeyAnnouncement = 7
+)
 
 func readEntry(data []byte) (*entry, error) {
 	outer, err := fields(data)
@@ -189,71 +192,128 @@ func readEntry(data []byte) (*entry, error) {
 	return found, nil
 }
 
-// A signing key as a KeyAnnouncement tells of it.
+// A key as a KeyAnnouncement tells of it: of a certificate, or of a verifier key.
 type announced struct {
-	keyid      string
-	chain      [][]byte
-	state      int
-	validFrom  time.Time
-	validUntil time.Time
-	revokedAt  time.Time
+	use         int
+	keyid       string
+	vkey        string
+	chain       [][]byte
+	state       int
+	validFrom   time.Time
+	validUntil  time.Time
+	revokedAt   time.Time
+	replaces    string
+	possession  []byte
+	endorsement []byte
 }
 
 const (
-	useSigning   = 1
-	stateAborted = 5
+	useSigning = 1
+	useLog     = 2
+	useMirror  = 3
+	useWitness = 4
+
+	stateAborted    = 5
+	verdictAccepted = 1
+
+	bodyAnswer       = 15
+	bodyAnnouncement = 16
 )
 
-// announcements reads the signing keys of a Record that is a KeyAnnouncement; none for any other record.
-func announcements(record []byte) ([]announced, error) {
+// useNames are the names of the uses of verifier keys, in what is signed to prove possession, and in cards.
+var useNames = map[int]string{useLog: "log", useMirror: "mirror", useWitness: "witness"}
+
+// inner gives a record's body of one kind; nothing for any other record.
+func inner(record []byte, number uint64) ([]field, error) {
 	outer, err := fields(record)
 	if err != nil {
 		return nil, err
 	}
-	var found []announced
 	for _, f := range outer {
-		if f.number != 16 {
+		if f.number == number {
+			return fields(f.bytes)
+		}
+	}
+	return nil, nil
+}
+
+// announcements reads the keys of a Record that is a KeyAnnouncement; none for any other record.
+func announcements(record []byte) ([]announced, error) {
+	body, err := inner(record, bodyAnnouncement)
+	if err != nil {
+		return nil, err
+	}
+	var found []announced
+	for _, k := range body {
+		if k.number != 1 {
 			continue
 		}
-		body, err := fields(f.bytes)
+		parts, err := fields(k.bytes)
 		if err != nil {
 			return nil, err
 		}
-		for _, k := range body {
-			if k.number != 1 {
-				continue
+		var one announced
+		for _, p := range parts {
+			switch p.number {
+			case 1:
+				one.use = int(p.varint)
+			case 2:
+				one.keyid = string(p.bytes)
+			case 3:
+				one.vkey = string(p.bytes)
+			case 4:
+				one.chain = append(one.chain, p.bytes)
+			case 5:
+				one.state = int(p.varint)
+			case 6:
+				one.validFrom, err = instant(p.bytes)
+			case 7:
+				one.validUntil, err = instant(p.bytes)
+			case 8:
+				one.replaces = string(p.bytes)
+			case 9:
+				one.possession = p.bytes
+			case 10:
+				one.endorsement = p.bytes
+			case 20:
+				one.revokedAt, err = instant(p.bytes)
 			}
-			parts, err := fields(k.bytes)
 			if err != nil {
 				return nil, err
 			}
-			var one announced
-			use := 0
-			for _, p := range parts {
-				switch p.number {
-				case 1:
-					use = int(p.varint)
-				case 2:
-					one.keyid = string(p.bytes)
-				case 4:
-					one.chain = append(one.chain, p.bytes)
-				case 5:
-					one.state = int(p.varint)
-				case 6:
-					one.validFrom, err = instant(p.bytes)
-				case 7:
-					one.validUntil, err = instant(p.bytes)
-				case 20:
-					one.revokedAt, err = instant(p.bytes)
-				}
-				if err != nil {
-					return nil, err
-				}
-			}
-			if use == useSigning {
-				found = append(found, one)
-			}
 		}
+		found = append(found, one)
 	}
 	return found, nil
+}
+
+// answeredKeys reads of a Record that is an Answer whose keys it speaks of, and the ids of those that its node relies on.
+func answeredKeys(record []byte) (string, []string) {
+	body, err := inner(record, bodyAnswer)
+	if err != nil {
+		return "", nil
+	}
+	about := ""
+	var accepted []string
+	for _, f := range body {
+		parts, err := fields(f.bytes)
+		if err != nil {
+			continue
+		}
+		keyid, verdict := "", uint64(0)
+		for _, p := range parts {
+			switch {
+			case f.number == 1 && p.number == 1:
+				about = string(p.bytes)
+			case f.number == 7 && p.number == 1:
+				keyid = string(p.bytes)
+			case f.number == 7 && p.number == 2:
+				verdict = p.varint
+			}
+		}
+		if f.number == 7 && verdict == verdictAccepted {
+			accepted = append(accepted, keyid)
+		}
+	}
+	return about, accepted
 }
