@@ -71,7 +71,7 @@ def test_an_attachment_from_hand_to_hand(doors: dict[str, AgencyDoor]) -> None:
     pieces = fetch(sc, record_id)
     assert b"".join(each.content for each in pieces) == content
     # Who was given the decision is asked about its repair later on.
-    readers = {(row.agency, row.record_id) for row in world.rows("sc", "notice_readers")}
+    readers = {(row.agency, row.record_id) for row in world.rows("sc", "reg_notice_readers")}
     assert ("reader", raw_id(record_id)) in readers
     assert pieces[0].attachment == file
     assert [each.HasField("attachment") for each in pieces] == [True] + [False] * (len(pieces) - 1)

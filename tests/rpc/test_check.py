@@ -22,6 +22,7 @@ from exchange.v1.matter_pb2 import MatterKind
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
 from exchange.v1.security_service_pb2 import Agency, Verb
+from tests import evidence
 from tests.rpc.doors import AgencyDoor, CallFailed, Stubs, client_issued, grant
 from tests.rpc.facts import credit_of, firm, of_sichuan, penalty_of, submit, wait_settled
 
@@ -186,6 +187,14 @@ def test_checks_at_once_keep_every_reader(doors: dict[str, AgencyDoor]) -> None:
     with door.node.database.read() as connection:
         found = connection.execute(select(kept.agency, kept.record_id).where(kept.record_id.in_(ids)))
         assert {tuple(row) for row in found} == {(name, record_id) for name in names for record_id in ids}
+    told = [
+        (line.agency, raw_id(notice.record_id))
+        for line in (event.notices_shown for event in evidence.journal(door.world, "cq", "notices_shown"))
+        for notice in line.notices
+        if raw_id(notice.record_id) in ids
+    ]
+    assert sorted(told) == sorted((name, record_id) for name in names for record_id in ids), "each once in the journal"
+    evidence.assert_replays(door.world, "cq")
 
 
 def test_one_question_that_nobody_foresaw_does_not_cost_the_others_their_answers(

@@ -1,4 +1,4 @@
-"""Who was shown a notice: kept before the answer leaves, so that a repair finds everybody who may have acted on it."""
+"""Who was shown a notice: journaled before the answer leaves, so that a repair finds everybody who may have acted."""
 
 from __future__ import annotations
 

@@ -851,6 +851,34 @@ class BodyShown(_message.Message):
 Global___BodyShown: _TypeAlias = BodyShown  # noqa: Y015
 
 @_typing.final
+class NoticesShown(_message.Message):
+    """Notices and list entries that an agency is shown for the first time. On disk before they are shown."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    NOTICES_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    """The agency."""
+    @_builtins.property
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.RecordRef]:
+        """Origin and record id of each."""
+
+    def __init__(
+        self,
+        *,
+        agency: _builtins.str = ...,
+        notices: _abc.Iterable[_common_pb2.RecordRef] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "notices", b"notices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoticesShown: _TypeAlias = NoticesShown  # noqa: Y015
+
+@_typing.final
 class EventPart(_message.Message):
     """A piece of an event that is too large for one entry of a log. The line that joins it to the others comes behind it."""
 
@@ -932,6 +960,7 @@ class JournalEntry(_message.Message):
     REDECISION_ORDERED_FIELD_NUMBER: _builtins.int
     AUDIT_READ_FIELD_NUMBER: _builtins.int
     BODY_SHOWN_FIELD_NUMBER: _builtins.int
+    NOTICES_SHOWN_FIELD_NUMBER: _builtins.int
     PART_FIELD_NUMBER: _builtins.int
     JOINED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
@@ -1013,6 +1042,10 @@ class JournalEntry(_message.Message):
         """An auditor is shown a body."""
 
     @_builtins.property
+    def notices_shown(self) -> Global___NoticesShown:
+        """An agency is shown notices for the first time."""
+
+    @_builtins.property
     def part(self) -> Global___EventPart:
         """A piece of an event that is too large for one entry."""
 
@@ -1043,14 +1076,15 @@ class JournalEntry(_message.Message):
         redecision_ordered: Global___RedecisionOrdered | None = ...,
         audit_read: Global___AuditRead | None = ...,
         body_shown: Global___BodyShown | None = ...,
+        notices_shown: Global___NoticesShown | None = ...,
         part: Global___EventPart | None = ...,
         joined: Global___EventJoined | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "audit_read", b"audit_read", "body_shown", b"body_shown", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "joined", b"joined", "opened", b"opened", "part", b"part", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "audit_read", b"audit_read", "body_shown", b"body_shown", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "joined", b"joined", "notices_shown", b"notices_shown", "opened", b"opened", "part", b"part", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "audit_read", b"audit_read", "body_shown", b"body_shown", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "joined", b"joined", "opened", b"opened", "part", b"part", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "activated", b"activated", "administrator_action", b"administrator_action", "alarm_changed", b"alarm_changed", "at", b"at", "audit_read", b"audit_read", "body_shown", b"body_shown", "certificate_event", b"certificate_event", "check_traced", b"check_traced", "document_received", b"document_received", "event", b"event", "evidence_kept", b"evidence_kept", "grant_changed", b"grant_changed", "joined", b"joined", "notices_shown", b"notices_shown", "opened", b"opened", "part", b"part", "quarantine_changed", b"quarantine_changed", "redecision_ordered", b"redecision_ordered", "refusals_folded", b"refusals_folded", "rotation_stepped", b"rotation_stepped", "step", b"step", "trust_decided", b"trust_decided", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept", "rotation_stepped", "trust_decided", "action_changed", "redecision_ordered", "audit_read", "body_shown", "part", "joined"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "step", "activated", "grant_changed", "check_traced", "document_received", "quarantine_changed", "refusals_folded", "alarm_changed", "administrator_action", "certificate_event", "evidence_kept", "rotation_stepped", "trust_decided", "action_changed", "redecision_ordered", "audit_read", "body_shown", "notices_shown", "part", "joined"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
-from sqlalchemy import Connection, and_, func, insert, select
+from sqlalchemy import Connection, and_, func, select
 
+from exchange.domain.record_index import raw_id
 from exchange.storage import schema
 from exchange.storage.engine.transaction import Transaction
+from exchange.storage.logs import journal
+from exchange.storage.registers import registers
+from exchange.storage.registers.registers import Change
+from exchange.v1.common_pb2 import RecordRef
+from exchange.v1.journal_pb2 import JournalEntry, NoticesShown
 from exchange.v1.kind_pb2 import KIND_ANSWER, KIND_REPAIR_NOTICE, KIND_REVOCATION_NOTICE
 
 KEYS_AT_ONCE = 200
@@ -35,20 +42,43 @@ class Shown:
 
 
 def note(tx: Transaction, payloads: Sequence[Sequence[Shown]]) -> list[None]:
-    """Keep who was shown what; the first time counts."""
-    wanted = {shown.key: shown for payload in reversed(payloads) for shown in payload}
-    ids = sorted({record_id for record_id, _, _ in wanted})
-    for start in range(0, len(ids), KEYS_AT_ONCE):
-        known = select(_N.record_id, _N.origin, _N.agency).where(_N.record_id.in_(ids[start : start + KEYS_AT_ONCE]))
-        for row in tx.connection.execute(known):
-            wanted.pop((row.record_id, row.origin, row.agency), None)
-    if wanted:
-        rows = [
-            {"record_id": each.record_id, "origin": each.origin, "agency": each.agency, "since": each.at}
-            for each in wanted.values()
-        ]
-        tx.connection.execute(insert(schema.notice_readers), rows)
+    """Journal who is shown what, and keep it; the first time counts, and is the only one that is journaled."""
+    told: dict[tuple[str, int], list[Shown]] = {}
+    for shown in dict.fromkeys(each for payload in payloads for each in payload):
+        told.setdefault((shown.agency, shown.at), []).append(shown)
+    for (agency, at), group in told.items():
+        tx.write_now(schema.notice_readers)
+        known = _known(tx.connection, [each.record_id for each in group])
+        new = [each for each in group if each.key not in known]
+        if new:
+            refs = [RecordRef(origin=each.origin, record_id=str(UUID(bytes=each.record_id))) for each in new]
+            event = JournalEntry(notices_shown=NoticesShown(agency=agency, notices=refs))
+            event.at.FromMicroseconds(at)
+            journal.append(tx, [event])
+            registers.write(tx, [_change(each) for each in new])
     return [None] * len(payloads)
+
+
+def changes_of(state: Connection, event: JournalEntry) -> list[Change]:
+    """The rows that a line of the journal makes; what is known already was shown before."""
+    shown, at = event.notices_shown, event.at.ToMicroseconds()
+    told = [Shown(shown.agency, each.origin, raw_id(each.record_id), at) for each in shown.notices]
+    known = _known(state, [each.record_id for each in told])
+    return [_change(each) for each in dict.fromkeys(told) if each.key not in known]
+
+
+def _change(shown: Shown) -> Change:
+    row = {"record_id": shown.record_id, "origin": shown.origin, "agency": shown.agency, "since": shown.at}
+    return Change("notice_readers", shown.key, row, fresh=True)
+
+
+def _known(connection: Connection, record_ids: Iterable[bytes]) -> set[tuple[bytes, str, str]]:
+    found: set[tuple[bytes, str, str]] = set()
+    ids = sorted(set(record_ids))
+    for start in range(0, len(ids), KEYS_AT_ONCE):
+        query = select(_N.record_id, _N.origin, _N.agency).where(_N.record_id.in_(ids[start : start + KEYS_AT_ONCE]))
+        found |= {(row.record_id, row.origin, row.agency) for row in connection.execute(query)}
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

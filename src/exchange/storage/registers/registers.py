@@ -69,6 +69,7 @@ TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     "rotation_steps": (schema.rotation_steps, ("number", "seq")),
     "waits": (schema.waits, ("log_id", "idx")),
     "copies": (schema.copies, ("log_id", "idx")),
+    "notice_readers": (schema.notice_readers, ("record_id", "origin", "agency")),
     "parked": (schema.parked, ("log_id", "idx")),
 }
 """Registers by name, with the columns that name a row."""

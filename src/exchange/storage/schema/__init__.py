@@ -37,6 +37,7 @@ from exchange.storage.schema.own import (
     key_answers,
     key_decisions,
     keys,
+    notice_readers,
     parked,
     rotation_steps,
     rotations,
@@ -53,7 +54,6 @@ from exchange.storage.schema.primary import (
     documents,
     links,
     node_state,
-    notice_readers,
     quarantine,
     revocation_lists,
     seen_calls,
@@ -78,6 +78,7 @@ PROJECTIONS = (
     rotation_steps,
     waits,
     copies,
+    notice_readers,
     parked,
 )
 """Registers that a recovery clears and makes again."""

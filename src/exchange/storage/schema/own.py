@@ -147,3 +147,15 @@ parked = Table(
     Column("idx", BigInteger, primary_key=True, autoincrement=False),
     Column("trace", Text, nullable=False),
 )
+
+# Which agency was shown which notice or list entry: who is asked to confirm when it is repaired or revoked.
+notice_readers = Table(
+    "reg_notice_readers",
+    metadata,
+    Column("record_id", LargeBinary, primary_key=True),
+    Column("origin", Text, primary_key=True),
+    Column("agency", Text, primary_key=True),
+    # When it was first shown.
+    Column("since", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)

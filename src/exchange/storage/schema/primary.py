@@ -1,4 +1,4 @@
-"""Primary facts: submissions, documents, quarantine, attachments, links, alarms, and who called and read."""
+"""Primary facts: submissions, documents, quarantine, attachments, links, alarms, and who called."""
 
 from __future__ import annotations
 
@@ -176,18 +176,6 @@ alarms = Table(
     Column("cleared_at", BigInteger),
     Column("acknowledged_by", Text, nullable=False),
     Index("alarms_code", "code", "object"),
-)
-
-# Which agency was shown which notice or list entry: who is asked to confirm when it is repaired or revoked.
-notice_readers = Table(
-    "notice_readers",
-    metadata,
-    Column("record_id", LargeBinary, primary_key=True),
-    Column("origin", Text, primary_key=True),
-    Column("agency", Text, primary_key=True),
-    # When it was first shown.
-    Column("since", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
 )
 
 # Calls by certificate, folded per day (days since 1970).

@@ -1,4 +1,4 @@
-"""Registers that the journal itself makes, not apply: agencies, rules, officers' actions, rotations, due feedback."""
+"""Registers that the journal itself makes, not apply: agencies, rules, actions, rotations, due feedback, readers."""
 
 from __future__ import annotations
 
@@ -7,17 +7,29 @@ from typing import Final, Literal
 from exchange.domain.agency_form import read_agency
 from exchange.storage.engine.database import Connection
 from exchange.storage.queries import actions, checks, rotations, rules
+from exchange.storage.registers import readers
 from exchange.storage.registers.registers import Change
 from exchange.v1.journal_pb2 import GrantChanged, JournalEntry, TrustDecided
 
 _NAMES: Final[
-    tuple[Literal["grant_changed", "rotation_stepped", "trust_decided", "action_changed", "redecision_ordered"], ...]
+    tuple[
+        Literal[
+            "grant_changed",
+            "rotation_stepped",
+            "trust_decided",
+            "action_changed",
+            "redecision_ordered",
+            "notices_shown",
+        ],
+        ...,
+    ]
 ] = (
     "grant_changed",
     "rotation_stepped",
     "trust_decided",
     "action_changed",
     "redecision_ordered",
+    "notices_shown",
 )
 
 
@@ -46,6 +58,8 @@ def changes_of(state: Connection, event: JournalEntry, log_id: int, index: int) 
         return rotations.changes_of(state, event, log_id, index)
     if event.HasField("trust_decided"):
         return [decision_row(event.trust_decided)]
+    if event.HasField("notices_shown"):
+        return readers.changes_of(state, event)
     if event.check_traced.due:
         return checks.due_changes(state, [event])
     return [rules.change_of(event)] if _brings_rules(event) else []

@@ -26,6 +26,7 @@ _BY_JOURNAL: Final = frozenset(
         "reg_actions",
         "reg_dues",
         "reg_key_decisions",
+        "reg_notice_readers",
         "reg_rule_editions",
         "reg_rule_orders",
         "reg_rotations",

@@ -395,7 +395,7 @@ def _actions() -> None:
 
 def _feedback() -> None:
     op.create_table(
-        "notice_readers",
+        "reg_notice_readers",
         sa.Column("record_id", sa.LargeBinary(), nullable=False),
         sa.Column("origin", sa.Text(), nullable=False),
         sa.Column("agency", sa.Text(), nullable=False),
