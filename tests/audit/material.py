@@ -14,6 +14,7 @@ from exchange.flows.audit.export.run import Export
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.reading.heads import newest_heads
 from exchange.flows.audit.verify.heads import write_page
+from exchange.flows.audit.witness_watch import USES
 from exchange.flows.intake.documents import DocumentFlow
 from exchange.storage.engine.database import Database
 from exchange.storage.logs import log_store
@@ -151,8 +152,9 @@ def policy_of(cards: Mapping[str, NodeCard]) -> str:
 
 
 def witnessed(world: World, name: str) -> bool:
-    """Whether a node's journal, the newest of them, is witnessed as far as it got."""
+    """Whether a node's journal and what it keeps to itself, the newest of them, are witnessed as far as they got."""
     with world.nodes[name].database.read() as connection:
-        (head,) = (head for head in log_store.heads(connection) if head.use == "journal" and not head.retired)
-        last = log_store.last_checkpoint(connection, head.id)
-    return last is not None and last.size == head.size
+        heads = [head for head in log_store.heads(connection) if head.use in USES and head.size and not head.retired]
+        last = {head.id: log_store.last_checkpoint(connection, head.id) for head in heads}
+    sizes = [(head.size, note.size if (note := last[head.id]) is not None else 0) for head in heads]
+    return bool(sizes) and all(size == seen for size, seen in sizes)

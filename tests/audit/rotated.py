@@ -199,6 +199,7 @@ def _loss(world: World, made: Rotated) -> Rotated:
     since = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     world.wait(lambda: datetime.now(UTC) > since + timedelta(milliseconds=50))
     stated = [world.submit("cq", credit(200 + number), f"late-{number}").record_id for number in range(5)]
+    stated.append(world.submit("cq", credit(210), "kept", local_only=True).record_id)
     world.wait(world.settled, 60)
     until_active(world, "signing")
     flow = CompromiseFlow(core.node)

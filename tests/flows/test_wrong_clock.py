@@ -154,6 +154,7 @@ def test_what_a_wrong_clock_dated_is_stated_again_once_it_is_right(world: World)
     notes = [row.cosigned_at for row in world.rows("cq", "checkpoints") if row.log_id == log and row.size > before]
     since = instant(min(notes) + 999_999)
     core = world.nodes["cq"].core
+    world.wait(lambda: core.node.clock() > since)
     flow = CompromiseFlow(core.node)
     key = core.node.keys.signers[0].keyid
     doubted = [each.record_id for each in flow.unproven(key, since)]

@@ -1694,7 +1694,7 @@ class UnprovenRecord(_message.Message):
     MIRRORED_FIELD_NUMBER: _builtins.int
     CONFIRMED_FIELD_NUMBER: _builtins.int
     peer: _builtins.str
-    """Its addressee."""
+    """Its addressee; empty for a record that its region keeps to itself."""
     log: _builtins.str
     """Origin of the log."""
     index: _builtins.int
@@ -1706,7 +1706,7 @@ class UnprovenRecord(_message.Message):
     kind: _kind_pb2.Kind.ValueType
     """Kind."""
     mirrored: _builtins.bool
-    """Whether the addressee has mirrored it by now."""
+    """Whether the addressee has mirrored it by now, or a witness has seen it."""
     confirmed: _builtins.bool
     """Whether the same statement stands in the log again: under another key, or at a time that can be true."""
     @_builtins.property

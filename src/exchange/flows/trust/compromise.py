@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from typing import Final
 
 from exchange.crypto.dsse import make_envelope
 from exchange.crypto.x509.certificates import facts_of, load_der
@@ -48,6 +49,9 @@ AT_ONCE = 128
 MAX_LISTED = 500
 """Records that one answer lists."""
 
+STATED: Final = frozenset({"outbound", "local"})
+"""Uses of the logs that hold what this region states: to a peer, or kept to itself."""
+
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -64,6 +68,7 @@ class Unproven:
     """An entry of ours whose time is not proven to its addressee.
 
     Attributes:
+        peer: Its addressee; empty where there is none.
         confirmed: Whether the same statement stands in the log again, in a way that counts.
     """
 
@@ -148,7 +153,9 @@ class CompromiseFlow:
         return self._append(_Appended(entries=entries, event=_line(JournalEntry(certificate_event=event), now)))
 
     def unproven(self, key_id: str, since: datetime) -> Iterator[Unproven]:
-        """Every entry of ours that the key signed and its addressee had not mirrored before the instant, in log order.
+        """Every entry of ours that the key signed and that nobody else had seen before the instant, in log order.
+
+        Its addressee mirrors it; what we keep to ourselves, a peer's witness cosigns.
 
         Of a key in use, which nobody doubts: those that claim a time well behind their mirroring, because our clock was
         fast or the addressee's slow.
@@ -157,7 +164,7 @@ class CompromiseFlow:
         an entry that it never doubted.
         """
         with self._node.database.read() as connection:
-            logs = [log for log in log_store.heads(connection) if log.use == "outbound"]
+            logs = [log for log in log_store.heads(connection) if log.use in STATED]
         used = self._is_in_use(key_id)
         ahead = {log.id: self._ahead(log) for log in logs} if used else {}
         confirmed = {
@@ -296,7 +303,7 @@ def _append(tx: Transaction, payloads: Sequence[_Appended]) -> list[int]:
     """Journal and logs in one transaction."""
     answers = []
     for payload in payloads:
-        current = {(log.peer, log.lane): log for log in tx.heads.values() if log.use == "outbound" and not log.retired}
+        current = {(log.peer, log.lane): log for log in tx.heads.values() if log.use in STATED and not log.retired}
         for peer, lane, entry in payload.entries:
             tx.append(current[peer, lane].id, [entry])
         answers.append(journal.append(tx, [payload.event]))
