@@ -95,7 +95,7 @@ def replay(
             findings += again.findings
         if trail is not None:
             findings = [each for each in findings if not each.evidence.get("register") or trail.concerns(each)]
-        _print(out, run, findings, again, trail)
+        _print(out, run, findings, again, trail, follow=follow)
         if follow:
             _follow(out, run, see, against)
     finish(verdict(findings))
@@ -181,7 +181,13 @@ def _summary(run: ReplayRun) -> str:
 
 
 def _print(
-    out: Output, run: ReplayRun, findings: list[Finding], again: Reevaluated | None, trail: SubjectTrail | None
+    out: Output,
+    run: ReplayRun,
+    findings: list[Finding],
+    again: Reevaluated | None,
+    trail: SubjectTrail | None,
+    *,
+    follow: bool,
 ) -> None:
     if out.as_json:
         value: dict[str, Any] = _walked(run) | {"findings": finding_dicts(findings)}
@@ -189,7 +195,10 @@ def _print(
             value["re_evaluated"] = {"same": again.same, "unknown": again.unknown, "differ": len(again.findings)}
         if trail is not None:
             value["subject"] = [_touch(each) for each in trail.touches]
-        out.value(value)
+        if follow:
+            out.line(value, now=True)  # the first of many: one a line
+        else:
+            out.value(value)
         return
     out.say(_summary(run))
     if trail is not None:

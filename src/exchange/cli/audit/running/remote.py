@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from exchange.domain.journal_parts import PartsUnreadable, join
 from exchange.storage.registers.canonical import Bucket, RegisterPosition, RegisterRow
 from exchange.v1.audit_service_pb2 import ListRegisterDigestsRequest, ListRegisterDigestsResponse, StreamEntriesRequest
 from exchange.v1.journal_pb2 import JournalEntry
@@ -46,13 +48,23 @@ class NodeRegisters:
             after = answer.lines[-1].key
 
     def lines(self, journal: str, start: int, end: int) -> Iterator[tuple[str, int, JournalEntry]]:
-        """Lines of its journal, unverified."""
+        """Lines of its journal, unverified; a large event stands where its pieces are joined."""
         if start >= end:
             return
         request = StreamEntriesRequest(origin=journal, start=start, end=end)
+        pieces: list[bytes] = []
         for message in self.node.stream(self.node.audit.StreamEntries, request):
             for each in message.entries:
-                yield journal, each.index, JournalEntry.FromString(each.entry)
+                event = JournalEntry.FromString(each.entry)
+                if event.HasField("part"):
+                    pieces.append(each.entry)
+                    continue
+                if event.HasField("joined"):
+                    # What is none stays the bare line: the rows that it should have made are found as they are.
+                    with suppress(PartsUnreadable):
+                        event = join(event, pieces[-event.joined.parts :])
+                pieces.clear()
+                yield journal, each.index, event
 
     def _call(self, request: ListRegisterDigestsRequest) -> ListRegisterDigestsResponse:
         return self.node.call(self.node.audit.ListRegisterDigests, request)
