@@ -19,7 +19,6 @@ from exchange.flows.audit.export.run import Beside, Export
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.folder import names, ustar
 from exchange.flows.audit.folder.bodies import Absent, write_absent, write_body
-from exchange.flows.audit.folder.reading import Folder, LogFolder
 from exchange.flows.audit.verify.believed import Believed
 from exchange.flows.audit.verify.claims import ClaimNo, Result, Verdict
 from exchange.flows.audit.verify.run import Asked, verify
@@ -30,8 +29,9 @@ from exchange.tlog.tiles import Run
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
+from tests.audit.forging import log_of, relist_all
 from tests.audit.material import NAMES, SAMPLE, Material
-from tests.audit.test_verifying import FOLDER, REGISTRY, look, outcomes, relist_all
+from tests.audit.test_verifying import FOLDER, REGISTRY, look, outcomes
 from tests.cli.conftest import run
 from tests.domain import records
 from tests.rpc.facts import penalty_of
@@ -61,13 +61,6 @@ def copy(material: Material, tmp_path: Path) -> Path:
 def found_in(result: Result) -> set[tuple[str, str]]:
     """Code and file of each finding."""
     return {(each.finding.code, each.finding.file) for each in result.findings}
-
-
-def log_of(folder: Path, origin: str) -> LogFolder:
-    """A log of a folder."""
-    found = Folder(folder).log(origin)
-    assert found is not None
-    return found
 
 
 @dataclass

@@ -23,9 +23,9 @@ from exchange.tlog.origin import LogName, mirror_name
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyAnnouncement, KeyUse
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
+from tests.audit.forging import relist_all
 from tests.audit.material import NAMES
 from tests.audit.rotated import Rotated, notices
-from tests.audit.test_verifying import relist_all
 from tests.cli.conftest import Run, run
 from tests.world import FEDERATION, keyring, lane_origin, profile
 

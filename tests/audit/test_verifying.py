@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,12 +23,11 @@ from exchange.flows.audit.folder.reading import Folder
 from exchange.flows.audit.verify.believed import Believed
 from exchange.flows.audit.verify.claims import ClaimNo, Result, Verdict
 from exchange.flows.audit.verify.run import Asked, verify
-from exchange.flows.audit.verify.tree_check import root_of
 from exchange.storage.engine.database import Database
 from exchange.tlog import tiles
-from exchange.tlog.tree import leaf_hash
 from exchange.v1.kind_pb2 import Kind
 from exchange.v1.record_pb2 import Record
+from tests.audit.forging import describe, entries_of, put, relist_all, write_tiles
 from tests.audit.material import NAMES, REFUSED, SAMPLE, Material
 from tests.cli.conftest import init, run
 from tests.world import FEDERATION, Keyring, profile
@@ -214,15 +211,6 @@ def _codes(result: Result) -> set[str]:
     return {found.finding.code for found in result.findings}
 
 
-def _edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    path = folder / names.EXPORT
-    described = json.loads(path.read_text("utf-8"))
-    for log in described["logs"]:
-        if log["origin"] == REGISTRY:
-            change(log)
-    path.write_text(json.dumps(described, ensure_ascii=False), "utf-8")
-
-
 def test_a_cut_tail_is_found_by_the_other_sides_head(material: Material, believed: Believed, copy: Path) -> None:
     """Cut back to an older cosigned checkpoint, sound in itself: the other side's head refutes that it is all."""
     whole = _size_of(copy)
@@ -250,7 +238,7 @@ def _cut_back(folder: Path) -> int:
     assert log is not None
     notes = list(log.notes())
     size, note = notes[0]
-    entries = [entry for part in tiles.runs(log.about.size) for entry in log.bundle(part) or ()][:size]
+    entries = entries_of(folder, REGISTRY)[:size]
     held: dict[int, bytes] = {}
     absent: dict[int, Absent] = {}
     for part in tiles.runs(log.about.size):
@@ -259,36 +247,19 @@ def _cut_back(folder: Path) -> int:
             absent |= dict(archive.absent)
             held |= {each.index: write_body(each.index, each.body, each.salt) for each in archive.bodies()}
     root = folder / FOLDER
-    for room in ("tile", "bodies", "notes"):
+    for room in ("bodies", "notes"):
         shutil.rmtree(root / room)
+    write_tiles(root, entries)
     (root / "checkpoint").write_bytes(note)
-    _put(root / "notes/000.tar", ustar.member(str(size), note) + ustar.END)
+    put(root / "notes/000.tar", ustar.member(str(size), note) + ustar.END)
     for part in tiles.runs(size):
         inside = range(part.first, part.end)
-        _put(root / tiles.bundle_path(part), tiles.pack(entries[part.first : part.end]))
         listed = write_absent({index: absent[index] for index in inside if index in absent})
         archived = b"".join(held[index] for index in inside if index in held)
-        _put(root / "bodies" / part.name(".tar"), listed + archived + ustar.END)
-    row = [leaf_hash(entry) for entry in entries]
-    for level in tiles.levels(size):
-        for part in tiles.runs(len(row)):
-            _put(root / tiles.tile_path(level, part), b"".join(row[part.first : part.end]))
-        row = [root_of(row[at : at + 256]) for at in range(0, len(row) // 256 * 256, 256)]
-    _edit(folder, lambda described: described.update(size=size))
+        put(root / "bodies" / part.name(".tar"), listed + archived + ustar.END)
+    describe(folder, REGISTRY, size=size)
     relist_all(folder)
     return size
-
-
-def relist_all(folder: Path) -> None:
-    """Write the list of files anew, as a forger would."""
-    disk = Disk(folder)
-    lines = [manifest.line_of(disk, path).line() for path in disk.files() if path not in names.UNLISTED]
-    (folder / names.MANIFEST).write_text("".join(lines), "utf-8")
-
-
-def _put(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
 
 
 def test_a_whole_disk_with_keys_of_its_own_is_not_believed(material: Material) -> None:

@@ -51,6 +51,8 @@ class Exit(IntEnum):
 class Undecidable(ExchangeError):
     """The question could not be answered: material is missing. Exit status 3."""
 
+    undecidable = True
+
     def __init__(self, reason: str, place: str, detail: str = "") -> None:
         super().__init__(f"{place} {detail}".strip())
         self.reason = reason
@@ -178,7 +180,7 @@ def report_failure(error: ExchangeError, *, as_json: bool) -> Exit:
     """Print why a command failed, and give its exit status."""
     named: tuple[Problem, ...] = getattr(error, "problems", ())
     problems = tuple(Problem(p.reason, p.place, detail_of(p.reason, p.detail)) for p in named)
-    away = bool(getattr(error, "away", False)) or isinstance(error, Undecidable)
+    away = bool(getattr(error, "away", False)) or bool(getattr(error, "undecidable", False))
     retry_after = getattr(error, "retry_after", None)
     if as_json:
         body: dict[str, object] = {

@@ -104,7 +104,7 @@ def test_both_sides_are_reconciled(nodes: dict[str, Path], tmp_path: Path) -> No
     shown = run("audit", "reconcile", nodes["cq"], nodes["sc"], lang="zh")
     assert (shown.status, "内部一致, 来源未证实" in shown.out, "两地一致" in shown.out) == (3, True, True)
     assert run("audit", "reconcile", nodes["cq"], nodes["sc"], *cards[:2]).status == 2
-    assert run("audit", "reconcile", nodes["cq"], nodes["cq"]).status == 1
+    assert run("audit", "reconcile", nodes["cq"], nodes["cq"]).status == 2
 
 
 def test_a_cut_tail_ends_in_a_bundle(nodes: dict[str, Path], tmp_path: Path) -> None:

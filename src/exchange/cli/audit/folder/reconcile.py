@@ -21,7 +21,7 @@ from exchange.cli.texts import t, word
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.reconcile import evidence
 from exchange.flows.audit.reconcile.answers import RepairState
-from exchange.flows.audit.reconcile.run import LaneResult, Reconciled, reconcile
+from exchange.flows.audit.reconcile.run import LaneResult, Reconciled, check_sides, reconcile
 from exchange.flows.audit.sources.source import Source
 from exchange.flows.instants import instant
 from exchange.v1.kind_pb2 import Outcome
@@ -45,6 +45,8 @@ def reconcile_sides(
     with usage(as_json=as_json):
         believed = gather(policy=policy, cards=cards, fingerprints=fingerprints, roots=roots)
     with opened(one) as left, opened(other) as right:
+        with usage(as_json=as_json):
+            check_sides(left, right)
         with watched() as watch:
             done = reconcile(left, right, believed, watch)
         findings = _with_bundles(done, {left.node: left, right.node: right}, bundles)

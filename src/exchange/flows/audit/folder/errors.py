@@ -6,15 +6,17 @@ from exchange.domain.problems import ExchangeError, Problem
 
 
 class FolderUnreadable(ExchangeError):
-    """A file of the folder is not what the layout says.
+    """A file of the folder is not what the layout says: what was asked can not be told from it.
 
     Attributes:
+        undecidable: Whoever asked learns neither yes nor no.
         file: Path within the folder.
         byte: Where in the file; None where it is about all of it.
         detail: What, in a few words.
     """
 
     reason = "AUDIT_FOLDER_FORM"
+    undecidable = True
 
     def __init__(self, file: str, detail: str, byte: int | None = None) -> None:
         super().__init__(f"{file}: {detail}")

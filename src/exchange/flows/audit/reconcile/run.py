@@ -92,6 +92,18 @@ class _Side:
         return (each for each in self.read.values() if (each.log.use, each.log.peer) == ("outbound", peer))
 
 
+def check_sides(one: Source, other: Source) -> None:
+    """Whether two sources can be laid beside each other.
+
+    Raises:
+        Refused: ``RECONCILE_SAME_NODE``, ``RECONCILE_OTHER_DOMAIN``: these are no two sides of one federation.
+    """
+    if one.node == other.node:
+        raise Refused([Problem("RECONCILE_SAME_NODE", "", one.node)])
+    if one.domain != other.domain:
+        raise Refused([Problem("RECONCILE_OTHER_DOMAIN", "", f"{one.domain} {other.domain}")])
+
+
 def reconcile(one: Source, other: Source, believed: Believed, watch: Watch = unwatched) -> Reconciled:
     """Compare two nodes' logs.
 
@@ -103,12 +115,9 @@ def reconcile(one: Source, other: Source, believed: Believed, watch: Watch = unw
         watch: Told of entries that are read.
 
     Raises:
-        Refused: ``RECONCILE_SAME_NODE``, ``RECONCILE_OTHER_DOMAIN``: these are no two sides of one federation.
+        Refused: As ``check_sides``.
     """
-    if one.node == other.node:
-        raise Refused([Problem("RECONCILE_SAME_NODE", "", one.node)])
-    if one.domain != other.domain:
-        raise Refused([Problem("RECONCILE_OTHER_DOMAIN", "", f"{one.domain} {other.domain}")])
+    check_sides(one, other)
     seen = watch(READING, sum(log.size for side in (one, other) for log in side.logs()))
     sides = (_read(one, seen), _read(other, seen))
     done = Reconciled((one.node, other.node), believed, at=max(side.newest for side in sides))
