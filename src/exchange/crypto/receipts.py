@@ -105,8 +105,6 @@ def verify_receipt(
     if not times:
         raise ReceiptRefused("the cosigner's key was not in use when it signed")
     time, key = min(times, key=lambda pair: pair[0])
-    if time > MAX_UNIX_TIME:
-        raise ReceiptRefused("the cosignature's time is no date")
     # 6
     if not any(in_use(each, time, MOST_AHEAD) for each in signed):
         raise ReceiptRefused("the log's key was not in use when the checkpoint was cosigned")

@@ -12,6 +12,9 @@ from exchange.tlog.note import COSIGNATURE_ML_DSA_44, COSIGNATURE_V1, MAX_DECIMA
 SIGNATURE_SIZES = {COSIGNATURE_V1: 64, COSIGNATURE_ML_DSA_44: 2420}
 """Bytes of the signature by type of the cosignature."""
 
+MAX_TIME = 253_402_300_799
+"""Latest time of a cosignature: no calendar goes on behind the year 9999, and no clock that is right shows it."""
+
 MAX_NAME_BYTES = 255
 """Bytes of the cosigner's name and of the origin within what ML-DSA-44 signs."""
 
@@ -23,7 +26,7 @@ class TimedSignature:
     """What a signature line carries behind the key id.
 
     Attributes:
-        time: Unix time in seconds, 0 to 2**63 - 1.
+        time: Unix time in seconds, 0 to ``MAX_TIME``.
         signature: Ed25519, 64 bytes, or ML-DSA-44, 2,420 bytes.
     """
 
@@ -39,7 +42,7 @@ def parse(payload: bytes, alg: int = COSIGNATURE_V1) -> TimedSignature:
     """Read the bytes behind the key id.
 
     Raises:
-        LogFormatError: No type of cosignatures, wrong length, or a time beyond 2**63 - 1.
+        LogFormatError: No type of cosignatures, wrong length, or a time beyond ``MAX_TIME``.
     """
     size = SIGNATURE_SIZES.get(alg)
     if size is None:
@@ -47,7 +50,7 @@ def parse(payload: bytes, alg: int = COSIGNATURE_V1) -> TimedSignature:
     if len(payload) != 8 + size:
         raise LogFormatError(f"a cosignature has {8 + size} bytes, not {len(payload)}")
     (time,) = struct.unpack_from(">Q", payload)
-    if time > MAX_DECIMAL:
+    if time > MAX_TIME:
         raise LogFormatError("time of a cosignature out of range")
     return TimedSignature(time, payload[8:])
 

@@ -11,6 +11,8 @@ from exchange.crypto.envelope_verifier import SigningChain
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyUse
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 def chains_of(keys: Iterable[AnnouncedKey]) -> list[SigningChain]:
@@ -28,5 +30,9 @@ def chains_of(keys: Iterable[AnnouncedKey]) -> list[SigningChain]:
 
 
 def _instant(value: Timestamp) -> datetime:
-    """As tables keep instants, in microseconds: an announcement is judged alike from its bytes and from its row."""
-    return _EPOCH + timedelta(microseconds=value.seconds * 1_000_000 + value.nanos // 1000)
+    """As tables keep instants, in microseconds: an announcement is judged alike from its bytes and from its row.
+
+    A day that no calendar has counts as the nearest one that it has.
+    """
+    since = max(_FIRST, min(value.seconds * 1_000_000 + value.nanos // 1000, _LAST))
+    return _EPOCH + timedelta(microseconds=since)

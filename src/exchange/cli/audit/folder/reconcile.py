@@ -18,6 +18,7 @@ from exchange.cli.calls.shown import words
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Output, finish
 from exchange.cli.texts import t, word
+from exchange.flows.audit.enum_names import enum_name
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.reconcile import evidence
 from exchange.flows.audit.reconcile.answers import RepairState
@@ -145,7 +146,7 @@ def _kind(number: int) -> str:
 
 
 def _outcome(number: int) -> str:
-    return Outcome.Name(number).removeprefix("OUTCOME_")  # type: ignore[arg-type]
+    return enum_name(Outcome, number, "OUTCOME_")
 
 
 def _lane(each: LaneResult, at: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from exchange.cli.texts import t, word
 from exchange.domain.recognising.recognition import RuleSet
 from exchange.flows.apply.again.replay import ReplayedStep, Stop
 from exchange.flows.apply.applier import ReplayedNode
+from exchange.flows.audit.enum_names import enum_name
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.replay import run as replaying
@@ -232,7 +233,7 @@ def _rows(trail: SubjectTrail) -> Iterator[tuple[object, ...]]:
 
 
 def _outcome(number: int) -> str:
-    return Outcome.Name(number).removeprefix("OUTCOME_")  # type: ignore[arg-type]
+    return enum_name(Outcome, number, "OUTCOME_")
 
 
 def _touch(each: Touch) -> dict[str, Any]:

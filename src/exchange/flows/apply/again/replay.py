@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from google.protobuf.message import DecodeError
+
 from exchange.domain.journal_parts import join, pieces_of
 from exchange.flows.apply.again.journaled import is_register_event
 from exchange.flows.apply.again.recorded import Rulings, read_rulings, ruling_for
@@ -87,6 +89,19 @@ class Views(Protocol):
         ...
 
 
+class LineUnreadable(LookupError):
+    """An entry of a journal that is none.
+
+    Attributes:
+        journal: Origin of the journal's epoch.
+        index: Of the entry.
+    """
+
+    def __init__(self, journal: str, index: int) -> None:
+        super().__init__(f"{journal}#{index}")
+        self.journal, self.index = journal, index
+
+
 Stop = Callable[[LogHead, int, JournalEntry], bool]
 """Says before a line whether the walk ends there."""
 
@@ -114,7 +129,10 @@ def events(connection: Connection, book: LogHead, start: int, end: int) -> Itera
     while start < end:
         page = log_store.entries(connection, book.id, start, min(end, start + PAGE), bodies=False)
         for raw in page:
-            event = JournalEntry.FromString(raw.entry)
+            try:
+                event = JournalEntry.FromString(raw.entry)
+            except DecodeError:
+                raise LineUnreadable(book.origin, raw.index) from None
             if pieces := pieces_of(event, raw.index):
                 found = log_store.entries_at(connection, book.id, pieces)
                 event = join(event, [found[index].entry for index in pieces])
@@ -241,6 +259,8 @@ def again(
     source = heads.get(step.source_log)
     if source is None or source.size < step.end:
         raise LookupError(f"{step.source_log}#{step.end - 1}")
+    if not 0 <= step.first <= step.end <= step.first + STEP_ENTRIES:
+        raise LookupError(f"{step.source_log} [{step.first}, {step.end})")
     rulings = _rulings(logs, heads, step)
     redecisions = [
         Redecide(item.index, item.cause, decision_revision(logs, state, source, item.index))

@@ -10,17 +10,21 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
+from exchange.domain.lanes import LANE_NUMBERS
 from exchange.flows.audit.folder.disk import Disk
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.names import EXPORT, log_folder
 from exchange.tlog import tiles
 from exchange.tlog.errors import LogFormatError
-from exchange.tlog.origin import LogName, check_domain, check_node
+from exchange.tlog.origin import LogName, OriginUse, check_domain, check_node
 from exchange.tlog.tree import MAX_SIZE
 
 FORMAT: Final = 1
 MAX_EXPORT_BYTES: Final = 16 << 20
 MAX_LOGS: Final = 65_536
+MAX_ID: Final = 1 << 31
+"""Numbers of logs are smaller."""
+
 USES: Final = ("outbound", "mirror", "local", "journal")
 WHOLE: Final = "whole"
 RANGE: Final = "range"
@@ -197,8 +201,11 @@ def _about(found: Any) -> About:
         raise ValueError("a whole export that leaves bundles out")
     if len({each.origin for each in read}) != len(read):
         raise ValueError("two logs of one origin")
+    name = check_node(_text(node["name"]))
+    if wrong := next((each.origin for each in read if not _is_held(each, name)), ""):
+        raise ValueError(f"{wrong} in the folder of {name}")
     return About(
-        node=check_node(_text(node["name"])),
+        node=name,
         domain=check_domain(_text(node["domain"])),
         exported_at=read_instant(_text(found["exported_at"])),
         scope=dict(found["scope"]),
@@ -222,9 +229,26 @@ def _log(found: Any) -> LogAbout:
     )
     if log.use not in USES or found["folder"] != log.folder or not isinstance(found["retired"], bool):
         raise ValueError(f"the log {log.origin}")
+    if not log.id < MAX_ID or (log.peer, log.lane, log.epoch) != _named(LogName.parse(log.origin), log.use):
+        raise ValueError(f"what is told of {log.origin}")
     if log.size + log.promised > MAX_SIZE:
         raise ValueError(f"the size of {log.origin}")
     return log
+
+
+def _is_held(log: LogAbout, node: str) -> bool:
+    """Whether a node has the log: its own, or another's towards it."""
+    name = LogName.parse(log.origin)
+    return (name.peer if log.use == "mirror" else name.node) == node
+
+
+def _named(name: LogName, use: str) -> tuple[str, int, int] | None:
+    """Peer, lane and epoch of a log by its origin; None where a log of that name is not of that use."""
+    if name.use is not OriginUse.OUTBOUND:
+        return ("", 0, name.epoch) if use == name.use else None
+    peer = {"outbound": name.peer, "mirror": name.node}.get(use)
+    lane = LANE_NUMBERS.get(name.lane or "")
+    return (peer, int(lane), name.epoch) if peer is not None and lane is not None else None
 
 
 def _text(value: Any) -> str:

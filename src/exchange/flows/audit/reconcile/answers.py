@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exchange.domain.record_index import is_recognised_kind, raw_id
+from exchange.flows.audit.enum_names import as_byte
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.reconcile.lanes import LanePair
 from exchange.flows.audit.reconcile.reading import ID_SIZE, UNREADABLE, Act, ReadLog, Ref
+from exchange.flows.audit.skips import Skips
 from exchange.flows.intake.ids import format_id
 from exchange.v1.kind_pb2 import KIND_ANSWER, Outcome
 from exchange.v1.recognition_pb2 import Recognition
@@ -72,14 +74,14 @@ def standing_of(pair: LanePair, recognitions: Iterable[Recognition]) -> Standing
         recognitions: Of the other side about this log, in order.
     """
     log, found = pair.longer, Standing()
-    outcomes = bytearray(log.size)
-    for message in recognitions:
-        first, end = max(0, message.first), min(message.end, log.size)
-        for index in range(first, end):
-            outcomes[index] = message.default_outcome
-        for item in message.items:
-            if 0 <= item.index < log.size and not item.part:
-                outcomes[item.index] = item.outcome
+    outcomes, skips = bytearray(log.size), Skips(log.size)
+    # The last word counts: from behind, whoever comes first.
+    for message in reversed(list(recognitions)):
+        for item in reversed(message.items):
+            for index in skips.fresh(item.index, item.index + 1) if not item.part and item.index >= 0 else ():
+                outcomes[index] = as_byte(item.outcome)
+        for index in skips.fresh(message.first, message.end):
+            outcomes[index] = as_byte(message.default_outcome)
     cosigned = pair.cosigned
     for index, kind in enumerate(log.kinds):
         found.kinds[kind] += 1

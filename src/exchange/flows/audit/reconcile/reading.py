@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from exchange.crypto.sealing import matches
 from exchange.domain.record_index import raw_id
+from exchange.flows.audit.enum_names import enum_name
 from exchange.flows.audit.sources.source import Source, SourceLog
 from exchange.flows.audit.verify.statements import Announced, Answered, accepted_keys
 from exchange.flows.audit.watching import Seen
@@ -195,7 +196,7 @@ def _take(read: ReadLog, index: int, own: Ref, record: Record) -> None:
             read.spoken.append(Spoken(index, KIND_ANSWER, _ref(answer.record), answer.effect, confirms=confirms))
         case "repair_notice" | "revocation_notice" as name:
             act = getattr(record, name)
-            effects = tuple(RepairEffect.Name(each).removeprefix("REPAIR_EFFECT_") for each in act.effects)
+            effects = tuple(enum_name(RepairEffect, each, "REPAIR_EFFECT_") for each in act.effects)
             read.acts.append(Act(index, own, _ref(act.notice), effects))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from google.protobuf.message import DecodeError
+
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.reconcile.answers import RepairState, Standing, repairs, standing_of, uncaused
@@ -16,7 +18,7 @@ from exchange.flows.audit.verify.claims import Verdict
 from exchange.flows.audit.verify.statements import SigningKeys, announcement, vkeys_of
 from exchange.flows.audit.verify.successors import successors
 from exchange.flows.audit.watching import READING, Seen, Watch, unwatched
-from exchange.flows.instants import micros_of
+from exchange.flows.instants import is_instant, micros_of
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import mirror_name
 from exchange.v1.journal_pb2 import JournalEntry
@@ -83,6 +85,7 @@ class _Side:
     """Up to where the journal's steps read each log."""
 
     newest: int = 0
+    unreadable: list[Finding] = field(default_factory=list)
 
     @property
     def node(self) -> str:
@@ -130,6 +133,7 @@ def reconcile(one: Source, other: Source, believed: Believed, watch: Watch = unw
         for read in side.read.values()
         for index in read.mismatched
     ]
+    done.findings += [each for side in sides for each in side.unreadable]
     for pair in pairs:
         _lane(done, pair, sides)
     for side in sides:
@@ -142,7 +146,8 @@ def reconcile(one: Source, other: Source, believed: Believed, watch: Watch = unw
 
 def _read(source: Source, seen: Seen) -> _Side:
     side = _Side(source)
-    for log in source.logs():
+    # Journals last: a step speaks of what the other logs hold.
+    for log in sorted(source.logs(), key=lambda each: each.use == "journal"):
         if log.use == "journal":
             _read_steps(side, log, seen)
         else:
@@ -153,9 +158,15 @@ def _read(source: Source, seen: Seen) -> _Side:
 def _read_steps(side: _Side, log: SourceLog, seen: Seen) -> None:
     for each in side.source.entries(log, 0):
         seen(1)
-        event = JournalEntry.FromString(each.entry)
-        side.newest = max(side.newest, micros_of(event.at))
-        if event.HasField("step") and event.step.end > event.step.first:
+        try:
+            event = JournalEntry.FromString(each.entry)
+        except DecodeError:
+            side.unreadable.append(Finding(code="ENTRY_UNREADABLE", log=log.origin, index=each.index))
+            continue
+        if is_instant(event.at):
+            side.newest = max(side.newest, micros_of(event.at))
+        read = side.read.get(event.step.source_log)
+        if read is not None and event.step.first < event.step.end <= read.size:
             known = side.steps.get(event.step.source_log, 0)
             side.steps[event.step.source_log] = max(known, event.step.end)
 

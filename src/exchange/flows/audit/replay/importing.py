@@ -16,7 +16,7 @@ from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay.beside import Beside, FromJournal, Submissions, is_seed_of
 from exchange.flows.audit.replay.loading import Loader
 from exchange.flows.audit.replay.program import OtherProgram
-from exchange.flows.audit.replay.walk import other_digest, unreadable
+from exchange.flows.audit.replay.walk import FAULTS, other_digest, unreadable
 from exchange.flows.audit.sources.source import Source
 from exchange.flows.audit.watching import WALKING, Watch, unwatched
 from exchange.flows.instants import micros_of
@@ -120,7 +120,7 @@ def import_logs(
                 other.see(step)
                 if not step.agrees:
                     done.findings += other.of_step(other_digest(step))
-        except LookupError as error:
+        except FAULTS as error:
             done.findings.append(unreadable(*place, error))
         _list_attachments(database, listed)
         with database.read() as connection:

@@ -12,10 +12,11 @@ from exchange.domain.catalogues.tables import Tables
 from exchange.flows.apply.again.replay import ReplayedStep, Stop, nowhere
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.audit.findings import Finding
+from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.replay.causes import Beyond, explain
 from exchange.flows.audit.replay.comparing import MAX_ROWS, Difference, Registers, compare
 from exchange.flows.audit.replay.loading import Loader
-from exchange.flows.audit.replay.walk import Walk, Walked
+from exchange.flows.audit.replay.walk import FAULTS, Walk, Walked, unreadable
 from exchange.flows.audit.sources.source import Source
 from exchange.flows.audit.watching import Watch, unwatched
 from exchange.flows.instants import micros, micros_of
@@ -115,6 +116,14 @@ class ReplayRun:
         """
         if self._walk.halted:
             return
+        try:
+            yield from self._compare(found)
+        except FolderUnreadable:
+            raise
+        except FAULTS as error:
+            yield unreadable(self._walk.done.journal, self._walk.done.next - 1, error)
+
+    def _compare(self, found: Registers) -> Iterator[Finding]:
         with self._scratch.read() as made:
             mine = canonical.position(made)
             for _ in range(TRIES):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
+from google.protobuf.message import DecodeError
+
+from exchange.domain.problems import ExchangeError
 from exchange.flows.apply.again.journaled import changes_of, is_register_event
-from exchange.flows.apply.again.replay import Replay, ReplayedStep, Stop, epochs
+from exchange.flows.apply.again.replay import LineUnreadable, Replay, ReplayedStep, Stop, epochs
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.apply.steps import StepPlan
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay.program import OtherProgram
 from exchange.flows.audit.watching import WALKING, Seen, Watch, unwatched
+from exchange.storage.engine.database import DATABASE_ERRORS
 from exchange.storage.engine.scratch import Scratch
 from exchange.storage.engine.transaction import LogHead
 from exchange.storage.registers import registers
@@ -40,6 +45,9 @@ class Walked:
     digest: bytes = b""
     findings: list[Finding] = field(default_factory=list)
 
+
+MAX_DETAIL: Final = 200
+"""Characters that are told of why a step can not be computed."""
 
 See = Callable[[ReplayedStep], None]
 """Sees each step as it was computed."""
@@ -86,7 +94,7 @@ class Walk:
                 if not step.agrees:
                     for finding in self.other.of_step(other_digest(step)):
                         yield self._kept(finding)
-        except LookupError as error:
+        except FAULTS as error:
             self.halted = True
             yield self._kept(unreadable(self.done.journal, self.done.next - 1, error))
         finally:
@@ -133,9 +141,29 @@ class Walk:
                 registers.write(tx, changes_of(tx.connection, event, book.id, index))
 
 
-def unreadable(journal: str, index: int, error: LookupError) -> Finding:
-    """A step that can not be computed: a log, or a decision, is not here."""
-    detail = str(error.args[0] if error.args else error)
+FAULTS: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    DecodeError,
+    ExchangeError,
+    LookupError,
+    RecursionError,
+    *DATABASE_ERRORS,
+    TypeError,
+    ValueError,
+)
+"""What computing a step raises over lines and bodies of another make: a node never writes those that do, but its owner
+could. The walk ends there, and what lies behind it is open."""
+
+
+def unreadable(journal: str, index: int, error: Exception) -> Finding:
+    """A step that can not be computed: a log, or a decision, is not here, or not of the form."""
+    detail = str(error.args[0] if error.args else error)[:MAX_DETAIL]
+    if isinstance(error, LineUnreadable):
+        journal, index = error.journal, error.index
+    elif not isinstance(error, LookupError | ExchangeError):
+        detail = f"{type(error).__name__} {detail}"
     return Finding(code="REPLAY_UNREADABLE", log=journal, index=index, detail=detail, proven=False)
 
 

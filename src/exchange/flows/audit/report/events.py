@@ -10,8 +10,10 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from exchange.flows.audit.enum_names import enum_name
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import Folder, LogFolder
+from exchange.flows.instants import is_instant
 from exchange.tlog import tiles
 from exchange.v1.journal_pb2 import (
     Activated,
@@ -98,6 +100,8 @@ def _entries(log: LogFolder) -> Iterator[tuple[int, JournalEntry]]:
 
 def _told(log: str, index: int, entry: JournalEntry, name: str) -> Iterator[Told]:
     what, code, change, *detail = _READERS[name](getattr(entry, name))
+    if not is_instant(entry.at):
+        return  # counted; no calendar has such a day
     at = datetime.fromtimestamp(entry.at.seconds, UTC)
     yield Told(at, log, index, what, code, change, " ".join(part for part in detail if part))
 
@@ -107,7 +111,7 @@ def _alarm(event: AlarmChanged) -> tuple[str, ...]:
 
 
 def _rotation(event: RotationStepped) -> tuple[str, ...]:
-    step = RotationStep.Name(event.step).removeprefix("ROTATION_STEP_")
+    step = enum_name(RotationStep, event.step, "ROTATION_STEP_")
     return "ROTATION", event.key, step, event.old_fingerprint, event.actor, event.reason
 
 

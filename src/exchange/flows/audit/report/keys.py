@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 
 from google.protobuf.message import DecodeError
 
+from exchange.flows.audit.enum_names import enum_name
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import Folder, LogFolder
+from exchange.flows.instants import is_instant
 from exchange.tlog import tiles
 from exchange.tlog.origin import LogName
 from exchange.v1.key_announcement_pb2 import AnnouncedKey, KeyState, KeyUse
@@ -52,10 +54,8 @@ def announced_keys(folder: Folder) -> list[Key]:
             continue
         for at, index, key in _announcements(log):
             node = LogName.parse(log.about.origin).node
-            use, state = (
-                KeyUse.Name(key.use).removeprefix("KEY_USE_"),
-                KeyState.Name(key.state).removeprefix("KEY_STATE_"),
-            )
+            use = enum_name(KeyUse, key.use, "KEY_USE_")
+            state = enum_name(KeyState, key.state, "KEY_STATE_")
             told = Key(
                 announced_at=at,
                 node=node,
@@ -79,7 +79,8 @@ def _announcements(log: LogFolder) -> Iterator[tuple[datetime, int, AnnouncedKey
             at = {}
             for index, raw in enumerate(log.bundle(run) or (), run.first):
                 entry = LogEntry.FromString(raw)
-                if Statement.FromString(Envelope.FromString(entry.envelope).payload).kind == Kind.KIND_KEY_ANNOUNCEMENT:
+                said = Statement.FromString(Envelope.FromString(entry.envelope).payload)
+                if said.kind == Kind.KIND_KEY_ANNOUNCEMENT and is_instant(entry.logged_at):
                     at[index] = datetime.fromtimestamp(entry.logged_at.seconds, UTC)
             if not at:
                 continue
@@ -93,4 +94,6 @@ def _announcements(log: LogFolder) -> Iterator[tuple[datetime, int, AnnouncedKey
 
 
 def _instant(key: AnnouncedKey, name: str) -> datetime | None:
-    return datetime.fromtimestamp(getattr(key, name).seconds, UTC) if key.HasField(name) else None  # type: ignore[arg-type]
+    value = getattr(key, name)
+    told = key.HasField(name) and is_instant(value)  # type: ignore[arg-type]
+    return datetime.fromtimestamp(value.seconds, UTC) if told else None

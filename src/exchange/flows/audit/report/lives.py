@@ -15,8 +15,11 @@ from datetime import UTC, datetime
 from google.protobuf.message import DecodeError
 
 from exchange.domain.record_index import is_recognised_kind
+from exchange.flows.audit.enum_names import as_byte
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import Folder, LogFolder
+from exchange.flows.audit.skips import Skips
+from exchange.flows.instants import is_instant
 from exchange.tlog import cosignature, note, tiles
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import COSIGNATURE_V1
@@ -146,7 +149,11 @@ def _cosigned(signed: bytes) -> int | None:
     except LogFormatError:
         return None
     payloads = [line.signature for line in lines if len(line.signature) == COSIGNATURE_BYTES]
-    return min((cosignature.parse(payload).time for payload in payloads), default=None)
+    try:
+        times = [cosignature.parse(payload).time for payload in payloads]
+    except LogFormatError:
+        return None
+    return min(times, default=None)
 
 
 def _entries(log: LogFolder, life: Life) -> None:
@@ -173,7 +180,7 @@ def _read(raw: bytes) -> tuple[int, int]:
         said = Statement.FromString(Envelope.FromString(entry.envelope).payload)
     except DecodeError:
         return 0, 0
-    return entry.logged_at.seconds, said.kind
+    return entry.logged_at.seconds if is_instant(entry.logged_at) else 0, said.kind
 
 
 def _decisions(log: LogFolder, run: tiles.Run, wanted: Mapping[int, int], life: Life) -> None:
@@ -191,20 +198,21 @@ def outcomes(all_lives: Sequence[Life]) -> dict[str, bytearray]:
     by_origin = {life.origin: life for life in all_lives}
     answers = {life.origin: bytearray(len(life.kinds)) for life in all_lives}
     revised: dict[tuple[str, int], int] = {}
+    skips = {life.origin: Skips(len(life.kinds)) for life in all_lives}
     for life in all_lives:
         for decision in life.decisions:
             answered = answers.get(decision.answered_log)
             if answered is None:
                 continue
-            for index in range(max(0, decision.first), min(decision.end, len(answered))):
-                recognised = is_recognised_kind(by_origin[decision.answered_log].kinds[index])  # type: ignore[arg-type]
-                if decision.default_outcome and recognised and not answered[index]:
-                    answered[index] = decision.default_outcome
+            kinds, skip = by_origin[decision.answered_log].kinds, skips[decision.answered_log]
+            for index in skip.fresh(decision.first, decision.end) if decision.default_outcome else ():
+                if is_recognised_kind(kinds[index]) and not answered[index]:  # type: ignore[arg-type]
+                    answered[index] = as_byte(decision.default_outcome)
             for item in decision.items:
                 key = (decision.answered_log, item.index)
                 if not item.part and 0 <= item.index < len(answered) and item.decision_revision >= revised.get(key, 0):
                     revised[key] = item.decision_revision
-                    answered[item.index] = item.outcome
+                    answered[item.index] = as_byte(item.outcome)
     return answers
 
 

@@ -58,6 +58,8 @@ def about_subjects(
                 with log.bodies(run) as archive:
                     for body in archive.bodies() if archive is not None else ():
                         record = Record.FromString(body.body)
+                        if record.WhichOneof("body") is None:
+                            continue  # it is about nobody
                         told = found.get(kinds.subject_uscc(record))
                         if told is None or len(told) >= MAX_RECORDS:
                             continue

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.disk import Disk
@@ -21,6 +21,7 @@ from exchange.storage.registers.canonical import (
     RegisterRow,
     encode,
 )
+from exchange.storage.registers.lines import RowOrder, is_integer, key_of_line
 
 MAX_LINE: Final = 8 << 20
 """Bytes of one row: a body has 1 MiB, and its bytes are in hex."""
@@ -43,16 +44,20 @@ class ExportedRegisters:
         self._disk = Disk(inner if inner.is_dir() else folder)
         self._position = self._read_position()
         self._begins: dict[tuple[str, str], int] = {}
+        self._orders: dict[str, RowOrder] = {}
 
     def _read_position(self) -> RegisterPosition:
         data = self._disk.read(names.POSITION, MAX_POSITION)
         if data is None:
             raise FolderUnreadable(f"{names.REGISTERS}/{names.POSITION}", "not there: exported without registers")
         try:
-            told = json.loads(data)
-            return RegisterPosition(str(told["journal"]), int(told["size"]), int(told["next_change"]))
+            told = json.loads(data.decode("utf-8"))
+            journal, size, next_change = told["journal"], told["size"], told["next_change"]
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise FolderUnreadable(f"{names.REGISTERS}/{names.POSITION}", "not of the form") from None
+            journal, size, next_change = "", None, None
+        if not (isinstance(journal, str) and is_integer(size) and is_integer(next_change)):
+            raise FolderUnreadable(f"{names.REGISTERS}/{names.POSITION}", "not of the form")
+        return RegisterPosition(journal, size, next_change)
 
     def position(self) -> RegisterPosition:
         """Where they stood when they were exported."""
@@ -83,11 +88,20 @@ class ExportedRegisters:
         path = f"{register}.jsonl"
         if self._disk.size(path) is None:
             raise FolderUnreadable(f"{names.REGISTERS}/{path}", "not there")
-        keys = [column.name for column in REGISTERS[register].primary_key.columns]
+        order = self._orders.setdefault(register, RowOrder(REGISTERS[register]))
+        begin = self._begins.get((register, after), 0) if after else 0
+        last = order.place(json.loads(after)) if begin else None
         with self._disk.open(path) as file:
-            file.seek(self._begins.get((register, after), 0) if after else 0)
+            file.seek(begin)
             while (line := _line(file, path)) is not None:
-                yield RegisterRow(encode(_key(line, keys, path, file.tell())), line.decode()), file.tell()
+                key = key_of_line(line, REGISTERS[register])
+                place = order.place(key) if key is not None else None
+                # Behind one another: what is compared run by run would be read again and again otherwise.
+                if key is None or place is None or (last is not None and place <= last):
+                    at = file.tell() - len(line) - 1
+                    raise FolderUnreadable(f"{names.REGISTERS}/{path}", "a line that is no row, or out of order", at)
+                last = place
+                yield RegisterRow(encode(key), line.decode("utf-8")), file.tell()
 
 
 def _line(file: BinaryIO, path: str) -> bytes | None:
@@ -96,11 +110,3 @@ def _line(file: BinaryIO, path: str) -> bytes | None:
     if line and not line.endswith(b"\n"):
         raise FolderUnreadable(f"{names.REGISTERS}/{path}", "a line without an end", file.tell())
     return line[:-1] if line else None
-
-
-def _key(line: bytes, keys: Sequence[str], path: str, end: int) -> list[Any]:
-    try:
-        row = json.loads(line)
-        return [row[name] for name in keys]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise FolderUnreadable(f"{names.REGISTERS}/{path}", "a line that is no row", end - len(line) - 1) from None

@@ -13,6 +13,7 @@ from exchange.cli.audit.folder.reporting.markup import Markup, joined, tag
 from exchange.cli.calls.shown.words import kind_word, lane_word
 from exchange.cli.texts import language, reason_text, reasons, t, word
 from exchange.domain.record_index import is_recognised_kind
+from exchange.flows.audit.enum_names import enum_name
 from exchange.flows.audit.export.papers.scope_words import scope_words
 from exchange.flows.audit.folder.about import About
 from exchange.flows.audit.report.events import Journaled, Told
@@ -275,7 +276,7 @@ def _subject(uscc: str, found: Sequence[AboutSubject]) -> Markup:
             each.revision,
             when(moment(each.logged)),
             when(moment(each.seen)) if each.seen is not None else "",
-            word("outcome", Outcome.Name(each.outcome).removeprefix("OUTCOME_")) if each.outcome else "",  # type: ignore[arg-type]
+            word("outcome", enum_name(Outcome, each.outcome, "OUTCOME_")) if each.outcome else "",
             joined(tag("div", each.place), tag("div", each.file, class_="file")),
         )
         for each in found
