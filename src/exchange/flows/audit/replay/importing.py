@@ -94,15 +94,12 @@ def import_logs(
             number = sent.number if sent is not None else None
             done.findings += Loader(source, change, trees=True, number=number).load(watch)
             done.beside.submissions = sent.count if sent is not None else None
-            told = FromJournal()
-            with database.read() as connection:
-                told.read(connection)
 
             def run(visit: Callable[[Transaction], None]) -> None:
                 with change() as tx:
                     visit(tx)
 
-            told.put(run, done.beside)
+            done.findings += _beside(database, run, done.beside)
         node = ReplayedNode(name=source.node, federation=source.domain, tables=tables)
         place = ("", 0)
         other = OtherProgram()
@@ -130,6 +127,19 @@ def import_logs(
     finally:
         database.dispose()
     return done
+
+
+def _beside(
+    database: Database, run: Callable[[Callable[[Transaction], None]], None], done: Beside
+) -> Iterator[Finding]:
+    """What the journal's lines leave open; nothing of it where one can not be read, or put."""
+    try:
+        told = FromJournal()
+        with database.read() as connection:
+            told.read(connection)
+        told.put(run, done)
+    except FAULTS as error:
+        yield unreadable("", 0, error)
 
 
 def _list_attachments(database: Database, listed: list[tuple[Use, int]]) -> None:
