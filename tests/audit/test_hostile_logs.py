@@ -22,8 +22,8 @@ from exchange.tlog.tree import leaf_hash
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
+from tests.audit.forging import relist_all
 from tests.audit.material import Material
-from tests.audit.test_verifying import relist_all
 from tests.cli.conftest import run
 
 JOURNAL = "cq.exchange.example/journal/1"
