@@ -38,7 +38,7 @@ from exchange.storage.engine.writer import WorkClass
 from exchange.storage.logs import journal, log_store, recovery
 from exchange.storage.logs.log_store import StoredCheckpoint, StoredEntry
 from exchange.storage.logs.recovery import AdoptedLog
-from exchange.storage.queries import Connection
+from exchange.storage.queries import Connection, rules
 from exchange.storage.registers import registers
 from exchange.storage.registers.registers import Change
 from exchange.tlog.checkpoint import Checkpoint
@@ -47,6 +47,7 @@ from exchange.tlog.tree import Frontier
 from exchange.v1.journal_pb2 import EpochOpened, JournalEntry
 from exchange.v1.key_announcement_pb2 import Continues
 from exchange.v1.relay_service_pb2 import FetchEntriesRequest, FetchEntriesResponse
+from exchange.v1.rule_pb2 import RedecisionState
 
 FETCH_ENTRIES = 1_024
 """Entries of one FetchEntries call."""
@@ -371,7 +372,12 @@ def _steps_that_hold(connection: Connection, book: LogHead, moved: dict[str, int
 
 
 def _stays(event: JournalEntry) -> bool:
-    """What officers did to agencies and keys, and which editions are active, does not depend on any moved entry."""
+    """What officers did to agencies and keys, and which editions are active, does not depend on any moved entry.
+
+    That an order to decide again was carried out does: its steps are gone, so it opens again, and apply closes it anew.
+    """
+    if event.HasField("redecision_ordered"):
+        return event.redecision_ordered.order.state == RedecisionState.REDECISION_STATE_OPEN
     return is_register_event(event) or event.HasField("activated")
 
 
@@ -397,7 +403,7 @@ def load_recorded(node: Node) -> RecordedDecisions | None:
         ranges = _read_recorded(connection)
         positions = registers.next_indices(connection)
         sizes = {log.origin: positions.get(log.id, 0) for log in log_store.heads(connection)}
-        waiting = bool(registers.wait_tokens(connection))
+        waiting = bool(registers.wait_tokens(connection) or rules.open_orders(connection))
     found = []
     ahead = False
     for origin, (start, end) in ranges.items():

@@ -36,6 +36,7 @@ class Case:
 
     Attributes:
         ruling: The newest decision that rules made.
+        revision: Its revision.
         decided_on: Its day.
         legal_date: The record's own date; None where neither body nor facts tell it.
         by_facts: The body is gone: only the facts of the decision are there.
@@ -44,6 +45,7 @@ class Case:
     entry: ReadEntry
     origin: str
     ruling: Ruling
+    revision: int
     decided_on: date
     legal_date: date | None
     by_facts: bool
@@ -133,11 +135,12 @@ def cases(connection: Connection, log: LogHead, first: int, end: int) -> Iterato
         ruled = [each for each in sorted(found, key=lambda each: each[0]) if each[1].rules]
         if not ruled:
             continue
-        _, ruling, day = ruled[-1]
+        revision, ruling, day = ruled[-1]
         yield Case(
             entry=entry,
             origin=log.peer,
             ruling=ruling,
+            revision=revision,
             decided_on=day,
             legal_date=_own_date(entry, ruling),
             by_facts=entry.record is None,

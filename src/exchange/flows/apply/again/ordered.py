@@ -85,7 +85,8 @@ class OrderedSweep:
         found = [
             each
             for each in cases(connection, log, first, end)
-            if self._wanted(each, order) and would_change(self._node, each, edition)
+            if self._wanted(each, order)
+            and (each.ruling.digest == edition.digest or would_change(self._node, each, edition))
         ]
         rows = registers.records_of(connection, [(log.peer, each.entry.record_id) for each in found])
         waiting = registers.waits_at(connection, log.id, [each.entry.index for each in found])
@@ -94,7 +95,11 @@ class OrderedSweep:
             listed = rows.get((log.peer, each.entry.record_id), ())
             row = next((row for row in listed if (row["log_id"], row["idx"]) == (log.id, each.entry.index)), None)
             has_effect = row is not None and bool(read_decision(row["decision"]).rules) and row["tombstone"] != "ERASED"
-            if row is not None and has_effect and each.entry.index not in waiting:
+            # By the edition already: decided, and only taken again where a restore lost the step that decided it.
+            taken = (
+                row is not None and each.ruling.digest == edition.digest and row["decision_revision"] >= each.revision
+            )
+            if row is not None and has_effect and not taken and each.entry.index not in waiting:
                 cause = DecisionCause.DECISION_CAUSE_RULE_REDECIDE
                 due.append(Redecide(each.entry.index, cause, row["decision_revision"]))
         return due
