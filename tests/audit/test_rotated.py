@@ -14,6 +14,7 @@ from exchange.crypto.keys import generate_ed25519
 from exchange.crypto.trusted.node_card import NodeCard
 from exchange.crypto.trusted.possession import id_of, possession_message, prove
 from exchange.crypto.x509.pki import issue_crl
+from exchange.flows.audit.folder.reading import Folder
 from exchange.flows.audit.verify.believed import Believed, keys_of
 from exchange.flows.audit.verify.statements import Announced
 from exchange.flows.audit.verify.successors import successors
@@ -26,6 +27,7 @@ from exchange.v1.record_pb2 import Record
 from tests.audit.forging import relist_all
 from tests.audit.material import NAMES
 from tests.audit.rotated import Rotated, notices
+from tests.audit.test_extracting import both, stated_in
 from tests.cli.conftest import Run, run
 from tests.world import FEDERATION, keyring, lane_origin, profile
 
@@ -226,3 +228,21 @@ def test_a_key_that_came_out_of_turn_counts_by_the_other_sides_officer(rotated: 
     assert [each for each in before.json["findings"] if each["no"] in (4, 5)] == []
     assert outcomes(before)[4] == outcomes(before)[5] == "NOT_PROVABLE"
     assert {each.split()[0] for each in claim(before, 4)["missing"]} == {"SUCCESSION"}
+
+
+def test_certificates_are_found_behind_rotations(rotated: Rotated) -> None:
+    """Each statement comes with the chain of the key that signed it, the first as the last; as the node gives it."""
+    chains = set()
+    places = {"receipt", "envelope.json", "手工核验.txt"}
+    for name in NAMES:
+        for log in Folder(rotated.export(name)).logs:
+            for said in [] if log.about.is_journal else stated_in(log)[::7]:
+                from_node, from_folder = both(rotated, name, said)
+                # Keys are announced in every lane by one statement: which of them is named is as good.
+                left_out = places if said.kind == Kind.KIND_KEY_ANNOUNCEMENT else set[str]()
+                assert from_folder.keys() == from_node.keys()
+                assert [
+                    each for each in from_node if each not in left_out and from_folder[each] != from_node[each]
+                ] == []
+                chains.add(from_folder["leaf-1.pem"])
+    assert len(chains) > len(NAMES)

@@ -35,10 +35,12 @@ class Extract:
     Attributes:
         answer: Envelope, entry, certificates and place, and the body unless a tombstone stands for it.
         receipt: Its tlog-proof; None while no checkpoint covers it.
+        absent: Why an exported folder has no body, where it does not say by which tombstone.
     """
 
     answer: GetEnvelopeResponse
     receipt: bytes | None
+    absent: str = ""
 
     def files(self) -> dict[str, bytes]:
         """Every file but envelope.json, by name.
@@ -76,7 +78,7 @@ class Extract:
             revision=said.revision,
             log=self.answer.log,
             index=self.answer.index,
-            tombstone=self.answer.tombstone.reason,
+            tombstone=self.answer.tombstone.reason or self.absent,
             has_body="body" in found,
             lines=lines,
         )

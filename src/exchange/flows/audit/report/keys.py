@@ -52,7 +52,7 @@ def announced_keys(folder: Folder) -> list[Key]:
     for log in folder.logs:
         if log.about.is_journal or not log.about.size:
             continue
-        for at, index, key in _announcements(log):
+        for at, index, key in announcements(log):
             node = LogName.parse(log.about.origin).node
             use = enum_name(KeyUse, key.use, "KEY_USE_")
             state = enum_name(KeyState, key.state, "KEY_STATE_")
@@ -73,7 +73,8 @@ def announced_keys(folder: Folder) -> list[Key]:
     return sorted(found.values(), key=lambda each: (each.announced_at, each.node, each.use))[:MAX_KEYS]
 
 
-def _announcements(log: LogFolder) -> Iterator[tuple[datetime, int, AnnouncedKey]]:
+def announcements(log: LogFolder) -> Iterator[tuple[datetime, int, AnnouncedKey]]:
+    """Each key that a log announces: when that was logged, and where."""
     for run in tiles.runs(log.about.size):
         try:
             at = {}
