@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from exchange.flows.audit.export.run import Export
+from exchange.flows.audit.export.run import Beside, Export
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.replay.importing import Imported, import_logs
 from exchange.flows.audit.sources.exported import ExportedLogs
 from exchange.flows.intake.documents import DocumentFlow
 from exchange.storage import schema
 from exchange.storage.engine.database import Database
+from exchange.storage.intake import attachments
+from exchange.storage.intake.attachments import PART_BYTES
 from exchange.storage.logs import verify
 from exchange.storage.node import alarms
 from exchange.storage.node.alarms import AlarmChange
@@ -24,6 +26,7 @@ from exchange.v1.submission_service_pb2 import SubmitDocumentRequest, SubmitResu
 from tests import evidence
 from tests.audit.material import SAMPLE
 from tests.domain import records
+from tests.flows.files import hand_in, held, listed, made_file, penalty
 from tests.flows.test_recovering import credit, submit
 from tests.world import FEDERATION, World, keyring, tables
 
@@ -138,6 +141,35 @@ def test_quarantine_and_open_alarms_come_back_by_the_journal(world: World, tmp_p
     assert [(row.code, row.object, row.cleared_at) for row in _rows(database, "alarms")] == [("CLOCK_SKEW", "sc", None)]
     assert (done.beside.quarantined, done.beside.alarms, done.beside.documents) == (len(old), 1, 1)
     database.dispose()
+
+
+def test_attachments_come_back_where_the_export_has_them(world: World, tmp_path: Path) -> None:
+    """The very bytes; one that was changed on the disk is missing, and so is every one of an export without them."""
+    world.start()
+    files = [(made_file(PART_BYTES + 77, number), number) for number in range(2)]
+    for content, number in files:
+        assert hand_in(world.nodes["cq"], listed(content), content).complete
+        world.submit("cq", penalty(listed(content), number), f"file-{number}")
+    world.wait(lambda: all(held(world, "sc", listed(content)) for content, _ in files), what="fetched")
+    world.wait(world.settled)
+    database = world.nodes["cq"].database
+    folder = tmp_path / "with"
+    export = Export(database, "cq", FEDERATION, folder, Scope(), Beside(attachments=True))
+    export.write(export.plan(), datetime.now(UTC))
+    digests = [attachments.name_of(listed(content)) for content, _ in files]
+    changed = folder / "attachments" / digests[1].hex()[:2] / digests[1].hex()
+    changed.write_bytes(changed.read_bytes()[:-1] + b"?")
+    for name, place, found in (("with", folder, 1), ("without", _export(world, tmp_path / "without"), 0)):
+        url = f"sqlite:///{tmp_path}/{name}.db"
+        done = _import(place, url)
+        assert (done.findings, done.beside.attachments, done.beside.attachments_missing) == ([], found, 2 - found)
+        assert verify.verify(url) == []
+        made = Database(url)
+        with made.read() as connection:
+            if found:
+                assert attachments.whole(connection, digests[0]) == files[0][0]
+            assert attachments.missing_counts(connection)[0].count == 2 - found
+        made.dispose()
 
 
 @pytest.mark.parametrize("seed", [None, bytes(32)])

@@ -59,6 +59,7 @@ def _print(out: Output, done: Imported) -> None:
                 "submissions": done.beside.submissions,
                 "quarantined": done.beside.quarantined,
                 "alarms": done.beside.alarms,
+                "attachments": done.beside.attachments,
                 "not_restored": [name for name, _ in _missing(done)],
                 "findings": finding_dicts(done.findings),
             }
@@ -79,5 +80,7 @@ def _missing(done: Imported) -> Iterator[tuple[str, str]]:
     if done.beside.submissions is None:
         yield "submissions", t("message.import_no_seed")
     yield "documents", t("message.import_no_documents", count=done.beside.documents)
-    for name in ("attachments", "lanes", "timestamps", "calls"):
+    if done.beside.attachments_missing:
+        yield "attachments", t("message.import_no_attachments", count=done.beside.attachments_missing)
+    for name in ("lanes", "timestamps", "calls"):
         yield name, t(f"message.import_no_{name}")

@@ -42,12 +42,16 @@ class Beside:
     Attributes:
         submissions: Entries that a caller's key finds again; None without the log seed, which alone makes the tags.
         documents: Native documents that were received: their bytes and first answers lie in no export.
+        attachments: Attachments that the source has, and that are what their records list.
+        attachments_missing: The others.
     """
 
     submissions: int | None = None
     quarantined: int = 0
     alarms: int = 0
     documents: int = 0
+    attachments: int = 0
+    attachments_missing: int = 0
 
 
 def is_seed_of(seed: bytes, source: Source) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
 
 from exchange.domain.catalogues.tables import Tables
 from exchange.domain.problems import Problem, Refused
@@ -13,6 +12,7 @@ from exchange.flows.apply.again.rebuild import rebuild
 from exchange.flows.apply.again.replay import epochs
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.audit.findings import Finding
+from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.replay.beside import Beside, FromJournal, Submissions, is_seed_of
 from exchange.flows.audit.replay.loading import Loader
 from exchange.flows.audit.replay.program import OtherProgram
@@ -25,11 +25,9 @@ from exchange.storage.engine.database import Database
 from exchange.storage.engine.migrate import migrate
 from exchange.storage.engine.transaction import Transaction
 from exchange.storage.intake import attachments
-from exchange.storage.intake.attachments import Use
+from exchange.storage.intake.attachments import Piece, Use, Verdict
 from exchange.storage.logs import log_store
-
-_AT_ONCE: Final = 200
-"""Attachments that one transaction lists."""
+from exchange.v1.common_pb2 import Attachment
 
 
 @dataclass(slots=True)
@@ -57,7 +55,7 @@ def import_logs(
 
     The node is marked as restored: its start signs nothing before its peers have shown what they hold. Submissions
     come back by the tags of their entries, so that a call that is made again gets its first answer; quarantine and open
-    alarms by the journal. Native documents, attachments and pauses of lanes come from nowhere.
+    alarms by the journal, attachments where the source has them. Documents and pauses of lanes come from nowhere.
 
     A crash leaves a database that is not empty, which is refused the next time: begin again with another one.
 
@@ -119,7 +117,7 @@ def import_logs(
                     done.findings += other.of_step(other_digest(step))
         except FAULTS as error:
             done.findings.append(unreadable(*place, error))
-        _list_attachments(database, listed)
+        done.findings += _put_attachments(source, database, tables, listed, done.beside)
         with database.read() as connection:
             heads = log_store.heads(connection)
         done.logs, done.entries = len(heads), sum(log.size for log in heads)
@@ -142,12 +140,34 @@ def _beside(
         yield unreadable("", 0, error)
 
 
-def _list_attachments(database: Database, listed: list[tuple[Use, int]]) -> None:
-    """What records list is missing from now on: the node fetches it where a peer has it, and counts the rest."""
+def _put_attachments(
+    source: Source, database: Database, tables: Tables, listed: list[tuple[Use, int]], done: Beside
+) -> Iterator[Finding]:
+    """What records list is put where the source has it; the rest is missing from now on: a node fetches its peers'."""
+    put: set[bytes] = set()
     with database.writer_connection() as writer:
-        for start in range(0, len(listed), _AT_ONCE):
+        for use, at in listed:
+            digest = attachments.name_of(use.attachment)
+            content = None
+            try:
+                content = source.attachment(digest) if digest not in put else None
+            except FolderUnreadable as error:
+                yield Finding(code=error.reason, file=error.file, detail=error.detail, proven=False)
+            if content is not None and tables.attachment_types.problem(use.attachment, content):
+                content = None
             with writer.begin():
                 tx = Transaction(writer, is_sqlite=database.is_sqlite)
-                for use, at in listed[start : start + _AT_ONCE]:
-                    attachments.use(tx, [use], at)
+                attachments.use(tx, [use], at)
+                if content is not None:
+                    attachments.put_pieces(tx, list(_pieces(use.attachment, content, at)))
+                    attachments.finish(tx, [Verdict(digest=digest, sound=True)])
+                    put.add(digest)
                 tx.flush()
+    done.attachments = len(put)
+    done.attachments_missing = len({attachments.name_of(use.attachment) for use, _ in listed} - put)
+
+
+def _pieces(attachment: Attachment, content: bytes, at: int) -> Iterator[Piece]:
+    for offset in range(0, len(content), attachments.PART_BYTES):
+        piece = content[offset : offset + attachments.PART_BYTES]
+        yield Piece(attachment=attachment, offset=offset, content=piece, agency="", at=at, staged_bytes=0)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exchange.domain.problems import Problem, Refused
+from exchange.domain.validation.limits import ATTACHMENT_BYTES
+from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.bodies import BodyArchive
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import Folder, LogFolder
@@ -105,6 +107,15 @@ class ExportedLogs:
         for index, packed in found.promised_leaves():
             if index >= start:
                 yield index, packed
+
+    def attachment(self, digest: bytes) -> bytes | None:
+        """The bytes of an attachment, where the export has them.
+
+        Raises:
+            FolderUnreadable: The file is larger than any attachment, or can not be read.
+        """
+        name = digest.hex()
+        return self._folder.disk.read(f"{names.ATTACHMENTS}/{name[:2]}/{name}", ATTACHMENT_BYTES)
 
 
 def _joined(first: int, entries: Iterator[bytes] | list[bytes], archive: BodyArchive | None) -> Iterator[SourceEntry]:

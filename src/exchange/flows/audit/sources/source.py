@@ -74,3 +74,7 @@ class Source(Protocol):
     def leaves(self, log: SourceLog, start: int) -> Iterator[tuple[int, bytes]]:
         """Of a journal: the digest leaves that were kept beside its steps, from an index on."""
         ...
+
+    def attachment(self, digest: bytes) -> bytes | None:
+        """The bytes of an attachment by the first digest that its record lists, unverified; None where it has none."""
+        ...

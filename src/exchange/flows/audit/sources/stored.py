@@ -8,6 +8,7 @@ from typing import Final
 
 from exchange.flows.audit.sources.source import SourceEntry, SourceLog
 from exchange.storage.engine.database import Database
+from exchange.storage.intake import attachments
 from exchange.storage.logs import log_store
 from exchange.storage.registers import canonical, registers
 from exchange.storage.registers.canonical import Bucket, RegisterPosition, RegisterRow, RowReader
@@ -87,6 +88,12 @@ class StoredLogs:
             if len(page) < PAGE:
                 return
             start = page[-1][0] + 1
+
+    def attachment(self, digest: bytes) -> bytes | None:
+        """The bytes of an attachment, where all of it is here."""
+        with self.database.read() as connection:
+            held = attachments.held(connection, digest)
+            return attachments.whole(connection, digest) if held is not None and held.complete else None
 
 
 @dataclass(frozen=True, slots=True)
