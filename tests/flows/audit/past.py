@@ -17,6 +17,7 @@ from exchange.storage.engine.database import Database
 from exchange.v1.common_pb2 import RecordRef
 from tests.domain import records
 from tests.flows.test_replay import History
+from tests.test_walk import of_region
 from tests.world import FEDERATION, World, keyring, tables
 
 NAMES = ("cq", "sc")
@@ -60,9 +61,14 @@ def by_hand(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def repaired_notice(world: World) -> None:
-    """A joint measure of Chongqing, and its repair."""
+    """A joint measure of Chongqing, what Sichuan did by it, and its repair."""
     notice = records.joint_measure()
     sent = world.submit("cq", notice, "repaired")
+    world.wait(world.settled)
+    done = of_region(records.feedback(), "sc")
+    done.measure_feedback.notice.CopyFrom(RecordRef(origin="cq", record_id=sent.record_id, revision=1))
+    done.measure_feedback.subject.CopyFrom(notice.penalty_notice.subject)
+    assert world.submit("sc", done, "acted").record_id
     act = records.repair()
     act.repair_notice.notice.CopyFrom(RecordRef(origin="cq", record_id=sent.record_id, revision=1))
     act.repair_notice.subject.CopyFrom(notice.penalty_notice.subject)

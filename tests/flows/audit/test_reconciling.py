@@ -166,11 +166,21 @@ def test_what_is_not_cosigned_pends(tampered: Past) -> None:
 
 
 def test_an_answer_without_its_cause_is_found(tampered: Past) -> None:
-    """Where both sides cut the same tail, the decisions about it are left behind, and tell."""
+    """Where both sides cut the same tail, decisions, measures and effects that answer it are left behind, and tell."""
     for name in ("cq", "sc"):
         cut(tampered, name, 10)
     codes = {each.code for each in compared(tampered).findings}
-    assert {"RECOGNITION_WITHOUT_CAUSE", "EFFECT_WITHOUT_CAUSE"} <= codes
+    assert {"RECOGNITION_WITHOUT_CAUSE", "FEEDBACK_WITHOUT_CAUSE", "EFFECT_WITHOUT_CAUSE"} <= codes
+
+
+def test_a_repair_whose_effect_nobody_confirmed_is_open(tampered: Past) -> None:
+    """Without the other side's confirmations the repair is told as not proven there, and nobody has done wrong."""
+    back = lane_origin("sc", "cq")
+    for name in ("cq", "sc"):
+        cut(tampered, name, 1, back)
+    found = [each for each in compared(tampered).findings if each.code == "REPAIR_NOT_PROVEN"]
+    assert [(each.log, each.proven) for each in found] == [(ORIGIN, False)]
+    assert found[0].detail.startswith("sc ")
 
 
 def test_a_body_that_was_not_committed_to_is_not_read(tampered: Past) -> None:
