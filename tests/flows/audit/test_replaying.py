@@ -20,6 +20,7 @@ from exchange.storage.engine.database import Connection, Database
 from exchange.storage.logs import log_store, verify
 from exchange.storage.registers import projection
 from exchange.storage.registers.canonical import REGISTERS, RowReader
+from exchange.storage.registers.registers import SEQ_CURSOR
 from tests import evidence
 from tests.flows.audit.past import NAMES, Past, by_hand
 from tests.world import FEDERATION, tables
@@ -101,6 +102,25 @@ def test_a_row_changed_by_hand_is_found(tampered: Past, change: str, code: str, 
             ((_, event),) = events(connection, book, int(at), int(at) + 1)
         assert event.step.source_log == origin
         assert event.step.first <= index < event.step.end
+
+
+def test_registers_that_lack_steps_are_behind(tampered: Past) -> None:
+    """Put back to where they stood before the newest rows: that they are behind is told beside the rows."""
+    with by_hand(tampered.folder / "cq.db") as database:
+        (newest,) = database.execute("SELECT max(seq) FROM reg_records").fetchone()
+        database.execute("DELETE FROM reg_records WHERE seq = ?", (newest,))
+        database.execute("UPDATE cursors SET next = ? WHERE log_id = ?", (newest, SEQ_CURSOR))
+    codes = {each.code for each in tampered.differences("cq")}
+    assert codes >= {"REGISTERS_BEHIND", "REGISTER_ROW_MISSING"}
+
+
+def test_more_rows_than_are_told_are_told_as_more(tampered: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row changed: the first are told one by one, and that there are more."""
+    monkeypatch.setattr(replaying, "MAX_ROWS", 3)
+    with by_hand(tampered.folder / "sc.db") as database:
+        database.execute("UPDATE reg_records SET level = level + 1")
+    found = tampered.differences("sc")
+    assert [each.code for each in found] == ["REGISTER_ROW_DIFFERS"] * 3 + ["REGISTER_ROWS_MORE"]
 
 
 def _exchange_bodies(folder: Path) -> tuple[str, int]:
