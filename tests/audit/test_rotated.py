@@ -29,7 +29,7 @@ from tests.audit.material import NAMES
 from tests.audit.rotated import Rotated, notices
 from tests.audit.test_extracting import both, stated_in
 from tests.cli.conftest import Run, run
-from tests.world import FEDERATION, keyring, lane_origin, profile
+from tests.world import FEDERATION, Keyring, keyring, lane_origin, profile
 
 LANE = lane_origin("cq", "sc")
 LOCAL = str(LogName.local("cq", FEDERATION))
@@ -104,6 +104,26 @@ def test_several_processes_settle_what_one_does(rotated: Rotated) -> None:
     one, several = (verify(rotated, rotated.stolen, jobs=jobs).json for jobs in (1, 2))
     assert (one["claims"], one["findings"]) == (several["claims"], several["findings"])
     assert one["claims"][4]["facts"]["confirmed"]
+
+
+def test_an_older_and_a_newer_card_are_believed_together(rotated: Rotated, tmp_path: Path) -> None:
+    """Also where the region's signing authority is another one by now: roots of both count, and those beside a card."""
+    older = replace(NodeCard.parse(rotated.card("cq").read_text("utf-8")), signing_roots=Keyring("cq").root.root_pem)
+    (tmp_path / "older.card").write_text(older.to_text(), "utf-8")
+    others = [rotated.newer("cq"), rotated.card("sc"), rotated.newer("sc")]
+    by: list[object] = [*rotated.lists(), "--head", rotated.heads("sc")]
+    for card in (tmp_path / "older.card", rotated.card("sc")):
+        by += ["--card", card, "--fingerprint", NodeCard.parse(card.read_text("utf-8")).fingerprint()]
+    assert outcomes(verify_by(rotated.export("cq"), *by))[4] == "NOT_PROVABLE"
+    beside = verify_by(rotated.export("cq"), *by, "--roots", f"cq={rotated.roots('cq')}")
+    assert {no for no, outcome in outcomes(beside).items() if outcome != "PROVEN"} == {7, 9}
+    for card in others:
+        by += ["--card", card, "--fingerprint", NodeCard.parse(card.read_text("utf-8")).fingerprint()]
+    both = verify_by(rotated.export("cq"), *by)
+    assert (both.json["findings"], {no for no, outcome in outcomes(both).items() if outcome != "PROVEN"}) == (
+        [],
+        {7, 9},
+    )
 
 
 def test_both_sides_agree_behind_all_of_it(rotated: Rotated) -> None:

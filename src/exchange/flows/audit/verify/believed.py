@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from exchange.crypto.ed25519 import verify_cosignature, verify_note
 from exchange.crypto.receipts import MOST_AHEAD, Key, in_use, plain
-from exchange.crypto.trusted.node_card import KeyRole, NodeCard
+from exchange.crypto.trusted.node_card import KeyRole, NodeCard, TrustedKey
 from exchange.crypto.trusted.possession import id_of
 from exchange.tlog import policy as tlog_policy
 from exchange.tlog.checkpoint import Checkpoint, parse_note
@@ -132,8 +132,11 @@ class Keys:
         for key in (*carded, *listed, *map(VerifierKey.parse, believed.announced)):
             same = self._by_name.setdefault(plain(key).name, [])
             # A card bounds a key's use; where it does, nothing that names the same key lifts the bounds.
-            if plain(key) not in map(plain, same):
+            known = next((at for at, each in enumerate(same) if plain(each) == plain(key)), None)
+            if known is None:
                 same.append(key)
+            else:
+                same[known] = _bounded(same[known], key)
         self._logs = {plain(key).name for key in carded if key in _log_keys(carded)} | {
             key.name for key in (self._policy.logs if self._policy else ())
         }
@@ -161,8 +164,8 @@ class Keys:
         return frozenset(self._logs)
 
     def roots(self, node: str) -> bytes | None:
-        """Signing roots that a card names for a node."""
-        return next((card.signing_roots for card in self._cards if card.node == node), None)
+        """Signing roots that cards name for a node: of an older and a newer card, those of both."""
+        return b"".join(dict.fromkeys(card.signing_roots for card in self._cards if card.node == node)) or None
 
     def look(self, data: bytes, origin: str) -> Vouched | None:
         """Look at a signed checkpoint, by the keys that are believed, and where it fails by those that took over.
@@ -248,6 +251,13 @@ class Keys:
             problem=problem,
             lacking=lacking,
         )
+
+
+def _bounded(one: Key, other: Key) -> Key:
+    """A key that is named twice: what either of two cards says of its end holds."""
+    if not isinstance(one, TrustedKey) or not isinstance(other, TrustedKey) or other.valid_until is None:
+        return one
+    return one if one.valid_until is not None and one.valid_until <= other.valid_until else other
 
 
 @lru_cache(4)

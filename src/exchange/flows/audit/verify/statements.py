@@ -184,8 +184,8 @@ class SigningKeys:
     def of(self, node: str, domain: str) -> SigningTrust | None:
         """The signing keys of a region; None where none of its roots is believed."""
         if node not in self._trust:
-            roots = self._keys.roots(node) or self._believed.roots_of(node)
-            if roots is None:
+            roots = (self._keys.roots(node) or b"") + (self._believed.roots_of(node) or b"")
+            if not roots:
                 return None
             trust = SigningTrust.build(node=node, domain=domain, roots=roots, require=self._believed.required_of(node))
             self.lists[node] = self._lists(roots)
