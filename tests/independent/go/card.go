@@ -62,7 +62,7 @@ func (p *policy) readCard(path string, roots map[string]*x509.CertPool) (string,
 	if node == "" || at < 0 {
 		return "", fmt.Errorf("%s is no card", path)
 	}
-	pool, err := rootsOf(data[at+len(marker):], path)
+	pool, err := rootsOf(data[at+len(marker):], path, roots[node])
 	if err != nil {
 		return "", err
 	}

@@ -68,7 +68,7 @@ func (f rootFlags) Set(value string) error {
 	if len(parts) != 2 {
 		return fmt.Errorf("NODE=FILE")
 	}
-	pool, err := readRoots(parts[1])
+	pool, err := readRoots(parts[1], f[parts[0]])
 	if err == nil && pool != nil {
 		f[parts[0]] = pool
 	}

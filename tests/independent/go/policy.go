@@ -268,16 +268,19 @@ func readCheckpoint(data []byte, known *policy) (*checkpoint, error) {
 
 // readRoots reads the certificates of a PEM file, as a card or a trust set gives them; nil where all of them are of
 // algorithms that are not known here.
-func readRoots(path string) (*x509.CertPool, error) {
+func readRoots(path string, pool *x509.CertPool) (*x509.CertPool, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return rootsOf(data, path)
+	return rootsOf(data, path, pool)
 }
 
-func rootsOf(data []byte, path string) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
+// rootsOf adds to what is known of a node by another card.
+func rootsOf(data []byte, path string, pool *x509.CertPool) (*x509.CertPool, error) {
+	if pool == nil {
+		pool = x509.NewCertPool()
+	}
 	count, foreign := 0, 0
 	for len(bytes.TrimSpace(data)) > 0 {
 		block, rest := pem.Decode(data)
@@ -296,9 +299,10 @@ func rootsOf(data []byte, path string) (*x509.CertPool, error) {
 		pool.AddCert(root)
 		count++
 	}
-	if count == 0 && foreign > 0 {
+	if count == 0 && foreign > 0 && len(pool.Subjects()) == 0 {
 		return nil, nil
 	}
+	count += foreign
 	if count == 0 {
 		return nil, fmt.Errorf("%s holds no certificate that can be read here", path)
 	}
