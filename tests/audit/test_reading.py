@@ -81,11 +81,13 @@ def test_every_sort_of_reading_is_journaled_before_it_is_answered(doors: dict[st
     assert stubs.call(stubs.audit.ListRegisterDigests, rows).lines
     stubs.call(stubs.audit.ListRegisterDigests, pb.ListRegisterDigestsRequest())
     stubs.call(stubs.audit.GetSubjectHistory, pb.GetSubjectHistoryRequest(uscc=firm(700)))
+    stubs.call(stubs.audit.GetConsistencyProof, pb.GetConsistencyProofRequest(origin=JOURNAL, first=2, second=5))
     assert [(read.what, read.log, read.first, read.end, read.count) for read in _reads_of(cq, "at-once")] == [
         ("ENTRIES", JOURNAL, 0, 3, 1),
         ("REGISTER_DIGESTS", "reg_agencies", 0, 0, 1),
         ("REGISTER", "cursors", 0, 0, 1),
         ("SUBJECT_HISTORY", "", 0, 0, 1),
+        ("PROOF", JOURNAL, 2, 5, 1),
     ]
 
 

@@ -43,7 +43,7 @@ class AuditServicer:
         self, call: Call, request: pb.GetConsistencyProofRequest
     ) -> pb.GetConsistencyProofResponse:
         """GetConsistencyProof."""
-        return await call.run(self._queries.consistency, request)
+        return await call.run(self._queries.consistency, call.identity, request)
 
     async def list_entries(self, call: Call, request: pb.ListEntriesRequest) -> pb.ListEntriesResponse:
         """ListEntries."""

@@ -81,7 +81,11 @@ PROJECTIONS = (
     notice_readers,
     parked,
 )
-"""Registers that a recovery clears and makes again."""
+"""Registers that a recovery clears and makes again.
+
+Editions of the rules, and orders to decide again by one, stay: a start reads them before it goes on, no line that made
+them is ever lost by a recovery, and walking those lines again leaves each row as its last line says.
+"""
 
 __all__ = [
     "IN_A_SECTION",

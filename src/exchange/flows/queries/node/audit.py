@@ -156,7 +156,7 @@ class AuditQueries:
         self._read(identity, PROOF, log, request.index, request.index + 1)
         return answer
 
-    def consistency(self, request: GetConsistencyProofRequest) -> GetConsistencyProofResponse:
+    def consistency(self, identity: str, request: GetConsistencyProofRequest) -> GetConsistencyProofResponse:
         """Proof that a log only grew between two sizes.
 
         Raises:
@@ -168,7 +168,9 @@ class AuditQueries:
             if not 0 <= request.first <= request.second <= log.size:
                 raise Refused([Problem("RANGE_INVALID", "first", f"{request.first}..{request.second} of {log.size}")])
             reader = log_store.node_reader(connection, log.id)
-            return GetConsistencyProofResponse(hashes=tree.consistency_proof(request.first, request.second, reader))
+            hashes = tree.consistency_proof(request.first, request.second, reader)
+        self._read(identity, PROOF, log, request.first, request.second)
+        return GetConsistencyProofResponse(hashes=hashes)
 
     def timestamps(self, request: ListTimestampsRequest) -> ListTimestampsResponse:
         """Time stamps of one log, or the newest of each; and the logs that wait for one.
