@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,16 @@ def test_tls_leaves_are_replaced_under_load_and_no_call_fails(tmp_path: Path) ->
         dialled = {each.fingerprint for each in found if each.door == "dialled" and each.outcome == "SERVED"}
         assert new in dialled
         assert [each for each in found if each.door == "dialled" and each.outcome != "SERVED"] == []
+
+
+def test_a_call_that_waits_at_the_peer_outlives_its_connection(tmp_path: Path) -> None:
+    """Where one side dials, its fetches wait at the other one for longer than streams get: no recycling cuts them."""
+    with running_pair(tmp_path / "pair", settings=QUICK, dialler="cq") as pair:
+        laws.wait_at_rest(pair)
+        time.sleep(5)  # nothing to fetch while a connection grows old and its grace runs out
+        laws.wait_at_rest(pair)
+        pair.stop("cq")
+        assert {each.outcome for each in seen_of(pair, "cq") if each.door == "dialled"} == {"SERVED"}
 
 
 def test_a_bad_key_file_is_refused_loudly_and_the_old_leaf_stays(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -62,6 +62,10 @@ CALLS_PER_PEER = 16
 
 LIMITS = CallLimits(message_bytes=MAX_MESSAGE_BYTES, message_fields=20_000)
 """Of one relay message: 4,096 entries, a body for each, and the notes of every log."""
+
+LONGEST_CALL_S = 300
+"""Seconds that a peer's node file may give a call at most. Nothing streams here, so a connection that takes no new call
+any more ends with its last one, and none is cut: a fetch may wait for long, and a delivery for a disk that is busy."""
 
 MAX_CALLS = 256
 """Calls in flight over all peers, those that are just being refused among them."""
@@ -318,10 +322,12 @@ class RelayServer:
         address: ``host:port``.
         shown: What it shows, and the roots of all peers.
         servicer: Answers.
-        recycling: How long connections live.
+        recycling: How long connections live; calls in flight have as long as any call has.
     """
 
     def __init__(self, address: str, shown: Shown, servicer: RelayServicer, recycling: Recycling | None = None) -> None:
+        recycling = recycling or Recycling()
+        recycling = replace(recycling, grace_s=max(recycling.grace_s, LONGEST_CALL_S))
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -331,7 +337,7 @@ class RelayServer:
                 ("grpc.http2.max_ping_strikes", 0),
                 ("grpc.keepalive_permit_without_calls", 1),
                 *CONNECTION_OPTIONS,
-                *(recycling or Recycling()).options,
+                *recycling.options,
             ],
             maximum_concurrent_rpcs=MAX_CALLS,
         )
