@@ -155,11 +155,7 @@ def read_lists(pem: bytes, roots: Sequence[Certificate]) -> tuple[RevocationList
             extension that is not understood (partial lists), or whose signature no trusted authority's key
             verifies.
     """
-    if len(pem) > MAX_CRL_BYTES:
-        raise RevocationUnreadable(f"a file of revocation lists has at most {MAX_CRL_BYTES} bytes")
-    blocks = [(m.group(1), m.group(0)) for m in _BLOCK.finditer(pem)]
-    if len(blocks) != len(_BEGIN.findall(pem)) or len(blocks) > 2 * MAX_CERTIFICATES:
-        raise RevocationUnreadable("a file of revocation lists holds lists and certificates, nothing else")
+    blocks = _blocks(pem)
     try:
         extra = [c for label, block in blocks if label == b"CERTIFICATE" for c in load_chain(block)]
     except CertificateUnreadable as error:
@@ -170,6 +166,32 @@ def read_lists(pem: bytes, roots: Sequence[Certificate]) -> tuple[RevocationList
         if paths:
             authorities.setdefault(each, paths[0].certificates[:-1])
     return tuple(_read(block, authorities) for label, block in blocks if label == b"X509 CRL")
+
+
+def check_form(pem: bytes) -> None:
+    """Look whether a file holds revocation lists at all, whoever signed them.
+
+    Raises:
+        RevocationUnreadable: It holds none, or something else, or one that does not parse.
+    """
+    lists = [block for label, block in _blocks(pem) if label == b"X509 CRL"]
+    if not lists:
+        raise RevocationUnreadable("a file without a revocation list")
+    try:
+        for each in lists:
+            x509.load_pem_x509_crl(each)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
+        raise RevocationUnreadable("not a readable revocation list") from None
+
+
+def _blocks(pem: bytes) -> list[tuple[bytes, bytes]]:
+    """Label and bytes of each block of a file."""
+    if len(pem) > MAX_CRL_BYTES:
+        raise RevocationUnreadable(f"a file of revocation lists has at most {MAX_CRL_BYTES} bytes")
+    blocks = [(m.group(1), m.group(0)) for m in _BLOCK.finditer(pem)]
+    if len(blocks) != len(_BEGIN.findall(pem)) or len(blocks) > 2 * MAX_CERTIFICATES:
+        raise RevocationUnreadable("a file of revocation lists holds lists and certificates, nothing else")
+    return blocks
 
 
 def _read(block: bytes, authorities: Mapping[Certificate, tuple[Certificate, ...]]) -> RevocationList:

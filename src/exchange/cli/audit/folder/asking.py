@@ -15,6 +15,7 @@ from exchange.cli.adapter_set import domain_tables
 from exchange.cli.audit.folder.own_list import read_list
 from exchange.cli.output import Exit, finish, report_failure
 from exchange.cli.texts import t
+from exchange.crypto.x509.certificates import load_chain
 from exchange.domain.problems import ExchangeError, Refused
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.folder.errors import FolderUnreadable
@@ -69,6 +70,7 @@ def question(
     Raises:
         DocumentRefused: No adapter reads the list.
         Refused: ``LIST_UNREADABLE``.
+        CertificateUnreadable: The authorities of time stamps.
     """
     return Asked(
         folder=folder,
@@ -76,9 +78,15 @@ def question(
         pages={str(path): path.read_bytes() for path in pages},
         jobs=jobs or processes(folder),
         own_list=read_list(listed, key, Material(folder).node, adapter) if listed is not None else None,
-        tsa_roots=tsa_roots.read_bytes() if tsa_roots is not None else b"",
+        tsa_roots=_roots(tsa_roots) if tsa_roots is not None else b"",
         replay=partial(_replayed, folder) if registers else None,
     )
+
+
+def _roots(path: Path) -> bytes:
+    data = path.read_bytes()
+    load_chain(data)
+    return data
 
 
 def processes(folder: Path) -> int:

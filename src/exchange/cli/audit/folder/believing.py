@@ -14,6 +14,7 @@ from exchange.cli.texts import t
 from exchange.crypto.dsse import ALGORITHMS
 from exchange.crypto.trusted.node_card import NodeCard
 from exchange.crypto.x509.certificates import load_chain
+from exchange.crypto.x509.revocation import check_form
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.audit.verify.believed import Believed, keys_of
 from exchange.tlog import policy as tlog_policy
@@ -57,6 +58,7 @@ def gather(
         Refused: ``FINGERPRINT_MISSING``, ``FINGERPRINT_WRONG``: a card is believed for the fingerprint that was typed.
         LogFormatError: The policy is none.
         CertificateUnreadable: The roots.
+        RevocationUnreadable: A file of revocation lists is none; whose they are, is looked at later.
         typer.BadParameter: An algorithm that is not known, or of a node of which nothing is believed.
     """
     typed_in = fingerprints or ()
@@ -77,7 +79,7 @@ def gather(
         policy=data,
         cards=tuple(card.to_text() for card in believed_cards),
         roots=tuple(by_node.items()),
-        lists=tuple(path.read_bytes() for path in lists or ()),
+        lists=tuple(_list(path) for path in lists or ()),
     )
     if not require:
         return believed
@@ -97,6 +99,12 @@ def _required(asked: Sequence[str], nodes: Collection[str]) -> tuple[tuple[str, 
             raise typer.BadParameter(t("message.unknown_choice", name=each[:100], known=", ".join(ALGORITHMS)))
         found[node] = algorithms
     return tuple(found.items())
+
+
+def _list(path: Path) -> bytes:
+    data = path.read_bytes()
+    check_form(data)
+    return data
 
 
 def _card(path: Path, fingerprints: Sequence[str]) -> NodeCard:

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from hashlib import sha256
 from typing import Final
 
 from exchange.flows.apply.again.replay import events
 from exchange.flows.audit.export.files import Target
 from exchange.flows.audit.export.logs import LogPlan
 from exchange.flows.audit.folder import names
-from exchange.flows.audit.folder.about import write_instant
-from exchange.flows.instants import instant, micros_of
+from exchange.flows.audit.folder.editions import HISTORY, edition_line
 from exchange.storage.engine.database import Database
 from exchange.storage.intake import attachments
 from exchange.v1.journal_pb2 import JournalEntry
 
 PAGE: Final = 256
 PIECE_BYTES: Final = 1 << 20
-HISTORY: Final = f"{names.EDITIONS}/history.tsv"
-GRANTS: Final = "GRANTS"
-
-_Line = tuple[str, str, bytes, str]
-"""What, name, content, actor."""
 
 
 def write_editions(target: Target, database: Database, logs: list[LogPlan]) -> set[str]:
@@ -37,17 +30,13 @@ def write_editions(target: Target, database: Database, logs: list[LogPlan]) -> s
             if log.head.use != "journal":
                 continue
             for index, event in _events(database, log):
-                line = _edition(event)
-                if line is None:
+                told = edition_line(log.head.origin, index, event)
+                if told is None:
                     continue
-                what, name, content, actor = line
-                digest = sha256(content).hexdigest()
-                path = f"{names.EDITIONS}/{what}/{digest}"
-                target.put(path, content)
-                written.add(path)
-                cells = (log.head.origin, str(index), write_instant(instant(micros_of(event.at))))
-                told = "\t".join((*cells, what, _plain(name), digest, _plain(actor)))
-                history.write(f"{told}\n".encode())
+                edition, content = told
+                target.put(edition.path, content)
+                written.add(edition.path)
+                history.write(edition.line)
     return written
 
 
@@ -103,17 +92,3 @@ def _events(database: Database, log: LogPlan) -> Iterator[tuple[int, JournalEntr
     for start in range(0, log.head.size, PAGE):
         with database.read() as connection:
             yield from events(connection, log.head, start, min(log.head.size, start + PAGE))
-
-
-def _edition(event: JournalEntry) -> _Line | None:
-    if event.HasField("activated") and event.activated.edition.what.isidentifier():
-        said = event.activated
-        return said.edition.what, said.edition.name, said.content, said.actor
-    if event.HasField("grant_changed"):
-        changed = event.grant_changed
-        return GRANTS, changed.agency, changed.grant.encode("utf-8"), changed.actor
-    return None
-
-
-def _plain(text: str) -> str:
-    return "".join(char if char.isprintable() else "�" for char in text)

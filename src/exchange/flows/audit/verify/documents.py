@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
 
+from exchange.flows.audit.folder.editions import EditionLine, edition_line
 from exchange.flows.audit.verify.claims import ClaimNo, Docket
 from exchange.flows.audit.verify.statements import Place
 from exchange.v1.journal_pb2 import DocumentReceived, JournalEntry
@@ -49,12 +50,16 @@ class DocumentBook:
         quarantined: Rows that went into quarantine, by document id.
         stated: Rows that became records of this node, by salted digest.
         unreadable: Entries of this node's own logs whose bodies are not here.
+        editions: What the journal's lines say of editions.
+        joined: Log and index of its lines that stand for several entries.
     """
 
     received: list[tuple[Place, bytes]] = field(default_factory=list)
     quarantined: Rows = field(default_factory=Rows)
     stated: Rows = field(default_factory=Rows)
     unreadable: int = 0
+    editions: list[EditionLine] = field(default_factory=list)
+    joined: list[tuple[str, int]] = field(default_factory=list)
 
     def join(self, other: DocumentBook) -> None:
         """Take in what another part of the folder holds."""
@@ -62,6 +67,8 @@ class DocumentBook:
         self.quarantined.join(other.quarantined)
         self.stated.join(other.stated)
         self.unreadable += other.unreadable
+        self.editions += other.editions
+        self.joined += other.joined
 
     def read_journal(self, data: bytes, place: Place) -> bool:
         """Take in a journal's entry; False when it is none."""
@@ -73,6 +80,12 @@ class DocumentBook:
             self.received.append((place, line.document_received.SerializeToString()))
         elif line.HasField("quarantine_changed") and line.quarantine_changed.change == "IN":
             self.quarantined.add(line.quarantine_changed.document_id.encode(), line.quarantine_changed.row)
+        elif line.HasField("joined"):
+            self.joined.append((place.log, place.index))
+        elif line.HasField("activated") or line.HasField("grant_changed"):
+            brought = edition_line(place.log, place.index, line)
+            if brought is not None:
+                self.editions.append(brought[0])
         return True
 
     def read_body(self, body: bytes | None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.folder.about import USES, LogAbout
+from exchange.flows.audit.folder.disk import Disk
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.verify import documents, erasures, heads, own_list
 from exchange.flows.audit.verify.believed import Believed, Keys, keys_of
@@ -26,6 +27,7 @@ from exchange.flows.audit.verify.crew import (
 from exchange.flows.audit.verify.disk import Material
 from exchange.flows.audit.verify.documents import DocumentBook
 from exchange.flows.audit.verify.doubts import MAX_SHOWN
+from exchange.flows.audit.verify.editions import check_editions
 from exchange.flows.audit.verify.erasures import ErasedBody, Erasures
 from exchange.flows.audit.verify.files import check_files
 from exchange.flows.audit.verify.own_list import OwnList
@@ -356,6 +358,9 @@ class _Verification:
             if log.promised:
                 read_promised(self._disk, log, self._disk.node, promised, tails)
         sound = not any(self._docket.is_refuted(no) for no in (ClaimNo.ENTRIES_UNCHANGED, ClaimNo.NONE_MISSING))
+        if sound:
+            told, joined = self._book.editions + promised.editions, self._book.joined + promised.joined
+            self._docket.find(*check_editions(Disk(self._asked.folder), self._disk, told, joined))
         erasures.judge(self._erased, self._erasures, tails, self._docket, whole=self._disk.whole and sound)
         if not any(log.use == "journal" and log.size for log in self._disk.logs):
             self._docket.lack(ClaimNo.DOCUMENTS, "JOURNAL")
