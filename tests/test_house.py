@@ -222,3 +222,13 @@ def test_lock_names_what_is_installed() -> None:
 
     pins = _pins(committed()["requirements/run.txt"])
     assert {name: installed(name) for name in pins} == pins
+
+
+def test_every_finding_of_an_audit_has_a_test_that_makes_it() -> None:
+    """A code that an auditor may read stands in some test: what never happened in one was never seen to be right."""
+    texts = committed()
+    audit = "".join(text for name, text in texts.items() if re.match(r"src/exchange/(flows|cli)/audit/.*\.py$", name))
+    tests = "".join(text for name, text in texts.items() if re.match(r"tests/.*\.py$", name))
+    codes = {code for code in reasons() if f'"{code}"' in audit}
+    assert len(codes) > 80
+    assert sorted(code for code in codes if f'"{code}"' not in tests) == []

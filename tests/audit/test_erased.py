@@ -121,8 +121,14 @@ def test_what_is_left_anywhere_is_found_with_its_place(erased: Erased, tmp_path:
     file = _node_file(tmp_path / "cq", erased, "cq")
     done = _prove(erased, file, "--envelope", str(erased.envelope), "--also", str(copy), "--json")
     assert done.status == 1
+    assert {each["code"] for each in done.json["findings"]} == {"ERASED_LEFT_BEHIND"}
     found = {(each["text"], Path(each["file"]).name, each["byte"]) for each in done.json["findings"]}
     assert {("BODY_HEAD", "backup.db", 5_000), ("SALT", "salt.bin", 77), ("SUBJECT", "letter.txt", 6)} <= found
+    long = tmp_path / "long.json"
+    with long.open("wb") as file_of_nobody:
+        file_of_nobody.truncate(1 << 30)
+    refused = _prove(erased, file, "--envelope", str(long), "--json")
+    assert (refused.status, refused.json["error"]["reason"]) == (1, "ENVELOPE_FILE")
     # Without what was known of it, its head alone gives a body away.
     bare = _prove(erased, file, "--also", str(copy), "--json").json
     assert [(each["text"], each["byte"]) for each in bare["findings"]] == [("BODY_HEAD", 5_000)]

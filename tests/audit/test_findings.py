@@ -17,6 +17,7 @@ from exchange.flows.audit.verify.heads import write_page
 from exchange.flows.audit.verify.run import Asked, verify
 from exchange.flows.instants import micros_of, timestamp
 from exchange.tlog import tiles
+from exchange.tlog.tree import leaf_hash
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
 from tests.audit.forging import describe, entries_of, log_of, put, relist_all, rewrite, signed_head
@@ -105,6 +106,13 @@ def _unsigned_note(folder: Path) -> None:
     put(folder / ROOM / "notes/000.tar", ustar.member(str(size), _without_its_own_line(note)) + ustar.END)
 
 
+def _another_bundle(folder: Path) -> None:
+    """The first bundle and its tile of hashes agree with each other, and not with the tile above."""
+    entries = [b"another entry", *entries_of(folder, REGISTRY)[1:256]]
+    put(folder / ROOM / "tile/entries/000", tiles.pack(entries))
+    put(folder / ROOM / "tile/0/000", b"".join(leaf_hash(entry) for entry in entries))
+
+
 WITHOUT_KEYS = {
     "BUNDLE_MALFORMED": (_cut(f"{ROOM}/tile/entries/000"), 1, f"{ROOM}/tile/entries/000"),
     "BUNDLE_MISSING": (_gone(f"{ROOM}/tile/entries/000"), 2, f"{ROOM}/tile/entries/000"),
@@ -112,6 +120,7 @@ WITHOUT_KEYS = {
     "BODIES_NOT_THERE": (_gone(f"{ROOM}/bodies/000.tar"), 2, f"{ROOM}/bodies/000.tar"),
     "BODIES_MALFORMED": (_cut(f"{ROOM}/bodies/000.tar"), 1, f"{ROOM}/bodies/000.tar"),
     "BODY_CHANGED": (_in_a_body, 1, f"{ROOM}/bodies/000.tar"),
+    "TREE_CHANGED": (_another_bundle, 1, f"{ROOM}/tile/1/000.p/1"),
     "TILE_CHANGED": (_flipped(f"{ROOM}/tile/1/000.p/1", 5), 1, f"{ROOM}/tile/1/000.p/1"),
     "TILE_DAMAGED": (_cut(f"{ROOM}/tile/0/000"), 1, f"{ROOM}/tile/0/000"),
     "CHECKPOINT_MISSING": (_gone(f"{ROOM}/checkpoint"), 2, f"{ROOM}/checkpoint"),
