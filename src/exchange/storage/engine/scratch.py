@@ -54,7 +54,9 @@ class Scratch:
             connect_args={"isolation_level": None, "check_same_thread": False},
         )
         event.listen(self._engine, "connect", _pragmas)
-        event.listen(self._engine, "begin", _begin)
+        # Not by the event "begin": one listener would make every statement of the engine look for listeners.
+        begin: Any = _begin
+        self._engine.dialect.do_begin = begin  # type: ignore[method-assign]
         self._connection = self._engine.connect()
         self._connection.begin()
         schema.metadata.create_all(self._connection)
@@ -101,4 +103,4 @@ def _pragmas(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN")
+    connection.execute("BEGIN").close()
