@@ -66,6 +66,7 @@ def _made(log_id: int, begin: int, numbers: range) -> Iterator[tuple[dict[str, o
             "record_id": record_id,
             "revision": 1,
             "kind": int(Kind.KIND_CREDIT_RESULT),
+            "erasure_class": 0,
             "log_id": log_id,
             "idx": number,
             "commitment": bytes(32),

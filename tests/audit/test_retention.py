@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import date
 from pathlib import Path
 
@@ -12,16 +13,21 @@ from exchange.domain.catalogues.retention import load_retention
 from exchange.domain.catalogues.table_file import TableError, open_table
 from exchange.flows.actions.pending import Confirmed
 from exchange.flows.audit.keeping.retention import RetentionWatch
+from exchange.flows.intake.ids import format_id
+from exchange.storage import schema
+from exchange.storage.queries import retention
 from exchange.tables import read_all
 from exchange.v1 import security_service_pb2 as pb
 from exchange.v1.action_pb2 import ActionRequest, ActionState
 from exchange.v1.common_pb2 import RecordRef, SubjectKind
+from exchange.v1.kind_pb2 import ErasureClass, Kind
 from exchange.v1.penalty_notice_pb2 import PenaltyState
 from exchange.v1.record_pb2 import Record
 from exchange.v1.record_service_pb2 import GetRecordRequest
 from tests import evidence
 from tests.cli.conftest import run
 from tests.domain.records import make_uscc
+from tests.flows.audit.past import by_hand
 from tests.rpc.doors import AgencyDoor, client_issued, identity_root
 from tests.rpc.facts import penalty_of, submit, wait_settled
 from tests.rpc.test_actions import confirm, officers, refused
@@ -39,6 +45,10 @@ ground_code = "{ground}"
 legal_ground = "演示依据"
 source = "演示"
 """
+
+
+MANY = 20_500
+"""Records that are kept: more than anybody reads past."""
 
 
 def _text(**changes: object) -> bytes:
@@ -163,6 +173,40 @@ def test_what_ended_long_ago_is_due_by_that_day(doors: dict[str, AgencyDoor]) ->
     assert (due[sent].rule, due[sent].since, due[sent].ground_code) == ("repaired", "2022-02-01", "REPAIRED")
     watch.look()
     assert bell.open["RETENTION_DUE", "records"] == "repaired 1"
+
+
+def test_what_is_due_is_found_however_much_is_kept(fresh_doors: dict[str, AgencyDoor], tmp_path: Path) -> None:
+    """Older records of another class, which are kept for longer, neither hide what is due nor are looked at."""
+    door = fresh_doors["cq"]
+    agency = door.agency("keeping")
+    kept = penalty_of(make_uscc(8_301), "演环罚〔2022〕8301号")
+    kept.penalty_notice.decided_on = kept.header.issued.issued_on = "2022-01-01"
+    submit(agency, kept, "kept")
+    due = submit(agency, _old_notice(8_302, "2022-03-01"), "due").record_id
+    wait_settled(door)
+    database = door.node.database
+    columns = [column.name for column in schema.records.columns]
+    other = {"seq": "1000000000 + n", "record_id": "randomblob(16)", "natural_key": "natural_key || n"}
+    taken = ", ".join(other.get(name, f'"{name}"') for name in columns)
+    copies = f"WITH RECURSIVE copies (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copies WHERE n < {MANY})"  # noqa: S608 - our own number
+    which = "reg_records, copies WHERE sort_on = '2022-01-01' AND mirrored_at IS NULL"
+    named = ", ".join(f'"{name}"' for name in columns)
+    with by_hand(tmp_path / "cq.db") as connection:
+        connection.execute(f"INSERT INTO reg_records ({named}) {copies} SELECT {taken} FROM {which}")  # noqa: S608 - our own columns
+    with database.read() as view:
+        driver = view.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        worked: list[int] = []
+        driver.set_progress_handler(lambda: worked.append(1), 1_000)
+        try:
+            older = retention.older(
+                view, ErasureClass.ERASURE_CLASS_PERSONAL, Kind.KIND_PENALTY_NOTICE, "2023-01-01", limit=MANY
+            )
+        finally:
+            driver.set_progress_handler(None, 0)
+    assert [format_id(each.record_id) for each in older] == [due]
+    assert not worked, "thousands of steps of the database for one row"
+    assert [each.record.record_id for each in door.retention.due(door.node.clock())] == [due]
 
 
 def _confirmed(action_id: str, door: AgencyDoor) -> Confirmed:

@@ -23,6 +23,8 @@ _UNUSED: Final = frozenset(
     {
         "reg_records_subject",
         "reg_records_kind",
+        "reg_records_kept",
+        "reg_records_ended",
         "reg_records_supersedes",
         "reg_decisions_range",
         "reg_blocks_section",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, Text, literal_column
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, Text, and_, literal_column
 
 from exchange.storage.schema.base import SERIAL, metadata
 
@@ -15,6 +15,8 @@ records = Table(
     Column("record_id", LargeBinary, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("kind", Integer, nullable=False),
+    # Of the statement: by it, and by days, the time of keeping a body is counted.
+    Column("erasure_class", Integer, nullable=False),
     Column("log_id", Integer, nullable=False),
     Column("idx", BigInteger, nullable=False),
     Column("commitment", LargeBinary, nullable=False),
@@ -63,6 +65,29 @@ Index(
     records.c.about,
     sqlite_where=records.c.about.is_not(None),
     postgresql_where=records.c.about.is_not(None),
+)
+OWN_RECORDS = records.c.mirrored_at.is_(None)
+OWN_ENDED_RECORDS = and_(OWN_RECORDS, records.c.tombstone != literal_column("''"))
+"""Records of this node, and those that ended. A query says this as it stands here: only then the indexes are taken."""
+# What a period of keeping makes due, oldest first: however many records there are, no other one is looked at.
+Index(
+    "reg_records_kept",
+    records.c.erasure_class,
+    records.c.kind,
+    records.c.sort_on,
+    records.c.record_id,
+    sqlite_where=OWN_RECORDS,
+    postgresql_where=OWN_RECORDS,
+)
+Index(
+    "reg_records_ended",
+    records.c.erasure_class,
+    records.c.kind,
+    records.c.tombstone,
+    records.c.tombstone_on,
+    records.c.record_id,
+    sqlite_where=OWN_ENDED_RECORDS,
+    postgresql_where=OWN_ENDED_RECORDS,
 )
 
 decisions = Table(

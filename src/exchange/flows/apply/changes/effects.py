@@ -46,6 +46,7 @@ def bare_row(
         "record_id": entry.record_id,
         "revision": entry.statement.revision,
         "kind": entry.statement.kind,
+        "erasure_class": entry.statement.erasure_class,
         "log_id": log_id,
         "idx": entry.index,
         "commitment": entry.commitment,

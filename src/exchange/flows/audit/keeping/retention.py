@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from heapq import merge
 
 import structlog
 
@@ -18,14 +19,13 @@ from exchange.domain.catalogues.retention import DATE, RetentionRule
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.actions.erase import EraseFlow
 from exchange.flows.actions.pending import Confirmed
-from exchange.flows.apply.entry import payload_of
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.intake.ids import format_id
 from exchange.storage.engine.database import DATABASE_ERRORS
 from exchange.storage.queries import retention
+from exchange.storage.queries.retention import OldRecord
 from exchange.v1.action_pb2 import ActionRequest, EraseDueAction, EraseRecordAction, RetentionDue
 from exchange.v1.common_pb2 import RecordRef
-from exchange.v1.statement_pb2 import Statement
 
 MOST = 500
 """Records of one list and of one action: two officers can look through it, and its line fits the journal."""
@@ -37,9 +37,6 @@ LOOK_SECONDS = 21_600.0
 """How often the node looks whether something is due: periods end at midnight, and officers come once a day."""
 
 DUE = "RETENTION_DUE"
-
-LOOKED_AT = 20_000
-"""Rows looked at for one rule: those of other classes are read past."""
 
 
 _log = structlog.get_logger(__name__)
@@ -79,30 +76,27 @@ class RetentionFlow:
         return list(found.values())
 
     def _of_rule(self, rule: RetentionRule, now: datetime) -> Iterator[RetentionDue]:
+        by_kind = [self._of_kind(rule, kind, now) for kind in sorted(rule.kinds)]
+        for row in merge(*by_kind, key=lambda row: (row.since, row.record_id)):
+            yield RetentionDue(
+                record=RecordRef(origin=self._node.name, record_id=format_id(row.record_id)),
+                kind=row.kind,  # type: ignore[arg-type]
+                since=row.since,
+                rule=rule.id,
+                ground_code=rule.ground_code,
+                legal_ground=rule.legal_ground,
+            )
+
+    def _of_kind(self, rule: RetentionRule, kind: int, now: datetime) -> Iterator[OldRecord]:
         last = rule.last_day(now.astimezone(LOCAL_TIME).date())
         tombstone = "" if rule.since == DATE else rule.since
         after = ("", b"")
-        for _page in range(LOOKED_AT // PAGE):
+        while True:
             with self._node.database.read() as connection:
                 rows = retention.older(
-                    connection,
-                    self._node.name,
-                    sorted(rule.kinds),
-                    last,
-                    tombstone=tombstone,
-                    after=after,
-                    limit=PAGE,
+                    connection, rule.erasure_class, kind, last, tombstone=tombstone, after=after, limit=PAGE
                 )
-            for row in rows:
-                if Statement.FromString(payload_of(row.entry)).erasure_class == rule.erasure_class:
-                    yield RetentionDue(
-                        record=RecordRef(origin=self._node.name, record_id=format_id(row.record_id)),
-                        kind=row.kind,  # type: ignore[arg-type]
-                        since=row.since,
-                        rule=rule.id,
-                        ground_code=rule.ground_code,
-                        legal_ground=rule.legal_ground,
-                    )
+            yield from rows
             if len(rows) < PAGE:
                 return
             after = (rows[-1].since, rows[-1].record_id)

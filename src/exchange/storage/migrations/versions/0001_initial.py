@@ -262,6 +262,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
         sa.Column("record_id", sa.LargeBinary(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("kind", sa.Integer(), nullable=False),
+        sa.Column("erasure_class", sa.Integer(), nullable=False),
         sa.Column("log_id", sa.Integer(), nullable=False),
         sa.Column("idx", sa.BigInteger(), nullable=False),
         sa.Column("commitment", sa.LargeBinary(), nullable=False),
@@ -296,7 +297,21 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
             sqlite_where=sa.text("about IS NOT NULL"),
             postgresql_where=sa.text("about IS NOT NULL"),
         )
+        batch_op.create_index(
+            "reg_records_ended",
+            ["erasure_class", "kind", "tombstone", "tombstone_on", "record_id"],
+            unique=False,
+            sqlite_where=sa.text("mirrored_at IS NULL AND tombstone != ''"),
+            postgresql_where=sa.text("mirrored_at IS NULL AND tombstone != ''"),
+        )
         batch_op.create_index("reg_records_id", ["record_id", "origin", "revision"], unique=True)
+        batch_op.create_index(
+            "reg_records_kept",
+            ["erasure_class", "kind", "sort_on", "record_id"],
+            unique=False,
+            sqlite_where=sa.text("mirrored_at IS NULL"),
+            postgresql_where=sa.text("mirrored_at IS NULL"),
+        )
         batch_op.create_index("reg_records_kind", ["kind", "seq"], unique=False)
         batch_op.create_index("reg_records_natural", ["natural_key"], unique=False)
         batch_op.create_index("reg_records_subject", ["subject", "kind"], unique=False)
