@@ -319,6 +319,32 @@ def test_a_cut_tail_is_found(program: Path, audited: Audited, tmp_path: Path) ->
     assert {each["code"] for each in found.findings} >= {"TAIL_CUT"}
 
 
+@pytest.mark.parametrize(
+    "place", ["MANIFEST", f"logs/{LANE}/checkpoint", f"logs/{LANE}/bodies/000.tar", "logs/\x1b[31m"]
+)
+@pytest.mark.parametrize("what", ["pipe", "endless", "elsewhere"])
+def test_what_is_no_file_is_named_and_never_opened(
+    program: Path, audited: Audited, tmp_path: Path, place: str, what: str
+) -> None:
+    """A pipe, a device without end, a link to another file in the place of one, or beside: refuted, and it ends."""
+    folder = tmp_path / "folder"
+    shutil.copytree(audited.folder, folder)
+    file = folder / place
+    file.unlink(missing_ok=True)
+    if what == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to("/dev/zero" if what == "endless" else audited.folder / "export.json")
+    given = [word for card in audited.cards for word in ("-card", card)]
+    done = subprocess.run([program, *map(str, given), folder], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 1, done.stderr
+    assert b"\x1b" not in done.stdout + done.stderr
+    assert b"goroutine" not in done.stderr
+    script = [HERE / "shell/record.sh", folder, LANE, "3", audited.cards[0], "key", "key"]
+    by_hand = subprocess.run(["bash", *map(str, script)], capture_output=True, timeout=60, check=False)  # noqa: S607
+    assert (by_hand.returncode, by_hand.stdout[:5]) == (1, b"WRONG")
+
+
 def test_one_record_is_checked_by_hand(audited: Audited, tmp_path: Path) -> None:
     """openssl, sha256sum and awk walk from the record to both signatures; and tell which step a change breaks."""
     if shutil.which("openssl") is None:

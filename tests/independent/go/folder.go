@@ -19,9 +19,10 @@ import (
 )
 
 const (
-	width    = 256     // entries of a bundle, hashes of a tile
-	maxFile  = 1 << 30 // bytes of one file that is read whole
-	hashSize = 32
+	width     = 256       // entries of a bundle, hashes of a tile
+	maxFile   = 1 << 30   // bytes of one file that is read whole
+	maxMember = 256 << 20 // bytes of one member of an archive
+	hashSize  = 32
 
 	maxEntries = 1 << 32 // of one log: what no node writes in a century
 )
@@ -76,14 +77,50 @@ func readFile(folder, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	info, err := regular(folder, name, path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s is no file that is read here", name)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return readAll(file, maxFile)
+}
+
+// regular looks at each step of a path: folders all the way, a file at its end. No link is followed, no pipe opened.
+func regular(folder, name, path string) (os.FileInfo, error) {
+	parts := strings.Split(name, "/")
+	for count := 1; count < len(parts); count++ {
+		info, err := os.Lstat(filepath.Join(folder, filepath.FromSlash(strings.Join(parts[:count], "/"))))
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			return nil, fmt.Errorf("%s leads through what is no folder", name)
+		}
+	}
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxFile {
+	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is no file that is read here", name)
 	}
-	return os.ReadFile(path)
+	return info, nil
+}
+
+// readAll reads so many bytes at most: an archive may tell of more than it holds.
+func readAll(from io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(from, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = errors.New("more bytes than are read here")
+	}
+	return data, err
 }
 
 // tileName is the name of tile or bundle n below its room: x001/234, x001/234.p/8.
@@ -137,7 +174,7 @@ func readBodies(data []byte) (map[int64]body, map[int64]string, error) {
 		if header.Typeflag != tar.TypeReg {
 			return nil, nil, fmt.Errorf("%s is no file", header.Name)
 		}
-		content, err := io.ReadAll(reader)
+		content, err := readAll(reader, maxMember)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -213,7 +250,7 @@ func readNotes(folder, room string) ([]storedNote, []problem) {
 				return nil
 			}
 			size, err := strconv.ParseInt(header.Name, 10, 64)
-			content, readErr := io.ReadAll(reader)
+			content, readErr := readAll(reader, maxMember)
 			if err != nil || readErr != nil {
 				problems = append(problems, problem{file: name, text: "a member that is no note: " + header.Name})
 				return nil
@@ -252,6 +289,10 @@ func checkManifest(folder string) (int, []problem, error) {
 			problems = append(problems, problem{"MANIFEST", err.Error()})
 			continue
 		}
+		if _, err := regular(folder, name, path); err != nil {
+			problems = append(problems, problem{name, "listed, and no file there"})
+			continue
+		}
 		sum, size, err := digest(path)
 		if err != nil {
 			problems = append(problems, problem{name, "listed and not there"})
@@ -267,8 +308,8 @@ func checkManifest(folder string) (int, []problem, error) {
 		}
 		below, _ := filepath.Rel(folder, path)
 		name := filepath.ToSlash(below)
-		if info.Mode()&os.ModeSymlink != 0 {
-			problems = append(problems, problem{name, "is a link"})
+		if !info.IsDir() && !info.Mode().IsRegular() {
+			problems = append(problems, problem{name, "is a link, a pipe or a device"})
 		}
 		if !info.IsDir() && !listed[name] && name != "MANIFEST" && name != "交接单.html" {
 			problems = append(problems, problem{name, "is not in MANIFEST"})

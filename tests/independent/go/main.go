@@ -14,6 +14,8 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A finding says what is wrong, and where. Claim 0 is the material itself.
@@ -149,7 +151,7 @@ func main() {
 }
 
 func usage(err error) {
-	fmt.Fprintln(os.Stderr, "verify:", err)
+	fmt.Fprintln(os.Stderr, "verify:", plain(err.Error()))
 	flag.Usage()
 	os.Exit(2)
 }
@@ -290,7 +292,7 @@ func tell(r *report, missing map[int][]string, lines []string, files int, asJSON
 		}
 	}
 	for _, each := range r.Findings {
-		fmt.Printf("%s %s[%d] %s: %s\n", each.Code, each.Log, each.Index, each.File, each.Text)
+		fmt.Printf("%s %s[%d] %s: %s\n", each.Code, each.Log, each.Index, plain(each.File), plain(each.Text))
 	}
 	if r.more > 0 {
 		fmt.Printf("and %d more\n", r.more)
@@ -299,4 +301,14 @@ func tell(r *report, missing map[int][]string, lines []string, files int, asJSON
 		fmt.Println("内部一致，来源未证实 consistent in itself, its source is not proven")
 	}
 	return status
+}
+
+// plain is a text without what steers a terminal: names on the disk are the audited unit's.
+func plain(text string) string {
+	return strings.Map(func(char rune) rune {
+		if char == utf8.RuneError || !unicode.IsPrint(char) {
+			return '\ufffd'
+		}
+		return char
+	}, text)
 }

@@ -12,6 +12,8 @@ folder=$1 origin=$2 index=$3 roots=$(realpath "$4") log_vkey=$5 cosigner_vkey=$6
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$folder" || exit 2
+strange=$(find . ! -type d ! -type f -print -quit) # nothing is read through a link, and nothing waits for a pipe
+[ -z "$strange" ] || { echo "WRONG a link, a pipe or a device in the folder"; exit 1; }
 room=logs/$origin
 failed=0
 
