@@ -247,6 +247,9 @@ def test_names_that_no_export_writes_come_out_escaped(material: Material, copy: 
         if more:
             codes = {found["code"] for found in done.json["findings"]}
             assert codes & {"FILE_STRANGE", "FILE_NOT_LISTED"}
+    page = copy.parent / "page.html"
+    assert run("audit", "report", copy, "-o", page, "--jobs", "1").status == 1
+    assert not set(page.read_text("utf-8")) & {"\x1b", "\x9b", "\u202e"}
 
 
 def test_what_an_auditors_own_machine_leaves_refutes_nothing(

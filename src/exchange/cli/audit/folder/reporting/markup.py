@@ -8,8 +8,8 @@ from typing import Final
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
 _VOID: Final = frozenset({"meta", "br"})
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and those that turn the direction of what follows."""
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, those that turn the direction of what follows, and what no UTF-8 has."""
 
 
 class Markup(str):
