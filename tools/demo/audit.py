@@ -59,8 +59,9 @@ def audit(stage: Stage) -> None:
             f"{NAMES[RESTORED]}: 恢复时丢失的留痕被查出，对方曾作见证 what its journal lost in the restore is found: "
             f"{NAMES[OTHER]} had witnessed it",
         )
-    agreed = json.loads(_exchange("audit", "reconcile", place / "cq", place / "sc", "--json", status=(0, 3)))
-    claim(not agreed["findings"], "两地日志逐条对上 both sides' logs agree, entry by entry")
+    sides = (place / name for name in NAMES)
+    agreed = json.loads(_exchange("audit", "reconcile", *sides, *_cards(stage, place), "--json"))
+    claim(agreed["verdict"] == Outcome.PROVEN, "两地日志逐条对上 both sides' logs agree, entry by entry")
     page = place / "report.html"
     _exchange(
         "--lang", "zh", "audit", "report", place / OTHER, *_believed(stage, place, OTHER), "-o", page, status=(0, 3)
@@ -82,14 +83,21 @@ def _verified(stage: Stage, place: Path, name: str) -> dict[str, Any]:
 
 
 def _believed(stage: Stage, place: Path, about: str) -> Sequence[object]:
-    """Both cards with the fingerprints that their duty desks told, revocation lists, and the other side's heads."""
-    found: list[object] = ["--registers"]
+    """Cards, revocation lists, and the other side's heads; of one side its own list, too."""
+    found: list[object] = ["--registers", *_cards(stage, place)]
     if about == OTHER:
         found += ["--list", OWN_LIST, "--key", "decision_no"]
     for name in NAMES:
         found += ["--crl", place / f"{name}-signing-crl.pem"]
         if name != about:
             found += ["--head", place / f"{name}.heads"]
+    return found
+
+
+def _cards(stage: Stage, place: Path) -> Sequence[object]:
+    """Both cards, with the fingerprints that their duty desks told."""
+    found: list[object] = []
+    for name in NAMES:
         card, file = stage.pair.nodes[name].card, place / f"{name}.card"
         file.write_text(card.to_text(), "utf-8")
         found += ["--card", file, "--fingerprint", card.fingerprint()]

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from exchange.cli.output import Exit, Output
-from exchange.cli.texts import reason_text, t
+from exchange.cli.texts import reason_text, t, word
 from exchange.flows.audit.findings import Finding
+from exchange.flows.audit.verify.claims import Claim
 
 
 def finding_dicts(findings: Iterable[Finding]) -> list[dict[str, Any]]:
@@ -25,6 +26,15 @@ def finding_dicts(findings: Iterable[Finding]) -> list[dict[str, Any]]:
             "evidence": dict(each.evidence),
         }
         for number, each in enumerate(findings, 1)
+    ]
+
+
+def facts_of(claim: Claim) -> list[tuple[str, str]]:
+    """What a claim rests on, named and written for a person; what is counted by log stands in a table of its own."""
+    return [
+        (word("claim_fact", name), " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
+        for name, value in claim.facts.items()
+        if value and not isinstance(value, dict)
     ]
 
 

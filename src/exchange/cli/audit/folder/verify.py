@@ -25,12 +25,13 @@ from exchange.cli.audit.folder.believing import (
     RootsOption,
     gather,
 )
+from exchange.cli.audit.folder.found import facts_of
 from exchange.cli.audit.folder.own_list import AdapterOption, KeyOption
 from exchange.cli.audit.watched import watched
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Output, finish
 from exchange.cli.texts import reason_text, t, word
-from exchange.flows.audit.verify.claims import Against, Claim, Missing, Outcome, Result, Verdict
+from exchange.flows.audit.verify.claims import Against, Missing, Outcome, Result, Verdict
 from exchange.flows.audit.verify.run import verify
 
 MAX_SHOWN = 50
@@ -85,7 +86,7 @@ def show(out: Output, result: Result) -> None:
                 word("audit_claim", claim.no.name),
                 word("claim_outcome", claim.outcome.value),
                 "\n".join(_missing(claim.missing)) if claim.outcome is Outcome.NOT_PROVABLE else "",
-                _facts(claim),
+                "\n".join(f"{name}: {value}" for name, value in facts_of(claim)),
             )
             for claim in result.claims
         ],
@@ -113,14 +114,6 @@ def say_verdict(out: Output, verdict: Verdict, policy: Sequence[str]) -> None:
 def _missing(missing: Sequence[Missing]) -> list[str]:
     shown = [f"{word('material', each.what)} {each.of}".strip() for each in missing[:6]]
     return [*shown, "…"] if len(missing) > len(shown) else shown
-
-
-def _facts(claim: Claim) -> str:
-    return "\n".join(
-        f"{word('claim_fact', name)}: {value}"
-        for name, value in claim.facts.items()
-        if value and not isinstance(value, dict)
-    )
 
 
 def _log_row(log: Any) -> tuple[object, ...]:

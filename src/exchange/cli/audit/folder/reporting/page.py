@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from importlib.resources import files
 from typing import Any, Final
 
+from exchange.cli.audit.folder.found import facts_of
 from exchange.cli.audit.folder.reporting.chart import life_chart
 from exchange.cli.audit.folder.reporting.markup import Markup, joined, tag
 from exchange.cli.calls.shown.words import kind_word, lane_word
@@ -20,7 +21,7 @@ from exchange.flows.audit.report.events import Journaled, Told
 from exchange.flows.audit.report.keys import Key
 from exchange.flows.audit.report.lives import OUTCOMES, Counted, Life, moment
 from exchange.flows.audit.report.subjects import AboutSubject
-from exchange.flows.audit.verify.claims import Against, Claim, Result, Verdict
+from exchange.flows.audit.verify.claims import Against, Result, Verdict
 from exchange.v1.kind_pb2 import Kind, Outcome
 
 MAX_FINDINGS: Final = 1_000
@@ -116,16 +117,11 @@ def _claims(result: Result) -> Markup:
             word("audit_claim", claim.no.name),
             tag("span", word("claim_outcome", claim.outcome.value), class_=f"outcome {claim.outcome.value}"),
             joined(*(tag("div", f"{word('material', each.what)} {each.of}") for each in claim.missing[:8])),
-            _facts(claim),
+            joined(*(tag("div", f"{name} {value}") for name, value in facts_of(claim))),
         )
         for claim in result.claims
     ]
     return _section("claims", ("no", "claim", "outcome", "missing", "facts"), rows)
-
-
-def _facts(claim: Claim) -> Markup:
-    shown = [(name, value) for name, value in claim.facts.items() if value and not isinstance(value, dict)]
-    return joined(*(tag("div", f"{word('claim_fact', name)} {value}") for name, value in shown))
 
 
 def _findings(story: Story) -> Markup:
