@@ -350,6 +350,17 @@ def test_a_log_is_what_its_name_says(copy: Path, cells: dict[str, Any]) -> None:
         assert run("audit", command, copy, *more, "--json").json["error"]["reason"] == "AUDIT_FOLDER_FORM"
 
 
+def test_evidence_of_an_earlier_run_is_not_written_over(material: Material, copy: Path, tmp_path: Path) -> None:
+    """The second time the folder is there already: an error of usage, and the bundle stays as it was."""
+    rewrite(copy, TO_SC, _garbage(-1))
+    command = ("audit", "reconcile", copy, material.export("sc"), "--evidence", tmp_path / "bundles")
+    assert run(*command).status == 1
+    made = {path: path.read_bytes() for path in (tmp_path / "bundles").rglob("*") if path.is_file()}
+    assert made
+    assert run(*command).status == 2
+    assert {path: path.read_bytes() for path in made} == made
+
+
 def test_a_hundred_thousand_decisions_about_one_log_are_walked_once() -> None:
     """Ranges that all begin at the first entry: each index comes once, to the first that asks for it."""
     skips, size = Skips(100_000), 100_000

@@ -83,7 +83,10 @@ def _with_bundles(done: Reconciled, sources: dict[str, Source], folder: Path | N
             shown_by = pair.owner if found.tree is pair.own else pair.other
             entry = evidence.entry_at(sources[shown_by], found.tree.log, found.index)
         place = folder / f"{number:03d}-{finding.code}"
-        evidence.write(place, evidence.bundle(finding, pair, found, done.keys_of(pair), entry))
+        try:
+            evidence.write(place, evidence.bundle(finding, pair, found, done.keys_of(pair), entry))
+        except OSError as error:  # one of an earlier run, or no room: neither is written over
+            raise typer.BadParameter(f"{place}: {error.strerror}") from None
         made[id(finding)] = replace(finding, evidence={**finding.evidence, "folder": str(place)})
     return [made.get(id(each), each) for each in done.findings]
 
