@@ -11,7 +11,7 @@ from pathlib import Path
 from exchange.flows.audit.folder import manifest, names, ustar
 from exchange.flows.audit.folder.disk import Disk
 from exchange.flows.audit.folder.reading import Folder, LogFolder
-from exchange.flows.audit.verify.tree_check import root_of
+from exchange.flows.audit.verify.material.tree_check import root_of
 from exchange.tlog import tiles
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.origin import LogName, OriginUse

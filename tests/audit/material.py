@@ -13,7 +13,7 @@ from exchange.crypto.x509.pki import issue_crl
 from exchange.flows.audit.export.run import Export
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.reading.heads import newest_heads
-from exchange.flows.audit.verify.heads import write_page
+from exchange.flows.audit.verify.claimed.heads import write_page
 from exchange.flows.audit.witness_watch import USES
 from exchange.flows.intake.documents import DocumentFlow
 from exchange.storage.engine.database import Database

@@ -21,7 +21,7 @@ from exchange.flows.apply.changes.answered import node_record
 from exchange.flows.audit.export.run import Export
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.reading.heads import newest_heads
-from exchange.flows.audit.verify.heads import write_page
+from exchange.flows.audit.verify.claimed.heads import write_page
 from exchange.flows.intake.documents import DocumentFlow
 from exchange.flows.intake.ids import new_id
 from exchange.flows.intake.seal import seal

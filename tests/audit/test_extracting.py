@@ -12,7 +12,7 @@ from exchange.cli.envelope_file import write_envelope
 from exchange.flows.audit.export.extract import Extract, extract
 from exchange.flows.audit.export.extract_exported import extract_exported
 from exchange.flows.audit.folder.reading import Folder, LogFolder
-from exchange.flows.audit.verify.statements import read_entry
+from exchange.flows.audit.verify.keys.statements import read_entry
 from exchange.storage.engine.database import Database
 from exchange.tlog import proof, tiles
 from exchange.v1.statement_pb2 import Statement

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from exchange.cli.audit.folder.believing import gather
 from exchange.crypto.dsse import make_envelope
 from exchange.flows.audit.folder import ustar
-from exchange.flows.audit.verify.believed import Believed
+from exchange.flows.audit.verify.claimed.heads import write_page
 from exchange.flows.audit.verify.claims import ClaimNo, Result
-from exchange.flows.audit.verify.heads import write_page
+from exchange.flows.audit.verify.keys.believed import Believed
 from exchange.flows.audit.verify.run import Asked, verify
 from exchange.flows.instants import micros_of, timestamp
 from exchange.tlog import tiles
@@ -21,7 +20,7 @@ from exchange.tlog.tree import leaf_hash
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
 from tests.audit.forging import describe, entries_of, log_of, put, relist_all, rewrite, signed_head
-from tests.audit.material import NAMES, Material
+from tests.audit.material import Material
 from tests.cli.conftest import run
 from tests.world import keyring
 
@@ -29,18 +28,6 @@ REGISTRY = "cq.exchange.example/to/sc/registry/1"
 TELEMETRY = "cq.exchange.example/to/sc/telemetry/1"
 JOURNAL = "cq.exchange.example/journal/1"
 ROOM = f"logs/{REGISTRY}"
-
-
-@pytest.fixture(scope="module")
-def believed(material: Material) -> Believed:
-    """Both cards and both revocation lists."""
-    return gather(
-        policy=None,
-        cards=[material.card(name) for name in NAMES],
-        fingerprints=[material.fingerprint(name) for name in NAMES],
-        roots=[],
-        lists=[material.crl(name) for name in NAMES],
-    )
 
 
 def _look(folder: Path, believed: Believed, *pages: bytes) -> Result:

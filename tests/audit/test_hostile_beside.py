@@ -11,14 +11,12 @@ import pytest
 from exchange.domain.journal_parts import joining, split
 from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.editions import HISTORY, EditionLine, edition_line
-from exchange.flows.audit.verify.believed import Believed
+from exchange.flows.audit.verify.keys.believed import Believed
 from exchange.v1.journal_pb2 import Activated, Edition, GrantChanged, JournalEntry
 from tests.audit.forging import entries_of, put, relist_all, rewrite
 from tests.audit.material import Material
-from tests.audit.test_verifying import believed, look, outcomes
+from tests.audit.test_verifying import look, outcomes
 from tests.cli.conftest import run
-
-__all__ = ["believed"]
 
 JOURNAL = "cq.exchange.example/journal/1"
 RULES = b"[edition]\n" + b"# " + b"r" * 70_000

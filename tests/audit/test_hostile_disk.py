@@ -14,13 +14,12 @@ from typing import Any
 
 import pytest
 
-from exchange.cli.audit.folder.believing import gather
 from exchange.flows.audit.export.run import Beside, Export
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.folder import names, ustar
 from exchange.flows.audit.folder.bodies import Absent, write_absent, write_body
-from exchange.flows.audit.verify.believed import Believed
 from exchange.flows.audit.verify.claims import ClaimNo, Result, Verdict
+from exchange.flows.audit.verify.keys.believed import Believed
 from exchange.flows.audit.verify.run import Asked, verify
 from exchange.flows.audit.watching import SIGNATURES, Seen, unwatched
 from exchange.storage.engine.database import Database
@@ -38,24 +37,6 @@ from tests.rpc.facts import penalty_of
 from tests.world import FEDERATION, World
 
 JOURNAL = "cq.exchange.example/journal/1"
-
-
-@pytest.fixture(scope="module")
-def believed(material: Material) -> Believed:
-    """Both cards and both revocation lists."""
-    return gather(
-        policy=None,
-        cards=[material.card(name) for name in NAMES],
-        fingerprints=[material.fingerprint(name) for name in NAMES],
-        roots=[],
-        lists=[material.crl(name) for name in NAMES],
-    )
-
-
-@pytest.fixture
-def copy(material: Material, tmp_path: Path) -> Path:
-    """A copy of Chongqing's folder that a test may change."""
-    return material.copy_of("cq", tmp_path / "cq")
 
 
 def found_in(result: Result) -> set[tuple[str, str]]:

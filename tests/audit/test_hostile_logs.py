@@ -16,13 +16,11 @@ from exchange.flows.audit.folder import names, ustar
 from exchange.flows.audit.folder.bodies import write_absent, write_body
 from exchange.flows.audit.folder.reading import Folder
 from exchange.flows.audit.skips import Skips
-from exchange.flows.audit.verify.tree_check import root_of
 from exchange.tlog import tiles
-from exchange.tlog.tree import leaf_hash
 from exchange.v1.journal_pb2 import JournalEntry
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
-from tests.audit.forging import relist_all
+from tests.audit.forging import entries_of, log_of, relist_all, write_tiles
 from tests.audit.material import Material
 from tests.cli.conftest import run
 
@@ -33,25 +31,11 @@ BACK = "cq.exchange.example/to/sc/telemetry/1"
 """Log in which Chongqing's decisions about Sichuan's records stand."""
 
 
-@pytest.fixture
-def copy(material: Material, tmp_path: Path) -> Path:
-    """A copy of Chongqing's folder that a test may change."""
-    return material.copy_of("cq", tmp_path / "cq")
-
-
 def rewrite(folder: Path, origin: str, change: Callable[[list[bytes]], None]) -> None:
     """Write a log's entries anew, with tiles that agree: what its owner could have had cosigned."""
-    log = Folder(folder).log(origin)
-    assert log is not None
-    entries = [entry for part in tiles.runs(log.about.size) for entry in log.bundle(part) or ()]
+    entries = entries_of(folder, origin)
     change(entries)
-    for part in tiles.runs(log.about.size):
-        (folder / log.bundle_path(part)).write_bytes(tiles.pack(entries[part.first : part.end]))
-    row = [leaf_hash(entry) for entry in entries]
-    for level in tiles.levels(log.about.size):
-        for part in tiles.runs(len(row)):
-            (folder / log.tile_path(level, part)).write_bytes(b"".join(row[part.first : part.end]))
-        row = [root_of(row[at : at + 256]) for at in range(0, len(row) // 256 * 256, 256)]
+    write_tiles(folder / log_of(folder, origin).about.folder, entries)
     relist_all(folder)
 
 

@@ -15,9 +15,9 @@ from exchange.crypto.trusted.node_card import NodeCard
 from exchange.crypto.trusted.possession import id_of, possession_message, prove
 from exchange.crypto.x509.pki import issue_crl
 from exchange.flows.audit.folder.reading import Folder
-from exchange.flows.audit.verify.believed import Believed, keys_of
-from exchange.flows.audit.verify.statements import Announced
-from exchange.flows.audit.verify.successors import successors
+from exchange.flows.audit.verify.keys.believed import Believed, keys_of
+from exchange.flows.audit.verify.keys.statements import Announced
+from exchange.flows.audit.verify.keys.successors import successors
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.note import COSIGNATURE_V1, VerifierKey
 from exchange.tlog.origin import LogName, mirror_name

@@ -20,8 +20,8 @@ from exchange.flows.audit.folder import manifest, names, ustar
 from exchange.flows.audit.folder.bodies import Absent, write_absent, write_body
 from exchange.flows.audit.folder.disk import Disk
 from exchange.flows.audit.folder.reading import Folder
-from exchange.flows.audit.verify.believed import Believed
 from exchange.flows.audit.verify.claims import ClaimNo, Result, Verdict
+from exchange.flows.audit.verify.keys.believed import Believed
 from exchange.flows.audit.verify.run import Asked, verify
 from exchange.storage.engine.database import Database
 from exchange.tlog import tiles
@@ -36,24 +36,6 @@ REGISTRY = "cq.exchange.example/to/sc/registry/1"
 FOLDER = f"logs/{REGISTRY}"
 ROUNDS = [pytest.param(12, id="some"), pytest.param(60, id="many", marks=pytest.mark.slow)]
 """Rounds of one flipped bit in each of the eight logs."""
-
-
-@pytest.fixture(scope="module")
-def believed(material: Material) -> Believed:
-    """Both cards and both revocation lists."""
-    return gather(
-        policy=None,
-        cards=[material.card(name) for name in NAMES],
-        fingerprints=[material.fingerprint(name) for name in NAMES],
-        roots=[],
-        lists=[material.crl(name) for name in NAMES],
-    )
-
-
-@pytest.fixture
-def copy(material: Material, tmp_path: Path) -> Path:
-    """A copy of Chongqing's folder that a test may change."""
-    return material.copy_of("cq", tmp_path / "cq")
 
 
 def look(material: Material, folder: Path, believed: Believed, *pages: bytes, jobs: int = 1) -> Result:

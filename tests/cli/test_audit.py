@@ -8,7 +8,7 @@ import pytest
 
 from exchange.crypto.ed25519 import NoteSigner
 from exchange.crypto.keys import generate_ed25519
-from exchange.flows.audit.verify.heads import read_page
+from exchange.flows.audit.verify.claimed.heads import read_page
 from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.tree import EMPTY_ROOT
 from exchange.v1 import audit_service_pb2 as audit

@@ -12,7 +12,7 @@ from pathlib import Path
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.replay.run import ReplayRun
 from exchange.flows.audit.sources.stored import StoredLogs, StoredRegisters
-from exchange.flows.audit.verify.believed import Believed
+from exchange.flows.audit.verify.keys.believed import Believed
 from exchange.storage.engine.database import Database
 from exchange.v1.common_pb2 import RecordRef
 from tests.domain import records

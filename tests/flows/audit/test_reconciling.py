@@ -15,8 +15,8 @@ from exchange.crypto.receipts import verify_receipt
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.reconcile.evidence import bundle, entry_at, write
 from exchange.flows.audit.reconcile.run import Reconciled, reconcile
-from exchange.flows.audit.verify.believed import Believed
 from exchange.flows.audit.verify.claims import Verdict
+from exchange.flows.audit.verify.keys.believed import Believed
 from exchange.storage.engine.transaction import LogHead, Transaction
 from exchange.storage.logs import log_store
 from exchange.tlog.checkpoint import Checkpoint, parse_note

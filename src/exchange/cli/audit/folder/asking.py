@@ -22,9 +22,9 @@ from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.replay.run import ReplayRun, at_position
 from exchange.flows.audit.sources.exported import ExportedLogs
 from exchange.flows.audit.sources.exported_registers import ExportedRegisters
-from exchange.flows.audit.verify.believed import Believed
 from exchange.flows.audit.verify.claims import Verdict
-from exchange.flows.audit.verify.disk import Material
+from exchange.flows.audit.verify.keys.believed import Believed
+from exchange.flows.audit.verify.material.disk import Material
 from exchange.flows.audit.verify.run import Asked
 from exchange.flows.audit.watching import Watch
 

@@ -16,7 +16,7 @@ from exchange.crypto.trusted.node_card import NodeCard
 from exchange.crypto.x509.certificates import load_chain
 from exchange.crypto.x509.revocation import check_form
 from exchange.domain.problems import Problem, Refused
-from exchange.flows.audit.verify.believed import Believed, keys_of
+from exchange.flows.audit.verify.keys.believed import Believed, keys_of
 from exchange.tlog import policy as tlog_policy
 
 PolicyOption = Annotated[

@@ -14,9 +14,9 @@ from exchange.cli.audit.folder.own_list import AdapterOption, KeyOption, read_li
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Exit, Output, finish
 from exchange.cli.texts import t, word
+from exchange.flows.audit.verify.claimed.own_list import Comparison, ListedRow, OwnList, compare
 from exchange.flows.audit.verify.crew import Crew
-from exchange.flows.audit.verify.disk import Material
-from exchange.flows.audit.verify.own_list import Comparison, ListedRow, OwnList, compare
+from exchange.flows.audit.verify.material.disk import Material
 
 
 def compare_list(

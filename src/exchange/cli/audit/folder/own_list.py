@@ -13,7 +13,7 @@ from exchange.cli.texts import t
 from exchange.domain import kinds
 from exchange.domain.adapter import NativeDocument
 from exchange.domain.problems import Problem, Refused
-from exchange.flows.audit.verify.own_list import OwnList, key_of
+from exchange.flows.audit.verify.claimed.own_list import OwnList, key_of
 from exchange.flows.intake.native import choose_adapter
 from exchange.v1.record_pb2 import Record
 

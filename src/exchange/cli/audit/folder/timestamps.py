@@ -16,7 +16,7 @@ from exchange.cli.output import Exit, Output, as_dict, finish, moment
 from exchange.cli.texts import t
 from exchange.domain.problems import Problem
 from exchange.flows.audit.findings import Finding
-from exchange.flows.audit.verify.stamps import Stamp, check_stamps
+from exchange.flows.audit.verify.claimed.stamps import Stamp, check_stamps
 from exchange.v1.audit_service_pb2 import ListTimestampsRequest, Timestamp, Unstamped
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from exchange.cli.options import JsonOption, ProfileOption, client, read_setting
 from exchange.cli.output import Output
 from exchange.cli.texts import t
 from exchange.flows.audit.reading.heads import newest_heads
-from exchange.flows.audit.verify.heads import write_page
+from exchange.flows.audit.verify.claimed.heads import write_page
 from exchange.storage.engine.database import Database
 from exchange.storage.engine.migrate import require_newest
 from exchange.tlog.checkpoint import parse_note

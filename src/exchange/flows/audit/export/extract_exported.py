@@ -21,7 +21,7 @@ from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import Folder, LogFolder
 from exchange.flows.audit.report.keys import announcements
 from exchange.flows.audit.sources.exported_registers import ExportedRegisters
-from exchange.flows.audit.verify.statements import read_entry
+from exchange.flows.audit.verify.keys.statements import read_entry
 from exchange.flows.intake.ids import format_id
 from exchange.tlog import proof, tiles, tree
 from exchange.tlog.errors import LogFormatError

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exchange.flows.audit.reconcile.reading import ReadLog
-from exchange.flows.audit.verify.believed import Keys
+from exchange.flows.audit.verify.keys.believed import Keys
 from exchange.tlog.checkpoint import Checkpoint
 
 CLOCK_LIMIT_S: Final = 300

@@ -13,7 +13,7 @@ from exchange.crypto.sealing import matches
 from exchange.domain.record_index import raw_id
 from exchange.flows.audit.enum_names import enum_name
 from exchange.flows.audit.sources.source import Source, SourceLog
-from exchange.flows.audit.verify.statements import Announced, Answered, accepted_keys
+from exchange.flows.audit.verify.keys.statements import Announced, Answered, accepted_keys
 from exchange.flows.audit.watching import Seen
 from exchange.flows.instants import is_instant, micros_of
 from exchange.tlog.tree import HASH_SIZE, Frontier, NodeId, NodeReader, leaf_hash

@@ -13,10 +13,10 @@ from exchange.flows.audit.reconcile.answers import RepairState, Standing, repair
 from exchange.flows.audit.reconcile.lanes import CLOCK_LIMIT_S, Contradiction, Head, LanePair
 from exchange.flows.audit.reconcile.reading import ReadLog, read_log
 from exchange.flows.audit.sources.source import Source, SourceLog
-from exchange.flows.audit.verify.believed import Believed, Keys
 from exchange.flows.audit.verify.claims import Verdict
-from exchange.flows.audit.verify.statements import SigningKeys, announcement, vkeys_of
-from exchange.flows.audit.verify.successors import successors
+from exchange.flows.audit.verify.keys.believed import Believed, Keys
+from exchange.flows.audit.verify.keys.statements import SigningKeys, announcement, vkeys_of
+from exchange.flows.audit.verify.keys.successors import successors
 from exchange.flows.audit.watching import READING, Seen, Watch, unwatched
 from exchange.flows.instants import is_instant, micros_of
 from exchange.tlog.note import VerifierKey

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.flows.audit.findings import Finding
-from exchange.flows.audit.verify.believed import Believed
+from exchange.flows.audit.verify.keys.believed import Believed
 
 MAX_FINDINGS = 10_000
 """Findings that a result lists; more are counted. A disk full of rubbish must not fill the memory."""

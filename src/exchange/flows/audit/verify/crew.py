@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from exchange.flows.audit.folder.about import LogAbout
-from exchange.flows.audit.verify.believed import Believed
-from exchange.flows.audit.verify.disk import Material
+from exchange.flows.audit.verify.keys.believed import Believed
+from exchange.flows.audit.verify.keys.signatures import SignatureResult, check_signatures, find_again
+from exchange.flows.audit.verify.keys.statements import Announced, Answered, MirroredTimes, SigningKeys
+from exchange.flows.audit.verify.material.disk import Material
 from exchange.flows.audit.verify.parts import (
     NotesResult,
     PartResult,
     check_notes,
     read_bundles,
 )
-from exchange.flows.audit.verify.signatures import SignatureResult, check_signatures, find_again
-from exchange.flows.audit.verify.statements import Announced, Answered, MirroredTimes, SigningKeys
 
 BUNDLES: Final = 8
 """Bundles that a process takes at once: 2,048 entries, some tenths of a second."""

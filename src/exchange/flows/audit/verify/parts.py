@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.folder.bodies import Body
 from exchange.flows.audit.folder.names import ERASED
-from exchange.flows.audit.verify.believed import Believed, keys_of
+from exchange.flows.audit.verify.claimed.documents import DocumentBook
+from exchange.flows.audit.verify.claimed.erasures import ErasedBody, Erasures
 from exchange.flows.audit.verify.claims import Against, ClaimNo
-from exchange.flows.audit.verify.disk import Bodies, Entries, Material
-from exchange.flows.audit.verify.documents import DocumentBook
-from exchange.flows.audit.verify.erasures import ErasedBody, Erasures
-from exchange.flows.audit.verify.statements import (
+from exchange.flows.audit.verify.keys.believed import Believed, keys_of
+from exchange.flows.audit.verify.keys.statements import (
     Announced,
     Answered,
     Place,
@@ -22,7 +21,8 @@ from exchange.flows.audit.verify.statements import (
     of_other_parties,
     read_entry,
 )
-from exchange.flows.audit.verify.tree_check import WIDTH, BundleHashes, root_of, split
+from exchange.flows.audit.verify.material.disk import Bodies, Entries, Material
+from exchange.flows.audit.verify.material.tree_check import WIDTH, BundleHashes, root_of, split
 from exchange.flows.instants import micros_of
 from exchange.tlog.origin import LogName
 from exchange.tlog.tiles import run_of

@@ -12,8 +12,11 @@ from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.folder.about import USES, LogAbout
 from exchange.flows.audit.folder.disk import Disk
 from exchange.flows.audit.folder.errors import FolderUnreadable
-from exchange.flows.audit.verify import documents, erasures, heads, own_list
-from exchange.flows.audit.verify.believed import Believed, Keys, keys_of
+from exchange.flows.audit.verify.claimed import documents, erasures, heads, own_list
+from exchange.flows.audit.verify.claimed.documents import DocumentBook
+from exchange.flows.audit.verify.claimed.erasures import ErasedBody, Erasures
+from exchange.flows.audit.verify.claimed.own_list import OwnList
+from exchange.flows.audit.verify.claimed.stamps import Stamp, check_stamps
 from exchange.flows.audit.verify.claims import CLAIMS, Against, ClaimNo, Docket, Result
 from exchange.flows.audit.verify.crew import (
     BUNDLES,
@@ -24,19 +27,16 @@ from exchange.flows.audit.verify.crew import (
     note_part,
     read_part,
 )
-from exchange.flows.audit.verify.disk import Material
-from exchange.flows.audit.verify.documents import DocumentBook
-from exchange.flows.audit.verify.doubts import MAX_SHOWN
-from exchange.flows.audit.verify.editions import check_editions
-from exchange.flows.audit.verify.erasures import ErasedBody, Erasures
-from exchange.flows.audit.verify.files import check_files
-from exchange.flows.audit.verify.own_list import OwnList
+from exchange.flows.audit.verify.keys.believed import Believed, Keys, keys_of
+from exchange.flows.audit.verify.keys.doubts import MAX_SHOWN
+from exchange.flows.audit.verify.keys.signed import SignatureClaims
+from exchange.flows.audit.verify.keys.statements import Announced, Answered, MirroredTimes, Place, SigningKeys
+from exchange.flows.audit.verify.keys.successors import successors
+from exchange.flows.audit.verify.material.disk import Material
+from exchange.flows.audit.verify.material.editions import check_editions
+from exchange.flows.audit.verify.material.files import check_files
+from exchange.flows.audit.verify.material.tree_check import WIDTH, BundleHashes, TreeCheck, Wrong
 from exchange.flows.audit.verify.parts import read_promised
-from exchange.flows.audit.verify.signed import SignatureClaims
-from exchange.flows.audit.verify.stamps import Stamp, check_stamps
-from exchange.flows.audit.verify.statements import Announced, Answered, MirroredTimes, Place, SigningKeys
-from exchange.flows.audit.verify.successors import successors
-from exchange.flows.audit.verify.tree_check import WIDTH, BundleHashes, TreeCheck, Wrong
 from exchange.flows.audit.watching import READING, SIGNATURES, Watch, unwatched
 from exchange.tlog.origin import LogName
 from exchange.tlog.tiles import Run, bundle_path, run_of, runs, tile_path

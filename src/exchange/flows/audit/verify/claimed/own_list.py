@@ -12,8 +12,8 @@ from google.protobuf.message import DecodeError, Message
 from exchange.domain.kinds import kind_of
 from exchange.domain.kinds.keys import normalise_document_no
 from exchange.flows.audit.verify.crew import Crew, Part, disk_of
-from exchange.flows.audit.verify.disk import Bodies, Entries, Material
-from exchange.flows.audit.verify.statements import body_problem, read_entry
+from exchange.flows.audit.verify.keys.statements import body_problem, read_entry
+from exchange.flows.audit.verify.material.disk import Bodies, Entries, Material
 from exchange.flows.instants import micros_of
 from exchange.tlog.origin import LogName
 from exchange.tlog.tiles import run_of, runs

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 from exchange.domain.problems import ExchangeError
 from exchange.flows.audit.findings import Finding
-from exchange.flows.audit.verify.believed import Keys, Vouched
 from exchange.flows.audit.verify.claims import Against, ClaimNo, Docket
+from exchange.flows.audit.verify.keys.believed import Keys, Vouched
 from exchange.tlog.checkpoint import parse_note
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import MAX_NOTE_BYTES

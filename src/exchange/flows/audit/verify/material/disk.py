@@ -16,7 +16,7 @@ from exchange.flows.audit.folder.about import LogAbout, check_extent, read_about
 from exchange.flows.audit.folder.bodies import Absent, Body, BodyArchive
 from exchange.flows.audit.folder.disk import Disk
 from exchange.flows.audit.folder.errors import FolderUnreadable
-from exchange.flows.audit.verify.tree_check import root_of, split
+from exchange.flows.audit.verify.material.tree_check import root_of, split
 from exchange.tlog import tiles
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import MAX_NOTE_BYTES, parse_decimal

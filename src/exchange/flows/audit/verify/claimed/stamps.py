@@ -13,7 +13,7 @@ from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.folder.disk import Disk
 from exchange.flows.audit.folder.errors import FolderUnreadable
-from exchange.flows.audit.verify.disk import Material
+from exchange.flows.audit.verify.material.disk import Material
 from exchange.tlog.checkpoint import parse_note
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import MAX_NOTE_BYTES, parse_decimal

@@ -15,7 +15,7 @@ from exchange.flows.audit.folder.disk import Disk
 from exchange.flows.audit.folder.editions import HISTORY, MAX_HISTORY_BYTES, EditionLine, edition_line
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.verify.claims import Against, ClaimNo
-from exchange.flows.audit.verify.disk import Material
+from exchange.flows.audit.verify.material.disk import Material
 from exchange.tlog.tiles import WIDTH, run_of
 from exchange.v1.journal_pb2 import JournalEntry
 

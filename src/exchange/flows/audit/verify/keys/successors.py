@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from exchange.crypto.trusted.possession import CERTIFIED, id_of, is_endorsed, is_possessed, verifier_of
-from exchange.flows.audit.verify.believed import Keys, Successor
-from exchange.flows.audit.verify.statements import Announced, announcement
+from exchange.flows.audit.verify.keys.believed import Keys, Successor
+from exchange.flows.audit.verify.keys.statements import Announced, announcement
 from exchange.tlog.note import VerifierKey
 from exchange.tlog.origin import LogName
 

@@ -10,9 +10,9 @@ from exchange.crypto.x509.certificates import spki_hash
 from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.verify.claims import ClaimNo, Docket
 from exchange.flows.audit.verify.crew import Crew, Part, SignedPart, again_part, sign_part
-from exchange.flows.audit.verify.doubts import Doubts
-from exchange.flows.audit.verify.statements import MirroredTimes, SigningKeys
-from exchange.flows.audit.verify.tree_check import WIDTH
+from exchange.flows.audit.verify.keys.doubts import Doubts
+from exchange.flows.audit.verify.keys.statements import MirroredTimes, SigningKeys
+from exchange.flows.audit.verify.material.tree_check import WIDTH
 from exchange.tlog.origin import LogName
 from exchange.tlog.tiles import run_of
 

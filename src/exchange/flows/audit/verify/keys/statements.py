@@ -25,8 +25,8 @@ from exchange.crypto.trusted.possession import (
 from exchange.crypto.x509.certificates import load_chain
 from exchange.crypto.x509.revocation import Revocations, RevocationUnreadable
 from exchange.flows.audit.findings import Finding
-from exchange.flows.audit.verify.believed import Believed, keys_of
 from exchange.flows.audit.verify.claims import Against, ClaimNo
+from exchange.flows.audit.verify.keys.believed import Believed, keys_of
 from exchange.flows.instants import is_instant
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import VerifierKey

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from exchange.domain.record_index import raw_id
 from exchange.flows.audit.verify.claims import ClaimNo, Docket
-from exchange.flows.audit.verify.statements import Place
+from exchange.flows.audit.verify.keys.statements import Place
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Statement
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exchange.flows.audit.verify.claims import ClaimNo, Docket
-from exchange.flows.audit.verify.signatures import Doubt
-from exchange.flows.audit.verify.statements import Place, SigningKeys
+from exchange.flows.audit.verify.keys.signatures import Doubt
+from exchange.flows.audit.verify.keys.statements import Place, SigningKeys
 from exchange.tlog.origin import LogName
 from exchange.v1.kind_pb2 import Kind
 

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from exchange.flows.audit.folder.editions import EditionLine, edition_line
 from exchange.flows.audit.verify.claims import ClaimNo, Docket
-from exchange.flows.audit.verify.statements import Place
+from exchange.flows.audit.verify.keys.statements import Place
 from exchange.v1.journal_pb2 import DocumentReceived, JournalEntry
 from exchange.v1.record_pb2 import Record
 

@@ -13,9 +13,9 @@ from exchange.crypto.envelope_verifier import EnvelopeVerdict, VerdictStatus
 from exchange.crypto.receipts import MOST_AHEAD
 from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.verify.claims import Against, ClaimNo
-from exchange.flows.audit.verify.disk import Material
-from exchange.flows.audit.verify.statements import MirroredTimes, Place, SigningKeys, read_entry
-from exchange.flows.audit.verify.tree_check import WIDTH
+from exchange.flows.audit.verify.keys.statements import MirroredTimes, Place, SigningKeys, read_entry
+from exchange.flows.audit.verify.material.disk import Material
+from exchange.flows.audit.verify.material.tree_check import WIDTH
 from exchange.flows.instants import instant, is_instant, micros_of
 from exchange.tlog.origin import LogName
 from exchange.tlog.tiles import run_of

@@ -1,0 +1,1 @@
+"""One file for what a single claim needs beyond entries and signatures."""

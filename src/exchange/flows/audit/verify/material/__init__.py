@@ -1,0 +1,1 @@
+"""What lies in the folder: its files, trees and editions, against what they themselves say."""
