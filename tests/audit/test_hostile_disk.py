@@ -104,7 +104,9 @@ def test_a_body_of_the_other_region_is_not_erased_by_this_one(
     material: Material, believed: Believed, copy: Path
 ) -> None:
     """The mirror's bodies, too, need an Erasure of the region that stated them."""
-    erase(copy, "sc.exchange.example/to/cq/registry/1", 5, Run(0, 8))
+    origin = "sc.exchange.example/to/cq/registry/1"
+    (whole,) = tiles.runs(log_of(copy, origin).about.size)
+    erase(copy, origin, whole.end - 1, whole)
     assert {code for code, _ in found_in(look(material, copy, believed))} == {"ERASED_BY_NOBODY"}
 
 
@@ -122,7 +124,7 @@ def test_an_erasure_whose_own_body_is_not_here_leaves_it_open(
         del made.held[index]
         made.absent[index] = Absent(index, names.WITHHELD, statement_at(copy, REGISTRY, index).record_id)
 
-    rewrite_bodies(copy, REGISTRY, Run(1, 64), change)
+    rewrite_bodies(copy, REGISTRY, next(part for part in tiles.runs(log.about.size) if index < part.end), change)
     relist_all(copy)
     result = look(material, copy, believed)
     assert result.findings == ()
@@ -385,7 +387,8 @@ def test_a_body_that_nobody_signed_is_in_no_log(material: Material, copy: Path) 
     def change(made: Archived) -> None:
         made.held |= {index: (b"", salt) for index, (_, salt) in made.held.items()}
 
-    rewrite_bodies(copy, REGISTRY, Run(1, 64), change)
+    *_, last = tiles.runs(log_of(copy, REGISTRY).about.size)
+    rewrite_bodies(copy, REGISTRY, last, change)
     done = run("audit", "compare", copy, SAMPLE, "--jobs", "1", "--json")
     assert done.json["bodies_absent"] > 0
     assert "FOUND" not in {row["result"] for row in done.json["rows"]}

@@ -32,7 +32,7 @@ LIMITS = CallLimits(
     document_bytes=20_000,
     watchers_per_caller=2,
     watchers=3,
-    read_seconds=0.5,
+    read_seconds=2.0,
     message_fields=50,
 )
 

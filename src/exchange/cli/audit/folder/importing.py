@@ -82,5 +82,6 @@ def _missing(done: Imported) -> Iterator[tuple[str, str]]:
     yield "documents", t("message.import_no_documents", count=done.beside.documents)
     if done.beside.attachments_missing:
         yield "attachments", t("message.import_no_attachments", count=done.beside.attachments_missing)
-    for name in ("lanes", "timestamps", "calls"):
-        yield name, t(f"message.import_no_{name}")
+    yield "lanes", t("message.import_no_lanes")
+    yield "timestamps", t("message.import_no_timestamps")
+    yield "calls", t("message.import_no_calls")
