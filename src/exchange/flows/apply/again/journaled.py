@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from exchange.domain.agency_form import read_agency
 from exchange.storage.engine.database import Connection
@@ -11,26 +11,15 @@ from exchange.storage.registers import readers
 from exchange.storage.registers.registers import Change
 from exchange.v1.journal_pb2 import GrantChanged, JournalEntry, TrustDecided
 
-_NAMES: Final[
-    tuple[
-        Literal[
-            "grant_changed",
-            "rotation_stepped",
-            "trust_decided",
-            "action_changed",
-            "redecision_ordered",
-            "notices_shown",
-        ],
-        ...,
-    ]
-] = (
+_Name = Literal[
     "grant_changed",
     "rotation_stepped",
     "trust_decided",
     "action_changed",
     "redecision_ordered",
     "notices_shown",
-)
+]
+_NAMES: Final[tuple[_Name, ...]] = get_args(_Name)
 
 
 def is_register_event(event: JournalEntry) -> bool:

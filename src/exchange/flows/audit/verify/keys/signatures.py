@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -14,7 +14,7 @@ from exchange.crypto.receipts import MOST_AHEAD
 from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.verify.claims import Against, ClaimNo
 from exchange.flows.audit.verify.keys.statements import MirroredTimes, Place, SigningKeys, read_entry
-from exchange.flows.audit.verify.material.disk import Material
+from exchange.flows.audit.verify.material.disk import Entries, Material
 from exchange.flows.audit.verify.material.tree_check import WIDTH
 from exchange.flows.instants import instant, is_instant, micros_of
 from exchange.tlog.origin import LogName
@@ -97,11 +97,8 @@ def check_signatures(
     if trust is None:
         result.rootless = True
         return result
-    for number, digest in zip(numbers, digests, strict=True):
-        run = run_of(log.size, number)
-        assert run is not None, "bundles are numbered by the log's size"
-        entries = disk.entries(log, run)
-        if entries.digest != digest:
+    for number, entries, is_same in _bundles(disk, log, numbers, digests):
+        if not is_same:
             place = Place(log=log.origin, index=number * WIDTH, file=entries.file, byte=0)
             text = "other bytes than when it was read before"
             result.against.append(place.against(ClaimNo.ENTRIES_UNCHANGED, "FILE_CHANGED", text))
@@ -160,11 +157,8 @@ def find_again(
     found: set[bytes] = set()
     if trust is None:
         return found
-    for number, digest in zip(numbers, digests, strict=True):
-        run = run_of(log.size, number)
-        assert run is not None, "bundles are numbered by the log's size"
-        entries = disk.entries(log, run)
-        if entries.digest != digest:
+    for number, entries, is_same in _bundles(disk, log, numbers, digests):
+        if not is_same:
             continue  # told when it was judged, or changed since: then it confirms nothing
         for at, (_, data) in enumerate(entries.found):
             entry = _entry(data)
@@ -175,6 +169,17 @@ def find_again(
             if is_sound(trust.verify(entry.envelope, logged_at), logged_at, mirrored):
                 found.add(payload)
     return found
+
+
+def _bundles(
+    disk: Material, log: LogAbout, numbers: Sequence[int], digests: Sequence[bytes]
+) -> Iterator[tuple[int, Entries, bool]]:
+    """Bundles by number, and whether each still holds the bytes that were read first."""
+    for number, digest in zip(numbers, digests, strict=True):
+        run = run_of(log.size, number)
+        assert run is not None, "bundles are numbered by the log's size"
+        entries = disk.entries(log, run)
+        yield number, entries, entries.digest == digest
 
 
 def is_sound(verdict: EnvelopeVerdict, logged_at: datetime, mirrored: datetime | None) -> bool:
