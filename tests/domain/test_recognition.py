@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -290,6 +291,19 @@ def test_approvals_count_from_their_day(approvals: list[tuple[str, str]], outcom
     """Both nodes have to have approved by the day of the decision."""
     approved = _approved(*(_approval(node, day) for node, day in approvals))
     assert approved.decide(SOUND["credit"](), STRICT).outcome == outcome
+
+
+def test_equal_facts_are_decided_for_each_demand_pair_of_nodes_day_and_edition() -> None:
+    """The same notice again and again: each time as its own edition, nodes, day and demand for approvals have it."""
+    record = SOUND["penalty"]()
+    both = _approved(_approval("cq", "2026-01-01"), _approval("sc", TODAY.isoformat()))
+    one = _approved(_approval("cq", "2026-01-01"))
+    lax, elsewhere = replace(STRICT, require_approvals=False), replace(STRICT, receiver="gz")
+    stranger, yesterday = replace(STRICT, origin="gz"), replace(STRICT, decided_on=TODAY - timedelta(days=1))
+    for _ in range(2):
+        asked = [(both, STRICT), (one, STRICT), (one, lax), (both, elsewhere), (both, stranger), (both, yesterday)]
+        told = [edition.decide(record, context).outcome for edition, context in asked]
+        assert told == [FULL, CONDITIONAL, FULL, CONDITIONAL, CONDITIONAL, CONDITIONAL]
 
 
 def test_a_missing_approval_never_raises_an_outcome(rules: RuleSet, tables: Tables) -> None:

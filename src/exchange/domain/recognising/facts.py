@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Final
+from functools import cache, lru_cache
+from typing import Any, Final
 
 from exchange.domain import kinds
 from exchange.domain.problems import ExchangeError
@@ -77,6 +78,30 @@ _USUAL_CMA = re.compile(r"[0-9]{12}")
 """The form that certificates had until the forms changed."""
 
 _HASH_CHARACTERS = 16
+
+CODES_KEPT: Final = 4096
+"""Texts kept with their codes: catalogues, schemes and levels are few, and each stands in many records."""
+
+
+def _names(enum: Any, prefix: str) -> Mapping[int, str]:
+    """Names of an enumeration by number, without their prefix."""
+    return {number: name.removeprefix(prefix) for name, number in enum.items()}
+
+
+# Looked up for every record; asking the enumeration takes several times as long.
+_USABILITY: Final = _names(Usability, "USABILITY_")
+_UNIT_SOURCE: Final = _names(UnitSource, "UNIT_SOURCE_")
+_LAB_STANDING: Final = _names(LabStanding, "LAB_STANDING_")
+_CREDIT_STATE: Final = _names(CreditState, "CREDIT_STATE_")
+_CREDIT_LEVEL: Final = _names(CreditLevel, "CREDIT_LEVEL_")
+_NOTICE_KIND: Final = _names(NoticeKind, "NOTICE_KIND_")
+_PENALTY_STATE: Final = _names(PenaltyState, "PENALTY_STATE_")
+_LIST_KIND: Final = _names(ListKind, "LIST_KIND_")
+_LIST_STATE: Final = _names(ListState, "LIST_STATE_")
+_LAB_STATE: Final = _names(LabState, "LAB_STATE_")
+_CRC_VERDICT: Final = _names(CrcVerdict, "CRC_VERDICT_")
+_PROTOCOL_EDITION: Final = _names(ProtocolEdition, "PROTOCOL_EDITION_")
+_INTERVAL: Final = _names(Interval, "INTERVAL_")
 
 
 class FactUnknown(ExchangeError):
@@ -162,6 +187,16 @@ def facts_of(record: Record, decided_on: date, sources: Sequence[FactSource] = (
         decided_on: Day of the decision in UTC+8.
         sources: Where facts come from that do not stand in the record.
     """
+    return gather(kinds.kind_of(record), fact_pairs(record, decided_on, sources))
+
+
+def gather(kind: int, pairs: Iterable[tuple[str, str]]) -> Facts:
+    """The facts of a record of a kind, from what ``fact_pairs`` found."""
+    return Facts({}, SETS.get(_set_name(kind), COMMON)).plus(pairs)
+
+
+def fact_pairs(record: Record, decided_on: date, sources: Sequence[FactSource] = ()) -> tuple[tuple[str, str], ...]:
+    """What rules may know of a record as pairs of name and value, in their order; the arguments are as above."""
     kind = kinds.kind_of(record)
     name = _set_name(kind)
     pairs: list[tuple[str, str]] = [(FACT_SET, name)] if name else []
@@ -181,7 +216,7 @@ def facts_of(record: Record, decided_on: date, sources: Sequence[FactSource] = (
         pairs += _batch(record.monitoring_batch)
     for source in sources:
         pairs += source(record)
-    return Facts({}, SETS.get(name, COMMON)).plus(pairs)
+    return tuple(pairs)
 
 
 def read_facts(listed: Iterable[tuple[str, str]]) -> Facts:
@@ -204,8 +239,8 @@ def part_facts(
 ) -> tuple[tuple[str, str], ...]:
     """Facts of one value of a batch; of its laboratory only where one is named."""
     found = (
-        ("USABILITY", Usability.Name(usability).removeprefix("USABILITY_")),  # type: ignore[arg-type]
-        ("UNIT_SOURCE", UnitSource.Name(unit_source).removeprefix("UNIT_SOURCE_")),  # type: ignore[arg-type]
+        ("USABILITY", _USABILITY[usability]),
+        ("UNIT_SOURCE", _UNIT_SOURCE[unit_source]),
     )
     return (*found, *standing_fact(standing))
 
@@ -214,9 +249,10 @@ def standing_fact(standing: int) -> tuple[tuple[str, str], ...]:
     """How a laboratory stood, as a fact; none where no laboratory is named."""
     if not standing:
         return ()
-    return (("LAB_STANDING", LabStanding.Name(standing).removeprefix("LAB_STANDING_")),)  # type: ignore[arg-type]
+    return (("LAB_STANDING", _LAB_STANDING[standing]),)
 
 
+@lru_cache(maxsize=CODES_KEPT)
 def code_of(text: str) -> str:
     """A text of a record as a code: itself where it is one, else a digest. A digest says only whether two agree."""
     if _CODE.fullmatch(text) and not _USCC_SHAPE.search(text):
@@ -233,6 +269,7 @@ def stated_base(body: CreditResult) -> Decimal | None:
     return None
 
 
+@cache
 def _set_name(kind: int) -> str:
     if kind not in kinds.KINDS:
         return ""
@@ -242,8 +279,8 @@ def _set_name(kind: int) -> str:
 
 
 def _credit(body: CreditResult) -> Iterable[tuple[str, str]]:
-    yield "STATE", CreditState.Name(body.state).removeprefix("CREDIT_STATE_")
-    yield "SHARED_LEVEL", CreditLevel.Name(body.shared_level).removeprefix("CREDIT_LEVEL_")
+    yield "STATE", _CREDIT_STATE[body.state]
+    yield "SHARED_LEVEL", _CREDIT_LEVEL[body.shared_level]
     if body.scheme_id:
         yield "SCHEME", code_of(body.scheme_id)
     yield "WINDOW_END", body.window_end
@@ -261,8 +298,8 @@ def _credit(body: CreditResult) -> Iterable[tuple[str, str]]:
 
 
 def _penalty(body: PenaltyNotice) -> Iterable[tuple[str, str]]:
-    yield "NOTICE_KIND", NoticeKind.Name(body.notice_kind).removeprefix("NOTICE_KIND_")
-    yield "STATE", PenaltyState.Name(body.state).removeprefix("PENALTY_STATE_")
+    yield "NOTICE_KIND", _NOTICE_KIND[body.notice_kind]
+    yield "STATE", _PENALTY_STATE[body.state]
     yield from _measures(body.measures)
 
 
@@ -274,15 +311,15 @@ def _measures(measures: Sequence[Measure]) -> Iterable[tuple[str, str]]:
 
 
 def _list_entry(body: ListEntry) -> Iterable[tuple[str, str]]:
-    yield "LIST_KIND", ListKind.Name(body.list_kind).removeprefix("LIST_KIND_")
-    yield "STATE", ListState.Name(body.state).removeprefix("LIST_STATE_")
+    yield "LIST_KIND", _LIST_KIND[body.list_kind]
+    yield "STATE", _LIST_STATE[body.state]
     if body.valid_until:
         yield "VALID_UNTIL", body.valid_until
     yield from _measures(body.measures)
 
 
 def _lab(body: LabQualification) -> Iterable[tuple[str, str]]:
-    yield "STATE", LabState.Name(body.state).removeprefix("LAB_STATE_")
+    yield "STATE", _LAB_STATE[body.state]
     if body.valid_until:
         yield "VALID_UNTIL", body.valid_until
     # The number itself names the laboratory, so it is no fact.
@@ -290,10 +327,10 @@ def _lab(body: LabQualification) -> Iterable[tuple[str, str]]:
 
 
 def _batch(body: MonitoringBatch) -> Iterable[tuple[str, str]]:
-    yield "CRC_VERDICT", CrcVerdict.Name(body.crc_verdict).removeprefix("CRC_VERDICT_")
+    yield "CRC_VERDICT", _CRC_VERDICT[body.crc_verdict]
     if body.protocol_edition:
-        yield "PROTOCOL_EDITION", ProtocolEdition.Name(body.protocol_edition).removeprefix("PROTOCOL_EDITION_")
-    yield "INTERVAL", Interval.Name(body.interval).removeprefix("INTERVAL_")
+        yield "PROTOCOL_EDITION", _PROTOCOL_EDITION[body.protocol_edition]
+    yield "INTERVAL", _INTERVAL[body.interval]
     if body.qa_level:
         yield "QA_LEVEL", code_of(body.qa_level)
     if body.qa_rule:

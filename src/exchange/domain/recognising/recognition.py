@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 from exchange.domain.catalogues.table_file import TableError, open_table
@@ -22,7 +23,9 @@ from exchange.domain.recognising.facts import (
     PART_FACTS,
     Facts,
     FactSource,
+    fact_pairs,
     facts_of,
+    gather,
     part_facts,
     standing_fact,
 )
@@ -60,6 +63,9 @@ DEFERRED: Final = Outcome.OUTCOME_DEFERRED
 
 MAX_RULE_FILE: Final = 40 * 1024
 """Bytes of a rule file: it stands whole in a line of the journal, and in the request that a second officer confirms."""
+
+DECISIONS_KEPT: Final = 4096
+"""Decisions kept by what they rest on: those of several steps, whose records differ in some facts; some megabytes."""
 
 _FLAG = re.compile(r"[0-9A-Z]{1,8}")
 _EDITION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._\-]{0,31}")
@@ -129,7 +135,7 @@ class Decision:
     parts: tuple[PartDecision, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RuleSet:
     """One edition of the recognition rules.
 
@@ -225,7 +231,26 @@ class RuleSet:
             raise ValueError(f"{spec(kind).name} is not answered by a recognition")
         if kind == KIND_MONITORING_BATCH:
             return self._decide_batch(record, context)
-        return self._decide(kind, facts_of(record, context.decided_on, context.sources), context, None, None)
+        pairs = fact_pairs(record, context.decided_on, context.sources)
+        return self._by_facts(
+            kind, pairs, context.decided_on, context.origin, context.receiver, context.require_approvals
+        )
+
+    @lru_cache(maxsize=DECISIONS_KEPT)  # noqa: B019 - a node has few editions in its life
+    def _by_facts(
+        self,
+        kind: Kind.ValueType,
+        pairs: tuple[tuple[str, str], ...],
+        decided_on: date,
+        origin: str,
+        receiver: str,
+        require_approvals: bool,  # noqa: FBT001 - part of what decisions are kept by
+    ) -> Decision:
+        """Equal facts are decided alike, and many records of a day state equal ones: they are decided once."""
+        context = DecisionContext(
+            decided_on=decided_on, origin=origin, receiver=receiver, require_approvals=require_approvals
+        )
+        return self._decide(kind, gather(kind, pairs), context, None, None)
 
     def _decide_batch(self, record: Record, context: DecisionContext) -> Decision:
         """Where the batch names a laboratory, how that stood counts; while it is not known, the batch waits for it."""
