@@ -365,7 +365,7 @@ def test_entries_that_are_others_when_they_are_read_again_are_told(
         return unwatched(part, total)
 
     result = verify(Asked(folder=copy, believed=believed, pages={}), watch)
-    assert ("FILE_CHANGED", f"{FOLDER}/tile/entries/001.p/64") in found_in(result)
+    assert ("READ_AGAIN_DIFFERS", f"{FOLDER}/tile/entries/001.p/64") in found_in(result)
     assert outcomes(result)[1] == "REFUTED"
     assert "PROVEN" not in {outcomes(result)[4], outcomes(result)[5]}
 

@@ -70,10 +70,11 @@ def audit(stage: Stage) -> None:
 
 
 def _is_witnessed(stage: Stage, name: str) -> bool:
-    """Whether the peer has witnessed the node's journal, that of a new epoch too."""
+    """Whether the peer has witnessed the node's journal, all of it, that of a new epoch too."""
     with stage.pair.nodes[name].client("auditor") as client:
         logs = client.call(client.audit.ListLogs, ListLogsRequest()).logs
-    return all(log.cosigned_size for log in logs if log.use == LogUse.LOG_USE_JOURNAL)
+    journals = [log for log in logs if log.use == LogUse.LOG_USE_JOURNAL]
+    return all(log.cosigned_size and (log.retired or log.cosigned_size == log.size) for log in journals)
 
 
 def _verified(stage: Stage, place: Path, name: str) -> dict[str, Any]:

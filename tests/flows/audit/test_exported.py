@@ -80,12 +80,14 @@ def test_exported_registers_are_compared_row_by_row(folders: dict[str, Path], tm
 
 def test_a_folder_is_judged_by_itself(past: Past, folders: dict[str, Path], tmp_path: Path) -> None:
     """Nothing of a sound folder; without registers, or of a part, it is told as open, never as refuted."""
-    assert list(replay_folder(folders["cq"], tables())) == []
-    bare = export(past.database("cq"), "cq", tmp_path / "bare", Scope())
-    assert [(each.code, each.proven) for each in replay_folder(bare, tables())] == [("REGISTERS_NOT_EXPORTED", False)]
+    whole = replay_folder(folders["cq"], tables())
+    assert (whole.findings, whole.lacking) == ([], [])
+    assert whole.facts["steps"] > 0
+    bare = replay_folder(export(past.database("cq"), "cq", tmp_path / "bare", Scope()), tables())
+    assert (bare.findings, [what for what, _ in bare.lacking]) == ([], ["REGISTERS_NOT_EXPORTED"])
     part = export(past.database("cq"), "cq", tmp_path / "part", Scope(subject="91500000MX0000019C"))
-    assert [(each.code, each.proven) for each in replay_folder(part, tables())] == [("EXPORT_NOT_WHOLE", False)]
-    assert [each.proven for each in replay_folder(tmp_path / "nowhere", tables())] == [False]
+    assert [what for what, _ in replay_folder(part, tables()).lacking] == ["EXPORT_NOT_WHOLE"]
+    assert [each.proven for each in replay_folder(tmp_path / "nowhere", tables()).findings] == [False]
 
 
 def test_registers_are_withheld_with_what_they_say(past: Past, tmp_path: Path) -> None:

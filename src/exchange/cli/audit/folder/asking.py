@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,17 +16,13 @@ from exchange.cli.audit.folder.own_list import read_list
 from exchange.cli.output import Exit, finish, report_failure
 from exchange.cli.texts import t
 from exchange.crypto.x509.certificates import load_chain
-from exchange.domain.problems import ExchangeError, Refused
-from exchange.flows.audit.findings import Finding
+from exchange.domain.problems import ExchangeError
 from exchange.flows.audit.folder.errors import FolderUnreadable
-from exchange.flows.audit.replay.run import ReplayRun, at_position
-from exchange.flows.audit.sources.exported import ExportedLogs
-from exchange.flows.audit.sources.exported_registers import ExportedRegisters
+from exchange.flows.audit.replay.folder import replay_folder
 from exchange.flows.audit.verify.claims import Verdict
 from exchange.flows.audit.verify.keys.believed import Believed
 from exchange.flows.audit.verify.material.disk import Material
 from exchange.flows.audit.verify.run import Asked
-from exchange.flows.audit.watching import Watch
 
 STATUS = {
     Verdict.PROVEN: Exit.DONE,
@@ -79,7 +75,7 @@ def question(
         jobs=jobs or processes(folder),
         own_list=read_list(listed, key, Material(folder).node, adapter) if listed is not None else None,
         tsa_roots=_roots(tsa_roots) if tsa_roots is not None else b"",
-        replay=partial(_replayed, folder) if registers else None,
+        replay=partial(replay_folder, folder, domain_tables()) if registers else None,
     )
 
 
@@ -96,31 +92,6 @@ def processes(folder: Path) -> int:
     except FolderUnreadable:
         return 1
     return max(1, min(os.cpu_count() or 1, entries // ENTRIES_EACH))
-
-
-def _replayed(folder: Path, watch: Watch) -> tuple[Sequence[Finding], Mapping[str, Any]]:
-    """What a walk of the journal over the logs finds, row by row where registers were exported, and how far it came."""
-    try:
-        with ReplayRun(ExportedLogs(folder), domain_tables()) as run:
-            findings = []
-            try:
-                exported = ExportedRegisters(folder)
-            except FolderUnreadable as error:
-                # Every digest may still be met; that the registers are those rows, nobody can say.
-                findings.append(Finding(code="REGISTERS_NOT_EXPORTED", detail=error.detail, proven=False))
-            else:
-                findings += [*run.go(at_position(exported.position()), watch=watch), *run.compare(exported)]
-            findings += run.go(watch=watch)
-            done = run.done
-    except Refused as refused:  # a part of the logs only
-        return [Finding(code=each.reason, detail=each.detail, proven=False) for each in refused.problems], {}
-    except FolderUnreadable as error:
-        return [_unreadable(error)], {}
-    return findings, {"steps": done.steps, "changes": done.changes, "digest": done.digest.hex()}
-
-
-def _unreadable(error: FolderUnreadable) -> Finding:
-    return Finding(code=error.reason, file=error.file, byte=error.byte, detail=error.detail, proven=False)
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import BinaryIO, Final
 
 from exchange.flows.audit.folder import ustar
@@ -69,6 +70,26 @@ def write_absent(absent: Mapping[int, Absent]) -> bytes:
 def write_body(index: int, body: bytes, salt: bytes) -> bytes:
     """The two members of one entry."""
     return ustar.member(f"{index}.body", body) + ustar.member(f"{index}.salt", salt)
+
+
+class ArchiveDigest:
+    """What was read of one archive in one digest, by which a second reading of it is compared."""
+
+    def __init__(self) -> None:
+        self._hash = sha256()
+
+    def take(self, index: int, salt: bytes, body: bytes) -> None:
+        """The next body that is there."""
+        self._hash.update(b"%d %d %d " % (index, len(salt), len(body)) + salt + body)
+
+    def end(self, absent: Iterable[tuple[int, str]]) -> bytes:
+        """The digest.
+
+        Args:
+            absent: Index and reason of the entries without body, in order.
+        """
+        self._hash.update("".join(f"{index} {reason}\n" for index, reason in absent).encode())
+        return self._hash.digest()
 
 
 class BodyArchive:

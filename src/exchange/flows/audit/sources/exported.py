@@ -8,11 +8,27 @@ from pathlib import Path
 from exchange.domain.problems import Problem, Refused
 from exchange.domain.validation.limits import ATTACHMENT_BYTES
 from exchange.flows.audit.folder import names
+from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.folder.bodies import BodyArchive
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import Folder, LogFolder
 from exchange.flows.audit.sources.source import SourceEntry, SourceLog
 from exchange.tlog import tiles
+
+
+def source_log(about: LogAbout) -> SourceLog:
+    """A log as export.json tells of it."""
+    return SourceLog(
+        number=about.id,
+        origin=about.origin,
+        use=about.use,
+        peer=about.peer,
+        lane=about.lane,
+        epoch=about.epoch,
+        retired=about.retired,
+        proven=about.size,
+        size=about.size + about.promised,
+    )
 
 
 class ExportedLogs:
@@ -41,20 +57,7 @@ class ExportedLogs:
     def logs(self) -> list[SourceLog]:
         """Every log, in order of number."""
         self._folder = self._open()
-        return [
-            SourceLog(
-                number=each.about.id,
-                origin=each.about.origin,
-                use=each.about.use,
-                peer=each.about.peer,
-                lane=each.about.lane,
-                epoch=each.about.epoch,
-                retired=each.about.retired,
-                proven=each.about.size,
-                size=each.about.size + each.about.promised,
-            )
-            for each in self._folder.logs
-        ]
+        return [source_log(each.about) for each in self._folder.logs]
 
     def _log(self, log: SourceLog) -> LogFolder:
         found = self._folder.log(log.origin)
@@ -66,7 +69,7 @@ class ExportedLogs:
         """Entries from ``start`` to the log's size, in order.
 
         Raises:
-            FolderUnreadable: A bundle is not there, or not of the form.
+            FolderUnreadable: A bundle, or the archive of its bodies, is not there or not of the form.
         """
         found = self._log(log)
         for run in tiles.runs(log.proven, start // tiles.WIDTH):
@@ -74,6 +77,8 @@ class ExportedLogs:
             if bundle is None:
                 raise FolderUnreadable(found.bundle_path(run), "not there")
             with found.bodies(run) as archive:
+                if archive is None and log.use != "journal":
+                    raise FolderUnreadable(found.bodies_path(run), "not there")
                 for each in _joined(run.first, bundle, archive):
                     if each.index >= start:
                         yield each

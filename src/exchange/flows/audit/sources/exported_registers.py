@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.disk import Disk
@@ -42,6 +42,8 @@ class ExportedRegisters:
     def __init__(self, folder: Path) -> None:
         inner = folder / names.REGISTERS
         self._disk = Disk(inner if inner.is_dir() else folder)
+        self._hashes: dict[str, Any] = {}
+        self._read: dict[str, str] = {}
         self._position = self._read_position()
         self._begins: dict[tuple[str, str], int] = {}
         self._orders: dict[str, RowOrder] = {}
@@ -50,6 +52,7 @@ class ExportedRegisters:
         data = self._disk.read(names.POSITION, MAX_POSITION)
         if data is None:
             raise FolderUnreadable(f"{names.REGISTERS}/{names.POSITION}", "not there: exported without registers")
+        self._read[names.POSITION] = sha256(data).hexdigest()
         try:
             told = json.loads(data.decode("utf-8"))
             journal, size, next_change = told["journal"], told["size"], told["next_change"]
@@ -66,15 +69,31 @@ class ExportedRegisters:
     def runs(self, register: str, salt: bytes, after: str) -> tuple[Sequence[Bucket], bool]:
         """Runs of rows behind a key by their digests, and whether these are the last ones."""
         found: list[Bucket] = []
+        path = f"{register}.jsonl"
+        whole = self._hashes.setdefault(path, sha256()) if after else sha256()
+        self._hashes[path] = whole
         lines = islice(self._lines(register, after), PAGE_ROWS)
         count = 0
         while part := list(islice(lines, BUCKET_ROWS)):
-            digest = sha256(salt + b"".join(row.line.encode() + b"\n" for row, _ in part)).digest()
+            text = b"".join(row.line.encode() + b"\n" for row, _ in part)
+            whole.update(text)
+            digest = sha256(salt + text).digest()
             last, end = part[-1]
             found.append(Bucket(last.key, len(part), digest))
             self._begins[register, last.key] = end
             count += len(part)
+        if count < PAGE_ROWS:
+            self._read[path] = whole.hexdigest()
         return found, count < PAGE_ROWS
+
+    def changed(self, listed: Mapping[str, str]) -> list[str]:
+        """Paths of files that, as far as they were read to their end, are not as they were before.
+
+        Args:
+            listed: SHA-256 in hex by path within the export.
+        """
+        read = {f"{names.REGISTERS}/{path}": digest for path, digest in self._read.items()}
+        return sorted(path for path, digest in read.items() if listed.get(path, digest) != digest)
 
     def rows(self, register: str, after: str, until: str) -> Iterator[RegisterRow]:
         """Rows behind a key up to another one, in the order of the file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.folder.bodies import Body
@@ -106,6 +107,13 @@ class _Reader:
         if not whole:
             self._not_whole(entries, number, differing)
             differing = ()
+        of_bodies = b""
+        if log.use == "journal":
+            self._journal(entries, number)
+        else:
+            with disk.bodies(log, run) as bodies:
+                self._statements(entries, bodies, number)
+                of_bodies = bodies.digest()
         partial = width < WIDTH
         result.hashes.append(
             BundleHashes(
@@ -116,13 +124,9 @@ class _Reader:
                 leaves=leaves if whole and partial else None,
                 hashes=hashes if partial else None,
                 digest=entries.digest,
+                bodies=of_bodies,
             )
         )
-        if log.use == "journal":
-            self._journal(entries, number)
-        else:
-            with disk.bodies(log, run) as bodies:
-                self._statements(entries, bodies, number)
 
     def _not_whole(self, entries: Entries, number: int, differing: tuple[int, ...]) -> None:
         if entries.absent:
@@ -240,6 +244,8 @@ class NotesResult:
         looked: How many there were.
         closed: No further one can be looked for.
         cosigner: Name of a cosigner that counted.
+        digests: SHA-256 of each note as it was read, in order.
+        last: Size of the last one.
         rotated: Keys that took over from believed ones, and by which alone some of the notes hold.
     """
 
@@ -249,6 +255,8 @@ class NotesResult:
     closed: bool = False
     cosigner: str = ""
     rotated: set[str] = field(default_factory=set)
+    digests: list[bytes] = field(default_factory=list)
+    last: int = 0
 
 
 def check_notes(disk: Material, log: LogAbout, number: int, believed: Believed) -> NotesResult | None:
@@ -273,6 +281,8 @@ def check_notes(disk: Material, log: LogAbout, number: int, believed: Believed) 
     for byte, size, note in notes.found:
         place = Place(log=log.origin, index=size, file=notes.file, byte=byte)
         result.looked += 1
+        result.digests.append(sha256(note).digest())
+        result.last = size
         seen = keys.look(note, log.origin)
         if seen is None or seen.checkpoint.size != size:
             result.against.append(place.against(ClaimNo.MIRRORED, "NOTE_UNREADABLE"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.folder.about import USES, LogAbout
 from exchange.flows.audit.folder.disk import Disk
 from exchange.flows.audit.folder.errors import FolderUnreadable
-from exchange.flows.audit.verify.claimed import documents, erasures, heads, own_list
+from exchange.flows.audit.sources.bound import FirstReading, ReadLog, notes_digest
+from exchange.flows.audit.sources.exported import source_log
+from exchange.flows.audit.verify.claimed import documents, erasures, heads, own_list, registers
 from exchange.flows.audit.verify.claimed.documents import DocumentBook
 from exchange.flows.audit.verify.claimed.erasures import ErasedBody, Erasures
 from exchange.flows.audit.verify.claimed.own_list import OwnList
+from exchange.flows.audit.verify.claimed.registers import Replay
 from exchange.flows.audit.verify.claimed.stamps import Stamp, check_stamps
-from exchange.flows.audit.verify.claims import CLAIMS, Against, ClaimNo, Docket, Result
+from exchange.flows.audit.verify.claims import CLAIMS, Against, ClaimNo, Docket, Outcome, Result
 from exchange.flows.audit.verify.crew import (
     BUNDLES,
     Crew,
@@ -40,9 +44,6 @@ from exchange.flows.audit.verify.parts import read_promised
 from exchange.flows.audit.watching import READING, SIGNATURES, Watch, unwatched
 from exchange.tlog.origin import LogName
 from exchange.tlog.tiles import Run, bundle_path, run_of, runs, tile_path
-
-Replay = Callable[[Watch], tuple[Sequence[Finding], Mapping[str, Any]]]
-"""Findings of a replay, and facts about it; somebody may watch it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,11 +118,15 @@ class _Verification:
         self._times: dict[str, MirroredTimes] = {}
         self._facts: dict[str, dict[str, Any]] = {}
         self._digests: dict[str, list[bytes]] = {}
+        self._bodies: dict[str, list[bytes]] = {}
+        self._noted: dict[str, bytes] = {}
+        self._heads: dict[str, bytes | None] = {}
+        self._files: dict[str, str] = {}
 
     def run(self, pages: Sequence[heads.Head]) -> Result:
         """All claims; some need what a later one finds out, so not in their order."""
         docket, disk = self._docket, self._disk
-        docket.find(*check_files(self._asked.folder, self._crew, self._watch))
+        docket.find(*check_files(self._asked.folder, self._crew, self._watch, self._files))
         # 1, 2: what lies there, against itself
         self._seen = self._watch(READING, sum(log.size for log in disk.logs))
         roots = {log.origin: self._read(log) for log in disk.logs}
@@ -159,9 +164,25 @@ class _Verification:
         # 8, and for 2 what the tails erase
         self._documents()
         # 7, 9
-        self._registers()
-        self._own_list()
+        registers.check(self._asked.replay, self._first_reading(), docket, self._watch)
+        own_list.check(disk, self._asked.folder, self._asked.own_list, self._crew, docket, self._digests)
         return self._result()
+
+    def _first_reading(self) -> FirstReading | None:
+        """How the logs were read; None unless all of them are proven, whole and unchanged."""
+        claims = (self._docket.claim(no) for no in (ClaimNo.ENTRIES_UNCHANGED, ClaimNo.NONE_MISSING))
+        if any(claim.outcome is not Outcome.PROVEN for claim in claims):
+            return None
+        logs = [
+            ReadLog(
+                log=source_log(log),
+                bundles=self._digests[log.origin],
+                bodies=self._bodies[log.origin],
+                notes=self._noted[log.origin],
+            )
+            for log in self._disk.logs
+        ]
+        return FirstReading(node=self._disk.node, domain=self._disk.domain, logs=logs, files=self._files)
 
     def _result(self) -> Result:
         docket = self._docket
@@ -169,7 +190,7 @@ class _Verification:
         for no in CLAIMS:
             if not self._believed.sourced:
                 docket.only(no, "POLICY")
-        for no in (ClaimNo.SIGNED, ClaimNo.KEYS_VALID, ClaimNo.DOCUMENTS):
+        for no in (ClaimNo.SIGNED, ClaimNo.KEYS_VALID, ClaimNo.DOCUMENTS, ClaimNo.OWN_LIST):
             # What was exchanged for something else says nothing of the rest.
             if docket.is_refuted(ClaimNo.ENTRIES_UNCHANGED):
                 docket.lack(no, "ENTRIES")
@@ -217,7 +238,9 @@ class _Verification:
             self._seen(sum(_width(log, each.number) for each in part.hashes))
         facts |= {"bodies": bodies, "bodies_absent": absent}
         self._digests[log.origin] = [each.digest for each in hashes]
-        head = keys_of(Believed()).look(self._disk.checkpoint(log) or b"", log.origin)
+        self._bodies[log.origin] = [each.bodies for each in hashes]
+        self._heads[log.origin] = note = self._disk.checkpoint(log)
+        head = keys_of(Believed()).look(note or b"", log.origin)
         if head is None or head.checkpoint.size != log.size:
             return None
         tree = TreeCheck(log.size, head.checkpoint.root, lambda *tile: self._tile(log, *tile))
@@ -262,7 +285,7 @@ class _Verification:
         """Whether a believed key signed the head that the folder's entries lead to."""
         docket = self._docket
         place = Place(log=log.origin, index=log.size, file=f"{log.folder}/checkpoint", byte=0)
-        note = self._disk.checkpoint(log)
+        note = self._heads[log.origin]
         if note is None:
             if log.size:
                 docket.find(place.against(ClaimNo.NONE_MISSING, "CHECKPOINT_MISSING"))
@@ -307,7 +330,8 @@ class _Verification:
 
     def _notes(self, log: LogAbout) -> None:
         times: dict[int, int] = {}
-        looked = number = 0
+        looked = number = last = 0
+        digests: list[bytes] = []
         going = True
         while going:
             # Tars are numbered without a gap; how many there are, nothing that is believed says.
@@ -324,9 +348,14 @@ class _Verification:
                 self._docket.find(*result.against)
                 times |= result.times
                 looked += result.looked
+                digests += result.digests
+                last = max(last, result.last)
                 for each in result.rotated:
                     self._docket.lack(ClaimNo.MIRRORED, "NEWER_CARD", each)
-        checkpoint = self._disk.checkpoint(log)
+        checkpoint = self._heads[log.origin]
+        if checkpoint is not None and last < log.size:
+            digests.append(sha256(checkpoint).digest())
+        self._noted[log.origin] = notes_digest(digests)
         seen = keys_of(self._believed).look(checkpoint, log.origin) if checkpoint else None
         if seen is not None and not seen.problem and not seen.lacking and seen.cosigned is not None:
             times[seen.checkpoint.size] = min(seen.cosigned, times.get(seen.checkpoint.size, seen.cosigned))
@@ -369,63 +398,6 @@ class _Verification:
             if journal_or_own and any(not log.has_bundle(run.number) for run in runs(log.size)):
                 self._docket.lack(ClaimNo.DOCUMENTS, "BUNDLES", log.origin)
         documents.check(self._book, promised, self._docket)
-
-    # -- 7, 9 ------------------------------------------------------------------------------------------------
-
-    def _registers(self) -> None:
-        """Registers are what the steps of the journal make of the logs: each step tells the digest of its changes."""
-        if self._asked.replay is None:
-            self._docket.lack(ClaimNo.REGISTERS, "REPLAY")
-            return
-        findings, facts = self._asked.replay(self._watch)
-        for name, value in facts.items():
-            self._docket.fact(ClaimNo.REGISTERS, name, value)
-        for found in findings:
-            if found.proven or found.file:
-                self._docket.find(Against(ClaimNo.REGISTERS, found))
-            else:
-                self._docket.lack(ClaimNo.REGISTERS, found.code, f"{found.log} {found.detail}".strip())
-        if not facts.get("steps"):
-            self._docket.lack(ClaimNo.REGISTERS, "STEPS_NONE")
-
-    def _own_list(self) -> None:
-        no, listed = ClaimNo.OWN_LIST, self._asked.own_list
-        if listed is None:
-            self._docket.lack(no, "LIST")
-            return
-        compared = own_list.compare(self._disk, self._asked.folder, listed, self._crew)
-        if not compared.rows:
-            self._docket.lack(no, "LIST")
-        for row in compared.missing:
-            if not row.key:
-                self._docket.lack(no, "LIST_ROW", f"{listed.name} {row.place}")
-            elif row.promised:
-                self._docket.lack(no, "CHECKPOINT", f"{row.place} {row.key}")
-            elif compared.absent:
-                self._docket.lack(no, "BODIES", f"{row.place} {row.key}")
-            else:
-                found = Finding(code="LIST_ROW_MISSING", file=listed.name, detail=f"{row.place} {row.key}")
-                self._docket.find(Against(no, found))
-        for row in compared.differing:
-            for each in row.differences:
-                evidence = {"listed": each.listed, "logged": each.logged}
-                text = f"{row.place} {row.key} {each.field}"
-                self._docket.find(
-                    Against(
-                        no,
-                        Finding(
-                            code="LIST_ROW_DIFFERS",
-                            log=row.log,
-                            index=row.index,
-                            file=listed.name,
-                            detail=text,
-                            evidence=evidence,
-                        ),
-                    )
-                )
-        for place in listed.unreadable:
-            self._docket.lack(no, "LIST_ROW", f"{listed.name} {place}")
-        self._docket.fact(no, "rows", len(compared.rows))
 
 
 def _width(log: LogAbout, number: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from google.protobuf.message import DecodeError, Message
 
 from exchange.domain.kinds import kind_of
 from exchange.domain.kinds.keys import normalise_document_no
+from exchange.flows.audit.findings import Finding
+from exchange.flows.audit.verify.claims import Against, ClaimNo, Docket
 from exchange.flows.audit.verify.crew import Crew, Part, disk_of
 from exchange.flows.audit.verify.keys.statements import body_problem, read_entry
 from exchange.flows.audit.verify.material.disk import Bodies, Entries, Material
@@ -112,6 +114,8 @@ class _Search:
     key: str
     wanted: frozenset[str]
     kinds: frozenset[int]
+    digests: tuple[bytes, ...] = ()
+    """Of the bundles as they were read before; empty where they were not."""
 
 
 @dataclass(slots=True)
@@ -122,7 +126,60 @@ class _Found:
     absent: int = 0
 
 
-def compare(disk: Material, folder: Path, listed: OwnList, crew: Crew) -> Comparison:
+def check(
+    disk: Material,
+    folder: Path,
+    listed: OwnList | None,
+    crew: Crew,
+    docket: Docket,
+    digests: Mapping[str, Sequence[bytes]],
+) -> None:
+    """Write down what a list says otherwise than the log, as ``compare`` finds it.
+
+    Args:
+        disk: The folder.
+        folder: Where it is.
+        listed: The list; None without one.
+        crew: Who searches.
+        docket: Where it is written down.
+        digests: Of each bundle as it was read before, by origin.
+    """
+    no = ClaimNo.OWN_LIST
+    if listed is None:
+        docket.lack(no, "LIST")
+        return
+    compared = compare(disk, folder, listed, crew, digests)
+    if not compared.rows:
+        docket.lack(no, "LIST")
+    for row in compared.missing:
+        if not row.key:
+            docket.lack(no, "LIST_ROW", f"{listed.name} {row.place}")
+        elif row.promised:
+            docket.lack(no, "CHECKPOINT", f"{row.place} {row.key}")
+        elif compared.absent:
+            docket.lack(no, "BODIES", f"{row.place} {row.key}")
+        else:
+            found = Finding(code="LIST_ROW_MISSING", file=listed.name, detail=f"{row.place} {row.key}")
+            docket.find(Against(no, found))
+    for row in compared.differing:
+        for each in row.differences:
+            found = Finding(
+                code="LIST_ROW_DIFFERS",
+                log=row.log,
+                index=row.index,
+                file=listed.name,
+                detail=f"{row.place} {row.key} {each.field}",
+                evidence={"listed": each.listed, "logged": each.logged},
+            )
+            docket.find(Against(no, found))
+    for place in listed.unreadable:
+        docket.lack(no, "LIST_ROW", f"{listed.name} {place}")
+    docket.fact(no, "rows", len(compared.rows))
+
+
+def compare(
+    disk: Material, folder: Path, listed: OwnList, crew: Crew, digests: Mapping[str, Sequence[bytes]] | None = None
+) -> Comparison:
     """Look every row of a list up in a node's own logs.
 
     Args:
@@ -130,6 +187,7 @@ def compare(disk: Material, folder: Path, listed: OwnList, crew: Crew) -> Compar
         folder: Where it is.
         listed: The list.
         crew: Who searches.
+        digests: Of each bundle as it was read before, by origin: what is another one by now is not here.
     """
     rows = [(place, Record.FromString(data)) for place, data in listed.rows]
     keyed = [(place, key_of(record, listed.key), record) for place, record in rows]
@@ -143,7 +201,8 @@ def compare(disk: Material, folder: Path, listed: OwnList, crew: Crew) -> Compar
             continue
         part = Part(folder, log, (), disk.node)
         result.absent += sum(run.width for run in runs(log.size) if not log.has_bundle(run.number))
-        asked = _Search(part, listed.key, wanted, wanted_kinds)
+        before = tuple(digests[log.origin]) if digests is not None else ()
+        asked = _Search(part, listed.key, wanted, wanted_kinds, before)
         if log.promised:
             with disk.promised_bodies(log) as bodies:
                 tails |= _looked(disk.promised(log), bodies, log.size, asked).records.keys()
@@ -166,17 +225,22 @@ def _searches(asked: _Search) -> Iterator[_Search]:
     log = asked.part.log
     numbers = [run.number for run in runs(log.size) if log.has_bundle(run.number)]
     for at in range(0, len(numbers), BUNDLES):
-        yield replace(asked, part=replace(asked.part, numbers=tuple(numbers[at : at + BUNDLES])))
+        part = numbers[at : at + BUNDLES]
+        before = tuple(asked.digests[number] for number in part) if asked.digests else ()
+        yield replace(asked, part=replace(asked.part, numbers=tuple(part)), digests=before)
 
 
 def search(asked: _Search) -> _Found:
     """Records of some bundles that a list asks for."""
     found = _Found()
     disk = disk_of(asked.part.folder)
-    for number in asked.part.numbers:
+    for at, number in enumerate(asked.part.numbers):
         run = run_of(asked.part.log.size, number)
         assert run is not None, "bundles are numbered by the log's size"
         entries = disk.entries(asked.part.log, run)
+        if asked.digests and entries.digest != asked.digests[at]:
+            found.absent += run.width
+            continue
         found.absent += max(0, run.width - len(entries.found))
         with disk.bodies(asked.part.log, run) as bodies:
             part = _looked(entries, bodies, run.first, asked)

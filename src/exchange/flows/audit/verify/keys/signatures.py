@@ -100,8 +100,7 @@ def check_signatures(
     for number, entries, is_same in _bundles(disk, log, numbers, digests):
         if not is_same:
             place = Place(log=log.origin, index=number * WIDTH, file=entries.file, byte=0)
-            text = "other bytes than when it was read before"
-            result.against.append(place.against(ClaimNo.ENTRIES_UNCHANGED, "FILE_CHANGED", text))
+            result.against.append(place.against(ClaimNo.ENTRIES_UNCHANGED, "READ_AGAIN_DIFFERS"))
             continue
         for at, (byte, data) in enumerate(entries.found):
             index = number * WIDTH + at

@@ -13,7 +13,7 @@ from typing import Final
 
 from exchange.flows.audit.folder import names, ustar
 from exchange.flows.audit.folder.about import LogAbout, check_extent, read_about
-from exchange.flows.audit.folder.bodies import Absent, Body, BodyArchive
+from exchange.flows.audit.folder.bodies import Absent, ArchiveDigest, Body, BodyArchive
 from exchange.flows.audit.folder.disk import Disk
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.verify.material.tree_check import root_of, split
@@ -64,6 +64,7 @@ class Bodies:
         self.problem = problem
         self.absent: Mapping[int, Absent] = archive.absent if archive else {}
         self._bodies = archive.bodies() if archive else iter(())
+        self._digest = ArchiveDigest()
         self._next = self._take()
 
     def of(self, index: int) -> Body | None:
@@ -74,10 +75,17 @@ class Bodies:
 
     def _take(self) -> Body | None:
         try:
-            return next(self._bodies, None)
+            taken = next(self._bodies, None)
         except FolderUnreadable as error:
             self.problem = error
             return None
+        if taken is not None:
+            self._digest.take(taken.index, taken.salt, taken.body)
+        return taken
+
+    def digest(self) -> bytes:
+        """Of the bodies, all of them taken, and of those that are absent."""
+        return self._digest.end((index, each.reason) for index, each in sorted(self.absent.items()))
 
 
 @dataclass(slots=True)

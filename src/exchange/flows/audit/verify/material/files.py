@@ -16,7 +16,7 @@ from exchange.flows.audit.folder import manifest
 from exchange.flows.audit.folder.disk import LINKED, MAX_FILES, Disk
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.manifest import ManifestLine
-from exchange.flows.audit.folder.names import MANIFEST, UNLISTED
+from exchange.flows.audit.folder.names import MANIFEST, REGISTERS, UNLISTED
 from exchange.flows.audit.verify.claims import Against, ClaimNo
 from exchange.flows.audit.verify.crew import Crew
 from exchange.flows.audit.watching import HASHING, Watch
@@ -40,8 +40,16 @@ _LITTER: Final = frozenset(
 """What desktops and file systems leave on a disk by themselves, in lower case; and ``._`` files of macOS."""
 
 
-def check_files(folder: Path, crew: Crew, watch: Watch) -> Iterator[Against]:
-    """Every file that is not as the list says, is not listed, or is listed and not there."""
+def check_files(folder: Path, crew: Crew, watch: Watch, listed: dict[str, str]) -> Iterator[Against]:
+    """Every file that is not as the list says, is not listed, or is listed and not there.
+
+    Args:
+        folder: The folder.
+        crew: Who hashes.
+        watch: Told how many files were hashed.
+        listed: Filled with the SHA-256, in hex, that the list tells of the registers' files, by path: what is read
+            again later is compared.
+    """
     disk = Disk(folder)
     there: set[str] = set()
     linked: list[str] = []
@@ -69,9 +77,10 @@ def check_files(folder: Path, crew: Crew, watch: Watch) -> Iterator[Against]:
             yield _against("FILE_NOT_LISTED", path)
     for path in sorted(lines.keys() - there):
         yield _against("FILE_NOT_THERE", path)
-    listed = [lines[path] for path in sorted(lines.keys() & there)]
-    parts = [(folder, tuple(listed[at : at + FILES])) for at in range(0, len(listed), FILES)]
-    seen = watch(HASHING, len(listed))
+    held = [lines[path] for path in sorted(lines.keys() & there)]
+    listed.update((each.path, each.sha256) for each in held if each.path.startswith(f"{REGISTERS}/"))
+    parts = [(folder, tuple(held[at : at + FILES])) for at in range(0, len(held), FILES)]
+    seen = watch(HASHING, len(held))
     for (_, lines_), changed in zip(parts, crew.map(changed_files, parts), strict=True):
         seen(len(lines_))
         for path, detail in changed:

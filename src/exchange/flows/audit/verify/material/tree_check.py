@@ -30,6 +30,7 @@ class BundleHashes:
         leaves: Hashes of the entries of the last, partial bundle; None where they are not all there.
         hashes: Hashes of its tile, likewise.
         digest: Of the bundle's file as it was read: whoever reads it again compares.
+        bodies: Likewise of the bodies beside it (``ArchiveDigest``).
     """
 
     number: int
@@ -39,6 +40,7 @@ class BundleHashes:
     leaves: tuple[bytes, ...] | None = None
     hashes: tuple[bytes, ...] | None = None
     digest: bytes = b""
+    bodies: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
