@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from exchange.domain.journal_parts import joining, split
 from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.editions import HISTORY, EditionLine, edition_line
 from exchange.flows.audit.verify.keys.believed import Believed
+from exchange.tlog import tiles
 from exchange.v1.journal_pb2 import Activated, Edition, GrantChanged, JournalEntry
 from tests.audit.forging import entries_of, put, relist_all, rewrite
 from tests.audit.material import Material
@@ -19,6 +21,7 @@ from tests.audit.test_verifying import look, outcomes
 from tests.cli.conftest import run
 
 JOURNAL = "cq.exchange.example/journal/1"
+TELEMETRY = "cq.exchange.example/to/sc/telemetry/1"
 RULES = b"[edition]\n" + b"# " + b"r" * 70_000
 
 
@@ -113,6 +116,59 @@ def test_history_and_editions_are_bound_to_the_journal(
     assert all(file.startswith(names.EDITIONS) for _, file, _ in found)
     if how in ("another actor", "a line less"):
         assert found[0][2] == len(entries_of(copy, JOURNAL)) - 1
+
+
+def _flip(folder: Path, origin: str, wanted: int) -> None:
+    """One bit of an entry, counted from the last one where negative; the tiles stay."""
+    entries = entries_of(folder, origin)
+    at = wanted % len(entries)
+    run = next(each for each in tiles.runs(len(entries)) if each.first <= at < each.end)
+    entries[at] = entries[at][:-1] + bytes([entries[at][-1] ^ 1])
+    put(folder / f"logs/{origin}" / tiles.bundle_path(run), tiles.pack(entries[run.first : run.end]))
+
+
+@pytest.mark.parametrize("origin", [JOURNAL, TELEMETRY])
+def test_an_edition_is_told_of_although_an_entry_elsewhere_was_changed(
+    material: Material, believed: Believed, copy: Path, origin: str
+) -> None:
+    """Whoever exchanges an edition hides it behind nothing: what sound lines say still counts."""
+    CHANGES["another actor"](copy)
+    _flip(copy, origin, 0)
+    found = _codes(material, copy, believed)
+    assert any(code == "ENTRY_CHANGED" and file.startswith(f"logs/{origin}/tile/entries/") for code, file, _ in found)
+    (told,) = (each for each in found if each[0] == "EDITIONS_DIFFER")
+    assert told[2] == len(entries_of(copy, JOURNAL)) - 1
+
+
+def _no_bundle(folder: Path) -> None:
+    (path,) = (folder / f"logs/{JOURNAL}/tile/entries").rglob("*.p/*")
+    path.unlink()
+
+
+def _no_head(folder: Path) -> None:
+    """What signs it is the note of another log."""
+    note = (folder / f"logs/{TELEMETRY}/checkpoint").read_bytes()
+    put(folder / f"logs/{JOURNAL}/checkpoint", note)
+
+
+IN_DOUBT: dict[str, Callable[[Path], object]] = {
+    "the grant": partial(_flip, origin=JOURNAL, wanted=-4),
+    "a piece of the rules": partial(_flip, origin=JOURNAL, wanted=-2),
+    "the line that joins the pieces": partial(_flip, origin=JOURNAL, wanted=-1),
+    "the bundle is not there": _no_bundle,
+    "nobody signed the journal": _no_head,
+}
+
+
+@pytest.mark.parametrize("how", IN_DOUBT)
+def test_editions_are_not_called_wrong_by_lines_that_are_in_doubt(
+    material: Material, believed: Believed, copy: Path, how: str
+) -> None:
+    """What the journal said of them nobody knows any more; that it was changed is told, and that alone."""
+    IN_DOUBT[how](copy)
+    found = {code for code, _, _ in _codes(material, copy, believed)}
+    assert found
+    assert "EDITIONS_DIFFER" not in found
 
 
 JUNK = {

@@ -37,7 +37,7 @@ from exchange.flows.audit.verify.keys.signed import SignatureClaims
 from exchange.flows.audit.verify.keys.statements import Announced, Answered, MirroredTimes, Place, SigningKeys
 from exchange.flows.audit.verify.keys.successors import successors
 from exchange.flows.audit.verify.material.disk import Material
-from exchange.flows.audit.verify.material.editions import check_editions
+from exchange.flows.audit.verify.material.editions import Doubted, check_editions
 from exchange.flows.audit.verify.material.files import check_files
 from exchange.flows.audit.verify.material.tree_check import WIDTH, BundleHashes, TreeCheck, Wrong
 from exchange.flows.audit.verify.parts import read_promised
@@ -387,9 +387,10 @@ class _Verification:
             if log.promised:
                 read_promised(self._disk, log, self._disk.node, promised, tails)
         sound = not any(self._docket.is_refuted(no) for no in (ClaimNo.ENTRIES_UNCHANGED, ClaimNo.NONE_MISSING))
-        if sound:
+        if not self._docket.further:  # else who knows of what
             told, joined = self._book.editions + promised.editions, self._book.joined + promised.joined
-            self._docket.find(*check_editions(Disk(self._asked.folder), self._disk, told, joined))
+            doubted = Doubted.by(self._docket.findings)
+            self._docket.find(*check_editions(Disk(self._asked.folder), self._disk, told, joined, doubted))
         erasures.judge(self._erased, self._erasures, tails, self._docket, whole=self._disk.whole and sound)
         if not any(log.use == "journal" and log.size for log in self._disk.logs):
             self._docket.lack(ClaimNo.DOCUMENTS, "JOURNAL")

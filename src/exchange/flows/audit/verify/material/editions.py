@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 
 from google.protobuf.message import DecodeError
@@ -24,29 +25,81 @@ PIECE = 1 << 20
 
 CODE = "EDITIONS_DIFFER"
 
+_OF_ONE = frozenset({"ENTRY_CHANGED", "ENTRY_UNREADABLE"})
+_OF_BUNDLES = frozenset({"BUNDLE_MALFORMED", "BUNDLE_MISSING", "READ_AGAIN_DIFFERS"})
+"""What is found of one entry, of 256; all else is about the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """Entries that are not the ones that were signed, or not there: what they say of editions is nobody's word.
+
+    Attributes:
+        entries: Log and index.
+        bundles: Log and number of bundles that hold some.
+        logs: Logs of which nobody knows where they are.
+    """
+
+    entries: frozenset[tuple[str, int]] = frozenset()
+    bundles: frozenset[tuple[str, int]] = frozenset()
+    logs: frozenset[str] = frozenset()
+
+    @classmethod
+    def by(cls, findings: Iterable[Against]) -> Doubted:
+        """What speaks against the entries of some logs."""
+        entries, bundles, logs = set(), set(), set()
+        for each in findings:
+            found = each.finding
+            if each.no not in (ClaimNo.ENTRIES_UNCHANGED, ClaimNo.NONE_MISSING):
+                continue
+            if found.index is not None and found.code in _OF_ONE:
+                entries.add((found.log, found.index))
+            elif found.index is not None and found.code in _OF_BUNDLES:
+                bundles.add((found.log, found.index // WIDTH))
+            else:
+                logs.add(found.log)
+        return cls(frozenset(entries), frozenset(bundles), frozenset(logs))
+
+    def holds(self, log: str, index: int) -> bool:
+        """Whether an entry may be one of them."""
+        return log in self.logs or (log, index // WIDTH) in self.bundles or (log, index) in self.entries
+
+    def any_of(self, log: str) -> bool:
+        """Whether any entry of a log may be."""
+        return log in self.logs or any(each == log for each, _ in self.bundles | self.entries)
+
 
 def check_editions(
-    disk: Disk, material: Material, told: Iterable[EditionLine], joined: Iterable[tuple[str, int]]
+    disk: Disk,
+    material: Material,
+    told: Iterable[EditionLine],
+    joined: Iterable[tuple[str, int]],
+    doubted: Doubted,
 ) -> Iterator[Against]:
     """Everything in which history and editions differ from the journal.
 
     1. Each line of the history is the one that its line of the journal gives, and none is missing.
     2. The bytes of each edition are there, and no others.
 
-    Of a part of the journal only what is here is looked at.
+    Of a part of the journal only what is here is looked at, and nothing is told by entries that are in doubt.
 
     Args:
         disk: The folder as files.
         material: The folder.
         told: What the journal's lines give.
         joined: Log and index of lines that stand for several entries.
+        doubted: Entries that say nothing.
     """
     logs = {log.origin: log for log in material.logs}
     wanted = {(each.log, each.index): each for each in told}
+    unsure: set[tuple[str, int]] = set()
     for origin, index in joined:
         found = _joined(material, logs[origin], index)
         if found is not None:
             wanted[origin, index] = found
+        elif doubted.any_of(origin):
+            unsure.add((origin, index))  # one of its pieces may be what is in doubt
+    wanted = {place: each for place, each in wanted.items() if not doubted.holds(*place)}
     # 1
     left = dict(wanted)
     try:
@@ -63,7 +116,8 @@ def check_editions(
         given = left.pop(key, None) if key is not None else None
         if given is None or given.line != line:
             log = logs.get(key[0]) if key is not None else None
-            if key is None or log is None or _is_here(log, key[1]):
+            is_open = key is not None and (doubted.holds(*key) or key in unsure)
+            if key is None or log is None or (_is_here(log, key[1]) and not is_open):
                 yield _against(
                     HISTORY,
                     log=log.origin if log is not None else "",
@@ -80,8 +134,9 @@ def check_editions(
         problem = _content(disk, each)
         if problem:
             yield _against(path, log=each.log, index=each.index, detail=problem)
+    whole = material.whole and not any(doubted.any_of(log.origin) for log in material.logs if log.is_journal)
     for met in disk.walk(names.EDITIONS):
-        if material.whole and not met.problem and met.path not in files and met.path != HISTORY:
+        if whole and not met.problem and met.path not in files and met.path != HISTORY:
             yield _against(met.path, detail="the journal brought in no such edition")
 
 
