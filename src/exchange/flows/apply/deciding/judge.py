@@ -27,7 +27,7 @@ from exchange.flows.apply.deciding.waiting import CONFIRMED, UNPROVEN
 from exchange.flows.apply.entry import ReadEntry
 from exchange.flows.trust.verdicts import Verdict
 from exchange.v1.kind_pb2 import Outcome
-from exchange.v1.recognition_pb2 import DecisionCause
+from exchange.v1.recognition_pb2 import DECISION_CAUSE_KEY_REVOKED, DECISION_CAUSE_RECONFIRMED
 from exchange.v1.record_pb2 import Record
 
 CLOCK_TOLERANCE_MICROS = 5 * 60 * 1_000_000
@@ -146,14 +146,14 @@ def _about_bytes(entry: ReadEntry, bench: Bench) -> Ruling | None:
     if verdict.status != "VALID":
         return _refuse("UNTRUSTED_SIGNATURE")
     cause = bench.causes.get(entry.index)
-    if cause == DecisionCause.DECISION_CAUSE_RECONFIRMED:
+    if cause == DECISION_CAUSE_RECONFIRMED:
         # The same statement stands behind it under a key that is valid now.
         return None
     mirrored_at = bench.mirrored_at(entry.index)
     if verdict.revoked_at is not None and mirrored_at >= verdict.revoked_at:
         # Logged time is only claimed: before the revocation it is not proven, behind it the key was not valid.
         # What had effect is never dropped unheard: its origin, which did not know of its loss, is asked.
-        late = entry.logged_at >= verdict.revoked_at and cause != DecisionCause.DECISION_CAUSE_KEY_REVOKED
+        late = entry.logged_at >= verdict.revoked_at and cause != DECISION_CAUSE_KEY_REVOKED
         return _refuse("UNTRUSTED_SIGNATURE") if late else _defer("UNPROVEN_TIME", UNPROVEN)
     if entry.logged_at > mirrored_at + CLOCK_TOLERANCE_MICROS:
         return _defer("UNPROVEN_TIME", UNPROVEN)
@@ -165,10 +165,12 @@ def _about_identity(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling 
     assert entry.statement is not None
     if overlay.stated_elsewhere(bench.origin, entry.record_id):
         return _refuse("RECORD_ID_TAKEN")
+    rows = overlay.revisions(bench.origin, entry.record_id)
+    if not rows and not overlay.copies(entry.record_id):
+        return None  # the first that is heard of the record, as nearly always
     if bench.causes.get(entry.index) is None and overlay.unproven(entry):
         # The confirmation that an unproven entry waits for: both are decided once it is on disk.
         return Ruling(outcome=DEFERRED, reasons=("DUPLICATE",), waits_for=(CONFIRMED,))
-    rows = overlay.revisions(bench.origin, entry.record_id)
     revision = entry.statement.revision
     for row in rows:
         if row["revision"] == revision:
@@ -275,6 +277,9 @@ def _about_reach(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | N
     assert record is not None
     if record.HasField("erasure") and ending.outlives(overlay, bench.origin, raw_id(record.erasure.record.record_id)):
         return _refuse("ERASE_NOTICE_FIRST")
+    about = kinds.about(record)
+    if about is None and not record.header.HasField("supersedes"):
+        return None  # it names no other record
     for reference in touched(record):
         if reference.origin != bench.origin:
             return _refuse("NOT_YOURS")
@@ -284,7 +289,6 @@ def _about_reach(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | N
         stated = next((row["authority"] for row in reversed(rows) if row["authority"]), "")
         if stated and not bench.tables.superiors.may_touch(record.header.authority.uscc, stated):
             return _refuse("NOT_YOURS")
-    about = kinds.about(record)
     rows = overlay.revisions(about.origin, raw_id(about.record_id)) if about is not None else ()
     spoken = spoken_of(record)
     if spoken is not None and not rows and not record.HasField("answer"):
