@@ -129,7 +129,10 @@ class _KnownKey:
     revoked: tuple[datetime | None, ...] = ()
 
     def problem_at(self, at: datetime) -> str:
-        if not any(path.holds_at(at) for path in self.paths.paths):
+        for path in self.paths.paths:
+            if path.holds_at(at):
+                break
+        else:
             verdict = self.paths.at(at)
             assert verdict.problem is not None, "no path holds"
             return f"{verdict.problem.value}: {verdict.detail}"
@@ -140,7 +143,7 @@ class _KnownKey:
 
     def revoked_at(self, at: datetime) -> datetime | None:
         """Revocation of the path that holds at an instant, latest first: one path without any is enough."""
-        if self.chain.revoked_at is None and not any(self.revoked):
+        if self.chain.revoked_at is None and self.revoked.count(None) == len(self.revoked):
             return None  # as nearly always
         by_path = [r for path, r in zip(self.paths.paths, self.revoked, strict=True) if path.holds_at(at)]
         by_crl = None if None in by_path else max((r for r in by_path if r is not None), default=None)
@@ -344,12 +347,14 @@ class SigningTrust:
         chosen = []
         for keyid in check.verified:
             entries = self._known[keyid]
-            held = next((entry for entry in entries if not entry.problem_at(logged_at)), None)
-            if held is None:
+            for entry in entries:
+                if not entry.problem_at(logged_at):
+                    chosen.append(entry)
+                    break
+            else:
                 return replace(_untrusted(statement, entries[0].problem_at(logged_at)), signed_by=check.verified)
-            chosen.append(held)
         # 5
-        algorithms = tuple(self._keys[keyid].algorithm for keyid in check.verified)
+        algorithms = tuple([self._keys[keyid].algorithm for keyid in check.verified])
         missing = [name for name in self.require if name not in algorithms]
         if missing and check.unknown:
             return _unknown(statement, check.unknown, f"no {missing[0]} signature by a known key")
@@ -361,17 +366,17 @@ class SigningTrust:
                 detail=f"no {missing[0]} signature",
                 signed_by=check.verified,
             )
-        revoked = [at for at in (entry.revoked_at(logged_at) for entry in chosen) if at is not None]
+        revoked = [at for entry in chosen if (at := entry.revoked_at(logged_at)) is not None]
         return EnvelopeVerdict(
             status=VerdictStatus.VALID,
-            keyids=tuple(entry.keyid for entry in chosen),
+            keyids=tuple([entry.keyid for entry in chosen]),
             algorithms=algorithms,
             unknown=check.unknown,
             statement=statement,
             verified=VerifiedStatement(
                 statement=statement, envelope=data, keyid=chosen[0].keyid, certificate=chosen[0].certificate
             ),
-            revoked_at=min(revoked, default=None),
+            revoked_at=min(revoked) if revoked else None,
             signed_by=check.verified,
         )
 
