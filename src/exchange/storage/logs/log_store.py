@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, or_, select, tuple_, update
 
 from exchange.storage import schema
+from exchange.storage.engine.prepared import Prepared
 from exchange.storage.engine.transaction import STORED_LEVEL, LogHead, Transaction, head_of
 from exchange.storage.intake import attachments
 from exchange.storage.intake.submissions import SubmissionRow
@@ -37,14 +39,13 @@ class StoredCheckpoint:
     cosigned_at: int
 
 
-# Made once: putting a statement together costs several times what a short one takes to run.
 _LOG, _ENTRY, _NOTE = schema.logs.c, schema.entries.c, schema.checkpoints.c
 _LOG_ID: BindParameter[int] = bindparam("log_id")
 _SIZE: BindParameter[int] = bindparam("size")
-_HEADS = select(schema.logs).order_by(_LOG.id)
-_BY_ORIGIN = select(schema.logs).where(_LOG.origin == bindparam("origin"))
-_BY_ID = select(schema.logs).where(_LOG.id == _LOG_ID)
-_CURRENT = (
+_HEADS = Prepared(select(schema.logs).order_by(_LOG.id))
+_BY_ORIGIN = Prepared(select(schema.logs).where(_LOG.origin == bindparam("origin")))
+_BY_ID = Prepared(select(schema.logs).where(_LOG.id == _LOG_ID))
+_CURRENT = Prepared(
     select(schema.logs)
     .where(
         _LOG.use == bindparam("use"),
@@ -55,25 +56,27 @@ _CURRENT = (
     .order_by(_LOG.epoch.desc())
     .limit(1)
 )
-_OF_LANE = (
+_OF_LANE = Prepared(
     select(schema.logs)
     .where(_LOG.use == bindparam("use"), _LOG.peer == bindparam("peer"), _LOG.lane == bindparam("lane"))
     .order_by(_LOG.epoch)
 )
-_OWN = (
+_OWN = Prepared(
     select(_LOG.id, _LOG.origin, _LOG.use, _LOG.peer, _LOG.lane, _LOG.epoch, _LOG.retired)
     .where(_LOG.use.in_(("outbound", "local")))
     .order_by(_LOG.epoch)
 )
 _RUN = (_ENTRY.log_id == _LOG_ID, _ENTRY.idx >= bindparam("start"), _ENTRY.idx < bindparam("end"))
-_ENTRIES = (
+_ENTRIES = Prepared(
     select(_ENTRY.idx, _ENTRY.entry, _ENTRY.submission, _ENTRY.salt, _ENTRY.body).where(*_RUN).order_by(_ENTRY.idx)
 )
-_BARE_ENTRIES = select(_ENTRY.idx, _ENTRY.entry, _ENTRY.submission).where(*_RUN).order_by(_ENTRY.idx)
-_ENTRIES_AT = select(_ENTRY.idx, _ENTRY.entry, _ENTRY.salt, _ENTRY.body, _ENTRY.submission).where(
-    _ENTRY.log_id == _LOG_ID, _ENTRY.idx.in_(bindparam("wanted", expanding=True))
+_BARE_ENTRIES = Prepared(select(_ENTRY.idx, _ENTRY.entry, _ENTRY.submission).where(*_RUN).order_by(_ENTRY.idx))
+_ENTRIES_AT = Prepared(
+    select(_ENTRY.idx, _ENTRY.entry, _ENTRY.salt, _ENTRY.body, _ENTRY.submission).where(
+        _ENTRY.log_id == _LOG_ID, _ENTRY.idx.in_(bindparam("wanted", expanding=True))
+    )
 )
-_ABSENT_BODIES = (
+_ABSENT_BODIES = Prepared(
     select(_ENTRY.idx)
     .where(
         _ENTRY.log_id == bindparam("log"),
@@ -84,41 +87,43 @@ _ABSENT_BODIES = (
     .order_by(_ENTRY.idx)
 )
 _NOTES = select(schema.checkpoints).where(_NOTE.log_id == _LOG_ID)
-_NOTES_OF = select(_NOTE.size, _NOTE.cosigner, _NOTE.note).where(
-    _NOTE.log_id == bindparam("log"), _NOTE.size.in_(bindparam("sizes", expanding=True))
+_NOTES_OF = Prepared(
+    select(_NOTE.size, _NOTE.cosigner, _NOTE.note).where(
+        _NOTE.log_id == bindparam("log"), _NOTE.size.in_(bindparam("sizes", expanding=True))
+    )
 )
-_NEWEST_NOTE = _NOTES.order_by(_NOTE.size.desc()).limit(1)
-_NEWEST_NOTE_BY = _NOTES.where(_NOTE.cosigner == bindparam("cosigner")).order_by(_NOTE.size.desc()).limit(1)
-_NOTE_OF_SIZE = _NOTES.where(_NOTE.size == _SIZE).limit(1)
-_NOTES_FROM = _NOTES.where(_NOTE.size >= _SIZE).order_by(_NOTE.size)
+_NEWEST_NOTE = Prepared(_NOTES.order_by(_NOTE.size.desc()).limit(1))
+_NEWEST_NOTE_BY = Prepared(_NOTES.where(_NOTE.cosigner == bindparam("cosigner")).order_by(_NOTE.size.desc()).limit(1))
+_NOTE_OF_SIZE = Prepared(_NOTES.where(_NOTE.size == _SIZE).limit(1))
+_NOTES_FROM = Prepared(_NOTES.where(_NOTE.size >= _SIZE).order_by(_NOTE.size))
 
 
 def heads(connection: Connection) -> list[LogHead]:
     """Every log, in order of id."""
-    return [head_of(row) for row in connection.execute(_HEADS)]
+    return [head_of(row) for row in _HEADS.rows(connection)]
 
 
 def head(connection: Connection, origin: str) -> LogHead | None:
     """The log of that origin."""
-    row = connection.execute(_BY_ORIGIN, {"origin": origin}).first()
+    row = _BY_ORIGIN.first(connection, {"origin": origin})
     return head_of(row) if row else None
 
 
 def head_by_id(connection: Connection, log_id: int) -> LogHead | None:
     """The log of that id."""
-    row = connection.execute(_BY_ID, {"log_id": log_id}).first()
+    row = _BY_ID.first(connection, {"log_id": log_id})
     return head_of(row) if row else None
 
 
 def current(connection: Connection, use: str, peer: str = "", lane: int = 0) -> LogHead | None:
     """The log of the newest epoch for one use."""
-    row = connection.execute(_CURRENT, {"use": use, "peer": peer, "lane": lane}).first()
+    row = _CURRENT.first(connection, {"use": use, "peer": peer, "lane": lane})
     return head_of(row) if row else None
 
 
 def of_lane(connection: Connection, use: str, peer: str, lane: int) -> list[LogHead]:
     """The logs of one use, peer and lane, oldest epoch first."""
-    return [head_of(row) for row in connection.execute(_OF_LANE, {"use": use, "peer": peer, "lane": lane})]
+    return [head_of(row) for row in _OF_LANE.rows(connection, {"use": use, "peer": peer, "lane": lane})]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,7 @@ class CurrentOrigins:
 
 def current_origins(connection: Connection) -> CurrentOrigins:
     """Where submissions are appended now, and where those of every epoch went."""
-    rows = connection.execute(_OWN).all()
+    rows = _OWN.all(connection)
     live = [row for row in rows if not row.retired]
     return CurrentOrigins(
         outbound={(row.peer, row.lane): row.origin for row in live if row.use == "outbound"},
@@ -167,14 +172,13 @@ def entries(
     found: list[StoredEntry] = []
     size = 0
     query = _ENTRIES if bodies else _BARE_ENTRIES
-    result = connection.execute(query, {"log_id": log_id, "start": start, "end": end})
-    for index, entry, submission, *rest in result:
-        salt, body = rest or (None, None)
-        size += len(entry) + len(body or b"") + 64
-        if max_bytes is not None and found and size > max_bytes:
-            result.close()
-            break
-        found.append(StoredEntry(index, entry, salt, body, submission))
+    with closing(query.rows(connection, {"log_id": log_id, "start": start, "end": end})) as rows:
+        for index, entry, submission, *rest in rows:
+            salt, body = rest or (None, None)
+            size += len(entry) + len(body or b"") + 64
+            if max_bytes is not None and found and size > max_bytes:
+                break
+            found.append(StoredEntry(index, entry, salt, body, submission))
     return found
 
 
@@ -182,7 +186,7 @@ def entries_at(connection: Connection, log_id: int, indices: Sequence[int]) -> d
     """The entries at some indices."""
     if not indices:
         return {}
-    rows = connection.execute(_ENTRIES_AT, {"log_id": log_id, "wanted": list(indices)})
+    rows = _ENTRIES_AT.rows(connection, {"log_id": log_id, "wanted": list(indices)})
     return {row.idx: StoredEntry(row.idx, row.entry, row.salt, row.body, row.submission) for row in rows}
 
 
@@ -237,8 +241,10 @@ def _checkpoint(row: object) -> StoredCheckpoint:
 
 def last_checkpoint(connection: Connection, log_id: int, cosigner: str | None = None) -> StoredCheckpoint | None:
     """The largest cosigned checkpoint of a log."""
-    query = _NEWEST_NOTE if cosigner is None else _NEWEST_NOTE_BY
-    row = connection.execute(query, {"log_id": log_id} | ({} if cosigner is None else {"cosigner": cosigner})).first()
+    if cosigner is None:
+        row = _NEWEST_NOTE.first(connection, {"log_id": log_id})
+    else:
+        row = _NEWEST_NOTE_BY.first(connection, {"log_id": log_id, "cosigner": cosigner})
     return _checkpoint(row) if row else None
 
 
@@ -266,12 +272,11 @@ def checkpoints(connection: Connection, log_id: int, above: int, limit: int) -> 
 def checkpoints_between(connection: Connection, log_id: int, low: int, high: int) -> list[StoredCheckpoint]:
     """Cosigned checkpoints of at least ``low`` entries up to the first of at least ``high``, smallest first."""
     found = []
-    result = connection.execute(_NOTES_FROM, {"log_id": log_id, "size": low})
-    for row in result:
-        found.append(_checkpoint(row))
-        if row.size >= high:
-            result.close()
-            break
+    with closing(_NOTES_FROM.rows(connection, {"log_id": log_id, "size": low})) as rows:
+        for row in rows:
+            found.append(_checkpoint(row))
+            if row.size >= high:
+                break
     return found
 
 
@@ -284,7 +289,7 @@ def size_before(connection: Connection, log_id: int, at: int) -> int:
 
 def checkpoint_of(connection: Connection, log_id: int, size: int) -> StoredCheckpoint | None:
     """The cosigned checkpoint of exactly that size."""
-    row = connection.execute(_NOTE_OF_SIZE, {"log_id": log_id, "size": size}).first()
+    row = _NOTE_OF_SIZE.first(connection, {"log_id": log_id, "size": size})
     return _checkpoint(row) if row else None
 
 
@@ -296,7 +301,7 @@ def store_checkpoints(tx: Transaction, log_id: int, notes: Sequence[StoredCheckp
     tx.write_now(schema.checkpoints)
     held = {
         (row.size, row.cosigner): row.note
-        for row in tx.connection.execute(_NOTES_OF, {"log": log_id, "sizes": [note.size for note in notes]})
+        for row in _NOTES_OF.rows(tx.connection, {"log": log_id, "sizes": [note.size for note in notes]})
     }
     fresh: dict[tuple[int, str], StoredCheckpoint] = {}
     for note in notes:
@@ -366,7 +371,7 @@ def erase_bodies(tx: Transaction, addresses: Sequence[tuple[int, int]]) -> None:
 
 def absent_bodies(connection: Connection, log_id: int, start: int, end: int) -> list[int]:
     """Indices in a range whose bodies are absent."""
-    return list(connection.execute(_ABSENT_BODIES, {"log": log_id, "first": start, "end": end}).scalars())
+    return [row.idx for row in _ABSENT_BODIES.rows(connection, {"log": log_id, "first": start, "end": end})]
 
 
 def truncate(tx: Transaction, log: LogHead, size: int) -> LogHead:

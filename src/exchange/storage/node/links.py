@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from exchange.storage import schema
+from exchange.storage.engine.prepared import Prepared
 from exchange.storage.engine.transaction import Transaction
 
 MIRROR_STOP = "MIRROR:"
@@ -47,15 +48,15 @@ class LinkRow:
         return replace(self, stopped=" ".join(stops))
 
 
-_OF_LANE = select(schema.links).where(
-    schema.links.c.peer == bindparam("peer"), schema.links.c.lane == bindparam("lane")
+_OF_LANE = Prepared(
+    select(schema.links).where(schema.links.c.peer == bindparam("peer"), schema.links.c.lane == bindparam("lane"))
 )
 
 
 def get(connection: Connection, peer: str, lane: int) -> LinkRow:
     """One lane."""
-    row = connection.execute(_OF_LANE, {"peer": peer, "lane": lane}).first()
-    return LinkRow(**row._mapping) if row else LinkRow(peer, lane)
+    row = _OF_LANE.first(connection, {"peer": peer, "lane": lane})
+    return LinkRow(*row) if row else LinkRow(peer, lane)
 
 
 def put(tx: Transaction, row: LinkRow) -> None:
