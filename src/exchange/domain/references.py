@@ -9,7 +9,8 @@ from exchange.v1.record_pb2 import Record
 
 def touched(record: Record) -> list[RecordRef]:
     """Records that this one supersedes, erases, repairs or revokes: only who stated them, or a superior, may."""
-    found = [record.header.supersedes] if record.header.HasField("supersedes") else []
+    header = record.header
+    found = [header.supersedes] if header.HasField("supersedes") else []
     about = _about(record, kinds.Reach.OWN)
     return [*found, about] if about is not None else found
 

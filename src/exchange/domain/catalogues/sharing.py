@@ -5,13 +5,15 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from exchange.domain.catalogues.table_file import Row
 from exchange.domain.kinds import KINDS, kind_by_name, kind_of, spec
 from exchange.domain.problems import Problem
+from exchange.domain.validation.limits import PURPOSE_CHARACTERS
 from exchange.v1.kind_pb2 import Kind
-from exchange.v1.record_pb2 import Record, ShareClass
+from exchange.v1.record_pb2 import SHARE_CLASS_CONDITIONAL, SHARE_CLASS_UNCONDITIONAL, Record, ShareClass
 
 FREQUENCIES: Final = (
     "REALTIME",
@@ -29,6 +31,11 @@ SHARED_KINDS: Final = tuple(
     kind for kind in KINDS if spec(kind).submittable and not spec(kind).is_answer and kind != Kind.KIND_ERASURE
 )
 """Kinds that share data under 政务数据共享条例 (国务院令第809号). Answers and erasures follow what they answer."""
+
+_SHARED = frozenset(SHARED_KINDS)
+
+PURPOSES_KEPT = 1_024
+"""Purposes kept as they are compared: an agency states the same ones for all that it submits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,19 +89,17 @@ class SharingCatalogue:
         A purpose that is missing is for validation to name.
         """
         kind = kind_of(record)
-        if kind not in SHARED_KINDS:
+        if kind not in _SHARED:
             return ()
         entry = self.entries.get(kind)
         if entry is None:
             return (Problem("CATALOGUE_ROW_MISSING", "record", spec(kind).name),)
         header = record.header
         found = []
-        if (
-            header.share_class == ShareClass.SHARE_CLASS_UNCONDITIONAL
-            and entry.share_class == ShareClass.SHARE_CLASS_CONDITIONAL
-        ):
+        if header.share_class == SHARE_CLASS_UNCONDITIONAL and entry.share_class == SHARE_CLASS_CONDITIONAL:
             found.append(Problem("SHARE_CLASS_WIDER", "header.share_class", entry.catalogue_no))
-        if header.purpose.strip() and not self.covers(kind, header.purpose):
+        purpose = header.purpose
+        if not purpose.isspace() and purpose and not self.covers(kind, purpose):
             found.append(Problem("PURPOSE_OUT_OF_SCOPE", "header.purpose", entry.catalogue_no))
         return tuple(found)
 
@@ -113,6 +118,15 @@ class SharingCatalogue:
 
 def _plain(text: str) -> str:
     """For comparison: NFKC, no case, no blanks."""
+    return _kept(text) if len(text) <= PURPOSE_CHARACTERS else _bare(text)
+
+
+@lru_cache(maxsize=PURPOSES_KEPT)
+def _kept(text: str) -> str:
+    return _bare(text)
+
+
+def _bare(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from exchange.v1.common_pb2 import SUBJECT_KIND_NATURAL_PERSON, SUBJECT_KIND_SOLE_TRADER
-from exchange.v1.kind_pb2 import ErasureClass, Kind, Lane
+from exchange.v1.kind_pb2 import ERASURE_CLASS_PERSONAL, ErasureClass, Kind, Lane
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -149,3 +149,9 @@ class KindSpec:
     about: Callable[[Record], RecordRef | None] = _nothing
     about_kinds: frozenset[int] = frozenset()
     reach: Reach = Reach.LINK
+
+    def erasure_class_of(self, record: Record) -> ErasureClass.ValueType:
+        """Class by which the body of one of its records may be destroyed: PERSONAL where a person stands in it."""
+        subject = self.subject(record)
+        personal = (subject is not None and is_personal(subject)) or self.persons(record)
+        return ERASURE_CLASS_PERSONAL if personal else self.erasure_class

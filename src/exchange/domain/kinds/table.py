@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from exchange.domain.kinds.acts import ACTS
 from exchange.domain.kinds.facts import FACTS
 from exchange.domain.kinds.mechanism import MECHANISM
-from exchange.domain.kinds.spec import KindSpec, is_personal
-from exchange.v1.kind_pb2 import ERASURE_CLASS_PERSONAL, KIND_UNSPECIFIED, ErasureClass, Kind, Lane
+from exchange.domain.kinds.spec import KindSpec
+from exchange.v1.kind_pb2 import KIND_UNSPECIFIED, ErasureClass, Kind, Lane
 from exchange.v1.record_pb2 import Record
 
 if TYPE_CHECKING:
@@ -127,10 +127,7 @@ def erasure_class_of(record: Record) -> ErasureClass.ValueType:
     Raises:
         KeyError: This edition does not know the kind.
     """
-    line = _BY_KIND[kind_of(record)]
-    subject = line.subject(record)
-    personal = (subject is not None and is_personal(subject)) or line.persons(record)
-    return ERASURE_CLASS_PERSONAL if personal else line.erasure_class
+    return _BY_KIND[kind_of(record)].erasure_class_of(record)
 
 
 def content_bytes(record: Record) -> bytes:
@@ -139,6 +136,9 @@ def content_bytes(record: Record) -> bytes:
     Leaves out record id, revision and provenance: they say which record it is and where it came from. Only for
     comparison within one program: never signed, never stored as a body.
     """
+    header = record.header
+    if record.HasField("header") and not (header.record_id or header.revision or header.HasField("provenance")):
+        return record.SerializeToString(deterministic=True)
     content = Record()
     content.CopyFrom(record)
     header = content.header

@@ -13,6 +13,7 @@ from exchange.domain.references import misfit, spoken_of, touched
 from exchange.flows.apply.changes.ending import notices_of, outlives
 from exchange.flows.apply.deciding.judge import effective, left_in
 from exchange.flows.context import Node
+from exchange.flows.intake.item import Item
 from exchange.storage.engine.database import Connection
 from exchange.storage.intake import submissions
 from exchange.storage.intake.submissions import SubmissionRow
@@ -65,13 +66,15 @@ def read_known(connection: Connection, node: Node, records: Iterable[Record], wa
     pairs: set[tuple[str, bytes]] = set()
     own = set(wanted)
     for record in records:
-        own |= {raw_id(ref.record_id) for ref in touched(record)}
+        own.update(raw_id(ref.record_id) for ref in touched(record))
         about = kinds.about(record)
         if about is not None:
-            pairs.add((about.origin or node.name, raw_id(about.record_id)))
-        if about is not None and about.origin in ("", node.name):
-            own.add(raw_id(about.record_id))
-        pairs.add((node.name, raw_id(record.header.record_id)))
+            raw = raw_id(about.record_id)
+            pairs.add((about.origin or node.name, raw))
+            if about.origin in ("", node.name):
+                own.add(raw)
+        if record.header.record_id:
+            pairs.add((node.name, raw_id(record.header.record_id)))
     pairs |= {(node.name, each) for each in wanted}
     pairs = {pair for pair in pairs if pair[1]}
     rows = registers.records_of(connection, pairs) if pairs else {}
@@ -85,10 +88,10 @@ def read_known(connection: Connection, node: Node, records: Iterable[Record], wa
     )
 
 
-def destination_of(
-    node: Node, record: Record, known: Known, *, addressees: Sequence[str], local_only: bool
-) -> Destination:
+def destination_of(node: Node, item: Item, known: Known) -> Destination:
     """Where a record goes: what touches another one goes wherever that went, what speaks of one goes to its origin."""
+    record, line = item.record, item.line
+    assert line is not None
     problems: list[Problem] = []
     rows: list[SubmissionRow] = []
     for reference in touched(record):
@@ -112,16 +115,16 @@ def destination_of(
         if spoken.origin not in ("", node.name):
             origins_of.add(spoken.origin)
     problems += _fitting(node, record, known)
-    problems += _ended(node, record, known)
-    previous = known.newest.get(raw_id(record.header.record_id))
+    problems += _ended(node, item, known)
+    previous = known.newest.get(item.raw_id)
     if previous:
         rows.append(previous)
     lanes += [lane for row in rows for lane in known.logs.lanes_of(row)]
-    lane = kinds.lane_of(kinds.kind_of(record), next(iter(lanes), LANE_REGISTRY))  # type: ignore[arg-type]
+    lane = kinds.lane_of(line.kind, next(iter(lanes), LANE_REGISTRY))  # type: ignore[arg-type]
     earlier = {peer for row in rows for peer in known.logs.peers_of(row)} | origins_of
-    if local_only and not earlier:
+    if item.local_only and not earlier:
         return Destination((), (known.logs.local,), lane, problems)
-    peers = set(addressees or (() if local_only else node.peers.names())) | earlier
+    peers = set(item.addressees or (() if item.local_only else node.peers.names())) | earlier
     origins = []
     for peer in sorted(peers):
         origin = known.logs.outbound.get((peer, lane))
@@ -149,17 +152,18 @@ def _spoken_row(node: Node, reference: RecordRef, known: Known) -> tuple[Submiss
     return None, known.lanes.get(rows[-1]["log_id"], 0) if rows else 0
 
 
-def _ended(node: Node, record: Record, known: Known) -> list[Problem]:
+def _ended(node: Node, item: Item, known: Known) -> list[Problem]:
     """What an act ended goes on only as that allows; an act is erased only after its notice."""
+    record, line = item.record, item.line
+    assert line is not None
     if record.HasField("erasure"):
         early = outlives(known, node.name, raw_id(record.erasure.record.record_id))
         return [Problem("ERASE_NOTICE_FIRST", "erasure.record")] if early else []
-    rows = known.revisions(node.name, raw_id(record.header.record_id))
+    rows = known.revisions(node.name, item.raw_id)
     standing = effective(rows)
     if standing is None or not standing["tombstone"] or standing["tombstone"] == standing["own_end"]:
         return []
-    kind = kinds.kind_of(record)
-    allowed = lifecycles.may_follow(kind, left_in(standing), kinds.state_of(record))
+    allowed = lifecycles.may_follow(line.kind, left_in(standing), line.state(record))
     return [] if allowed else [Problem("STATE_NOT_ALLOWED", "state", standing["tombstone"])]
 
 

@@ -45,15 +45,22 @@ class RowSubmission:
 
 @dataclass(slots=True, kw_only=True)
 class Item:
-    """One record on its way through the door."""
+    """One record on its way through the door.
+
+    Attributes:
+        line: Of the table of kinds; None when the record says nothing, and then that is among its problems.
+        raw_id: Its record id as bytes, once it has one.
+    """
 
     slot: int
     key: str
     record: Record
+    line: kinds.KindSpec | None
     request: bytes
     addressees: tuple[str, ...]
     local_only: bool
     given_id: str = ""
+    raw_id: bytes = b""
     given_revision: int = 0
     salt: bytes = b""
     sealed: Envelope | None = None
@@ -78,6 +85,7 @@ def open_row(slot: int, row: RowSubmission) -> Item:
         slot=slot,
         key=row.key,
         record=row.record,
+        line=kinds.spec_of(row.record),
         request=kinds.content_bytes(row.record),
         given_id=row.record.header.record_id,
         addressees=tuple(row.addressees),
@@ -104,6 +112,7 @@ def open_typed(node: Node, slot: int, item: RecordSubmission, now: datetime) -> 
         slot=slot,
         key=key,
         record=item.record,
+        line=kinds.spec_of(item.record),
         request=request,
         addressees=tuple(item.addressees),
         local_only=item.local_only,
@@ -133,9 +142,10 @@ def _open_sealed(node: Node, candidate: Item, sealed: SealedRecord, now: datetim
         envelope = Envelope.FromString(sealed.envelope)
         statement = Statement.FromString(envelope.payload)
         candidate.record = Record.FromString(sealed.body.record)
+        candidate.line = kinds.spec_of(candidate.record)
     except DecodeError:
         candidate.problems.append(Problem("MALFORMED_MESSAGE", "sealed"))
-        candidate.record = Record()
+        candidate.record, candidate.line = Record(), None
         return
     header = candidate.record.header
     latest = micros(now + CLOCK_TOLERANCE)

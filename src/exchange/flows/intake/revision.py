@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from exchange.domain import kinds, lifecycles
+from exchange.domain import lifecycles
 from exchange.domain.problems import Problem
 from exchange.domain.record_index import raw_id
-from exchange.flows.intake.ids import format_id, new_id
+from exchange.flows.intake.ids import format_id, new_raw_id
 from exchange.flows.intake.item import Item
 from exchange.storage.engine.database import Connection
 from exchange.storage.intake.submissions import SubmissionRow
@@ -37,14 +37,16 @@ def complete(
     Returns:
         The existing record when a row, or a record that the agency sealed under a new id, says the same again.
     """
-    header = item.record.header
-    kind = kinds.kind_of(item.record)
+    header, line = item.record.header, item.line
+    assert line is not None
+    kind, state = line.kind, line.state(item.record)
+    given = raw_id(item.given_id)
     holder = natural.get(item.natural_tag) if item.natural_tag else None
     by_row = item.row is not None
     if by_row and holder is not None:
         previous: SubmissionRow | None = newest[holder.record_id]
     else:
-        previous = newest.get(raw_id(item.given_id)) if item.given_id else None
+        previous = newest.get(given) if given else None
     if previous is None:
         # A form goes on with what was stated before: it begins no record under an id of its own.
         unknown = [item.given_id] if by_row and item.given_id else []
@@ -53,20 +55,21 @@ def complete(
         return previous
     elif previous.authority != header.authority.uscc:
         item.problems.append(Problem("NOT_YOURS", "header.authority", format_id(previous.record_id)))
-    if not by_row and holder is not None and holder.record_id != raw_id(item.given_id):
+    if not by_row and holder is not None and holder.record_id != given:
         item.taken_by = newest[holder.record_id]
         if item.sealed is not None and previous is None and item.taken_by.content_tag == item.content_tag:
             return item.taken_by
         item.problems.append(Problem("NATURAL_KEY_TAKEN", "header.record_id", format_id(holder.record_id)))
-    state = kinds.state_of(item.record)
     if previous is None:
         revision = 1
+        item.raw_id = given
         if not item.given_id:
-            header.record_id = str(new_id(now))
+            item.raw_id = new_raw_id(now)
+            header.record_id = format_id(item.raw_id)
         if not lifecycles.may_enter(kind, state):
             item.problems.append(Problem("STATE_NOT_ENTRY", "state"))
     else:
-        header.record_id = format_id(previous.record_id)
+        header.record_id, item.raw_id = format_id(previous.record_id), previous.record_id
         revision = previous.revision + 1
         item.result = SubmitResult.SUBMIT_RESULT_REVISED
         item.problems += _about_revision(previous, kind, state)

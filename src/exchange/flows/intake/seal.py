@@ -11,6 +11,7 @@ from exchange.crypto.keys import generate_salt
 from exchange.crypto.sealing import commit
 from exchange.domain import kinds
 from exchange.flows.context import Node
+from exchange.flows.instants import micros, timestamp
 from exchange.storage.engine.transaction import NewEntry
 from exchange.v1.record_pb2 import Record
 from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
@@ -53,18 +54,19 @@ def seal(
     """
     body = record.SerializeToString(deterministic=True)
     salt = salt or generate_salt()
+    kind = kinds.kind_of(record)
     statement = Statement(
         federation=node.federation,
         origin=node.name,
         addressees=sorted(addressees),
         record_id=record.header.record_id,
         revision=record.header.revision,
-        kind=kinds.kind_of(record),
+        kind=kind,
+        stated_at=timestamp(micros(now)),
         body_size=len(body),
         commitments=[commit(salt, body, algorithm) for algorithm in node.commitments],
-        erasure_class=kinds.erasure_class_of(record),
+        erasure_class=kinds.spec(kind).erasure_class_of(record),
     )
-    statement.stated_at.FromDatetime(now)
     envelope = make_envelope(statement.SerializeToString(), node.keys.signers)
     return seal_statement(envelope, body, salt, now, tag)
 
@@ -72,6 +74,7 @@ def seal(
 def seal_statement(envelope: Envelope, body: bytes, salt: bytes, now: datetime, tag: bytes) -> Sealed:
     """Make the log entry of a signed envelope."""
     envelope_bytes = envelope.SerializeToString()
-    entry = LogEntry(version=ENTRY_VERSION, envelope=envelope_bytes, submission_tag=tag)
-    entry.logged_at.FromDatetime(now)
+    entry = LogEntry(
+        version=ENTRY_VERSION, envelope=envelope_bytes, logged_at=timestamp(micros(now)), submission_tag=tag
+    )
     return Sealed(envelope_bytes, salt, NewEntry.of(entry.SerializeToString(), salt, body))

@@ -123,12 +123,12 @@ class SubmitFlow:
 
     def _check(self, item: Item, today: object, authorise: Authorise) -> None:
         record, node = item.record, self._node
-        kind = kinds.kind_of(record)
-        if kind not in kinds.KINDS:
+        line = item.line
+        if line is None:
             item.problems.append(Problem("BODY_NOT_SET", "record"))
             return
-        if not kinds.spec(kind).submittable:
-            item.problems.append(Problem("KIND_NOT_SUBMITTABLE", "record", kinds.spec(kind).name))
+        if not line.submittable:
+            item.problems.append(Problem("KIND_NOT_SUBMITTABLE", "record", line.name))
         if record.HasField("answer") and (record.answer.keys or record.answer.effect.startswith("KEY_")):
             # What is said of a peer's keys, only the node itself says: its officer decided it.
             item.problems.append(Problem("KIND_NOT_SUBMITTABLE", "answer.keys"))
@@ -154,14 +154,13 @@ class SubmitFlow:
             item.problems.append(denied)
 
     def _tag(self, item: Item, agency: str) -> None:
-        k = self._node.keys.submission_key
+        k, record, line = self._node.keys.submission_key, item.record, item.line
+        assert line is not None
         item.tag = submission_tag(k, agency, item.key, item.request)
-        item.natural_tag = natural_tag(k, kinds.kind_of(item.record), kinds.natural_key(item.record))
-        line = kinds.spec_of(item.record)
-        before = line.succeeds(item.record) if line is not None else ""
-        item.agreeing = line is not None and bool(line.agrees(item.record))
-        item.before_tag = natural_tag(k, kinds.kind_of(item.record), before)
-        item.content_tag = content_tag(k, item.request if item.row is not None else kinds.content_bytes(item.record))
+        item.natural_tag = natural_tag(k, line.kind, line.natural_key(record) if line.natural_key else None)
+        item.agreeing = bool(line.agrees(record))
+        item.before_tag = natural_tag(k, line.kind, line.succeeds(record))
+        item.content_tag = content_tag(k, item.request if item.row is not None else kinds.content_bytes(record))
 
     def _round(
         self,
@@ -208,7 +207,7 @@ class SubmitFlow:
 
     def _destinations(self, item: Item, known: Known) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Addressees and logs; problems are the item's."""
-        found = destination_of(self._node, item.record, known, addressees=item.addressees, local_only=item.local_only)
+        found = destination_of(self._node, item, known)
         item.problems += found.problems
         full = self.admit(found.lane)
         if full:
@@ -230,31 +229,34 @@ class SubmitFlow:
             sealed = seal_statement(envelope, item.sealed_body, item.salt, now, item.tag)
         else:
             sealed = seal(self._node, item.record, addressees, now, salt=item.salt, tag=item.tag)
-        if len(sealed.entry.body or b"") > MAX_BODY_BYTES:
-            item.problems.append(Problem("BODY_TOO_LARGE", "record", str(len(sealed.entry.body or b""))))
-        if len(sealed.entry.entry) > MAX_ENTRY_BYTES:
-            item.problems.append(Problem("ENTRY_TOO_LARGE", "record", str(len(sealed.entry.entry))))
-        header = item.record.header
+        entry = sealed.entry
+        if len(entry.body or b"") > MAX_BODY_BYTES:
+            item.problems.append(Problem("BODY_TOO_LARGE", "record", str(len(entry.body or b""))))
+        if len(entry.entry) > MAX_ENTRY_BYTES:
+            item.problems.append(Problem("ENTRY_TOO_LARGE", "record", str(len(entry.entry))))
+        header, line = item.record.header, item.line
+        assert line is not None
+        revision = header.revision
         item.ready = sealed
         item.new = NewSubmission(
             key_tag=item.tag[:32],
             request_tag=item.tag[32:],
             agency=agency,
             idempotency_key=item.key,
-            record_id=raw_id(header.record_id),
-            revision=header.revision,
-            kind=kinds.kind_of(item.record),
+            record_id=item.raw_id,
+            revision=revision,
+            kind=line.kind,
             natural_tag=item.natural_tag,
             content_tag=item.content_tag,
             authority=header.authority.uscc,
-            state=kinds.state_of(item.record),
+            state=line.state(item.record),
             result=item.result,
             accepted_at=micros(now),
             logs=origins,
-            entry=sealed.entry,
+            entry=entry,
             document_id=item.document_id,
             document_row=item.row,
-            expected_revision=header.revision - 1,
+            expected_revision=revision - 1,
         )
 
     def _append(self, agency: str, items: list[Item], answers: list[SubmittedRecord | None]) -> list[Item]:
