@@ -14,7 +14,8 @@ PROJECTION: Final = "PROJECTION"
 """What an ``Activated`` line, and an edition of a step, that names it is about."""
 
 NAME: Final = "1"
-"""Raised with every change of apply that gives another row for the same entries; columns tell themselves."""
+"""Raised with every change of apply that gives another row for the same entries; columns tell themselves. A recorded
+history (``tests/recorded``) fails where it was forgotten."""
 
 
 def _described() -> bytes:
