@@ -32,7 +32,6 @@ from exchange.flows.link.links import Links
 from exchange.flows.link.mirrored import MirroredRun, keep_renewed, store_bodies, store_mirrored
 from exchange.flows.trust.peer_keys import learn_first
 from exchange.flows.trust.verdicts import verify_ahead
-from exchange.storage.engine.database import Connection
 from exchange.storage.engine.transaction import LogHead, NewEntry
 from exchange.storage.engine.writer import WorkClass
 from exchange.storage.logs import log_store
@@ -43,7 +42,7 @@ from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import SignedNote, VerifierKey, merge, parse
 from exchange.tlog.origin import LogName, OriginUse
-from exchange.tlog.tree import Frontier
+from exchange.tlog.tree import Frontier, leaf_hash
 from exchange.v1.key_announcement_pb2 import KeyUse
 from exchange.v1.kind_pb2 import Kind, Lane
 from exchange.v1.record_pb2 import Record
@@ -123,12 +122,16 @@ class MirrorFlow:
             return DeliverResponse(result=DeliverResult.DELIVER_RESULT_HELLO_REQUIRED)
         # 2
         name = self._log_name(peer, request)
-        check_limits(request)
+        lane = LANE_NUMBERS[name.lane or ""]
         with self._node.database.read() as connection:
             log = log_store.head(connection, request.origin)
-            stopped = self._stopped(connection, peer.name, LANE_NUMBERS[name.lane or ""])
-        if stopped:
-            return self._contradicted(log, stopped)
+            agreed = links.get(connection, peer.name, lane)
+        # What we cosigned before we were restored was agreed on then.
+        if name.epoch > agreed.mirror_epoch and not self._shown(peer, request.origin):
+            raise NotYourLogError
+        check_limits(request)
+        if agreed.mirror_stop:
+            return self._contradicted(log, agreed.mirror_stop)
         # 3
         keys = peer.log_keys(request.origin) or self._announced_key(peer, request, log)
         checkpoint = verify_note(request.checkpoint, keys)
@@ -150,7 +153,7 @@ class MirrorFlow:
         else:
             answer = self._extend(peer, request, log, checkpoint, now)
         if answer.result == DeliverResult.DELIVER_RESULT_COSIGNED and answer.size == checkpoint.size:
-            self._confirmed[peer.name, LANE_NUMBERS[name.lane or ""]] = (checkpoint.size, micros(shown_at))
+            self._confirmed[peer.name, lane] = (checkpoint.size, micros(shown_at))
         return answer
 
     # -- checks ----------------------------------------------------------------------------------------------
@@ -168,20 +171,11 @@ class MirrorFlow:
             or name.lane not in LANE_NUMBERS
         ):
             raise NotYourLogError
-        with self._node.database.read() as connection:
-            agreed = links.get(connection, peer.name, LANE_NUMBERS[name.lane]).mirror_epoch
-        # What we cosigned before we were restored was agreed on then.
-        if name.epoch > agreed and not self._shown(peer, request.origin):
-            raise NotYourLogError
         return name
 
     def _shown(self, peer: Peer, origin: str) -> int:
         """Size for which the peer showed our own cosignature, when we hold less; else 0."""
         return self._links.of(peer.name).shown.get(origin, 0)
-
-    @staticmethod
-    def _stopped(connection: Connection, peer: str, lane: int) -> str:
-        return links.get(connection, peer, lane).mirror_stop
 
     def _contradicted(self, log: LogHead | None, reason: str) -> DeliverResponse:
         """The lane is stopped: the peer learns why, with what we hold cosigned."""
@@ -252,7 +246,7 @@ class MirrorFlow:
             self._contradiction(peer, request.origin, "FORK", [request.checkpoint, held], now)
             return self._contradicted(log, "FORK")
         self._take_late_bodies(log, request)
-        missing = self._missing(log.origin, request.start, checkpoint.size)
+        missing = self._missing(log.id, request.start, checkpoint.size)
         note = self._renewed(peer, log, exact, request.checkpoint, now) or exact or newest
         if note is None or log.size < self._shown(peer, request.origin):
             return DeliverResponse(result=DeliverResult.DELIVER_RESULT_STORED, size=log.size, missing_bodies=missing)
@@ -282,18 +276,24 @@ class MirrorFlow:
         self._node.writer.call(keep_renewed, (log.id, renewed), WorkClass.REGISTRY)
         return renewed
 
-    def _missing(self, origin: str, start: int, end: int) -> list[int]:
-        """Entries whose bodies did not come: those that wait for one, and of ``[start, end)`` those not applied yet.
+    def _missing(self, log_id: int, start: int, end: int, absent: Sequence[int] = ()) -> list[int]:
+        """Entries whose bodies did not come: those that wait for one, and of this call's those not applied yet.
 
         All that wait, since the answer that named them first may have been lost.
+
+        Args:
+            log_id: The mirror.
+            start: First entry of the call.
+            end: End of those that were here before it.
+            absent: Of those that it brought, the ones without a body.
         """
         with self._node.database.read() as connection:
-            log = log_store.head(connection, origin)
-            if log is None:
-                return []
-            applied = registers.next_indices(connection).get(log.id, 0)
-            unread = log_store.absent_bodies(connection, log.id, max(start, applied), end)
-            return [*registers.missing_bodies(connection, log.id, MAX_ENTRIES), *unread]
+            waiting = registers.missing_bodies(connection, log_id, MAX_ENTRIES)
+            if start >= end and not absent:
+                return waiting
+            applied = registers.next_indices(connection).get(log_id, 0)
+            again = log_store.absent_bodies(connection, log_id, max(start, applied), end)
+        return [*waiting, *again, *(index for index in absent if index >= applied)]
 
     def _extend(
         self, peer: Peer, request: DeliverRequest, log: LogHead | None, checkpoint: Checkpoint, now: datetime
@@ -303,8 +303,9 @@ class MirrorFlow:
         size = log.size if log else 0
         skip = size - request.start
         frontier = log.frontier if log else Frontier()
-        prepared = [NewEntry.of(entry) for entry in request.entries[skip:]]
-        extended, _ = frontier.extend([each.leaf for each in prepared])
+        fresh = request.entries[skip:]
+        leaves = [leaf_hash(entry) for entry in fresh]
+        extended, _ = frontier.extend(leaves)
         overlap_agrees = skip == 0 or self._overlap_agrees(log, request.entries[:skip], request.start)
         if log is not None and not overlap_agrees and self._is_another_tree(log, request, checkpoint):
             self._contradiction(peer, request.origin, "FORK", [request.checkpoint, self._newest(log)], now)
@@ -313,20 +314,21 @@ class MirrorFlow:
             return self._mismatch(peer, request, size, now)
         self._mismatches.pop(request.origin, None)
         # 5
-        parts = [_open(entry.entry) for entry in prepared]
+        parts = [_open(entry) for entry in fresh]
         bodies = request.bodies[skip:]
         self._learn_first(peer, [(*part, body) for part, body in zip(parts, bodies, strict=True) if part is not None])
         trusted = self._node.peers.get(peer.name) or peer
         verify_ahead(trusted, [(part[0].envelope, micros_of(part[0].logged_at)) for part in parts if part])
         entries = []
-        for entry, part, body in zip(prepared, parts, bodies, strict=True):
-            if part is not None and body.record and matches(part[1], body.record, body.salt):
-                entries.append(NewEntry(entry.entry, entry.leaf, body.salt, body.record))
+        for entry, leaf, part, body in zip(fresh, leaves, parts, bodies, strict=True):
+            record, salt = body.record, body.salt
+            if part is not None and record and matches(part[1], record, salt):
+                entries.append(NewEntry(entry, leaf, salt, record))
             else:
-                entries.append(entry)
+                entries.append(NewEntry(entry, leaf))
         # 6
         shown = self._shown(peer, request.origin)
-        notes = self._given_back(request, frontier, size, prepared) if shown > size else []
+        notes = self._given_back(request, frontier, size, leaves) if shown > size else []
         if checkpoint.size > shown:
             time = int(now.timestamp())
             cosigned = self._node.keys.mirror.cosign(request.checkpoint, time)
@@ -344,12 +346,13 @@ class MirrorFlow:
             entries=entries,
             notes=notes,
         )
-        stored = self._node.writer.call(store_mirrored, run, _WORK[lane], rows=len(entries) + 2)
-        if not stored:
+        stored: int | None = self._node.writer.call(store_mirrored, run, _WORK[lane], rows=len(entries) + 2)
+        if stored is None:
             return self._out_of_step(log)
         if log is not None:
             self._take_late_bodies(log, request)
-        missing = self._missing(request.origin, request.start, checkpoint.size)
+        absent = [index for index, entry in enumerate(entries, size) if entry.body is None]
+        missing = self._missing(stored, request.start, size, absent)
         last = next((note for note in reversed(notes) if note.size == checkpoint.size), None)
         if last is None or checkpoint.size < shown:
             return DeliverResponse(
@@ -373,11 +376,11 @@ class MirrorFlow:
         """Whether the entries that came give the signed root in place of ours: then two trees are signed."""
         with self._node.database.read() as connection:
             frontier = log_store.frontier(connection, log, request.start)
-        other, _ = frontier.extend([NewEntry.of(entry).leaf for entry in request.entries])
+        other, _ = frontier.extend([leaf_hash(entry) for entry in request.entries])
         return other.root() == checkpoint.root
 
     def _given_back(
-        self, request: DeliverRequest, frontier: Frontier, size: int, entries: Sequence[NewEntry]
+        self, request: DeliverRequest, frontier: Frontier, size: int, leaves: Sequence[bytes]
     ) -> list[StoredCheckpoint]:
         """Our own cosigned notes, shown by the sender: taken back as they are where they agree with our tree."""
         own = self._node.keys.mirror
@@ -389,10 +392,10 @@ class MirrorFlow:
         for note in request.lacking_notes:
             checkpoint = verify_note(note, keys)
             time = verify_cosignature(note, own.line)
-            if checkpoint and time is not None and size < checkpoint.size <= size + len(entries):
+            if checkpoint and time is not None and size < checkpoint.size <= size + len(leaves):
                 candidates.append((checkpoint, time, note))
         for checkpoint, time, note in sorted(candidates, key=lambda each: each[0].size):
-            frontier, _ = frontier.extend([each.leaf for each in entries[at - size : checkpoint.size - size]])
+            frontier, _ = frontier.extend(leaves[at - size : checkpoint.size - size])
             at = checkpoint.size
             if frontier.root() == checkpoint.root:
                 found[at] = StoredCheckpoint(at, own.name, note, time * 1_000_000)

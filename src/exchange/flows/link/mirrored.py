@@ -15,7 +15,6 @@ class MirroredRun:
 
     Attributes:
         size: Entries that the mirror held when the run was verified: it must still be so.
-        frontier: Of the tree with the new entries.
     """
 
     origin: str
@@ -27,18 +26,21 @@ class MirroredRun:
     notes: Sequence[StoredCheckpoint]
 
 
-def store_mirrored(tx: Transaction, payloads: Sequence[MirroredRun]) -> list[bool]:
-    """Append verified runs; False where the mirror grew meanwhile: the sender goes on from where it stands."""
-    answers = []
+def store_mirrored(tx: Transaction, payloads: Sequence[MirroredRun]) -> list[int | None]:
+    """Append verified runs, each answered by its log's number.
+
+    None where the mirror grew meanwhile: the sender goes on from where it stands.
+    """
+    answers: list[int | None] = []
     for run in payloads:
         log = tx.head(run.origin)
         if (log.size if log else 0) != run.size:
-            answers.append(False)
+            answers.append(None)
             continue
         log = log or tx.open_log(run.origin, use="mirror", peer=run.peer, lane=run.lane, epoch=run.epoch)
         tx.append(log.id, run.entries)
         log_store.store_checkpoints(tx, log.id, run.notes)
-        answers.append(True)
+        answers.append(log.id)
     return answers
 
 
