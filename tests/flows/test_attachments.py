@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from sqlalchemy import delete, update
 
 from exchange.domain.problems import Refused
+from exchange.flows.events import ATTACHMENTS_LISTED
 from exchange.flows.intake.attachments import STAGED_BYTES, STAGED_FOR, expire
 from exchange.flows.link.peer_port import PeerAwayError
 from exchange.storage import schema
@@ -75,6 +76,20 @@ def test_bytes_come_before_their_record_or_after_it(world: World, first: str) ->
     assert held(world, "cq", file) == content
     world.wait(world.settled)
     assert sound(world)
+
+
+def test_who_fetches_is_woken_by_records_that_list_something(local_world: World) -> None:
+    """A record without attachments makes nobody look for missing ones; one that lists a file does, on both sides."""
+    woken: list[str] = []
+    local_world.start()
+    for name, runtime in local_world.nodes.items():
+        runtime.node.events.listen(ATTACHMENTS_LISTED, lambda name=name: woken.append(name))  # type: ignore[misc]
+    assert local_world.submit("cq", records.penalty(), "plain").result == SubmitResult.SUBMIT_RESULT_ACCEPTED
+    local_world.wait(local_world.settled)
+    assert woken == []
+    local_world.submit("cq", penalty(listed(made_file(100))), "with a file")
+    local_world.wait(local_world.settled)
+    assert sorted(woken) == ["cq", "sc"]
 
 
 def test_a_fetch_that_was_cut_goes_on_where_it_ended(world: World) -> None:

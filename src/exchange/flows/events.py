@@ -49,6 +49,9 @@ LOG_GREW = "log-grew"
 REGISTERS_CHANGED = "registers-changed"
 """Topic: apply finished a step."""
 
+ATTACHMENTS_LISTED = "attachments-listed"
+"""Topic: apply finished a step that lists attachments, or shows again what was withheld: some may be missing."""
+
 
 def lane_grew(peer: str, lane: int) -> Hashable:
     """Topic: our log towards a peer in one lane got entries or a cosigned checkpoint."""

@@ -27,7 +27,7 @@ from exchange.flows.apply.steps import (
     trace_of,
 )
 from exchange.flows.context import LOCAL_TIME, Node
-from exchange.flows.events import LOG_GREW, REGISTERS_CHANGED
+from exchange.flows.events import ATTACHMENTS_LISTED, LOG_GREW, REGISTERS_CHANGED
 from exchange.flows.intake.seal import MAX_BODY_BYTES, seal
 from exchange.storage.engine.database import DATABASE_ERRORS, Connection
 from exchange.storage.engine.transaction import LogHead, NewEntry
@@ -110,6 +110,7 @@ class ApplyLoop:
         self._resting: dict[int, float] = {}
         self._digest = START_DIGEST
         self._next_seq = 1
+        self._positions: dict[int, int] = {}
         self._outdated = False
         self._revoked = RevokedSweep(node)
         self._ordered = OrderedSweep(node)
@@ -153,14 +154,14 @@ class ApplyLoop:
         self._wake.set()
 
     def reload(self) -> None:
-        """Take up where the journal stands."""
+        """Take up where the journal stands. Whoever else moved a cursor calls it: else this loop alone moves them."""
         self._outdated = False
         self._revoked.forget()
         self._ordered.forget()
         with self._node.database.read() as connection:
             self._digest = last_digest(connection)
-            positions = registers.next_indices(connection)
-            self._next_seq = positions.get(SEQ_CURSOR, 1)
+            self._positions = registers.next_indices(connection)
+            self._next_seq = self._positions.get(SEQ_CURSOR, 1)
             self._parked = registers.parked_entries(connection)
         self._look_at_waits = True
 
@@ -215,6 +216,8 @@ class ApplyLoop:
             self._outdated = True
             raise
         self._digest, self._next_seq = done.digest, done.next_seq
+        if not step.redecisions:
+            self._positions[source.id] = step.end
         self._afterwards(source, step)
         if self._wakes == wakes and any(_waits_for(change, token) for change in step.changes):
             self._futile.add((source.id, token))
@@ -224,12 +227,11 @@ class ApplyLoop:
 
     def _choose(self, connection: Connection, resting: Mapping[int, float]) -> tuple[LogHead, int, int] | None:
         now = time.monotonic()
-        positions = registers.next_indices(connection)
         best: list[tuple[int, LogHead, int, int]] = []
         for log in log_store.heads(connection):
             if log.use == journal.USE or resting.get(log.id, 0.0) > now:
                 continue
-            position = positions.get(log.id, 0)
+            position = self._positions.get(log.id, 0)
             limit = log.size
             if position < limit and log.use == "mirror":
                 # Only what we cosigned has a mirrored time; a mirror that is being refilled waits for its notes.
@@ -439,6 +441,8 @@ class ApplyLoop:
         for index in range(step.first, step.end):
             self._failures.pop((source.id, index), None)
         self._node.events.notify(REGISTERS_CHANGED)
+        if step.attached or step.redecisions:
+            self._node.events.notify(ATTACHMENTS_LISTED)
 
 
 def _waits_for(change: Change, token: str | None = None) -> bool:

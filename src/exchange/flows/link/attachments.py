@@ -21,7 +21,7 @@ import structlog
 
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.context import Node, Peer
-from exchange.flows.events import REGISTERS_CHANGED
+from exchange.flows.events import ATTACHMENTS_LISTED
 from exchange.flows.instants import micros
 from exchange.flows.intake.attachments import store, verify
 from exchange.flows.link.mirror import NotYourLogError
@@ -128,7 +128,7 @@ class AttachmentLoop:
             with contextlib.suppress(RuntimeError):  # the loop may be gone while the node stops
                 loop.call_soon_threadsafe(woken.set)
 
-        end = self._node.events.listen(REGISTERS_CHANGED, wake)
+        end = self._node.events.listen(ATTACHMENTS_LISTED, wake)
         away = _Pause()
         try:
             while True:
