@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from exchange.flows.audit.export.run import Beside, Export
 from exchange.flows.audit.export.scope import Scope
 from exchange.flows.audit.replay.importing import Imported, import_logs
 from exchange.flows.audit.sources.exported import ExportedLogs
+from exchange.flows.audit.timestamping import TimestampLoop
 from exchange.flows.intake.documents import DocumentFlow
+from exchange.rpc.time_service import HttpTimeService
 from exchange.storage import schema
 from exchange.storage.engine.database import Database
 from exchange.storage.intake import attachments
@@ -21,13 +23,17 @@ from exchange.storage.intake.attachments import PART_BYTES
 from exchange.storage.logs import verify
 from exchange.storage.node import alarms
 from exchange.storage.node.alarms import AlarmChange
+from exchange.storage.node.links import MIRROR_STOP
 from exchange.v1.common_pb2 import RecordRef
+from exchange.v1.kind_pb2 import Lane
 from exchange.v1.submission_service_pb2 import SubmitDocumentRequest, SubmitResult
 from tests import evidence
 from tests.audit.material import SAMPLE
 from tests.domain import records
 from tests.flows.files import hand_in, held, listed, made_file, penalty
 from tests.flows.test_recovering import credit, submit
+from tests.rigs.tsa import TimeAuthority
+from tests.rpc.facts import batch_of
 from tests.world import FEDERATION, World, keyring, tables
 
 SAID = ("key_tag", "request_tag", "record_id", "revision", "kind", "natural_tag", "content_tag", "result", "addresses")
@@ -141,6 +147,84 @@ def test_quarantine_and_open_alarms_come_back_by_the_journal(world: World, tmp_p
     assert [(row.code, row.object, row.cleared_at) for row in _rows(database, "alarms")] == [("CLOCK_SKEW", "sc", None)]
     assert (done.beside.quarantined, done.beside.alarms, done.beside.documents) == (len(old), 1, 1)
     database.dispose()
+
+
+def test_lanes_come_back_as_they_were_left(world: World, tmp_path: Path) -> None:
+    """Paused, stopped for our log and for the peer's, resumed, tried again, gone on in another epoch: row by row."""
+    world.start()
+    submit(world, range(2))
+    world.submit("cq", batch_of("50010700001"), "m-1")
+    world.wait(world.settled)
+    lanes, theirs = world.nodes["cq"].core.lanes, world.nodes["sc"].core.lanes
+    now = datetime.now(UTC)
+    registry, telemetry, urgent = Lane.LANE_REGISTRY, Lane.LANE_TELEMETRY, Lane.LANE_URGENT
+    lanes.stop("sc", telemetry, "FORK", (), now)
+    lanes.stop("sc", telemetry, f"{MIRROR_STOP}FORK", (), now)
+    theirs.stop("cq", telemetry, "BAD_COSIGNATURE", (), now)
+    theirs.stop("cq", telemetry, f"{MIRROR_STOP}FORK", (), now)
+    theirs.retire("cq", telemetry, "operator", "forked", mirror=True)
+    lanes.retire("sc", telemetry, "operator", "forked", mirror=False)
+    lanes.pause("sc", registry, "operator", "night")
+    lanes.pause("sc", urgent, "operator", "test")
+    lanes.resume("sc", urgent, "operator", "test")
+    lanes.stop("sc", urgent, "BAD_COSIGNATURE", (), now)
+    lanes.retry("sc", urgent, "operator", "again")
+    for name, rows in (("cq", 2), ("sc", 1)):
+        database = world.nodes[name].database
+        export = Export(database, name, FEDERATION, tmp_path / name, Scope())
+        export.write(export.plan(), datetime.now(UTC))
+        done = _import(tmp_path / name, f"sqlite:///{tmp_path}/{name}-again.db")
+        made = Database(f"sqlite:///{tmp_path}/{name}-again.db")
+        assert done.beside.lanes == rows
+        assert _rows(made, "links") == [row for row in _rows(database, "links") if not _is_default(row)]
+        made.dispose()
+    left = [(row.lane, row.paused, row.stopped) for row in _rows(world.nodes["cq"].database, "links")]
+    assert {(registry, True, ""), (telemetry, False, f"{MIRROR_STOP}FORK"), (urgent, False, "")} == set(left)
+
+
+def _is_default(row: Any) -> bool:
+    return (row.paused, row.stopped, row.mirror_epoch) == (False, "", 1)
+
+
+def test_time_stamps_come_back_by_whom_the_node_file_believes(world: World, tmp_path: Path) -> None:
+    """Each with its note and since when it had waited; by nobody's roots none is kept, by a stranger's none holds."""
+    authority, stranger = TimeAuthority(tmp_path / "tsa"), TimeAuthority(tmp_path / "stranger")
+    stranger.away()
+    world.start()
+    node = world.nodes["cq"].node
+    loop = TimestampLoop(
+        node, HttpTimeService(authority.url), lambda: authority.root, 10, lambda *_: None, lambda *_: None
+    )
+    for number in range(2):
+        world.submit("cq", credit(number), f"stamped-{number}")
+        world.wait(world.settled)
+        assert loop.once(node.clock() + timedelta(hours=number)) > 0
+        before = datetime.now(UTC).replace(microsecond=0)
+        # A cosignature's time is in seconds: the next one has to be of another.
+        world.wait(lambda before=before: datetime.now(UTC) > before + timedelta(seconds=1))  # type: ignore[misc]
+    authority.away()
+    folder = _export(world, tmp_path / "export")
+    old = _rows(world.nodes["cq"].database, "timestamps")
+    assert len({row.log_id for row in old}) < len(old), "a second token of one log covers what came since the first"
+    kept = [tuple("" if name == "service" else value for name, value in row._mapping.items()) for row in old]
+    for name, roots, rows in (
+        ("by none", b"", []),
+        ("by another", stranger.root, []),
+        ("by its own", authority.root, kept),
+    ):
+        url = f"sqlite:///{tmp_path}/{name}.db"
+        done = import_logs(ExportedLogs(folder), url, tables(), tsa_roots=roots)
+        database = Database(url)
+        assert [tuple(row) for row in _rows(database, "timestamps")] == rows
+        assert (done.beside.timestamps, done.beside.timestamps_left) == (len(rows), len(old) - len(rows))
+        told = {(each.code, each.proven) for each in done.findings}
+        assert told == ({("TIMESTAMP_REFUSED", False)} if name == "by another" else set())
+        database.dispose()
+    changed = next((folder / "logs").rglob("*.note"))
+    changed.write_bytes(changed.read_bytes() + b"\n")
+    again = import_logs(ExportedLogs(folder), f"sqlite:///{tmp_path}/changed.db", tables(), tsa_roots=authority.root)
+    assert [each.code for each in again.findings] == ["TIMESTAMP_REFUSED"]
+    assert again.beside.timestamps_left == 1
 
 
 def test_attachments_come_back_where_the_export_has_them(world: World, tmp_path: Path) -> None:

@@ -30,6 +30,11 @@ from exchange.v1.key_announcement_pb2 import Continues
 from exchange.v1.operation_service_pb2 import LaneState, LaneStatus
 from exchange.v1.statement_pb2 import LogEntry
 
+PAUSED, RESUMED, RETRIED = "lanes.pause", "lanes.resume", "lanes.retry"
+RETIRED = "lanes.retire"
+AGREED = "lanes.retire_mirror"
+"""What operators do, as the journal has it; the last is the word that a peer's log goes on in its next epoch."""
+
 RESTORED_BOTH = "RESTORED_BOTH"
 """Both sides were restored: the log goes on in a new epoch, and in no other way."""
 
@@ -95,11 +100,11 @@ class LaneControl:
 
     def pause(self, peer: str, lane: int, actor: str, reason: str) -> None:
         """Stop sending until resumed."""
-        self._change("lanes.pause", peer, lane, actor, reason, paused=True)
+        self._change(PAUSED, peer, lane, actor, reason, paused=True)
 
     def resume(self, peer: str, lane: int, actor: str, reason: str) -> None:
         """Go on sending."""
-        self._change("lanes.resume", peer, lane, actor, reason, paused=False)
+        self._change(RESUMED, peer, lane, actor, reason, paused=False)
 
     def retry(self, peer: str, lane: int, actor: str, reason: str) -> None:
         """Try at once; a stopped lane is started again, and stops again when the contradiction stands.
@@ -111,7 +116,7 @@ class LaneControl:
         if RESTORED_BOTH in self._row(peer, lane).stopped:
             raise Refused([Problem("LANE_NEEDS_RETIRE", "lane", f"{peer} {LANE_NAMES[lane]}")])
         self._links.of(peer).given = None
-        self._change("lanes.retry", peer, lane, actor, reason, own="", mirror="")
+        self._change(RETRIED, peer, lane, actor, reason, own="", mirror="")
 
     def retirable(self, peer: str, lane: int, *, mirror: bool) -> str:
         """Origin of the log that ``retire`` would end.
@@ -166,7 +171,7 @@ class LaneControl:
             newest = log_store.last_checkpoint(connection, log.id) if log else None
             root = log_store.root(connection, log, newest.size if newest else 0) if log else b""
         stopped = row.own_stop
-        event = self._event("lanes.retire", peer, lane, actor, reason)
+        event = self._event(AGREED if mirror else RETIRED, peer, lane, actor, reason)
         if mirror:
             epoch = row.mirror_epoch + 1
             change = _Change(peer=peer, lane=lane, event=event, mirror="", mirror_epoch=epoch)

@@ -44,7 +44,9 @@ def import_material(
             settings.node.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             with one_process(settings.node.data):
                 seed = read_log_seed(settings, key_lock(settings))
-                done = import_logs(source, settings.database.url, domain_tables(), watch, seed=seed)
+                stamping = settings.timestamps.roots
+                roots = stamping.read_bytes() if stamping is not None else b""
+                done = import_logs(source, settings.database.url, domain_tables(), watch, seed=seed, tsa_roots=roots)
     _print(out, done)
     finish(verdict(done.findings))
 
@@ -59,6 +61,8 @@ def _print(out: Output, done: Imported) -> None:
                 "submissions": done.beside.submissions,
                 "quarantined": done.beside.quarantined,
                 "alarms": done.beside.alarms,
+                "lanes": done.beside.lanes,
+                "timestamps": done.beside.timestamps,
                 "attachments": done.beside.attachments,
                 "not_restored": [name for name, _ in _missing(done)],
                 "findings": finding_dicts(done.findings),
@@ -66,7 +70,10 @@ def _print(out: Output, done: Imported) -> None:
         )
         return
     out.say(t("message.imported", logs=done.logs, entries=done.entries, steps=done.steps))
-    out.say(t("message.import_beside", quarantined=done.beside.quarantined, alarms=done.beside.alarms))
+    beside = done.beside
+    out.say(t("message.import_beside", quarantined=beside.quarantined, alarms=beside.alarms, lanes=beside.lanes))
+    if beside.timestamps:
+        out.say(t("message.import_timestamps", count=beside.timestamps))
     if done.beside.submissions is not None:
         out.say(t("message.import_submissions", count=done.beside.submissions))
     out.say(t("message.import_missing"))
@@ -82,6 +89,8 @@ def _missing(done: Imported) -> Iterator[tuple[str, str]]:
     yield "documents", t("message.import_no_documents", count=done.beside.documents)
     if done.beside.attachments_missing:
         yield "attachments", t("message.import_no_attachments", count=done.beside.attachments_missing)
-    yield "lanes", t("message.import_no_lanes")
-    yield "timestamps", t("message.import_no_timestamps")
+    if done.beside.timestamps_left:
+        yield "timestamps", t("message.import_no_timestamps", count=done.beside.timestamps_left)
+    yield "witnessed", t("message.import_no_witnessed")
+    yield "revocation_lists", t("message.import_no_lists")
     yield "calls", t("message.import_no_calls")

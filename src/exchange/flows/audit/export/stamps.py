@@ -27,8 +27,8 @@ def write_stamps(target: Target, database: Database, log_id: int, size: int, fol
             page = timestamps.of_log(connection, log_id, above, PAGE)
         for each in page:
             if each.size <= size:
-                target.put(f"{folder}/{names.TIMESTAMPS}/{each.size}.note", each.note)
-                target.put(f"{folder}/{names.TIMESTAMPS}/{each.size}.tsr", each.token)
+                target.put(f"{folder}/{names.TIMESTAMPS}/{each.size}{names.STAMPED}", each.note)
+                target.put(f"{folder}/{names.TIMESTAMPS}/{each.size}{names.STAMP}", each.token)
         if len(page) < PAGE:
             return
         above = page[-1].size

@@ -3,6 +3,7 @@
   1 submissions   each entry's own tag names agency and key to whoever holds the log seed: the first answer again
   2 quarantine    the journal has each row's going in and out, and why; not what the row said
   3 alarms        the journal has each one's opening, clearing and acknowledgement
+  4 lanes         the journal has each pause and stop, and what ended it
 
 A row of quarantine comes back as a line that officers can discard: whoever sent it sends its document again.
 """
@@ -17,6 +18,7 @@ from exchange.crypto.ed25519 import NoteSigner, verify_note
 from exchange.crypto.keys import derive_log_key, derive_submission_key
 from exchange.domain.problems import Problem
 from exchange.flows.apply.again.replay import epochs, events
+from exchange.flows.audit.replay.lane_states import LaneStates
 from exchange.flows.audit.sources.source import Source
 from exchange.flows.instants import micros_of
 from exchange.flows.intake.ids import parse_id
@@ -25,9 +27,11 @@ from exchange.storage.engine.database import Connection
 from exchange.storage.engine.transaction import LogHead, NewEntry, Transaction
 from exchange.storage.intake import quarantine, rebuilt
 from exchange.storage.intake.quarantine import QuarantineRow, pack_problems
+from exchange.storage.logs import log_store
 from exchange.storage.logs.log_store import StoredEntry
-from exchange.storage.node import alarms
+from exchange.storage.node import alarms, links
 from exchange.storage.node.alarms import AlarmRow
+from exchange.storage.node.links import LinkRow
 from exchange.v1.journal_pb2 import AlarmChanged, JournalEntry, QuarantineChanged
 
 _OWN: Final = frozenset({"outbound", "local"})
@@ -41,6 +45,9 @@ class Beside:
 
     Attributes:
         submissions: Entries that a caller's key finds again; None without the log seed, which alone makes the tags.
+        lanes: Lanes that are paused, stopped, or go on in an epoch that was agreed on.
+        timestamps: Time stamps that were verified again.
+        timestamps_left: Those that the source has beside them.
         documents: Native documents that were received: their bytes and first answers lie in no export.
         attachments: Attachments that the source has, and that are what their records list.
         attachments_missing: The others.
@@ -49,6 +56,9 @@ class Beside:
     submissions: int | None = None
     quarantined: int = 0
     alarms: int = 0
+    lanes: int = 0
+    timestamps: int = 0
+    timestamps_left: int = 0
     documents: int = 0
     attachments: int = 0
     attachments_missing: int = 0
@@ -99,12 +109,15 @@ class FromJournal:
         self._senders: dict[bytes, str] = {}
         self._rows: dict[bytes, QuarantineRow] = {}
         self._alarms: dict[tuple[str, str], AlarmRow] = {}
+        self._lanes = LaneStates()
+        self._links: list[LinkRow] = []
 
     def read(self, connection: Connection) -> None:
         """Every line of every epoch: what is beside the registers happened, also where later steps do not hold."""
         for book, _ in epochs(connection):
             for _, event in events(connection, book, 0, book.size):
                 self.take(event)
+        self._links = self._lanes.rows(log_store.heads(connection))
 
     def take(self, event: JournalEntry) -> None:
         """The next line."""
@@ -117,6 +130,8 @@ class FromJournal:
             self._quarantine(event.quarantine_changed, at)
         elif event.HasField("alarm_changed"):
             self._alarm(event.alarm_changed, at)
+        else:
+            self._lanes.take(event)
 
     def _quarantine(self, changed: QuarantineChanged, at: int) -> None:
         quarantine_id, document_id = parse_id(changed.quarantine_id), parse_id(changed.document_id)
@@ -164,4 +179,7 @@ class FromJournal:
             run(lambda tx, part=part: rebuilt.put_quarantine(tx, part))  # type: ignore[misc]
         numbered = [replace(each, id=at) for at, each in enumerate(self._alarms.values(), 1)]
         run(lambda tx: rebuilt.put_alarms(tx, numbered))
+        for link in self._links:
+            run(lambda tx, link=link: links.put(tx, link))  # type: ignore[misc]
         done.quarantined, done.alarms, done.documents = len(rows), len(numbered), self.documents
+        done.lanes = len(self._links)

@@ -16,6 +16,7 @@ from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.replay.beside import Beside, FromJournal, Submissions, is_seed_of
 from exchange.flows.audit.replay.loading import Loader
 from exchange.flows.audit.replay.program import OtherProgram
+from exchange.flows.audit.replay.stamps import Stamps
 from exchange.flows.audit.replay.walk import FAULTS, other_digest, unreadable
 from exchange.flows.audit.sources.source import Source
 from exchange.flows.audit.watching import WALKING, Watch, unwatched
@@ -49,13 +50,20 @@ class Imported:
 
 
 def import_logs(
-    source: Source, url: str, tables: Tables, watch: Watch = unwatched, *, seed: bytes | None = None
+    source: Source,
+    url: str,
+    tables: Tables,
+    watch: Watch = unwatched,
+    *,
+    seed: bytes | None = None,
+    tsa_roots: bytes = b"",
 ) -> Imported:
     """Restore a node's logs into an empty database, and its registers by walking them.
 
     The node is marked as restored: its start signs nothing before its peers have shown what they hold. Submissions
-    come back by the tags of their entries, so that a call that is made again gets its first answer; quarantine and open
-    alarms by the journal, attachments where the source has them. Documents and pauses of lanes come from nowhere.
+    come back by the tags of their entries, so that a call that is made again gets its first answer; quarantine, open
+    alarms and the state of lanes by the journal, attachments and time stamps where the source has them. Documents come
+    from nowhere.
 
     A crash leaves a database that is not empty, which is refused the next time: begin again with another one.
 
@@ -65,6 +73,7 @@ def import_logs(
         tables: The tables of the domain.
         watch: Told of entries that are read, and of lines of the journal that are walked.
         seed: The node's first log seed; without it, or with another, no submission can be found again: none is made.
+        tsa_roots: Authorities whose time stamps are believed, PEM; without them none is kept.
 
     Raises:
         Refused: ``DATABASE_NOT_EMPTY``, ``DATABASE_SCHEMA``.
@@ -118,6 +127,7 @@ def import_logs(
         except FAULTS as error:
             done.findings.append(unreadable(*place, error))
         done.findings += _put_attachments(source, database, tables, listed, done.beside)
+        done.findings += _put_stamps(source, database, tsa_roots, done.beside)
         with database.read() as connection:
             heads = log_store.heads(connection)
         done.logs, done.entries = len(heads), sum(log.size for log in heads)
@@ -138,6 +148,20 @@ def _beside(
         told.put(run, done)
     except FAULTS as error:
         yield unreadable("", 0, error)
+
+
+def _put_stamps(source: Source, database: Database, roots: bytes, done: Beside) -> Iterator[Finding]:
+    with database.writer_connection() as writer:
+
+        def run(visit: Callable[[Transaction], object]) -> None:
+            with writer.begin():
+                tx = Transaction(writer, is_sqlite=database.is_sqlite)
+                visit(tx)
+                tx.flush()
+
+        stamps = Stamps(source, database, roots)
+        yield from stamps.put(run)
+    done.timestamps, done.timestamps_left = stamps.kept, stamps.left
 
 
 def _put_attachments(

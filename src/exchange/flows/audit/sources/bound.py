@@ -9,7 +9,7 @@ from hashlib import sha256
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.folder import names
 from exchange.flows.audit.folder.bodies import ArchiveDigest
-from exchange.flows.audit.sources.source import Source, SourceEntry, SourceLog
+from exchange.flows.audit.sources.source import Source, SourceEntry, SourceLog, SourceStamp
 from exchange.tlog import tiles
 
 
@@ -135,6 +135,10 @@ class BoundLogs:
     def leaves(self, log: SourceLog, start: int) -> Iterator[tuple[int, bytes]]:
         """The digest leaves that were kept beside the journal's steps: the running digest there says what they are."""
         return self._source.leaves(log, start)
+
+    def stamps(self, log: SourceLog) -> Iterator[SourceStamp]:
+        """The time stamps of its checkpoints, which nobody has verified before."""
+        return self._source.stamps(log)
 
     def attachment(self, digest: bytes) -> bytes | None:
         """The bytes of an attachment, which nobody has verified before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from exchange.crypto.timestamps import MAX_TOKEN_BYTES
 from exchange.domain.problems import Problem, Refused
 from exchange.domain.validation.limits import ATTACHMENT_BYTES
 from exchange.flows.audit.folder import names
@@ -12,8 +13,12 @@ from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.folder.bodies import BodyArchive
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import Folder, LogFolder
-from exchange.flows.audit.sources.source import SourceEntry, SourceLog
+from exchange.flows.audit.sources.source import SourceEntry, SourceLog, SourceStamp
 from exchange.tlog import tiles
+from exchange.tlog.note import MAX_NOTE_BYTES
+
+_DIGITS = 19
+"""A size has fewer."""
 
 
 def source_log(about: LogAbout) -> SourceLog:
@@ -112,6 +117,25 @@ class ExportedLogs:
         for index, packed in found.promised_leaves():
             if index >= start:
                 yield index, packed
+
+    def stamps(self, log: SourceLog) -> Iterator[SourceStamp]:
+        """The time stamps of its checkpoints, smallest first.
+
+        Raises:
+            FolderUnreadable: A file of them can not be read.
+        """
+        found = self._log(log)
+        sizes = set()
+        for path in self._folder.disk.files(found.path(names.TIMESTAMPS)):
+            stem, dot, kind = path.rpartition("/")[2].rpartition(".")
+            if dot + kind == names.STAMP and stem.isascii() and stem.isdecimal() and len(stem) < _DIGITS:
+                sizes.add(int(stem))
+        for size in sorted(sizes):
+            stem = found.path(f"{names.TIMESTAMPS}/{size}")
+            note = self._folder.disk.read(f"{stem}{names.STAMPED}", MAX_NOTE_BYTES)
+            token = self._folder.disk.read(f"{stem}{names.STAMP}", MAX_TOKEN_BYTES)
+            if note is not None and token is not None:
+                yield SourceStamp(size, note, token)
 
     def attachment(self, digest: bytes) -> bytes | None:
         """The bytes of an attachment, where the export has them.

@@ -46,6 +46,21 @@ class SourceEntry:
     absent: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SourceStamp:
+    """A time stamp.
+
+    Attributes:
+        size: Of the checkpoint.
+        note: The very note that was stamped.
+        token: The answer of the service, DER.
+    """
+
+    size: int
+    note: bytes
+    token: bytes
+
+
 class Source(Protocol):
     """Logs of one node. What it holds may grow between calls; it never takes back what it gave."""
 
@@ -73,6 +88,10 @@ class Source(Protocol):
 
     def leaves(self, log: SourceLog, start: int) -> Iterator[tuple[int, bytes]]:
         """Of a journal: the digest leaves that were kept beside its steps, from an index on."""
+        ...
+
+    def stamps(self, log: SourceLog) -> Iterator[SourceStamp]:
+        """The time stamps of its checkpoints, smallest first, unverified."""
         ...
 
     def attachment(self, digest: bytes) -> bytes | None:

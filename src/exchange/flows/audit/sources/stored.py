@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.flows.audit.sources.source import SourceEntry, SourceLog
+from exchange.flows.audit.sources.source import SourceEntry, SourceLog, SourceStamp
 from exchange.storage.engine.database import Database
 from exchange.storage.intake import attachments
-from exchange.storage.logs import log_store
+from exchange.storage.logs import log_store, timestamps
 from exchange.storage.registers import canonical, registers
 from exchange.storage.registers.canonical import Bucket, RegisterPosition, RegisterRow, RowReader
 
@@ -88,6 +88,18 @@ class StoredLogs:
             if len(page) < PAGE:
                 return
             start = page[-1][0] + 1
+
+    def stamps(self, log: SourceLog) -> Iterator[SourceStamp]:
+        """The time stamps of its checkpoints, smallest first."""
+        above = 0
+        while True:
+            with self.database.read() as connection:
+                page = timestamps.of_log(connection, log.number, above, PAGE)
+            for each in page:
+                yield SourceStamp(each.size, each.note, each.token)
+            if len(page) < PAGE:
+                return
+            above = page[-1].size
 
     def attachment(self, digest: bytes) -> bytes | None:
         """The bytes of an attachment, where all of it is here."""

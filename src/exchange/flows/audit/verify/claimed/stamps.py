@@ -18,7 +18,7 @@ from exchange.tlog.checkpoint import parse_note
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.note import MAX_NOTE_BYTES, parse_decimal
 
-NOTE, TOKEN = ".note", ".tsr"
+NOTE, TOKEN = names.STAMPED, names.STAMP
 REFUSED = "TIMESTAMP_REFUSED"
 
 
