@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-DATABASE_ERRORS = (SQLAlchemyError,)
+DATABASE_ERRORS = (exc.SQLAlchemyError,)
 """What the database raises when it fails, for callers that must tell it from a mistake in the data."""
 
 READERS = 16
 """Connections for readers: enough for every reading thread of the process; each is held for one short query."""
+
+READER_WAIT_S = 30
+"""How long a reader waits for one of them."""
 
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process that holds the file (backup, checkpoint) before it gives up."""
@@ -52,6 +56,9 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._writer = self._engine(writing=True)
         self._reader = self._engine(writing=False)
+        self._readers = threading.Semaphore(READERS)
+        self._idle: deque[Connection] = deque()
+        self._disposed = False
 
     def _engine(self, *, writing: bool) -> Engine:
         if self.is_sqlite:
@@ -84,7 +91,7 @@ class Database:
 
     def _in_use(self) -> int:
         pool = self._reader.pool
-        return pool.checkedout() if isinstance(pool, QueuePool) else 0
+        return pool.checkedout() - len(self._idle) if isinstance(pool, QueuePool) else 0
 
     def writer_connection(self) -> Connection:
         """A connection for the one writer; it stays open for the life of the process."""
@@ -93,12 +100,44 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view for a short query. Never held for longer: it would stop WAL checkpoints."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             connection.begin()
             try:
                 yield connection
             finally:
                 connection.rollback()
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """A connection for one reader.
+
+        On SQLite it is kept as it is for the next one: to and from the pool costs more than most queries. PostgreSQL's
+        pool asks first whether a connection still stands.
+        """
+        if not self.is_sqlite:
+            with self._reader.connect() as connection:
+                yield connection
+            return
+        if not self._readers.acquire(timeout=READER_WAIT_S):
+            raise exc.TimeoutError(f"no connection for a reader within {READER_WAIT_S} s")
+        try:
+            # The last one first: its page cache is the warmest.
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._reader.connect()
+            try:
+                yield connection
+            except BaseException:
+                # What its reader left half read would keep an old view alive for as long as somebody holds the error.
+                _drop(connection)
+                raise
+            if self._disposed or connection.in_transaction():
+                _drop(connection)
+            else:
+                self._idle.append(connection)
+        finally:
+            self._readers.release()
 
     def checkpoint_wal(self, *, truncate: bool = False) -> None:
         """Move what is committed from the WAL into the database file. Called by a thread of its own.
@@ -109,7 +148,7 @@ class Database:
         """
         if not self.is_sqlite:
             return
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             cursor = connection.connection.cursor()
             try:
                 if truncate:
@@ -127,8 +166,18 @@ class Database:
         deadline = time.monotonic() + DISPOSE_SECONDS
         while self._in_use() and time.monotonic() < deadline:
             time.sleep(0.005)
+        self._disposed = True
+        while self._idle:
+            self._idle.pop().close()
         self._reader.dispose()
         self._writer.dispose()
+
+
+def _drop(connection: Connection) -> None:
+    """Close a connection for good; the pool opens another one for it."""
+    if not connection.invalidated:
+        connection.detach()
+    connection.close()
 
 
 def _sqlite_writer(connection: Any, _record: object) -> None:
