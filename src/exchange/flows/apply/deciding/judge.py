@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import Any, Protocol
 
 from exchange.domain import competence, kinds, lifecycles
@@ -32,6 +33,9 @@ from exchange.v1.record_pb2 import Record
 
 CLOCK_TOLERANCE_MICROS = 5 * 60 * 1_000_000
 """How much later than the mirrored time a logged time may claim to be: clocks differ, architecture §7."""
+
+RULINGS_KEPT = 4096
+"""Rulings kept by the decision that they tell: as many as decisions are kept."""
 
 DEFERRED = Outcome.OUTCOME_DEFERRED
 NOT_RECOGNISED = Outcome.OUTCOME_NOT_RECOGNISED
@@ -106,6 +110,22 @@ class Bench:
     labs: LabSource = no_labs
     sources: tuple[FactSource, ...] = ()
     causes: Mapping[int, int] = field(default_factory=dict)
+    _contexts: dict[int, DecisionContext] = field(default_factory=dict)
+
+    def context(self, kind: int) -> DecisionContext:
+        """What decisions of a kind rest on beside the record; made once for all of them."""
+        found = self._contexts.get(kind)
+        if found is None:
+            found = self._contexts[kind] = DecisionContext(
+                decided_on=self.today,
+                origin=self.origin,
+                receiver=self.me,
+                require_approvals=self.require_approvals,
+                kind=kind,
+                sources=self.sources,
+                labs=self.labs,
+            )
+        return found
 
 
 def _refuse(reason: str, *more: str) -> Ruling:
@@ -316,18 +336,10 @@ def _by_rules(entry: ReadEntry, bench: Bench) -> Ruling:
     assert entry.statement is not None
     if not is_recognised_kind(entry.statement.kind):
         return UNANSWERED
-    context = DecisionContext(
-        decided_on=bench.today,
-        origin=bench.origin,
-        receiver=bench.me,
-        require_approvals=bench.require_approvals,
-        kind=entry.statement.kind,
-        sources=bench.sources,
-        labs=bench.labs,
-    )
-    return ruling_by(*bench.rules.decide(entry.record, context))
+    return ruling_by(*bench.rules.decide(entry.record, bench.context(entry.statement.kind)))
 
 
+@lru_cache(maxsize=RULINGS_KEPT)
 def ruling_by(decision: Decision, edition: RuleSet | None) -> Ruling:
     """What an edition decided, as the ruling on an entry."""
     return Ruling(
