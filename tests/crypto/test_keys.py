@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exchange.crypto import keys
 from exchange.crypto.keys import KeyFile, KeyUnreadable
-from exchange.crypto.mac import hmac_sha256
+from exchange.crypto.mac import hmac_sha256, mac_by
 from exchange.crypto.x509.certificates import to_pem
 from tests.crypto.region import region
 
@@ -106,3 +106,5 @@ def test_no_bytes_break_the_readers(data: bytes) -> None:
 def test_the_short_message_code_is_hmac(key: bytes, message: bytes) -> None:
     """It equals the standard library's for every length of key and message."""
     assert hmac_sha256(key, message) == hmac.digest(key, message, "sha256")
+    for again in (message, message[:40], message):
+        assert mac_by(key).of(again) == hmac.digest(key, again, "sha256")

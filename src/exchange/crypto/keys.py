@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from exchange.crypto.mac import hmac_sha256
+from exchange.crypto.mac import mac_by
 from exchange.domain.problems import ExchangeError
 
 SEED_SIZE = 32
@@ -291,4 +291,5 @@ def submission_tag(k: bytes, agency: str, key: str, request: bytes) -> bytes:
     """
     if "\0" in agency:
         raise ValueError("an agency's name has no zero byte")
-    return hmac_sha256(k, agency.encode() + b"\0" + key.encode()) + hmac_sha256(k, request)
+    mac = mac_by(k)
+    return mac.of(agency.encode() + b"\0" + key.encode()) + mac.of(request)

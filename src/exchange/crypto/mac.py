@@ -8,17 +8,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 _BLOCK = 64
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
-
-KEYS_BEGUN = 4
-"""Keys that are kept begun: a node has one for its submissions, and one for what its registers' rows are salted by."""
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
@@ -28,14 +21,26 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
         key: Of any length.
         message: Of any length; the gain is for short ones.
     """
-    inner, outer = (begun.copy() for begun in _begun(key))
-    inner.update(message)
-    outer.update(inner.digest())
-    return outer.digest()
-
-
-@lru_cache(maxsize=KEYS_BEGUN)
-def _begun(key: bytes) -> tuple[_Hash, _Hash]:
-    """Both hashes with the key's block in them: copied for each message, never fed."""
     block = (sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
-    return sha256(block.translate(_INNER)), sha256(block.translate(_OUTER))
+    return sha256(block.translate(_OUTER) + sha256(block.translate(_INNER) + message).digest()).digest()
+
+
+class Mac:
+    """The same for many messages under one key: both hashes go on from where its block is in them."""
+
+    def __init__(self, key: bytes) -> None:
+        block = (sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+        self._inner, self._outer = sha256(block.translate(_INNER)), sha256(block.translate(_OUTER))
+
+    def of(self, message: bytes) -> bytes:
+        """The 32-byte code of a message."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+@lru_cache(maxsize=4)
+def mac_by(key: bytes) -> Mac:
+    """The codes of a key that is used again and again. Kept as long as few others are: a node has one such key."""
+    return Mac(key)

@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 from exchange.domain import kinds
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.record_pb2 import Record
 
 
+class Named(NamedTuple):
+    """The records that a record names.
+
+    Attributes:
+        touched: Those that it supersedes, erases, repairs or revokes: only who stated them, or a superior, may.
+        spoken_of: The one of anyone that it answers, corrects or gives feedback on; None where it is about none.
+        about: The one that it is about, in either way or as a mere link.
+    """
+
+    touched: tuple[RecordRef, ...]
+    spoken_of: RecordRef | None
+    about: RecordRef | None
+
+
+NOTHING_NAMED: Final = Named((), None, None)
+
+
+def named_by(record: Record) -> Named:
+    """The records that a record names."""
+    header, line = record.header, kinds.spec_of(record)
+    superseded = (header.supersedes,) if header.HasField("supersedes") else ()
+    about = line.about(record) if line is not None else None
+    if line is None or about is None:
+        return Named(superseded, None, None) if superseded else NOTHING_NAMED
+    touched = (*superseded, about) if line.reach is kinds.Reach.OWN else superseded
+    return Named(touched, about if line.reach is kinds.Reach.KNOWN else None, about)
+
+
 def touched(record: Record) -> list[RecordRef]:
     """Records that this one supersedes, erases, repairs or revokes: only who stated them, or a superior, may."""
-    header = record.header
-    found = [header.supersedes] if header.HasField("supersedes") else []
-    about = _about(record, kinds.Reach.OWN)
-    return [*found, about] if about is not None else found
+    return list(named_by(record).touched)
 
 
 def spoken_of(record: Record) -> RecordRef | None:
     """The record of anyone that this one answers, corrects or gives feedback on; None where it is about none."""
-    return _about(record, kinds.Reach.KNOWN)
-
-
-def _about(record: Record, reach: kinds.Reach) -> RecordRef | None:
-    line = kinds.spec_of(record)
-    return line.about(record) if line is not None and line.reach is reach else None
+    return named_by(record).spoken_of
 
 
 def disagrees(before: Record | None, record: Record) -> bool:

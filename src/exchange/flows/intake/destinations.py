@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from exchange.domain import kinds, lifecycles
 from exchange.domain.problems import Problem
 from exchange.domain.record_index import raw_id
-from exchange.domain.references import misfit, spoken_of, touched
+from exchange.domain.references import misfit
 from exchange.flows.apply.changes.ending import notices_of, outlives
 from exchange.flows.apply.deciding.judge import effective, left_in
 from exchange.flows.context import Node
@@ -54,31 +54,31 @@ class Destination:
     problems: list[Problem]
 
 
-def read_known(connection: Connection, node: Node, records: Iterable[Record], wanted: set[bytes]) -> Known:
+def read_known(connection: Connection, node: Node, items: Sequence[Item], wanted: set[bytes]) -> Known:
     """Read what some records name.
 
     Args:
         connection: Where.
         node: The node.
-        records: The records.
+        items: The records.
         wanted: Own records that are looked for beside those.
     """
     pairs: set[tuple[str, bytes]] = set()
     own = set(wanted)
-    for record in records:
-        own.update(raw_id(ref.record_id) for ref in touched(record))
-        about = kinds.about(record)
+    for item in items:
+        touched, _, about = item.named
+        own.update([raw_id(ref.record_id) for ref in touched])
         if about is not None:
             raw = raw_id(about.record_id)
             pairs.add((about.origin or node.name, raw))
             if about.origin in ("", node.name):
                 own.add(raw)
-        if record.header.record_id:
-            pairs.add((node.name, raw_id(record.header.record_id)))
+        if item.given_id:
+            pairs.add((node.name, raw_id(item.given_id)))
     pairs |= {(node.name, each) for each in wanted}
     pairs = {pair for pair in pairs if pair[1]}
     rows = registers.records_of(connection, pairs) if pairs else {}
-    if any(record.HasField("erasure") for record in records):
+    if any(item.record.HasField("erasure") for item in items):
         rows |= registers.records_of(connection, notices_of(rows) - rows.keys())
     return Known(
         newest=submissions.newest_by_record_ids(connection, own),
@@ -92,9 +92,10 @@ def destination_of(node: Node, item: Item, known: Known) -> Destination:
     """Where a record goes: what touches another one goes wherever that went, what speaks of one goes to its origin."""
     record, line = item.record, item.line
     assert line is not None
+    touched, spoken, about = item.named
     problems: list[Problem] = []
     rows: list[SubmissionRow] = []
-    for reference in touched(record):
+    for reference in touched:
         row = known.newest.get(raw_id(reference.record_id))
         problem = _touching(node, record, reference, row)
         if problem:
@@ -103,7 +104,6 @@ def destination_of(node: Node, item: Item, known: Known) -> Destination:
             rows.append(row)
     lanes: list[int] = []
     origins_of: set[str] = set()
-    spoken = spoken_of(record)
     if spoken is not None:
         row, lane = _spoken_row(node, spoken, known)
         if row:
@@ -114,7 +114,8 @@ def destination_of(node: Node, item: Item, known: Known) -> Destination:
             problems.append(Problem("REFERENCE_UNKNOWN", "record", spoken.record_id[:36]))
         if spoken.origin not in ("", node.name):
             origins_of.add(spoken.origin)
-    problems += _fitting(node, record, known)
+    if about is not None:
+        problems += _fitting(node, record, about, known)
     problems += _ended(node, item, known)
     previous = known.newest.get(item.raw_id)
     if previous:
@@ -124,15 +125,15 @@ def destination_of(node: Node, item: Item, known: Known) -> Destination:
     earlier = {peer for row in rows for peer in known.logs.peers_of(row)} | origins_of
     if item.local_only and not earlier:
         return Destination((), (known.logs.local,), lane, problems)
-    peers = set(item.addressees or (() if item.local_only else node.peers.names())) | earlier
+    peers = sorted({*(item.addressees or (() if item.local_only else node.peers.names())), *earlier})
     origins = []
-    for peer in sorted(peers):
+    for peer in peers:
         origin = known.logs.outbound.get((peer, lane))
         if origin is None:
             problems.append(Problem("ADDRESSEE_UNKNOWN", "addressees", peer))
         else:
             origins.append(origin)
-    return Destination(tuple(sorted(peers)), tuple(origins), lane, problems)
+    return Destination(tuple(peers), tuple(origins), lane, problems)
 
 
 def _touching(node: Node, record: Record, reference: RecordRef, row: SubmissionRow | None) -> str:
@@ -167,10 +168,7 @@ def _ended(node: Node, item: Item, known: Known) -> list[Problem]:
     return [] if allowed else [Problem("STATE_NOT_ALLOWED", "state", standing["tombstone"])]
 
 
-def _fitting(node: Node, record: Record, known: Known) -> list[Problem]:
-    about = kinds.about(record)
-    if about is None:
-        return []
+def _fitting(node: Node, record: Record, about: RecordRef, known: Known) -> list[Problem]:
     raw = raw_id(about.record_id)
     rows = known.rows.get((about.origin or node.name, raw), ())
     submitted = known.newest.get(raw) if about.origin in ("", node.name) else None

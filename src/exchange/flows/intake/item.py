@@ -13,6 +13,7 @@ from exchange.crypto.sealing import matches
 from exchange.domain import kinds
 from exchange.domain.problems import Problem
 from exchange.domain.record_index import raw_id
+from exchange.domain.references import NOTHING_NAMED, Named
 from exchange.flows.context import Node
 from exchange.flows.instants import is_instant, micros, micros_of
 from exchange.flows.intake.seal import Sealed
@@ -50,6 +51,7 @@ class Item:
     Attributes:
         line: Of the table of kinds; None when the record says nothing, and then that is among its problems.
         raw_id: Its record id as bytes, once it has one.
+        named: The records that it names.
     """
 
     slot: int
@@ -61,6 +63,7 @@ class Item:
     local_only: bool
     given_id: str = ""
     raw_id: bytes = b""
+    named: Named = NOTHING_NAMED
     given_revision: int = 0
     salt: bytes = b""
     sealed: Envelope | None = None

@@ -11,7 +11,7 @@ with the same key finds out which.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from exchange.crypto.dsse import sign
@@ -20,7 +20,7 @@ from exchange.domain import kinds
 from exchange.domain.competence import in_competence
 from exchange.domain.problems import ExchangeError, Problem
 from exchange.domain.record_index import raw_id
-from exchange.domain.references import disagrees
+from exchange.domain.references import disagrees, named_by
 from exchange.domain.validate import validate
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.instants import micros
@@ -80,7 +80,8 @@ class SubmitFlow:
         authorise: Authorise = _allow,
     ) -> list[SubmittedRecord]:
         """Submit typed or sealed records: one answer each, in order, given when all of them are durable."""
-        candidates = [open_typed(self._node, slot, item, now) for slot, item in enumerate(items)]
+        # One after the other, each as far as it goes alone: what was just read is still at hand.
+        candidates = (open_typed(self._node, slot, item, now) for slot, item in enumerate(items))
         return self._run(agency, candidates, now, validate_only=validate_only, authorise=authorise)
 
     def submit_rows(
@@ -93,18 +94,19 @@ class SubmitFlow:
         authorise: Authorise = _allow,
     ) -> list[SubmittedRecord]:
         """Submit rows of a document: a known natural key is the existing record, or its next revision."""
-        candidates = [open_row(slot, row) for slot, row in enumerate(rows)]
+        candidates = (open_row(slot, row) for slot, row in enumerate(rows))
         return self._run(agency, candidates, now, validate_only=validate_only, authorise=authorise)
 
     # -- the walk --------------------------------------------------------------------------------------------
 
     def _run(
-        self, agency: str, items: list[Item], now: datetime, *, validate_only: bool, authorise: Authorise
+        self, agency: str, items: Iterable[Item], now: datetime, *, validate_only: bool, authorise: Authorise
     ) -> list[SubmittedRecord]:
-        answers: list[SubmittedRecord | None] = [None] * len(items)
+        answers: list[SubmittedRecord | None] = []
         today = now.astimezone(LOCAL_TIME).date()
         pending: list[Item] = []
         for item in items:
+            answers.append(None)
             # 2: what can be said without the database
             if not item.problems:
                 self._check(item, today, authorise)
@@ -154,10 +156,12 @@ class SubmitFlow:
             item.problems.append(denied)
 
     def _tag(self, item: Item, agency: str) -> None:
+        """What the record is found by, and what it names."""
         k, record, line = self._node.keys.submission_key, item.record, item.line
         assert line is not None
         item.tag = submission_tag(k, agency, item.key, item.request)
         item.natural_tag = natural_tag(k, line.kind, line.natural_key(record) if line.natural_key else None)
+        item.named = named_by(record)
         item.agreeing = bool(line.agrees(record))
         item.before_tag = natural_tag(k, line.kind, line.succeeds(record))
         item.content_tag = content_tag(k, item.request if item.row is not None else kinds.content_bytes(record))
@@ -179,7 +183,7 @@ class SubmitFlow:
             wanted = {raw_id(item.given_id) for item in items if item.given_id}
             wanted |= {row.record_id for row in natural.values()}
             before = {item.slot: report_before(connection, item, natural) for item in items if item.agreeing}
-            known = read_known(connection, self._node, [item.record for item in items], wanted)
+            known = read_known(connection, self._node, items, wanted)
         ready: list[Item] = []
         for item in items:
             repeated = repeats.get(item.tag[:32])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exchange.crypto.mac import hmac_sha256
+from exchange.crypto.mac import mac_by
 from exchange.domain import kinds
 from exchange.flows.apply.entry import read_entry
 from exchange.flows.instants import micros_of
@@ -24,12 +24,12 @@ def natural_tag(key: bytes, kind: int, natural_key: str | None) -> bytes:
     """Finds the record that states a natural key; empty for kinds that are not found by one."""
     if not natural_key or kind in (KIND_ANSWER, KIND_ERASURE):
         return b""
-    return hmac_sha256(key, f"natural|{kind}|{natural_key}".encode())[:TAG_SIZE]
+    return mac_by(key).of(f"natural|{kind}|{natural_key}".encode())[:TAG_SIZE]
 
 
 def content_tag(key: bytes, content: bytes) -> bytes:
     """Tells whether a record says the same again."""
-    return hmac_sha256(key, b"content|" + content)[:TAG_SIZE]
+    return mac_by(key).of(b"content|" + content)[:TAG_SIZE]
 
 
 def submission_of(key: bytes, raw: StoredEntry) -> NewSubmission | None:

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, Select, Table, bindparam, func, insert, select, update
+from sqlalchemy import Column, Connection, Table, bindparam, func, insert, select, update
 
 from exchange.storage import schema
+from exchange.storage.engine.prepared import Prepared
 from exchange.tlog.tree import Frontier, leaf_hash
 
 STORED_LEVEL = 4
@@ -36,8 +37,7 @@ class LogHead:
     retired: bool
 
 
-@dataclass(frozen=True, slots=True)
-class NewEntry:
+class NewEntry(NamedTuple):
     """One entry to append. ``leaf`` is its leaf hash, computed before the queue."""
 
     entry: bytes
@@ -53,7 +53,7 @@ class NewEntry:
 
 
 # Made once: putting a statement together costs several times what a short one takes to run.
-_HEADS = select(schema.logs).order_by(schema.logs.c.id).with_for_update()
+_HEADS = Prepared(select(schema.logs).order_by(schema.logs.c.id).with_for_update())
 _MOVE_HEAD = (
     update(schema.logs)
     .where(schema.logs.c.id == bindparam("log"))
@@ -62,8 +62,8 @@ _MOVE_HEAD = (
 
 
 @lru_cache(maxsize=64)
-def _greatest(column: Column[Any]) -> Select[tuple[Any]]:
-    return select(func.max(column))
+def _greatest(column: Column[Any]) -> Prepared:
+    return Prepared(select(func.max(column).label("greatest")))
 
 
 @lru_cache(maxsize=64)
@@ -119,8 +119,7 @@ class Transaction:
     def heads(self) -> Mapping[int, LogHead]:
         """Every log's head by id, locked for this transaction."""
         if self._heads is None:
-            rows = self.connection.execute(_HEADS)
-            self._heads = {row.id: head_of(row) for row in rows}
+            self._heads = {row.id: head_of(row) for row in _HEADS.rows(self.connection)}
             self._by_origin = {head.origin: head.id for head in self._heads.values()}
         return self._heads
 
@@ -219,8 +218,8 @@ class Transaction:
         """The next ``count`` serial numbers of a table's first column; returns the first of them."""
         column = next(iter(table.primary_key.columns))
         if table not in self._next_serial:
-            newest = self.connection.execute(_greatest(column)).scalar()
-            self._next_serial[table] = (newest or 0) + 1
+            newest = _greatest(column).first(self.connection)
+            self._next_serial[table] = (newest.greatest or 0 if newest else 0) + 1
         first = self._next_serial[table]
         self._next_serial[table] = first + count
         return first

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, and_, bindparam, func, or_, select, update
 
 from exchange.storage import schema
+from exchange.storage.engine.prepared import Prepared
 from exchange.storage.engine.transaction import LogHead, NewEntry, Transaction
 
-CHUNK = 500
+CHUNK = 512
 """Values in one IN list: keeps the statement within every driver's limits and its plan cached."""
 
 
@@ -49,8 +50,7 @@ class SubmissionRow:
     document_row: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewSubmission:
+class NewSubmission(NamedTuple):
     """A sealed record, ready to be appended to the logs of its addressees."""
 
     key_tag: bytes
@@ -74,8 +74,7 @@ class NewSubmission:
     expected_revision: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """Appended."""
 
     seq: int
@@ -102,16 +101,17 @@ class Overtaken:
 Answer = Stored | Repeated | KeyReused | Overtaken
 
 
-# Made once: putting a statement together costs several times what a short one takes to run.
 _ROW = schema.submissions.c
 _WANTED: BindParameter[Any] = bindparam("wanted", expanding=True)
-_BY_KEY_TAG = select(schema.submissions).where(_ROW.key_tag.in_(_WANTED))
-_BY_NATURAL_TAG = select(schema.submissions).where(_ROW.natural_tag.in_(_WANTED)).order_by(_ROW.seq)
-_BY_RECORD_ID = select(schema.submissions).where(_ROW.record_id.in_(_WANTED)).order_by(_ROW.record_id, _ROW.revision)
+_BY_KEY_TAG = Prepared(select(schema.submissions).where(_ROW.key_tag.in_(_WANTED)))
+_BY_NATURAL_TAG = Prepared(select(schema.submissions).where(_ROW.natural_tag.in_(_WANTED)).order_by(_ROW.seq))
+_BY_RECORD_ID = Prepared(
+    select(schema.submissions).where(_ROW.record_id.in_(_WANTED)).order_by(_ROW.record_id, _ROW.revision)
+)
 
 
-def _row(row: object) -> SubmissionRow:
-    values = dict(row._mapping)  # type: ignore[attr-defined]
+def _row(row: Any) -> SubmissionRow:
+    values = row._asdict()
     pairs = (part.split(":") for part in values["addresses"].split(",") if part)
     values["addresses"] = tuple(Address(int(log), int(index)) for log, index in pairs)
     return SubmissionRow(**values)
@@ -127,7 +127,7 @@ def by_key_tags(connection: Connection, tags: Iterable[bytes]) -> dict[bytes, Su
     """Submissions by key tag."""
     found = {}
     for chunk in _chunks(tags):
-        for row in connection.execute(_BY_KEY_TAG, {"wanted": chunk}):
+        for row in _BY_KEY_TAG.rows(connection, {"wanted": chunk}):
             found[row.key_tag] = _row(row)
     return found
 
@@ -136,7 +136,7 @@ def newest_by_natural_tags(connection: Connection, tags: Iterable[bytes]) -> dic
     """The newest submission for each natural key."""
     found: dict[bytes, SubmissionRow] = {}
     for chunk in _chunks(tag for tag in tags if tag):
-        for row in connection.execute(_BY_NATURAL_TAG, {"wanted": chunk}):
+        for row in _BY_NATURAL_TAG.rows(connection, {"wanted": chunk}):
             found[row.natural_tag] = _row(row)
     return found
 
@@ -145,7 +145,7 @@ def newest_by_record_ids(connection: Connection, record_ids: Iterable[bytes]) ->
     """The newest revision of each record."""
     found: dict[bytes, SubmissionRow] = {}
     for chunk in _chunks(record_ids):
-        for row in connection.execute(_BY_RECORD_ID, {"wanted": chunk}):
+        for row in _BY_RECORD_ID.rows(connection, {"wanted": chunk}):
             found[row.record_id] = _row(row)
     return found
 
@@ -266,14 +266,9 @@ def _append(tx: Transaction, accepted: Sequence[NewSubmission]) -> list[Stored]:
         first = tx.append(
             log.id,
             [
-                NewEntry(
-                    accepted[position].entry.entry,
-                    accepted[position].entry.leaf,
-                    accepted[position].entry.salt,
-                    accepted[position].entry.body,
-                    first_seq + position,
-                )
+                NewEntry(each.entry, each.leaf, each.salt, each.body, first_seq + position)
                 for position in positions
+                for each in (accepted[position].entry,)
             ],
         )
         for offset, position in enumerate(positions):

@@ -98,7 +98,7 @@ class Submissions:
         ]
         numbers = rebuilt.number(tx, log, first, told)
         self.count += sum(each is not None for each in numbers)
-        return [replace(each, submission=given) for each, given in zip(fresh, numbers, strict=True)]
+        return [each._replace(submission=given) for each, given in zip(fresh, numbers, strict=True)]
 
 
 class FromJournal:

@@ -69,7 +69,6 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("submission", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("log_id", "idx"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "timestamps",
