@@ -11,11 +11,14 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-from exchange.cli.output import Exit, report_failure
+from exchange.cli.output import report_failure
 from exchange.cli.texts import choose_language, forget_language, t
 from exchange.domain.problems import ExchangeError
 
 PROGRAM: Final = "exchange"
+
+CUT_OFF: Final = 128 + 13
+"""Exit status when the reader of the output goes away, as shells tell of SIGPIPE: neither done nor a finding."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,10 +104,18 @@ class Commands(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
+        self.tell()
+
+    def tell(self) -> None:
+        """Put together what ``--help`` says, in the language of this run."""
+        self.help = t("help.exchange")
         self.commands = {
             name: TyperCommand(name, help=t(f"help.{name}"), rich_help_panel=t(place.panel))
             for name, place in COMMANDS.items()
         }
+        for option in self.params:
+            if option.name in ("lang", "version"):
+                option.help = t(f"option.{option.name}")  # type: ignore[attr-defined]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the arguments name, imported."""
@@ -119,9 +130,14 @@ class Commands(TyperGroup):
             as_json = bool(ctx.meta.get("exchange.json"))
             raise typer.Exit(int(report_failure(error, as_json=as_json))) from None
         except BrokenPipeError:
-            # The reader of our output has gone; there is nobody to tell.
+            # The reader of our output has gone; there is nobody to tell, and no verdict that anybody has read.
             sys.stdout = None
-            raise typer.Exit(int(Exit.DONE)) from None
+            raise typer.Exit(CUT_OFF) from None
+        except OSError as error:
+            # An auditor's place to write to, or a file that he names: status 1 would say that something is refuted.
+            if ctx.invoked_subcommand != "audit" or error.filename is None:
+                raise
+            raise typer.BadParameter(f"{error.filename}: {error.strerror}") from None
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  (the signature is typer's)
@@ -135,18 +151,27 @@ def _version(asked: bool) -> None:  # noqa: FBT001  (the signature is typer's)
         raise typer.Exit
 
 
+def _speak(ctx: typer.Context, lang: str) -> str:
+    """Before a command is imported: its ``--help`` is put together then."""
+    forget_language()
+    if lang and lang[:2].lower() not in ("zh", "en"):
+        raise typer.BadParameter(t("message.unknown_language", name=lang))
+    choose_language(lang, final=True)
+    if lang and isinstance(ctx.command, Commands):
+        ctx.command.tell()
+    return lang
+
+
 def _root(
-    lang: Annotated[str, typer.Option("--lang", help=t("option.lang"), show_default=False)] = "",
+    lang: Annotated[
+        str, typer.Option("--lang", help=t("option.lang"), show_default=False, callback=_speak, is_eager=True)
+    ] = "",
     *,
     version: Annotated[
         bool, typer.Option("--version", help=t("option.version"), callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    del version  # its callback has answered
-    forget_language()
-    if lang and lang[:2].lower() not in ("zh", "en"):
-        raise typer.BadParameter(t("message.unknown_language", name=lang))
-    choose_language(lang, final=True)
+    del lang, version  # their callbacks have answered
 
 
 app: Final = typer.Typer(

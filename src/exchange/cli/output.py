@@ -137,10 +137,18 @@ def _json(value: object, indent: int | None = None) -> str:
     return _STEERING.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
+class _Console(Console):
+    """A console whose reader may go away: rich would end the process by status 1, which is a finding's."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the root of the command line."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Where tables go. Made anew each time, so that a redirected standard output is honoured."""
     width = None if sys.stdout.isatty() else WIDTH_WHEN_PIPED
-    return Console(highlight=False, markup=False, width=width)
+    return _Console(highlight=False, markup=False, width=width)
 
 
 def clean(value: object) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from exchange.app.folder_lock import one_process
+from exchange.cli.audit.firm import firm_code
 from exchange.cli.audit.watched import watched
 from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeOption, read_settings
 from exchange.cli.output import Output
@@ -48,13 +49,16 @@ def export_folder(
     out = Output(as_json)
     if sum((bool(log), bool(since or until), bool(subject))) > 1:
         raise typer.BadParameter(t("message.export_one_scope"))
+    first, last = _instant(since), _instant(until)
+    if first is not None and last is not None and last <= first:
+        raise typer.BadParameter(t("message.export_order"))
     scope = Scope(
         origin=log,
         start=start,
         end=end,
-        since=_instant(since),
-        until=_instant(until),
-        subject=subject,
+        since=first,
+        until=last,
+        subject=firm_code(subject) if subject else "",
         withheld=withheld,
     )
     settings = read_settings(node)

@@ -11,7 +11,7 @@ import typer
 from exchange.app.folder_lock import one_process
 from exchange.cli.envelope_file import MAX_FILE_BYTES, read_envelope
 from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeOption, read_settings
-from exchange.cli.output import Exit, Output, finish
+from exchange.cli.output import Exit, Output, clean, finish
 from exchange.cli.texts import reason_text, t, word
 from exchange.domain.problems import Problem, Refused
 from exchange.flows.audit.keeping.prove import NOT_PROVABLE, PROVEN, REFUTED, ErasureProof, Known, prove
@@ -71,6 +71,17 @@ def _known(path: Path | None) -> Known:
     return Known(body=exported.record or b"", salt=exported.salt)
 
 
+def _needed(missing: str) -> str:
+    """What would be needed, in words where it is no command."""
+    name, _, of = missing.partition(" ")
+    return f"{word('erasure_missing', name)} {of}".strip()
+
+
+def _fact(name: str, value: object) -> str:
+    shown = " ".join(map(str, value)) if isinstance(value, list) else clean(value)
+    return f"{word('erasure_fact', name)}: {shown}"
+
+
 def _tell(out: Output, proof: ErasureProof) -> None:
     out.table(
         ("no", "claim", "verdict", "missing", "facts"),
@@ -79,8 +90,8 @@ def _tell(out: Output, proof: ErasureProof) -> None:
                 each.no,
                 word("erasure_claim", each.name),
                 word("claim_outcome", each.outcome),
-                "\n".join(each.missing),
-                " ".join(f"{name}={value}" for name, value in each.facts.items()),
+                "\n".join(map(_needed, each.missing)),
+                "\n".join(_fact(name, value) for name, value in each.facts.items()),
             )
             for each in proof.claims
         ],

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli.adapter_set import domain_tables
+from exchange.cli.audit.firm import firm_code
 from exchange.cli.audit.folder.found import finding_dicts, print_findings, verdict
 from exchange.cli.audit.folder.material import MaterialArgument, opened
 from exchange.cli.audit.running.remote import NodeRegisters
@@ -76,7 +77,7 @@ def replay(
     if ((past or registers is not None) and (against is not None or follow)) or (past and beside):
         raise typer.BadParameter(t("message.replay_past_or_present"))
     exported = ExportedRegisters(registers) if registers is not None else None
-    trail = SubjectTrail(subject) if subject else None
+    trail = SubjectTrail(firm_code(subject)) if subject else None
     with ExitStack() as stack:
         source = stack.enter_context(opened(material))
         run = stack.enter_context(ReplayRun(source, domain_tables(tables)))

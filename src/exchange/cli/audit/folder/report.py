@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from exchange.cli.audit.firm import firm_code
 from exchange.cli.audit.folder.asking import (
     STATUS,
     FolderArgument,
@@ -35,7 +36,6 @@ from exchange.cli.audit.folder.reporting.page import Story, page
 from exchange.cli.audit.watched import watched
 from exchange.cli.output import Output, finish
 from exchange.cli.texts import t, word
-from exchange.domain.codes import normalise
 from exchange.flows.audit.folder.about import check_extent
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import Folder
@@ -75,6 +75,7 @@ def write_report(
     jobs: JobsOption = 0,
 ) -> None:
     """Verify a folder and write the page. Exit status as of ``audit verify``."""
+    firms = [firm_code(each) for each in subjects or ()]
     with usage(as_json=False):
         believed = gather(
             policy=policy, cards=cards, fingerprints=fingerprints, roots=roots, lists=lists, require=require
@@ -85,7 +86,7 @@ def write_report(
         )  # fmt: skip
         with watched() as watch:
             result = verify(asked, watch)
-        output.write_text(page(told(folder, result, [normalise(each) for each in subjects or ()])), "utf-8")
+        output.write_text(page(told(folder, result, firms)), "utf-8")
     Output(as_json=False).say(f"{word('audit_verdict', result.verdict.value)}: {output}")
     finish(STATUS[result.verdict])
 

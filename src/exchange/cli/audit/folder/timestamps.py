@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp as Instant
 
+from exchange.cli.audit.folder.asking import usage
 from exchange.cli.options import JsonOption, ProfileOption, client
 from exchange.cli.output import Exit, Output, as_dict, finish, moment
 from exchange.cli.texts import t
+from exchange.crypto.x509.certificates import load_chain
 from exchange.domain.problems import Problem
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.verify.claimed.stamps import Stamp, check_stamps
@@ -47,7 +49,10 @@ def list_timestamps(
     if folder is not None:
         if roots is None:
             raise typer.BadParameter(t("message.tsa_roots_needed"))
-        _verify(out, folder, roots.read_bytes(), origin)
+        believed = roots.read_bytes()
+        with usage(as_json=as_json):
+            load_chain(believed)
+        _verify(out, folder, believed, origin)
     waiting: list[Unstamped] = []
     with client(profile) as node:
         found = list(_all(node, origin, waiting))

@@ -219,7 +219,7 @@ def _proofs(look: _Look, connection: Connection, found: Sequence[ErasedRevision]
         if log is None or stored is None:
             continue  # said by BODY
         if note is None:
-            missing.append(f"cosigned checkpoint of {log.origin} beyond #{index}")
+            missing.append(f"CHECKPOINT {log.origin}#{index}")
             continue
         path = inclusion_proof(index, note.size, log_store.node_reader(connection, log_id))
         try:
@@ -257,7 +257,7 @@ def _sought(connection: Connection, record_id: str, known: Known) -> _Sought:
 
 def _files(look: _Look, database: Database, folders: Sequence[Path], sought: _Sought, *, erased: bool) -> Claim:
     if not erased:
-        return look.claim("FILES", iter(()), missing=("an Erasure of the record",))
+        return look.claim("FILES", iter(()), missing=("ERASURE",))
     if not database.is_sqlite:
         return look.claim("FILES", iter(()), missing=POSTGRESQL)
     path = sqlite_path(database.url.render_as_string(hide_password=False))
@@ -277,7 +277,7 @@ def _files(look: _Look, database: Database, folders: Sequence[Path], sought: _So
         "looked_for": [needle.name for needle in sought.needles],
         "records_of_subject": sought.records_of_subject,
     }
-    missing = () if cleaned.whole else ("secure_delete, VACUUM and an empty write-ahead log",)
+    missing = () if cleaned.whole else ("CLEANED",)
     found = (
         Finding(no=0, code=LEFT_BEHIND, text=find.needle, file=str(find.file), byte=find.byte)
         for find in raw_scan.scan(tuple(files), sought.needles)

@@ -22,7 +22,7 @@ from exchange.flows.audit.sources.source import Source
 from exchange.flows.audit.watching import WALKING, Watch, unwatched
 from exchange.flows.instants import micros_of
 from exchange.flows.status import RESTORED, set_flags
-from exchange.storage.engine.database import Database
+from exchange.storage.engine.database import DATABASE_ERRORS, Database
 from exchange.storage.engine.migrate import migrate
 from exchange.storage.engine.transaction import Transaction
 from exchange.storage.intake import attachments
@@ -76,10 +76,9 @@ def import_logs(
         tsa_roots: Authorities whose time stamps are believed, PEM; without them none is kept.
 
     Raises:
-        Refused: ``DATABASE_NOT_EMPTY``, ``DATABASE_SCHEMA``.
+        Refused: ``DATABASE_NOT_EMPTY``, ``DATABASE_SCHEMA``; ``DATABASE_ERROR``: it can not be made or reached.
     """
-    migrate(url)
-    database = Database(url)
+    database = _made(url)
     done = Imported()
     try:
         with database.read() as connection:
@@ -135,6 +134,15 @@ def import_logs(
     finally:
         database.dispose()
     return done
+
+
+def _made(url: str) -> Database:
+    """A database with this program's tables."""
+    try:
+        migrate(url)
+    except (OSError, *DATABASE_ERRORS) as error:
+        raise Refused([Problem("DATABASE_ERROR", "database.url", str(error).partition("\n")[0][:200])]) from None
+    return Database(url)
 
 
 def _beside(
