@@ -11,18 +11,25 @@ if TYPE_CHECKING:
 
 _BRACKETS = str.maketrans({"【": "〔", "】": "〕", "[": "〔", "]": "〕", "(": "〔", ")": "〕", "「": "〔", "」": "〕"})
 _BLANKS = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]+")
+_CHANGED = re.compile(rf"[{re.escape(''.join(map(chr, _BRACKETS)))}\s\u200b-\u200f\u2060\ufeff]")
 
 
 def normalise_document_no(text: str) -> str:
     """A document number for comparison: NFKC, every kind of bracket as 〔〕, no blanks. Never for display."""
-    bare = _BLANKS.sub("", unicodedata.normalize("NFKC", text).translate(_BRACKETS))
+    composed = unicodedata.normalize("NFKC", text)
+    if _CHANGED.search(composed) is None:
+        return composed  # as nearly always
+    bare = _BLANKS.sub("", composed.translate(_BRACKETS))
     # Again: what blanks held apart may now compose.
     return bare if bare.isascii() else unicodedata.normalize("NFKC", bare)
 
 
 def joined(*parts: str) -> str:
     """Join parts so that no two lists of parts give the same text."""
-    return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts)
+    plain = "|".join(parts)
+    if "%" not in plain and plain.count("|") == len(parts) - 1:
+        return plain
+    return "|".join([part.replace("%", "%25").replace("|", "%7C") for part in parts])
 
 
 def ref_parts(ref: RecordRef) -> tuple[str, str]:

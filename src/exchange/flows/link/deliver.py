@@ -68,14 +68,14 @@ class _Batch:
     """One call.
 
     Attributes:
-        size: Of the checkpoint.
+        shown: The checkpoint, whose root was read from our log.
         offered: Entries whose late bodies ride on it, or are not here any more.
         may_be_followed: Whether what is new behind it may be sent before it is answered.
     """
 
     request: DeliverRequest
     log: LogHead
-    size: int
+    shown: Checkpoint
     offered: Sequence[int] = ()
     may_be_followed: bool = False
 
@@ -284,7 +284,7 @@ class LaneSender:
         if not self._flying or (self._ahead is not None and len(self._flying) < self._pace.window):
             batch = await asyncio.to_thread(self._prepare, link)
             if batch is not None:
-                self._ahead = (batch.log.origin, batch.size) if batch.may_be_followed else None
+                self._ahead = (batch.log.origin, batch.shown.size) if batch.may_be_followed else None
                 self._flying.add(asyncio.create_task(self._fly(link, batch)))
                 return True
         if not self._flying:
@@ -394,14 +394,15 @@ class LaneSender:
             origin=log.origin,
             start=start,
             entries=[each.entry for each in entries],
-            bodies=[Body(record=each.body or b"", salt=each.salt or b"") for each in entries],
             lacking_notes=[note.note for note in notes if note.size <= size],
             late_bodies=late,
         )
+        for each in entries:
+            request.bodies.add(record=each.body or b"", salt=each.salt or b"")
         checkpoint = Checkpoint(log.origin, size, log_store.root(connection, log, size))
         request.checkpoint = self.node.keys.log_signer(log.origin).sign_checkpoint(checkpoint)
         follow = bool(entries) and not (restored or log.retired or late)
-        return _Batch(request, log, size, offered, may_be_followed=follow)
+        return _Batch(request, log, checkpoint, offered, may_be_followed=follow)
 
     def _checkpoint_only(self, connection: Connection, log: LogHead, session: bytes, size: int) -> _Batch | None:
         """Shows our checkpoint of a size, so that the peer can tell a fault of the line from a fork."""
@@ -411,7 +412,7 @@ class LaneSender:
         checkpoint = Checkpoint(log.origin, size, log_store.root(connection, log, size))
         note = self.node.keys.log_signer(log.origin).sign_checkpoint(checkpoint)
         request = DeliverRequest(session=session, origin=log.origin, start=size, checkpoint=note)
-        return _Batch(request, log, size)
+        return _Batch(request, log, checkpoint)
 
     def _late_bodies(self, connection: Connection, log: LogHead) -> tuple[list[LateBody], list[int]]:
         """Bodies that the peer said it lacks, as many as ride on one call; and the entries that this settles."""
@@ -500,20 +501,21 @@ class LaneSender:
         if checkpoint is None:
             # The peer's own signature under what we never signed.
             raise LaneStoppedError("BAD_COSIGNATURE", (batch.request.checkpoint, note[:MAX_NOTE_BYTES]))
-        if checkpoint.size < batch.size:
+        if checkpoint.size < batch.shown.size:
             raise PeerRefusedError("PEER_ANSWER", "a note of an earlier size")
-        with self.node.database.read() as connection:
-            log = log_store.head_by_id(connection, batch.log.id)
-            ours = (
-                log is not None
-                and checkpoint.size <= log.size
-                and log_store.root(connection, log, checkpoint.size) == checkpoint.root
-            )
-        if not ours:
+        if checkpoint != batch.shown and not self._holds(batch.log.id, checkpoint):
             # We signed it once and have it no more: hello finds out what that means.
             link.given = None
             raise PeerAwayError("the peer holds what we lack", self._pace.retry_min)
         return StoredCheckpoint(checkpoint.size, cosigner.name, note, time * 1_000_000)
+
+    def _holds(self, log_id: int, checkpoint: Checkpoint) -> bool:
+        """Whether our log has that root at that size."""
+        with self.node.database.read() as connection:
+            log = log_store.head_by_id(connection, log_id)
+            if log is None or checkpoint.size > log.size:
+                return False
+            return log_store.root(connection, log, checkpoint.size) == checkpoint.root
 
     def _peer(self) -> Peer:
         peer = self.node.peers.get(self.peer)

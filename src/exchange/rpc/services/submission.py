@@ -37,9 +37,9 @@ def authoriser(book: AgencyBook, agency: str, now: datetime) -> Authorise:
     Submitting goes by the area of the authority, which is the record's own, or of the station. A finished envelope is
     signed by a key that is bound to the agency; where a grant requires that, nothing else is taken.
     """
+    ended = book.standing(agency, now)
 
     def authorise(record: Record, envelope: Envelope | None) -> Problem | None:
-        ended = book.standing(agency, now)
         if ended is not None:
             return ended
         header = record.header
