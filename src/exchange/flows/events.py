@@ -16,6 +16,7 @@ class EventHub:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listeners: dict[Hashable, list[Callable[[], None]]] = {}
+        self._sizes: dict[int, int] = {}
 
     def listen(self, topic: Hashable, wake: Callable[[], None]) -> Callable[[], None]:
         """Call ``wake`` whenever the topic is notified, from any thread; returns what ends that.
@@ -42,9 +43,20 @@ class EventHub:
         for wake in listeners:
             wake()
 
+    def has_new_size(self, log: LogHead) -> bool:
+        """Whether a log has another size than when it was told of last, or was not told of before."""
+        with self._lock:
+            known = self._sizes.get(log.id)
+            self._sizes[log.id] = log.size
+        return known != log.size
+
 
 LOG_GREW = "log-grew"
 """Topic: some log got entries or a cosigned checkpoint."""
+
+ENTRIES_CAME = "entries-came"
+"""Topic: there may be entries to apply, for some log has another size, or a mirror a cosigned checkpoint. A cosignature
+under a log of ours changes nothing for apply."""
 
 REGISTERS_CHANGED = "registers-changed"
 """Topic: apply finished a step."""
@@ -63,6 +75,8 @@ def tell_grown(events: EventHub, grown: Iterable[LogHead]) -> None:
     topics: dict[Hashable, None] = {}
     for log in grown:
         topics[LOG_GREW] = None
+        if events.has_new_size(log) or log.use == "mirror":
+            topics[ENTRIES_CAME] = None
         if log.use == "outbound":
             topics[lane_grew(log.peer, log.lane)] = None
     for topic in topics:

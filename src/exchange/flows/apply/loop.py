@@ -27,7 +27,7 @@ from exchange.flows.apply.steps import (
     trace_of,
 )
 from exchange.flows.context import LOCAL_TIME, Node
-from exchange.flows.events import ATTACHMENTS_LISTED, LOG_GREW, REGISTERS_CHANGED
+from exchange.flows.events import ATTACHMENTS_LISTED, ENTRIES_CAME, REGISTERS_CHANGED
 from exchange.flows.intake.seal import MAX_BODY_BYTES, seal
 from exchange.storage.engine.database import DATABASE_ERRORS, Connection
 from exchange.storage.engine.transaction import LogHead, NewEntry
@@ -108,6 +108,7 @@ class ApplyLoop:
         self._wakes = 0
         self._turn = 0
         self._resting: dict[int, float] = {}
+        self._held_back = False
         self._digest = START_DIGEST
         self._next_seq = 1
         self._positions: dict[int, int] = {}
@@ -122,7 +123,7 @@ class ApplyLoop:
 
     def run(self) -> None:
         """Apply until the node stops."""
-        end = self._node.events.listen(LOG_GREW, self._wake.set)
+        end = self._node.events.listen(ENTRIES_CAME, self._wake.set)
         try:
             while not self._node.stopping.is_set():
                 self._wake.clear()
@@ -138,13 +139,13 @@ class ApplyLoop:
             end()
 
     def _wait(self) -> None:
-        """Until something happens, or a log that rests may be read again."""
+        """Until something happens, and then until logs that rest may be read again."""
+        if not self._held_back:
+            self._wake.wait(IDLE_SECONDS)
         now = time.monotonic()
         self._resting = {log_id: until for log_id, until in self._resting.items() if until > now}
         if self._resting:
             self._node.stopping.wait(min(self._resting.values()) - now)
-        else:
-            self._wake.wait(IDLE_SECONDS)
 
     def wake(self) -> None:
         """Look again, also at what waits."""
@@ -178,6 +179,7 @@ class ApplyLoop:
         if self._outdated:
             self.reload()
         token, wakes = "", self._wakes
+        self._held_back = False
         # Taken down before anything is read: what arrives while this reads asks for another look.
         look, self._look_at_waits = self._look_at_waits, False
         with self._node.database.read() as connection:
@@ -190,11 +192,11 @@ class ApplyLoop:
                 if again is None:
                     return self._searched(ordered)
                 source, token, redecisions = again
-                step = self._plan(connection, source, 0, 0, redecisions)
+                step, recognitions = self._plan(connection, source, 0, 0, redecisions)
             else:
                 source, first, end = chosen
-                step = self._plan_bounded(connection, source, first, end)
-            appended, existing = self._seal(connection, step)
+                step, recognitions = self._plan_bounded(connection, source, first, end)
+            appended, existing = self._seal(connection, step, recognitions)
         self._look_at_waits = self._look_at_waits or look
         commit = StepCommit(
             plan=step,
@@ -229,11 +231,14 @@ class ApplyLoop:
         now = time.monotonic()
         best: list[tuple[int, LogHead, int, int]] = []
         for log in log_store.heads(connection):
-            if log.use == journal.USE or resting.get(log.id, 0.0) > now:
-                continue
             position = self._positions.get(log.id, 0)
+            if log.use == journal.USE or position >= log.size:
+                continue
+            if resting.get(log.id, 0.0) > now:
+                self._held_back = True
+                continue
             limit = log.size
-            if position < limit and log.use == "mirror":
+            if log.use == "mirror":
                 # Only what we cosigned has a mirrored time; a mirror that is being refilled waits for its notes.
                 newest = log_store.last_checkpoint(connection, log.id)
                 limit = newest.size if newest else 0
@@ -307,7 +312,9 @@ class ApplyLoop:
 
     # -- planning --------------------------------------------------------------------------------------------
 
-    def _plan_bounded(self, connection: Connection, source: LogHead, first: int, end: int) -> StepPlan:
+    def _plan_bounded(
+        self, connection: Connection, source: LogHead, first: int, end: int
+    ) -> tuple[StepPlan, list[Record]]:
         """A plan over at most ``[first, end)``; aligned with decisions that were recorded before a restore."""
         if self.recorded is not None and source.use == "mirror":
             end = self.recorded.align(source.origin, first, end)
@@ -328,7 +335,8 @@ class ApplyLoop:
 
     def _plan(
         self, connection: Connection, source: LogHead, first: int, end: int, redecisions: Sequence[Redecide]
-    ) -> StepPlan:
+    ) -> tuple[StepPlan, list[Record]]:
+        """A step, and its Recognitions: it is as long as they stay within their limits."""
         recorded = self._recorded(source, redecisions)
         while True:
             step = plan(
@@ -345,13 +353,14 @@ class ApplyLoop:
                 parked=self._parked.get(source.id),
                 answering=self._node,
             )
-            made = [each.recognition for each in self._recognitions(connection, step)]
+            made = self._recognitions(connection, step)
             fits = all(
-                message.ByteSize() < MAX_BODY_BYTES - HEADER_BYTES and len(message.items) <= DECISION_ITEMS
-                for message in made
+                each.recognition.ByteSize() < MAX_BODY_BYTES - HEADER_BYTES
+                and len(each.recognition.items) <= DECISION_ITEMS
+                for each in made
             )
             if fits or step.end - step.first <= 1:
-                return step
+                return step, made
             end = step.first + (step.end - step.first) // 2
 
     def _recorded(self, source: LogHead, redecisions: Sequence[Redecide]) -> Recorded | None:
@@ -391,7 +400,9 @@ class ApplyLoop:
             records.append(record)
         return records
 
-    def _seal(self, connection: Connection, step: StepPlan) -> tuple[list[tuple[str, NewEntry]], list[tuple[str, int]]]:
+    def _seal(
+        self, connection: Connection, step: StepPlan, recognitions: Sequence[Record]
+    ) -> tuple[list[tuple[str, NewEntry]], list[tuple[str, int]]]:
         """The step's decisions and answers, each for our log towards the origin in the same lane.
 
         Returns:
@@ -399,7 +410,7 @@ class ApplyLoop:
         """
         if step.source.use != "mirror":
             return [], []
-        records = [*self._recognitions(connection, step), *step.answers]
+        records = [*recognitions, *step.answers]
         if not records:
             return [], []
         target = log_store.current(connection, "outbound", step.source.peer, step.source.lane)
@@ -438,7 +449,7 @@ class ApplyLoop:
             with self._node.database.read() as connection:
                 if not any(registers.waits_for(connection, source.id, token, 1) for token in (UNPROVEN, CONFIRMED)):
                     self._on_proven(source.origin)
-        for index in range(step.first, step.end):
+        for index in range(step.first, step.end) if self._failures else ():
             self._failures.pop((source.id, index), None)
         self._node.events.notify(REGISTERS_CHANGED)
         if step.attached or step.redecisions:
