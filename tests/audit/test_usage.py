@@ -85,3 +85,21 @@ def test_help_speaks_the_language_that_is_asked_for() -> None:
         environment = {"PATH": "/usr/bin", "LANG": "C.UTF-8" if chinese else "zh_CN.UTF-8", "COLUMNS": "200"}
         done = subprocess.run([EXCHANGE, *arguments], capture_output=True, text=True, check=True, env=environment)
         assert (chinese in done.stdout) if chinese else ("Check an exported folder offline" in done.stdout)
+
+
+def test_what_is_found_is_told_in_chinese(material: Material, tmp_path: Path) -> None:
+    """The fact beside the reason too, and what a replay lacks; what the material does not tell is said to be that."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "不是导出的文件夹" in run("audit", "verify", empty, lang="zh").out
+    copy = material.copy_of("cq", tmp_path / "cq")
+    (copy / "registers" / "position.json").unlink()
+    (copy / ".DS_Store").write_bytes(b"")
+    shown = run("audit", "verify", copy, *material.believing(), "--registers", "--jobs", "1", lang="zh").out
+    flat = "".join(shown.split())
+    assert "材料中没有登记表" in flat
+    assert "不存在：导出时未含登记表" in flat
+    assert "凭这份材料不能判定" in flat
+    page = tmp_path / "page.html"
+    run("audit", "report", copy, "-o", page, *material.believing(), "--registers", "--jobs", "1", lang="zh")
+    assert "不存在：导出时未含登记表" in page.read_text("utf-8")

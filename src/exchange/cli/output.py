@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from exchange.cli.details import told
 from exchange.cli.texts import detail_of, reason_text, t
 from exchange.domain.problems import ExchangeError, Problem
 
@@ -37,6 +38,10 @@ _STEERING: Final = re.compile(
     "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 """Controls beyond those that JSON escapes, what changes the direction of text or hides, and lone surrogates."""
+
+
+_AUDITED = frozenset({"AUDIT_FOLDER_FORM", "HEADS_UNREADABLE"})
+"""Reasons whose details are told in both languages."""
 
 
 class Exit(IntEnum):
@@ -214,7 +219,8 @@ def _tell(error: ExchangeError, problems: Sequence[Problem], retry_after: float 
         text = reason_text(problem.reason)
         head = " ".join(filter(None, (problem.reason, clean(problem.place))))
         stream.print(Text(head, style="bold red"), soft_wrap=True)
-        for line in (text.message, clean(problem.detail), f"→ {text.remedy}" if text.remedy else ""):
+        detail = told(problem.detail) if problem.reason in _AUDITED else problem.detail
+        for line in (text.message, clean(detail), f"→ {text.remedy}" if text.remedy else ""):
             if line and line != problem.reason:
                 stream.print(Text(f"  {line}"), soft_wrap=True)
     if retry_after is not None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from exchange.app.folder_lock import one_process
+from exchange.cli.details import told
 from exchange.cli.envelope_file import MAX_FILE_BYTES, read_envelope
 from exchange.cli.options import DEFAULT_NODE_FILE, JsonOption, NodeOption, read_settings
 from exchange.cli.output import Exit, Output, clean, finish
@@ -106,7 +107,7 @@ def _tell(out: Output, proof: ErasureProof) -> None:
                     each.code,
                     reason_text(each.code).message,
                     f"{each.file}@{each.byte}" if each.file else f"{each.log}#{each.index}" if each.log else "",
-                    each.text,
+                    told(each.text),
                 )
                 for each in proof.findings
             ],

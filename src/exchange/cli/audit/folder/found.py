@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from exchange.cli.details import told
 from exchange.cli.output import Exit, Output
 from exchange.cli.texts import reason_text, t, word
 from exchange.flows.audit.findings import Finding
@@ -49,7 +50,9 @@ def print_findings(out: Output, findings: Sequence[Finding]) -> None:
                 number,
                 each.code if each.proven else f"{each.code}\n{t('message.not_provable')}",
                 _place(each),
-                "\n".join(filter(None, (reason_text(each.code).message, each.detail, each.evidence.get("folder")))),
+                "\n".join(
+                    filter(None, (reason_text(each.code).message, told(each.detail), each.evidence.get("folder")))
+                ),
                 reason_text(each.code).remedy,
             )
             for number, each in enumerate(findings, 1)

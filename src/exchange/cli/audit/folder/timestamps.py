@@ -12,6 +12,7 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp as Instant
 
 from exchange.cli.audit.folder.asking import usage
+from exchange.cli.details import told
 from exchange.cli.options import JsonOption, ProfileOption, client
 from exchange.cli.output import Exit, Output, as_dict, finish, moment
 from exchange.cli.texts import t
@@ -103,7 +104,7 @@ def _verify(out: Output, folder: Path, roots: bytes, origin: str) -> NoReturn:
     else:
         rows = [(each.log, each.size, each.at, each.signer) for each in held]
         out.table(("log", "size", "stamped", "service"), rows)
-        out.problems(Problem(each.code, each.file, each.detail) for each in found)
+        out.problems(Problem(each.code, each.file, told(each.detail)) for each in found)
     refused = any(each.proven for each in found)
     finish(Exit.FINDING if refused else Exit.UNDECIDABLE if found or not held else Exit.DONE)
 

@@ -28,6 +28,7 @@ from exchange.cli.audit.folder.believing import (
 from exchange.cli.audit.folder.found import facts_of
 from exchange.cli.audit.folder.own_list import AdapterOption, KeyOption
 from exchange.cli.audit.watched import watched
+from exchange.cli.details import needed, told
 from exchange.cli.options import JsonOption
 from exchange.cli.output import Output, finish
 from exchange.cli.texts import reason_text, t, word
@@ -112,7 +113,7 @@ def say_verdict(out: Output, verdict: Verdict, policy: Sequence[str]) -> None:
 
 
 def _missing(missing: Sequence[Missing]) -> list[str]:
-    shown = [f"{word('material', each.what)} {each.of}".strip() for each in missing[:6]]
+    shown = [f"{needed(each.what)} {told(each.of)}".strip() for each in missing[:6]]
     return [*shown, "…"] if len(missing) > len(shown) else shown
 
 
@@ -125,5 +126,6 @@ def _finding_row(found: Against) -> tuple[object, ...]:
     finding = found.finding
     place = [finding.log + (f"#{finding.index}" if finding.index is not None else "")]
     place.append(finding.file + (f" @{finding.byte}" if finding.byte is not None else ""))
-    meaning = [reason_text(finding.code).message, finding.detail]
-    return int(found.no) or "", finding.code, "\n".join(filter(None, place)), "\n".join(filter(None, meaning))
+    meaning = [reason_text(finding.code).message, told(finding.detail)]
+    code = finding.code if finding.proven else f"{finding.code}\n{t('message.not_provable')}"
+    return int(found.no) or "", code, "\n".join(filter(None, place)), "\n".join(filter(None, meaning))

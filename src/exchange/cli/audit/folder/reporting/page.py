@@ -12,6 +12,7 @@ from exchange.cli.audit.folder.found import facts_of
 from exchange.cli.audit.folder.reporting.chart import life_chart
 from exchange.cli.audit.folder.reporting.markup import Markup, joined, tag
 from exchange.cli.calls.shown.words import kind_word, lane_word
+from exchange.cli.details import needed, told
 from exchange.cli.texts import language, reason_text, reasons, t, word
 from exchange.domain.record_index import is_recognised_kind
 from exchange.flows.audit.enum_names import enum_name
@@ -116,7 +117,7 @@ def _claims(result: Result) -> Markup:
             int(claim.no),
             word("audit_claim", claim.no.name),
             tag("span", word("claim_outcome", claim.outcome.value), class_=f"outcome {claim.outcome.value}"),
-            joined(*(tag("div", f"{word('material', each.what)} {each.of}") for each in claim.missing[:8])),
+            joined(*(tag("div", f"{needed(each.what)} {told(each.of)}") for each in claim.missing[:8])),
             joined(*(tag("div", f"{name} {value}") for name, value in facts_of(claim))),
         )
         for claim in result.claims
@@ -145,7 +146,7 @@ def _finding(number: int, found: Against, proofs: Mapping[str, str]) -> tuple[ob
         tag("a", number, id=f"finding-{number}"),
         word("audit_claim", found.no.name) if int(found.no) else t("report.material"),
         joined(*(tag("div", each) for each in place if each)),
-        joined(tag("b", finding.code), " ", _reason(finding.code), " ", finding.detail),
+        joined(tag("b", finding.code), " ", _reason(finding.code), " ", told(finding.detail)),
         joined(tag("div", tag("code", f"{finding.file}{byte}")), *digests) if finding.file else joined(*digests),
     )
 
