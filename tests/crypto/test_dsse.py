@@ -87,6 +87,17 @@ def test_openssl_verifies_the_chain_and_names_the_key_alike(tmp_path: Path) -> N
     assert done.stdout.decode().split() == ["leaf.pem:", "OK", CQ.signer.keyid, "-"]
 
 
+def test_statements_signed_together_have_each_its_own_signatures() -> None:
+    """Of every payload, one by each signer in their order; nothing where nobody signs."""
+    payloads = [b"one", b"two", b"three"]
+    keys_of = known(CQ.signer, SC.signer)
+    made = dsse.sign_all(payloads, [SC.signer, CQ.signer])
+    for payload, signatures in zip(payloads, made, strict=True):
+        envelope = Envelope(payload=payload, payload_type=PAYLOAD_TYPE, signatures=signatures)
+        assert dsse.verify(envelope, keys_of).verified == (SC.signer.keyid, CQ.signer.keyid)
+    assert dsse.sign_all(payloads, []) == [(), (), ()]
+
+
 def test_a_signature_verifies_under_its_key_alone() -> None:
     """The region's own key verifies; with another one known, the signature is unknown."""
     envelope = make_envelope(b"payload", [CQ.signer])

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
-from exchange.crypto.dsse import Signer, make_envelope
+from exchange.crypto.dsse import Signer
 from exchange.crypto.x509 import pki
 from exchange.crypto.x509.certificates import load_der
 from exchange.domain.record_index import raw_id
 from exchange.flows.apply.deciding.ruling import read_decision
-from exchange.flows.intake.seal import seal, seal_statement
+from exchange.flows.intake.seal import Draft, seal, seal_all
 from exchange.flows.link.announce import announcement
 from exchange.flows.trust.revocations import SIGNING
 from exchange.v1.credit_result_pb2 import CreditState
@@ -100,9 +100,8 @@ def confirm(world: World, record_id: str, revision: int = 1) -> None:
         envelope = Envelope.FromString(LogEntry.FromString(each.entry).envelope)
         statement = evidence.statement_of(each.entry)
         if (statement.record_id, statement.revision) == (record_id, revision):
-            again = make_envelope(envelope.payload, node.keys.signers)
-            sealed = seal_statement(again, each.body or b"", each.salt or b"", node.clock(), b"")
-            node.writer.call(_append, (origin, sealed.entry))
+            again = Draft(envelope.payload, each.body or b"", each.salt or b"", b"")
+            node.writer.call(_append, (origin, seal_all(node, [again], node.clock())[0].entry))
             return
     raise LookupError(record_id)
 

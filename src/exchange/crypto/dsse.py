@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Protocol
@@ -78,9 +78,19 @@ def sign(signer: Signer, payload: bytes, payload_type: str = PAYLOAD_TYPE) -> Si
     return Signature(keyid=signer.keyid, sig=signer.sign(pae(payload_type, payload)))
 
 
+def sign_all(payloads: Sequence[bytes], signers: Iterable[Signer]) -> list[tuple[Signature, ...]]:
+    """The signatures of each statement's exact bytes, by each signer in order.
+
+    Statements that are made together are signed together: between two signatures nothing else runs that drives the
+    curve's tables out of the processor's cache, or one by one a signature costs half as much again.
+    """
+    by_signer = [[sign(each, payload) for payload in payloads] for each in signers]
+    return list(zip(*by_signer, strict=True)) if by_signer else [()] * len(payloads)
+
+
 def make_envelope(payload: bytes, signers: Iterable[Signer]) -> Envelope:
     """Envelope over a statement's exact bytes: each signer signs the same bytes."""
-    return Envelope(payload=payload, payload_type=PAYLOAD_TYPE, signatures=[sign(each, payload) for each in signers])
+    return Envelope(payload=payload, payload_type=PAYLOAD_TYPE, signatures=sign_all([payload], signers)[0])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

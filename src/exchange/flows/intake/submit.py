@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
-from exchange.crypto.dsse import sign
 from exchange.crypto.keys import submission_tag
 from exchange.domain import kinds
 from exchange.domain.competence import in_competence
@@ -27,7 +26,7 @@ from exchange.flows.instants import micros
 from exchange.flows.intake.destinations import Known, destination_of, read_known
 from exchange.flows.intake.item import Item, RowSubmission, open_row, open_typed
 from exchange.flows.intake.revision import complete, report_before
-from exchange.flows.intake.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES, seal, seal_statement
+from exchange.flows.intake.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES, Draft, Sealed, draft, seal_all
 from exchange.flows.intake.submit_answer import refused, stored_answer
 from exchange.flows.intake.submitted import content_tag, natural_tag
 from exchange.storage.engine.writer import WorkClass
@@ -184,7 +183,7 @@ class SubmitFlow:
             wanted |= {row.record_id for row in natural.values()}
             before = {item.slot: report_before(connection, item, natural) for item in items if item.agreeing}
             known = read_known(connection, self._node, items, wanted)
-        ready: list[Item] = []
+        drafts: list[tuple[Item, tuple[str, ...], Draft]] = []
         for item in items:
             repeated = repeats.get(item.tag[:32])
             if repeated is not None:
@@ -196,11 +195,15 @@ class SubmitFlow:
                 continue
             if disagrees(before.get(item.slot), item.record):
                 item.problems.append(Problem("ALERT_DISAGREES", "record"))
-            origins = self._destinations(item, known)
+            addressees, origins = self._destinations(item, known)
             if item.problems:
                 answers[item.slot] = refused(item.problems, item.taken_by)
-                continue
-            self._seal(item, agency, origins, now)
+            else:
+                drafts.append((item, origins, self._draft(item, addressees, now)))
+        ready: list[Item] = []
+        made = seal_all(self._node, [each for _, _, each in drafts], now)
+        for (item, origins, _), sealed in zip(drafts, made, strict=True):
+            self._take(item, agency, origins, sealed, now)
             if item.problems:
                 answers[item.slot] = refused(item.problems)
             elif validate_only:
@@ -220,19 +223,14 @@ class SubmitFlow:
             item.problems.append(Problem("SEALED_STATEMENT", "sealed.addressees"))
         return found.addressees, found.origins
 
-    def _seal(
-        self, item: Item, agency: str, destinations: tuple[tuple[str, ...], tuple[str, ...]], now: datetime
-    ) -> None:
-        """3: and the protocol's limits on what was sealed."""
-        addressees, origins = destinations
+    def _draft(self, item: Item, addressees: tuple[str, ...], now: datetime) -> Draft:
+        """3: what is signed; of a finished envelope the bytes that the agency signed."""
         if item.sealed is not None:
-            # The region's signatures stand first: a peer that knows no key of them waits for one of those.
-            envelope = Envelope(payload=item.sealed.payload, payload_type=item.sealed.payload_type)
-            envelope.signatures.extend(sign(each, envelope.payload) for each in self._node.keys.signers)
-            envelope.signatures.extend(item.sealed.signatures)
-            sealed = seal_statement(envelope, item.sealed_body, item.salt, now, item.tag)
-        else:
-            sealed = seal(self._node, item.record, addressees, now, salt=item.salt, tag=item.tag)
+            return Draft(item.sealed.payload, item.sealed_body, item.salt, item.tag, item.sealed.signatures)
+        return draft(self._node, item.record, addressees, now, salt=item.salt, tag=item.tag)
+
+    def _take(self, item: Item, agency: str, origins: tuple[str, ...], sealed: Sealed, now: datetime) -> None:
+        """3: the protocol's limits on what was sealed, and what is stored of it."""
         entry = sealed.entry
         if len(entry.body or b"") > MAX_BODY_BYTES:
             item.problems.append(Problem("BODY_TOO_LARGE", "record", str(len(entry.body or b""))))

@@ -20,7 +20,6 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from exchange.crypto.dsse import make_envelope
 from exchange.crypto.x509.certificates import facts_of, load_der
 from exchange.domain.problems import ExchangeError, Problem, Refused
 from exchange.flows.access import NotFound
@@ -30,7 +29,7 @@ from exchange.flows.apply.deciding.judge import CLOCK_TOLERANCE_MICROS
 from exchange.flows.apply.entry import ReadEntry, payload_of, read_entry
 from exchange.flows.context import Node
 from exchange.flows.instants import instant, micros
-from exchange.flows.intake.seal import Sealed, seal, seal_statement
+from exchange.flows.intake.seal import Draft, Sealed, seal, seal_all
 from exchange.flows.trust.verdicts import signing_keys
 from exchange.storage.engine.transaction import LogHead, NewEntry, Transaction
 from exchange.storage.engine.writer import WorkClass
@@ -267,8 +266,7 @@ class CompromiseFlow:
             raw = log_store.entries_at(connection, log.id, [each.index])[each.index] if log is not None else None
         if raw is None or raw.body is None or raw.salt is None:
             return None
-        envelope = make_envelope(payload_of(raw.entry), self._node.keys.signers)
-        return seal_statement(envelope, raw.body, raw.salt, now, b"")
+        return seal_all(self._node, [Draft(payload_of(raw.entry), raw.body, raw.salt, b"")], now)[0]
 
     def _append(self, appended: _Appended) -> int:
         index: int = self._node.writer.call(_append, appended, WorkClass.INTERACTIVE, rows=len(appended.entries) + 1)
