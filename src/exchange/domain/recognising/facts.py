@@ -18,7 +18,14 @@ from typing import Any, Final
 from exchange.domain import kinds
 from exchange.domain.problems import ExchangeError
 from exchange.v1.credit_result_pb2 import CreditLevel, CreditResult, CreditState
-from exchange.v1.kind_pb2 import Kind
+from exchange.v1.kind_pb2 import (
+    KIND_CREDIT_RESULT,
+    KIND_LAB_QUALIFICATION,
+    KIND_LIST_ENTRY,
+    KIND_MONITORING_BATCH,
+    KIND_PENALTY_NOTICE,
+    KIND_UNSPECIFIED,
+)
 from exchange.v1.lab_qualification_pb2 import LabQualification, LabStanding, LabState
 from exchange.v1.list_entry_pb2 import ListEntry, ListKind, ListState
 from exchange.v1.measure_pb2 import Measure
@@ -197,23 +204,17 @@ def gather(kind: int, pairs: Iterable[tuple[str, str]]) -> Facts:
 
 def fact_pairs(record: Record, decided_on: date, sources: Sequence[FactSource] = ()) -> tuple[tuple[str, str], ...]:
     """What rules may know of a record as pairs of name and value, in their order; the arguments are as above."""
-    kind = kinds.kind_of(record)
+    line = kinds.spec_of(record)
+    kind = line.kind if line is not None else KIND_UNSPECIFIED
     name = _set_name(kind)
     pairs: list[tuple[str, str]] = [(FACT_SET, name)] if name else []
     pairs.append(("DECIDED_ON", decided_on.isoformat()))
-    legal_date = kinds.sort_date(record)
+    legal_date = line.sort_date(record) if line is not None else ""
     if legal_date:
         pairs.append(("LEGAL_DATE", legal_date))
-    if kind == Kind.KIND_CREDIT_RESULT:
-        pairs += _credit(record.credit_result)
-    elif kind == Kind.KIND_PENALTY_NOTICE:
-        pairs += _penalty(record.penalty_notice)
-    elif kind == Kind.KIND_LIST_ENTRY:
-        pairs += _list_entry(record.list_entry)
-    elif kind == Kind.KIND_LAB_QUALIFICATION:
-        pairs += _lab(record.lab_qualification)
-    elif kind == Kind.KIND_MONITORING_BATCH:
-        pairs += _batch(record.monitoring_batch)
+    found = _STATED.get(kind)
+    if found is not None:
+        pairs += found(record)
     for source in sources:
         pairs += source(record)
     return tuple(pairs)
@@ -338,3 +339,13 @@ def _batch(body: MonitoringBatch) -> Iterable[tuple[str, str]]:
     if body.lab_cma_no:
         yield "LAB_STATED", "1"
     yield "POINTS", str(sum(len(series.points) for series in body.series))
+
+
+_STATED: Final[Mapping[int, Callable[[Record], Iterable[tuple[str, str]]]]] = {
+    KIND_CREDIT_RESULT: lambda record: _credit(record.credit_result),
+    KIND_PENALTY_NOTICE: lambda record: _penalty(record.penalty_notice),
+    KIND_LIST_ENTRY: lambda record: _list_entry(record.list_entry),
+    KIND_LAB_QUALIFICATION: lambda record: _lab(record.lab_qualification),
+    KIND_MONITORING_BATCH: lambda record: _batch(record.monitoring_batch),
+}
+"""What a record of each kind states of itself."""

@@ -18,7 +18,7 @@ from exchange.domain.recognising.facts import FactSource
 from exchange.domain.recognising.recognition import Decision, DecisionContext, RuleSet
 from exchange.domain.recognising.rule_book import RuleBook
 from exchange.domain.record_index import is_recognised_kind, may_travel_in, raw_id
-from exchange.domain.references import disagrees, misfit, spoken_of, touched
+from exchange.domain.references import NOTHING_NAMED, disagrees, misfit, named_by
 from exchange.domain.validate import validate
 from exchange.domain.validation.limits import CODES
 from exchange.flows.apply.changes import ending
@@ -230,7 +230,8 @@ def _about_content(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling |
     problems = validate(record, bench.tables, today=bench.today)
     if problems:
         return _refuse(*list(dict.fromkeys(problem.reason for problem in problems))[:CODES])
-    if not kinds.spec(statement.kind).fact:
+    line = kinds.spec(statement.kind)
+    if not line.fact:
         # What carries its own effect speaks for the node, or names the record that it touches.
         return _about_reach(entry, bench, overlay)
     if not competence.in_competence(record, bench.areas):
@@ -242,12 +243,12 @@ def _about_content(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling |
     holder = overlay.holder(bench.origin, natural_key) if natural_key else None
     if holder is not None and holder != entry.record_id:
         return _refuse("NATURAL_KEY_TAKEN")
-    succession = _about_succession(entry, bench, overlay)
+    succession = _about_succession(entry, line, bench, overlay)
     if succession:
         return succession
     earlier = [row for row in overlay.revisions(bench.origin, entry.record_id) if row["revision"] < statement.revision]
     previous = effective(earlier)
-    state = kinds.state_of(record)
+    state = line.state(record)
     if previous is None:
         refusal = None if lifecycles.may_enter(statement.kind, state) else "STATE_NOT_ENTERED"
     elif previous["kind"] != statement.kind or previous["authority"] != record.header.authority.uscc:
@@ -267,12 +268,10 @@ def _about_content(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling |
     return _refuse(refusal)
 
 
-def _about_succession(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | None:
+def _about_succession(entry: ReadEntry, line: kinds.KindSpec, bench: Bench, overlay: Overlay) -> Ruling | None:
     """The reports of one event come in their order; one whose predecessor has not come waits for it."""
     record = entry.record
-    line = kinds.spec_of(record) if record is not None else None
-    if record is None or line is None:
-        return None
+    assert record is not None
     key, before = line.succeeds(record), None
     if key:
         holder = overlay.holder(bench.origin, key)
@@ -297,10 +296,10 @@ def _about_reach(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | N
     assert record is not None
     if record.HasField("erasure") and ending.outlives(overlay, bench.origin, raw_id(record.erasure.record.record_id)):
         return _refuse("ERASE_NOTICE_FIRST")
-    about = kinds.about(record)
-    if about is None and not record.header.HasField("supersedes"):
-        return None  # it names no other record
-    for reference in touched(record):
+    named = named_by(record)
+    if named is NOTHING_NAMED:
+        return None
+    for reference in named.touched:
         if reference.origin != bench.origin:
             return _refuse("NOT_YOURS")
         rows = overlay.revisions(bench.origin, raw_id(reference.record_id))
@@ -309,8 +308,8 @@ def _about_reach(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling | N
         stated = next((row["authority"] for row in reversed(rows) if row["authority"]), "")
         if stated and not bench.tables.superiors.may_touch(record.header.authority.uscc, stated):
             return _refuse("NOT_YOURS")
+    about, spoken = named.about, named.spoken_of
     rows = overlay.revisions(about.origin, raw_id(about.record_id)) if about is not None else ()
-    spoken = spoken_of(record)
     if spoken is not None and not rows and not record.HasField("answer"):
         return _defer("REFERENCE_UNKNOWN", awaited.record(spoken.record_id))
     reason = misfit(record, rows[-1]["kind"], rows[-1]["subject"]) if rows else ""

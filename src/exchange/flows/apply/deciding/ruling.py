@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from exchange.v1.kind_pb2 import Outcome
@@ -64,6 +64,9 @@ class Ruling:
         rules: Ids of the recognition rules that fired; empty when a rule before effect decided.
         edition: Name of the edition of these rules; empty when none decided.
         digest: Its digest.
+        makes_row: Whether the register keeps a row for the entry.
+        takes_effect: Whether the record counts as what its origin states now, recognised or not.
+        default_key: What entries share that a default covers; None when it has to be an item.
     """
 
     outcome: int
@@ -75,27 +78,18 @@ class Ruling:
     parts: tuple[PartRuling, ...] = ()
     edition: str = ""
     digest: str = ""
+    makes_row: bool = field(init=False, repr=False, compare=False)
+    takes_effect: bool = field(init=False, repr=False, compare=False)
+    default_key: tuple[object, ...] | None = field(init=False, repr=False, compare=False)
 
-    @property
-    def makes_row(self) -> bool:
-        """Whether the register keeps a row for the entry."""
-        return not self.reasons or not ROWLESS.intersection(self.reasons)
-
-    @property
-    def takes_effect(self) -> bool:
-        """Whether the record counts as what its origin states now, recognised or not."""
-        return bool(self.rules) and self.makes_row
-
-    @property
-    def default_key(self) -> tuple[object, ...] | None:
-        """What entries share that a default covers; None when it has to be an item.
-
-        A decision that lists facts is an item: a plain FULL lists none, for they can be read off the record itself, but
-        one does that noted a fact or rests on another record.
-        """
-        if self.parts or self.waits_for or self.facts:
-            return None
-        return (self.outcome, self.reasons, self.conditions, self.rules, self.edition, self.digest)
+    def __post_init__(self) -> None:
+        makes_row = not self.reasons or not ROWLESS.intersection(self.reasons)
+        # A decision that lists facts is an item: a plain FULL lists none, for they can be read off the record itself,
+        # but one does that noted a fact or rests on another record.
+        key = (self.outcome, self.reasons, self.conditions, self.rules, self.edition, self.digest)
+        object.__setattr__(self, "makes_row", makes_row)
+        object.__setattr__(self, "takes_effect", bool(self.rules) and makes_row)
+        object.__setattr__(self, "default_key", None if self.parts or self.waits_for or self.facts else key)
 
     def as_json(self, edition: str) -> str:
         """The ``decision`` column of a register row."""
