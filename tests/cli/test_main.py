@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -103,6 +104,25 @@ def test_every_command_of_the_contract_is_there() -> None:
             assert "--json" in shown.out
     for name in TOP:
         assert run(name, "--help").status == 0
+
+
+def test_no_line_of_a_help_page_is_cut_off() -> None:
+    """A Chinese sentence has no blanks to break at: it goes on in the next line, on a terminal of 80 columns too."""
+    pages = [[noun, verb, "--help"] for noun, verbs in CONTRACT.items() for verb in verbs]
+    pages += [[name, "--help"] for name in (*CONTRACT, *TOP)]
+    code = (
+        "import json, sys\n"
+        "from typer.testing import CliRunner\n"
+        "from exchange.cli.main import app\n"
+        "for page in json.loads(sys.argv[1]):\n"
+        "    print(CliRunner().invoke(app, ['--lang', 'zh', *page]).stdout)\n"
+    )
+    environment = {"PYTHONUTF8": "1", "COLUMNS": "80", "PYTHONPATH": ":".join(sys.path)}
+    command = [sys.executable, "-c", code, json.dumps(pages)]
+    shown = subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout
+    assert shown.count("显示本页后退出") == len(pages)
+    assert [line for line in shown.splitlines() if line.rstrip(" │").endswith("…")] == []
+    assert "Options" not in shown
 
 
 def test_usage_errors_are_2() -> None:

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
+from exchange.cli import help_pages
 from exchange.cli.output import report_failure
 from exchange.cli.texts import choose_language, forget_language, t
 from exchange.domain.problems import ExchangeError
@@ -174,6 +175,7 @@ def _root(
     del lang, version  # their callbacks have answered
 
 
+help_pages.install()
 app: Final = typer.Typer(
     cls=Commands,
     name=PROGRAM,
