@@ -229,7 +229,7 @@ def test_a_parked_entry(local_world: World, monkeypatch: pytest.MonkeyPatch) -> 
             raise ZeroDivisionError
         return index_of(record)
 
-    monkeypatch.setattr("exchange.flows.apply.changes.effects.index_of", fails)
+    monkeypatch.setattr("exchange.flows.apply.facts.index_of", fails)
     world.start()
     answers = submit(world, range(6))
     world.wait(world.settled)

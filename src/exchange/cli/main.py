@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,6 +21,10 @@ PROGRAM: Final = "exchange"
 
 CUT_OFF: Final = 128 + 13
 """Exit status when the reader of the output goes away, as shells tell of SIGPIPE: neither done nor a finding."""
+
+COLLECT_EVERY: Final = 50_000
+"""Objects that may be made before the collector looks for cycles: logs are read by the hundred thousand entries, and
+leave none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,4 +196,5 @@ app.callback()(_root)
 
 def main() -> None:
     """Run the command line; ends the process with its exit status."""
+    gc.set_threshold(COLLECT_EVERY)
     app(prog_name=PROGRAM)

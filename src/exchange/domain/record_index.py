@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from exchange.domain import kinds
 from exchange.v1.kind_pb2 import Kind
@@ -12,8 +12,7 @@ from exchange.v1.record_pb2 import Record
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordIndex:
+class RecordIndex(NamedTuple):
     """What queries filter on.
 
     Attributes:

@@ -18,6 +18,8 @@ from exchange.v1.list_entry_pb2 import (
 from exchange.v1.penalty_notice_pb2 import PENALTY_STATE_REPAIRED, PENALTY_STATE_REVOKED
 
 if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
     from exchange.v1.common_pb2 import RecordRef
     from exchange.v1.record_pb2 import Record
 
@@ -54,7 +56,9 @@ def _monitoring_key(record: Record) -> str:
     factors: list[str] = []
     for series in body.series:
         factors.append(f"{series.factor_code}:{series.value_kind}")
-        times.update([((at := point.data_time).seconds, at.nanos) for point in series.points])
+        for point in series.points:
+            at = point.data_time
+            times.add((at.seconds, at.nanos))
     text = f"{sorted(times)}{sorted(factors)}"
     digest = hashlib.sha256(text.encode()).hexdigest()
     return joined(body.station.station_id, body.medium_code, str(body.interval), digest)
@@ -62,8 +66,13 @@ def _monitoring_key(record: Record) -> str:
 
 def _monitoring_date(record: Record) -> str:
     """Day of the last data time."""
-    times = [series.points[-1].data_time for series in record.monitoring_batch.series if series.points]
-    return day_of(max(times, key=lambda at: (at.seconds, at.nanos))) if times else ""
+    last: Timestamp | None = None
+    for series in record.monitoring_batch.series:
+        points = series.points
+        at = points[-1].data_time if points else None
+        if at is not None and (last is None or (at.seconds, at.nanos) > (last.seconds, last.nanos)):
+            last = at
+    return day_of(last) if last is not None else ""
 
 
 def _list_key(record: Record) -> str:

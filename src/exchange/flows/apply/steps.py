@@ -39,11 +39,13 @@ from exchange.flows.apply.deciding.ruling import (
 from exchange.flows.apply.deciding.waiting import CONFIRMED
 from exchange.flows.apply.entry import ReadEntry, read_entry
 from exchange.flows.context import LOCAL_TIME, Node
+from exchange.flows.intake.ids import format_id
 from exchange.flows.trust.peer_keys import learn_first, rely
 from exchange.flows.trust.verdicts import Verdict, verdict_of
 from exchange.storage.engine.database import Connection
 from exchange.storage.engine.transaction import LogHead
 from exchange.storage.logs import log_store
+from exchange.storage.logs.log_store import StoredEntry
 from exchange.storage.registers.registers import NO_ENTRY, Change
 from exchange.v1.common_pb2 import Attachment, RecordRef
 from exchange.v1.kind_pb2 import KIND_ANSWER, KIND_ERASURE, KIND_KEY_ANNOUNCEMENT, KIND_RECOGNITION, Outcome
@@ -124,6 +126,25 @@ Recorded = Callable[[ReadEntry], Ruling | None]
 """Gives the ruling that a recorded decision holds for an entry, or None where none was recorded."""
 
 
+ReadRun = Callable[[Connection, int, int, int], list[ReadEntry]]
+"""Gives the entries of a step over ``[first, end)`` of the log of a number."""
+
+
+def is_run(source: LogHead, first: int, end: int) -> bool:
+    """Whether a step may be about such a run of a log."""
+    return 0 <= first <= end <= min(source.size, first + STEP_ENTRIES)
+
+
+def run_of(logs: Connection, log_id: int, first: int, end: int) -> list[StoredEntry]:
+    """The entries of a step; it may stop earlier, at ``STEP_BYTES``."""
+    return log_store.entries(logs, log_id, first, end, max_bytes=STEP_BYTES)
+
+
+def read_run(logs: Connection, log_id: int, first: int, end: int) -> list[ReadEntry]:
+    """The entries of a step, read."""
+    return [read_entry(raw, place) for place, raw in enumerate(run_of(logs, log_id, first, end))]
+
+
 def plan(
     node: Applier,
     logs: Connection,
@@ -139,6 +160,7 @@ def plan(
     parked: Mapping[int, str] | None = None,
     journaled: Mapping[int, Note] | None = None,
     answering: Node | None = None,
+    read: ReadRun | None = None,
 ) -> StepPlan:
     """Plan one step over ``[first, end)`` of a log, or over the entries of ``redecisions``.
 
@@ -157,19 +179,19 @@ def plan(
         journaled: In a replay, the notes of the step: what no decision records is taken from them.
         answering: The node that makes answers; None in a replay, which writes rows, and nobody relies on what they
             were once.
+        read: Gives a run of entries, where they were read before; they are read now when None.
     """
     # 1
     if redecisions:
         found = log_store.entries_at(logs, source.id, [item.index for item in redecisions])
-        raws = [found[item.index] for item in redecisions]
+        entries = [read_entry(found[item.index], place) for place, item in enumerate(redecisions)]
     else:
-        raws = log_store.entries(logs, source.id, first, end, max_bytes=STEP_BYTES)
-        end = raws[-1].index + 1 if raws else end
-    entries = [read_entry(raw, place) for place, raw in enumerate(raws)]
+        entries = (read or read_run)(logs, source.id, first, end)
+        end = entries[-1].index + 1 if entries else end
     mirrored = source.use == "mirror"
     origin = source.peer if mirrored else node.name
     overlay = RegisterOverlay(logs, state, entries, origin, next_seq, source.id)
-    times = MirroredTimes(logs, source, raws[0].index, raws[-1].index) if mirrored and raws else None
+    times = MirroredTimes(logs, source, entries[0].index, entries[-1].index) if mirrored and entries else None
     causes = {item.index: item.cause for item in redecisions}
     bench = _bench(node, source, times, at, causes, state) if times else None
     result = StepPlan(
@@ -181,13 +203,13 @@ def plan(
         next_seq=next_seq,
         erasures=overlay.erasures,
         redecisions=redecisions,
-        erased_places=frozenset(entry.place for entry in entries if entry.raw.body is None),
+        erased_places=frozenset(entry.place for entry in entries if not entry.has_body),
         journaled=journaled,
     )
     again = {item.index: item for item in redecisions}
     for entry in entries:
         overlay.begin(entry.place)
-        if mirrored and not entry.problem and entry.record is not None and entry.record.HasField("key_announcement"):
+        if mirrored and not entry.problem and entry.kind == KIND_KEY_ANNOUNCEMENT and entry.record is not None:
             learn_first(node.peers, source.peer, entry.record.key_announcement.keys)
         # 2
         ruling = recorded(entry) if recorded else None
@@ -205,7 +227,7 @@ def plan(
             ruling = judge(entry, bench, overlay)
         if "BODY_MISSING" in ruling.reasons:
             entry.drop_body()
-        if entry.record is not None and (ruling.makes_row or not mirrored):
+        if entry.facts.has_attachments and entry.record is not None and (ruling.makes_row or not mirrored):
             listed = entry.record.header.attachments[:ATTACHMENTS]
             result.attached += [(entry.index, each) for each in listed if node.tables.attachment_types.takes(each)]
         # 3
@@ -277,7 +299,7 @@ def _take(
     answering: Node | None,
 ) -> None:
     """Plan what one ruled entry does."""
-    statement = entry.statement
+    facts = entry.facts
     source = result.source
     mirrored = times is not None
     revision = again.decision_revision + 1 if again else 1
@@ -288,12 +310,12 @@ def _take(
             Decided(
                 log_id=source.id,
                 index=entry.index,
-                record_id=statement.record_id if statement else "",
-                record_revision=statement.revision if statement else 0,
+                record_id=format_id(entry.record_id) if entry.is_readable else "",
+                record_revision=facts.revision,
                 decision_revision=revision,
                 ruling=ruling,
                 cause=again.cause if again else DECISION_CAUSE_ARRIVAL,
-                by_default=statement is None or statement.kind not in kinds.KINDS or is_recognised_kind(statement.kind),
+                by_default=facts.kind not in kinds.KINDS or is_recognised_kind(facts.kind),
             )
         )
     if again:
@@ -309,11 +331,11 @@ def _take(
     if mirrored:
         _note(result, entry, ruling)
         _keep_unknown_keys(node, overlay, entry, ruling, source.peer)
-    if statement is None:
+    if not entry.is_readable:
         return
     origin = source.peer if mirrored else node.name
     known = not mirrored and any(
-        row["revision"] == statement.revision for row in overlay.revisions(origin, entry.record_id)
+        row["revision"] == facts.revision for row in overlay.revisions(origin, entry.record_id)
     )
     if known or not ruling.makes_row:
         # Of an own record: the same in the log towards another addressee, or in an earlier epoch.
@@ -326,7 +348,7 @@ def _take(
         return
     if again:
         overlay.drop("copies", (source.id, entry.index), place=entry.place)
-    edition = ruling.edition if ruling.rules and is_recognised_kind(statement.kind) and mirrored else ""
+    edition = ruling.edition if ruling.rules and is_recognised_kind(facts.kind) and mirrored else ""
     row = effects.bare_row(
         entry,
         origin,
@@ -337,14 +359,13 @@ def _take(
         edition,
     )
     effects.apply_record(overlay, entry, row, ruling)
-    if ruling.takes_effect and entry.record is not None:
+    if ruling.takes_effect and entry.has_record:
         _carry_out(node, result, overlay, entry, origin, answering, mirrored=mirrored)
 
 
 def _keep_unknown_keys(node: Applier, overlay: RegisterOverlay, entry: ReadEntry, ruling: Ruling, origin: str) -> None:
     """An announcement by a key that nobody knows waits; what it names is kept, for an officer to look at."""
-    statement = entry.statement
-    if ruling.reasons == ("KEY_UNKNOWN",) and statement is not None and statement.kind == KIND_KEY_ANNOUNCEMENT:
+    if ruling.reasons == ("KEY_UNKNOWN",) and entry.kind == KIND_KEY_ANNOUNCEMENT:
         keys.take_keys(overlay, entry, origin, node.federation, deferred=True)
 
 
@@ -362,11 +383,7 @@ def _note(result: StepPlan, entry: ReadEntry, ruling: Ruling) -> None:
 
 def is_answer(entry: ReadEntry) -> bool:
     """Whether an entry states what is itself an answer, so that nothing answers it."""
-    return (
-        entry.statement is not None
-        and entry.statement.kind in kinds.KINDS
-        and kinds.spec(entry.statement.kind).is_answer
-    )
+    return entry.kind in kinds.KINDS and kinds.spec(entry.kind).is_answer
 
 
 def _carry_out(
@@ -380,9 +397,7 @@ def _carry_out(
     mirrored: bool,
 ) -> None:
     """The effects of kinds that have more than a row."""
-    assert entry.record is not None
-    assert entry.statement is not None
-    kind = entry.statement.kind
+    kind = entry.kind
     if kind in ending.ENDS:
         _end(answering if mirrored else None, result, overlay, entry)
     elif kind == KIND_ERASURE:

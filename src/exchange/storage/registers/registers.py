@@ -6,17 +6,19 @@ A row change is a ``Put`` or a ``Drop``. Each leaves one digest leaf, ``SHA-256(
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any, NamedTuple
 
+import orjson
 from sqlalchemy import BindParameter, Connection, Delete, Table, and_, bindparam, delete, func, insert, select, update
 
 from exchange.crypto.mac import hmac_sha256
 from exchange.storage import schema
+from exchange.storage.engine.prepared import Prepared
 from exchange.storage.engine.transaction import Transaction
 
 CHUNK = 500
@@ -90,6 +92,7 @@ class Change(NamedTuple):
         fresh: True when no row of that key can exist yet.
         follows: True when it follows from another change of the step and has no leaf of its own. What a revision does
             to the rows of earlier ones is such: a leaf would hold what their bodies said, under another body's salt.
+        made: The leaf, where it was made before; else empty.
     """
 
     table: str
@@ -99,16 +102,20 @@ class Change(NamedTuple):
     place: int = NO_ENTRY
     fresh: bool = False
     follows: bool = False
+    made: bytes = b""
 
     def leaf(self, origins: Mapping[int, str]) -> bytes:
         """The digest leaf; log ids are written as origins, so that two databases agree."""
-        key = _encode(_named(self.key, _log_places(TABLES[self.table][1]), origins))
-        salt = hmac_sha256(self.salt, self.table.encode() + key)
+        if self.made:
+            return self.made
+        name, logs = _leaf_name(self.table)
+        salt = hmac_sha256(self.salt, name + _encode(_named(self.key, logs, origins) if logs else self.key))
         row = self.row
         if row is None:
             return sha256(salt + b"-").digest()
-        columns, logs = _leaf_columns(tuple(row))
-        return sha256(salt + _encode(_named([row[name] for name in columns], logs, origins))).digest()
+        values_of, logs = _leaf_columns(*row)
+        values = values_of(row)
+        return sha256(salt + _encode(_named(values, logs, origins) if logs else values)).digest()
 
 
 LOG_COLUMNS = frozenset(("log_id", "source_log"))
@@ -116,22 +123,27 @@ LOG_COLUMNS = frozenset(("log_id", "source_log"))
 
 
 # Few orders of columns there are, and each is asked for with every row change.
-@lru_cache(256)
-def _log_places(columns: tuple[str, ...]) -> tuple[int, ...]:
+def _log_places(columns: Sequence[str]) -> tuple[int, ...]:
     return tuple(at for at, name in enumerate(columns) if name in LOG_COLUMNS)
 
 
+@cache
+def _leaf_name(table: str) -> tuple[bytes, tuple[int, ...]]:
+    """A register's name as leaves have it, and where log numbers stand in its keys."""
+    return table.encode(), _log_places(TABLES[table][1])
+
+
 @lru_cache(256)
-def _leaf_columns(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The columns of a row that its leaf is made of, and where log numbers stand among them."""
-    columns = tuple(name for name in names if name != "seq")
-    return columns, _log_places(columns)
+def _leaf_columns(*names: str) -> tuple[Callable[[Mapping[str, Any]], tuple[Any, ...]], tuple[int, ...]]:
+    """Takes the values of a row that its leaf is made of; and where log numbers stand among them."""
+    columns = [name for name in names if name != "seq"]
+    # Of one name it would give the value alone.
+    take = itemgetter(*columns) if len(columns) > 1 else lambda row: tuple(row[name] for name in columns)
+    return take, _log_places(columns)
 
 
 def _named(values: Sequence[Any], logs: Sequence[int], origins: Mapping[int, str]) -> Sequence[Any]:
     """Values with a log's origin in place of its number."""
-    if not logs:
-        return values
     named = list(values)
     for at in logs:
         named[at] = origins[named[at]]
@@ -144,11 +156,9 @@ def _bytes_as_hex(value: object) -> str:
     raise TypeError(type(value).__name__)
 
 
-_encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), default=_bytes_as_hex)
-
-
 def _encode(values: Sequence[Any]) -> bytes:
-    return _encoder.encode(values).encode()
+    """JSON without blanks, in UTF-8, bytes in hex: some of this passes with every row change."""
+    return orjson.dumps(values, _bytes_as_hex)
 
 
 def pack_leaves(leaves: Iterable[tuple[int, bytes]]) -> bytes:
@@ -225,20 +235,26 @@ def clear(tx: Transaction) -> None:
 # Made once: putting a statement together costs several times what a short one takes to run.
 _WANTED: BindParameter[Any] = bindparam("wanted", expanding=True)
 _RECORD, _COPY, _CURSOR_ROW, _WAIT = schema.records.c, schema.copies.c, schema.cursors.c, schema.waits.c
-_RECORDS = select(schema.records).where(_RECORD.record_id.in_(_WANTED)).order_by(_RECORD.record_id, _RECORD.revision)
-_ACTS = select(_RECORD.origin, _RECORD.record_id, _RECORD.about_origin, _RECORD.about).where(
-    _RECORD.about.in_(_WANTED), _RECORD.kind.in_(bindparam("kinds", expanding=True))
+_RECORDS = Prepared(
+    select(schema.records).where(_RECORD.record_id.in_(_WANTED)).order_by(_RECORD.record_id, _RECORD.revision)
 )
-_COPIES = (
+_ACTS = Prepared(
+    select(_RECORD.origin, _RECORD.record_id, _RECORD.about_origin, _RECORD.about).where(
+        _RECORD.about.in_(_WANTED), _RECORD.kind.in_(bindparam("kinds", expanding=True))
+    )
+)
+_COPIES = Prepared(
     select(schema.copies)
     .where(_COPY.record_id.in_(_WANTED), _COPY.origin == bindparam("origin"))
     .order_by(_COPY.log_id, _COPY.idx)
 )
-_HOLDERS = select(_RECORD.origin, _RECORD.natural_key, _RECORD.record_id).where(
-    _RECORD.natural_key.in_(_WANTED), _RECORD.newest.is_(True)
+_HOLDERS = Prepared(
+    select(_RECORD.origin, _RECORD.natural_key, _RECORD.record_id).where(
+        _RECORD.natural_key.in_(_WANTED), _RECORD.newest.is_(True)
+    )
 )
-_CURSORS = select(_CURSOR_ROW.log_id, _CURSOR_ROW.next)
-_CURSOR = select(_CURSOR_ROW.next).where(_CURSOR_ROW.log_id == bindparam("log"))
+_CURSORS = Prepared(select(_CURSOR_ROW.log_id, _CURSOR_ROW.next))
+_CURSOR = Prepared(select(_CURSOR_ROW.next).where(_CURSOR_ROW.log_id == bindparam("log")))
 _SET_CURSOR = update(schema.cursors).where(_CURSOR_ROW.log_id == bindparam("log")).values(next=bindparam("end"))
 _PUT_CURSOR = insert(schema.cursors)
 _MISSING_BODIES = (
@@ -259,8 +275,8 @@ def records_of(connection: Connection, pairs: Iterable[tuple[str, bytes]]) -> di
     found: dict[tuple[str, bytes], list[Any]] = defaultdict(list)
     ids = sorted({record_id for _, record_id in pairs})
     for start in range(0, len(ids), CHUNK):
-        for row in connection.execute(_RECORDS, {"wanted": ids[start : start + CHUNK]}):
-            found[row.origin, row.record_id].append(dict(row._mapping))
+        for row in _RECORDS.rows(connection, {"wanted": ids[start : start + CHUNK]}):
+            found[row.origin, row.record_id].append(row._asdict())
     return found
 
 
@@ -273,7 +289,7 @@ def acts_on(
     ids = sorted({record_id for _, record_id in wanted})
     for start in range(0, len(ids), CHUNK):
         asked = {"wanted": ids[start : start + CHUNK], "kinds": list(kinds)}
-        for row in connection.execute(_ACTS, asked):
+        for row in _ACTS.rows(connection, asked):
             if (row.about_origin, row.about) in wanted:
                 found[row.about_origin, row.about].add((row.origin, row.record_id))
     return found
@@ -290,7 +306,7 @@ def copies_of(connection: Connection, origin: str, record_ids: Iterable[bytes]) 
     found: dict[bytes, list[Any]] = defaultdict(list)
     ids = sorted(set(record_ids))
     for start in range(0, len(ids), CHUNK):
-        for row in connection.execute(_COPIES, {"wanted": ids[start : start + CHUNK], "origin": origin}):
+        for row in _COPIES.rows(connection, {"wanted": ids[start : start + CHUNK], "origin": origin}):
             found[row.record_id].append(row)
     return found
 
@@ -300,7 +316,7 @@ def holders_of(connection: Connection, natural_keys: Iterable[str]) -> dict[tupl
     wanted = sorted({key for key in natural_keys if key})
     found: dict[tuple[str, str], bytes] = {}
     for start in range(0, len(wanted), CHUNK):
-        for row in connection.execute(_HOLDERS, {"wanted": wanted[start : start + CHUNK]}):
+        for row in _HOLDERS.rows(connection, {"wanted": wanted[start : start + CHUNK]}):
             found[row.origin, row.natural_key] = row.record_id
     return found
 
@@ -400,8 +416,7 @@ def key_answers(connection: Connection, key_ids: Sequence[str]) -> list[Any]:
 
 def next_indices(connection: Connection) -> dict[int, int]:
     """For each log, the index that apply reads next."""
-    rows = connection.execute(_CURSORS)
-    return {row.log_id: row.next for row in rows}
+    return {row.log_id: row.next for row in _CURSORS.rows(connection)}
 
 
 def count_waiting(connection: Connection, log_id: int, token: str) -> int:
@@ -419,7 +434,8 @@ def set_cursor(tx: Transaction, log_id: int, position: int) -> None:
 
 def move_cursor(tx: Transaction, log_id: int, first: int, end: int) -> bool:
     """Move a cursor from ``first`` to ``end``; False when it does not stand there."""
-    stands = tx.connection.execute(_CURSOR, {"log": log_id}).scalar() or 0
+    found = _CURSOR.first(tx.connection, {"log": log_id})
+    stands = found.next if found is not None else 0
     if stands != first:
         return False
     set_cursor(tx, log_id, end)

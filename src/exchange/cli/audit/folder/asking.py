@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +17,7 @@ from exchange.cli.texts import t
 from exchange.crypto.x509.certificates import load_chain
 from exchange.domain.problems import ExchangeError
 from exchange.flows.audit.folder.errors import FolderUnreadable
+from exchange.flows.audit.processes import worth
 from exchange.flows.audit.replay.folder import replay_folder
 from exchange.flows.audit.verify.claims import Verdict
 from exchange.flows.audit.verify.keys.believed import Believed
@@ -30,9 +30,6 @@ STATUS = {
     Verdict.NOT_PROVABLE: Exit.UNDECIDABLE,
     Verdict.CONSISTENT: Exit.UNDECIDABLE,
 }
-
-ENTRIES_EACH = 4_096
-"""Entries for which a process of its own is worth its start."""
 
 FolderArgument = Annotated[Path, typer.Argument(help=t("option.audit_folder"), exists=True, file_okay=False)]
 HeadsOption = Annotated[
@@ -75,7 +72,7 @@ def question(
         jobs=jobs or processes(folder),
         own_list=read_list(listed, key, Material(folder).node, adapter) if listed is not None else None,
         tsa_roots=_roots(tsa_roots) if tsa_roots is not None else b"",
-        replay=partial(replay_folder, folder, domain_tables()) if registers else None,
+        replay=partial(replay_folder, folder, domain_tables(), jobs=jobs) if registers else None,
     )
 
 
@@ -91,7 +88,7 @@ def processes(folder: Path) -> int:
         entries = sum(log.size for log in Material(folder).logs)
     except FolderUnreadable:
         return 1
-    return max(1, min(os.cpu_count() or 1, entries // ENTRIES_EACH))
+    return worth(entries)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import typer
 
 from exchange.cli.adapter_set import domain_tables
 from exchange.cli.audit.firm import firm_code
+from exchange.cli.audit.folder.asking import JobsOption
 from exchange.cli.audit.folder.found import finding_dicts, print_findings, verdict
 from exchange.cli.audit.folder.material import MaterialArgument, opened
 from exchange.cli.audit.running.remote import NodeRegisters
@@ -69,6 +70,7 @@ def replay(
     tables: Annotated[
         Path | None, typer.Option("--tables", help=t("option.tables"), file_okay=False, exists=True, show_default=False)
     ] = None,
+    jobs: JobsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Make a node's registers again out of its logs; every step's digest is compared with the journal's."""
@@ -80,7 +82,7 @@ def replay(
     trail = SubjectTrail(firm_code(subject)) if subject else None
     with ExitStack() as stack:
         source = stack.enter_context(opened(material))
-        run = stack.enter_context(ReplayRun(source, domain_tables(tables)))
+        run = stack.enter_context(ReplayRun(source, domain_tables(tables), jobs=jobs))
         see: Callable[[ReplayedStep], None] = trail.see if trail is not None else _nobody
         stop = _stop(as_of, until) if exported is None else replaying.at_position(exported.position())
         with watched() as watch:

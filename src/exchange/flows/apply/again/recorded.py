@@ -131,9 +131,8 @@ def ruling_for(entry: ReadEntry, rulings: Rulings) -> Ruling | None:
     found = items.get(entry.index)
     if found is not None:
         return found
-    statement = entry.statement
-    if statement is None or statement.kind not in kinds.KINDS:
+    if entry.kind not in kinds.KINDS:
         return default
-    if kinds.spec(statement.kind).is_answer:
+    if kinds.spec(entry.kind).is_answer:
         return None
-    return default if is_recognised_kind(statement.kind) else UNANSWERED
+    return default if is_recognised_kind(entry.kind) else UNANSWERED

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
 from exchange.domain.journal_parts import join, pieces_of
+from exchange.flows.apply.again.ahead import Ahead
 from exchange.flows.apply.again.journaled import is_register_event
 from exchange.flows.apply.again.recorded import Rulings, read_rulings, ruling_for
 from exchange.flows.apply.again.revoked import decision_revision
@@ -26,10 +28,12 @@ from exchange.flows.apply.steps import (
     INTERNAL,
     STEP_ENTRIES,
     Note,
+    ReadRun,
     Redecide,
     StepPlan,
     digest_leaves,
     is_answer,
+    is_run,
     plan,
 )
 from exchange.flows.instants import instant, micros_of
@@ -160,14 +164,24 @@ class Replay:
         target: Where the registers that are being made are read: empty, or the source with its registers cleared.
         write: Writes them.
         take: Takes a line that changes registers by itself.
+        ahead: Reads entries before their step's turn; None: they are read in turn.
     """
 
-    def __init__(self, node: Applier, source: Views, target: Views, write: Write, take: TakeEvent) -> None:
+    def __init__(
+        self,
+        node: Applier,
+        source: Views,
+        target: Views,
+        write: Write,
+        take: TakeEvent,
+        ahead: Ahead | None = None,
+    ) -> None:
         self._node = node
         self._source = source
         self._target = target
         self._write = write
         self._take = take
+        self._ahead = ahead
         self.position = Position()
 
     def steps(self, stop: Stop = nowhere) -> Iterator[ReplayedStep]:
@@ -205,7 +219,13 @@ class Replay:
         self, book: LogHead, index: int, event: JournalEntry, behind: Sequence[tuple[int, JournalEntry]]
     ) -> ReplayedStep:
         with self._source.read() as logs, self._target.read() as state:
-            step = again(self._node, logs, state, self._heads, event, _notes(behind, event), self._next_seq)
+            read = None
+            if self._ahead is not None:
+                coming = (each.step for _, each in behind if each.HasField("step"))
+                self._ahead.look(self._heads, chain((event.step,), coming), self._next_seq)
+                read = self._ahead.take
+            notes = _notes(behind, event)
+            step = again(self._node, logs, state, self._heads, event, notes, self._next_seq, read)
             leaves, whole = self._leaves(logs, book, index, step)
         digest = registers.fold(self.position.digest, leaves)
         self._write(step.changes, step.next_seq, step)
@@ -240,6 +260,7 @@ def again(
     event: JournalEntry,
     notes: Mapping[int, EvidenceKept],
     next_seq: int,
+    read: ReadRun | None = None,
 ) -> StepPlan:
     """One step of a journal, computed again over the registers as they stand.
 
@@ -251,6 +272,7 @@ def again(
         event: The step's line.
         notes: Those that it made.
         next_seq: Number of the next row change.
+        read: Gives its entries, where they were read before.
 
     Raises:
         LookupError: It reads entries, or takes a decision, that are not here.
@@ -259,7 +281,7 @@ def again(
     source = heads.get(step.source_log)
     if source is None or source.size < step.end:
         raise LookupError(f"{step.source_log}#{step.end - 1}")
-    if not 0 <= step.first <= step.end <= step.first + STEP_ENTRIES:
+    if not is_run(source, step.first, step.end):
         raise LookupError(f"{step.source_log} [{step.first}, {step.end})")
     rulings = _rulings(logs, heads, step)
     redecisions = [
@@ -286,6 +308,7 @@ def again(
         redecisions=redecisions,
         parked={at: note.evidence.decode() for at, note in notes.items() if note.reason == INTERNAL},
         journaled={at: Note(note.reason, at, note.evidence) for at, note in notes.items()},
+        read=read,
     )
 
 

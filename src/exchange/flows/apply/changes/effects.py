@@ -6,12 +6,11 @@ Law: what an erased record leaves in the registers is what its statement alone w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count, repeat
 from typing import Any
 
-from exchange.domain.record_index import index_of, raw_id
 from exchange.flows.apply.changes import ending
 from exchange.flows.apply.changes.overlay import RegisterOverlay
-from exchange.flows.apply.changes.parts import parts_of
 from exchange.flows.apply.deciding.ruling import Ruling, read_decision
 from exchange.flows.apply.entry import ReadEntry
 from exchange.storage.registers import registers
@@ -39,18 +38,18 @@ def bare_row(
     entry: ReadEntry, origin: str, log_id: int, mirrored_at: int | None, ruling: Ruling, revision: int, edition: str
 ) -> dict[str, Any]:
     """A register row of what the statement and the log alone say."""
-    assert entry.statement is not None
+    facts = entry.facts
     return {
         "seq": 0,
         "origin": origin,
         "record_id": entry.record_id,
-        "revision": entry.statement.revision,
-        "kind": entry.statement.kind,
-        "erasure_class": entry.statement.erasure_class,
+        "revision": facts.revision,
+        "kind": facts.kind,
+        "erasure_class": facts.erasure_class,
         "log_id": log_id,
         "idx": entry.index,
-        "commitment": entry.commitment,
-        "logged_at": entry.logged_at,
+        "commitment": facts.commitment,
+        "logged_at": facts.logged_at,
         "mirrored_at": mirrored_at,
         **UNDESCRIBED,
         "outcome": ruling.outcome,
@@ -67,42 +66,48 @@ def apply_record(overlay: RegisterOverlay, entry: ReadEntry, row: dict[str, Any]
 
     Only a record that takes effect is described by its row: what was refused may hold anything.
     """
-    record = entry.record
-    if ruling.takes_effect and record is not None:
-        index = index_of(record)
+    takes_effect = ruling.takes_effect
+    said = entry.description(row["origin"]) if takes_effect and entry.has_record else None
+    if said is not None:
+        index = said.filed
         row["natural_key"] = entry.natural_key
-        if record.header.HasField("supersedes"):
-            row["supersedes"] = raw_id(record.header.supersedes.record_id) or None
+        row["supersedes"] = said.supersedes
         row["about_origin"] = index.about_origin
         row["about"] = index.about
         row["subject"] = index.subject
         row["area"] = index.area
-        row["authority"] = record.header.authority.uscc
+        row["authority"] = said.authority
         row["level"] = index.level
         row["state"] = index.state
         row["year"] = index.year
         row["sort_on"] = index.sort_on
         row["own_end"] = row["tombstone"] = index.ended
         row["own_end_on"] = row["tombstone_on"] = index.ended_on if index.ended else ""
-    revisions = list(overlay.revisions(row["origin"], entry.record_id))
-    standing = next((other for other in revisions if other["revision"] == row["revision"]), None)
+    revisions = overlay.revisions(row["origin"], entry.record_id)
+    standing = next((other for other in revisions if other["revision"] == row["revision"]), None) if revisions else None
     had_effect = standing is not None and bool(read_decision(standing["decision"]).rules)
-    if standing is not None and had_effect and standing["tombstone"] != "ERASED" and not ruling.takes_effect:
+    if standing is not None and had_effect and standing["tombstone"] != "ERASED" and not takes_effect:
         withdraw(overlay, entry, row, standing)
         return
-    newer = [other for other in revisions if other["revision"] > row["revision"]]
+    if revisions:
+        _stand_below(row, [other for other in revisions if other["revision"] > row["revision"]])
+    ending.end_row(row, ending.ended_by_acts(overlay, row["origin"], entry.record_id))
+    if revisions and takes_effect:
+        _replace(overlay, entry, row, [other for other in revisions if other["revision"] < row["revision"]])
+    overlay.skip_to_own_numbers()
+    overlay.put_record(row, salt=entry.salt, place=entry.place)
+    if said is not None and not had_effect:
+        leaves = said.leaves or repeat(b"")
+        for number, (table, part), leaf in zip(count(said.numbered), said.parts, leaves, strict=False):
+            overlay.put_numbered(table, part, salt=entry.salt, place=entry.place, made=(number, leaf))
+
+
+def _stand_below(row: dict[str, Any], newer: Sequence[Mapping[str, Any]]) -> None:
+    """What came late is not shown where a newer revision is, and has ended where that has."""
     row["newest"] = row["newest"] and not any(other["newest"] for other in newer)
     ended = next((other for other in newer if other["tombstone"]), None)
     if ended is not None and not row["tombstone"]:
         row |= {"tombstone": ended["tombstone"], "tombstone_on": ended["tombstone_on"]}
-    ending.end_row(row, ending.ended_by_acts(overlay, row["origin"], entry.record_id))
-    if ruling.takes_effect:
-        _replace(overlay, entry, row, [other for other in revisions if other["revision"] < row["revision"]])
-    overlay.skip_to_own_numbers()
-    overlay.put_record(row, salt=entry.salt, place=entry.place)
-    if ruling.takes_effect and record is not None and not had_effect:
-        for table, part in parts_of(record, row):
-            overlay.put_numbered(table, part, salt=entry.salt, place=entry.place)
 
 
 def _replace(

@@ -7,9 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exchange.domain import kinds
-from exchange.domain.record_index import raw_id
-from exchange.domain.references import spoken_of, touched
 from exchange.flows.apply.changes import ending
 from exchange.flows.apply.deciding.waiting import CONFIRMED, UNPROVEN
 from exchange.flows.apply.entry import ReadEntry, payload_of
@@ -18,7 +15,6 @@ from exchange.storage.engine.transaction import LogHead
 from exchange.storage.logs import log_store
 from exchange.storage.registers import registers
 from exchange.storage.registers.registers import NO_ENTRY, Change
-from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.record_pb2 import Record
 
 PLACES = 256
@@ -39,6 +35,16 @@ NUMBERS_PER_STEP = PLACES * CHANGES_PER_ENTRY
 erased body no longer shows shifts no other number when the step is computed again."""
 
 
+def number_of_parts(first: int, place: int) -> int:
+    """The number that the first part of a record gets in a step.
+
+    Args:
+        first: First number of the step's row changes.
+        place: Place of the entry.
+    """
+    return first + place * CHANGES_PER_ENTRY + OWN_NUMBERS + 1
+
+
 @dataclass(frozen=True, slots=True)
 class ErasedRow:
     """A record revision whose body is to be destroyed, with where it stands."""
@@ -48,18 +54,6 @@ class ErasedRow:
     revision: int
     log_id: int
     idx: int
-
-
-def named_by(record: Record) -> list[RecordRef]:
-    """Records whose rows a record's ruling looks at."""
-    about = spoken_of(record)
-    return [*touched(record), about] if about is not None else touched(record)
-
-
-def key_before(record: Record) -> str:
-    """Natural key of the record that has to stand before this one; empty without one."""
-    line = kinds.spec_of(record)
-    return line.succeeds(record) if line is not None else ""
 
 
 class RegisterOverlay:
@@ -94,15 +88,11 @@ class RegisterOverlay:
         wanted = {(origin, entry.record_id) for entry in entries if entry.record_id}
         natural_keys: list[str] = []
         for entry in entries:
-            if entry.record is None:
-                continue
-            for reference in named_by(entry.record):
-                raw = raw_id(reference.record_id)
-                if raw:
-                    wanted.add((reference.origin, raw))
-            natural_keys += [entry.natural_key, key_before(entry.record)]
+            facts = entry.facts
+            wanted.update(facts.named)
+            natural_keys += [facts.natural_key, facts.before]
         self._holders = registers.holders_of(state, natural_keys)
-        before = {key_before(entry.record) for entry in entries if entry.record is not None} - {""}
+        before = {entry.facts.before for entry in entries} - {""}
         wanted |= {(origin, self._holders[origin, key]) for key in before if (origin, key) in self._holders}
         loaded = registers.records_of(state, wanted)
         # Acts bring the notice that they are about; notices bring the acts on them.
@@ -135,17 +125,16 @@ class RegisterOverlay:
 
     def unproven(self, entry: ReadEntry) -> list[tuple[int, int, int]]:
         """Entries (log, index, decision revision) that wait until this one's statement is confirmed: the same bytes."""
-        assert entry.statement is not None
         places = [
             (copy.log_id, copy.idx)
             for copy in self._copies.get(entry.record_id, ())
-            if copy.revision == entry.statement.revision
+            if copy.revision == entry.facts.revision
         ]
         places += [
             (row["log_id"], row["idx"])
             for rows in ([self._rows[key] for key in self._rows if key[1] == entry.record_id])
             for row in rows
-            if row["revision"] == entry.statement.revision
+            if row["revision"] == entry.facts.revision
         ]
         found = []
         for log_id, index in dict.fromkeys(places):
@@ -208,17 +197,19 @@ class RegisterOverlay:
         row["seq"] = self._take_seq()
         rows = self._rows[row["origin"], row["record_id"]]
         self._stated_by[row["record_id"]].add(row["origin"])
-        known = next((at for at, old in enumerate(rows) if old["revision"] == row["revision"]), None)
-        if known is None:
-            rows.append(row)
-            rows.sort(key=lambda each: each["revision"])
-        else:
+        revision = row["revision"]
+        known = next((at for at, old in enumerate(rows) if old["revision"] == revision), None) if rows else None
+        if known is not None:
             rows[known] = row
+        else:
+            rows.append(row)
+            if len(rows) > 1:
+                rows.sort(key=lambda each: each["revision"])
         if row["kind"] in ending.ENDS and row["about"]:
             self._acts[row["about_origin"], row["about"]].add((row["origin"], row["record_id"]))
         if row["natural_key"] and row["newest"]:
             self._holders[row["origin"], row["natural_key"]] = row["record_id"]
-        key = (row["origin"], row["record_id"], row["revision"])
+        key = (row["origin"], row["record_id"], revision)
         self.changes.append(Change("records", key, row, salt, place, known is None, follows))
 
     def keys(self, origin: str) -> Mapping[str, Mapping[str, Any]]:
@@ -252,22 +243,32 @@ class RegisterOverlay:
         """Put a row of another register."""
         self.changes.append(Change(table, key, row, salt, place))
 
-    def put_numbered(self, table: str, row: dict[str, Any], *, salt: bytes, place: int) -> None:
-        """Put a new row of a register whose rows have only a number."""
+    def put_numbered(
+        self, table: str, row: dict[str, Any], *, salt: bytes, place: int, made: tuple[int, bytes] = (0, b"")
+    ) -> None:
+        """Put a new row of a register whose rows have only a number.
+
+        Args:
+            table: The register.
+            row: The row without its number.
+            salt: Salt of the body that it is made of.
+            place: Place of the entry.
+            made: The leaf that it has if it gets this number; empty where none was made.
+        """
         seq = self._take_seq()
-        self.changes.append(Change(table, (seq,), row | {"seq": seq}, salt, place, fresh=True))
+        leaf = made[1] if made[0] == seq else b""
+        self.changes.append(Change(table, (seq,), row | {"seq": seq}, salt, place, fresh=True, made=leaf))
 
     def put_copy(self, entry: ReadEntry, origin: str, log_id: int) -> None:
         """Remember an entry that no register row points at, for an Erasure that may come."""
-        assert entry.statement is not None
-        copy = ErasedRow(origin, entry.record_id, entry.statement.revision, log_id, entry.index)
+        copy = ErasedRow(origin, entry.record_id, entry.facts.revision, log_id, entry.index)
         self._copies.setdefault(entry.record_id, []).append(copy)
         row = {
             "log_id": log_id,
             "idx": entry.index,
             "origin": origin,
             "record_id": entry.record_id,
-            "revision": entry.statement.revision,
+            "revision": entry.facts.revision,
         }
         self.put("copies", (log_id, entry.index), row, salt=b"", place=entry.place)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from exchange.domain.labs import lab_code, slices_of
 from exchange.domain.record_index import raw_id
 from exchange.flows.instants import micros_of
-from exchange.v1.monitoring_batch_pb2 import MonitoringBatch
+from exchange.v1.monitoring_batch_pb2 import MonitoringBatch, Series
 from exchange.v1.record_pb2 import Record
 
 Part = tuple[str, dict[str, Any]]
@@ -33,40 +33,41 @@ def _revision(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _blocks(record: Record, row: Mapping[str, Any]) -> Iterator[Part]:
     """One block for each factor of the batch: every statistic of it, as packed series."""
-    batch = record.monitoring_batch
-    factors: dict[str, MonitoringBatch] = {}
-    spans: dict[str, tuple[int, int]] = {}
+    batch, station = record.monitoring_batch, record.monitoring_batch.station
+    place = station.station_id, batch.medium_code, station.section_id, batch.interval
+    lab = batch.lab_cma_no, batch.lab_uscc
+    factors: dict[str, list[Series]] = {}
     for series in batch.series:
-        code = series.factor_code
-        block = factors.get(code)
-        if block is None:
-            block = factors[code] = MonitoringBatch()
-        block.series.append(series)
-        times = [micros_of(point.data_time) for point in series.points]
-        if code in spans:
-            times += spans[code]
-        spans[code] = (min(times), max(times))
+        factors.setdefault(series.factor_code, []).append(series)
     for factor, block in factors.items():
-        first, last = spans[factor]
+        # Points are in order of time (TIME_ORDER).
+        first = min([micros_of(series.points[0].data_time) for series in block])
+        last = max([micros_of(series.points[-1].data_time) for series in block])
         yield (
             "blocks",
             {
                 "origin": row["origin"],
-                "station": batch.station.station_id,
-                "medium": batch.medium_code,
-                "section": batch.station.section_id,
-                "interval": batch.interval,
+                "station": place[0],
+                "medium": place[1],
+                "section": place[2],
+                "interval": place[3],
                 "factor": factor,
                 "first_time": first,
                 "last_time": last,
                 "record_id": row["record_id"],
                 "revision": row["revision"],
                 "area": row["area"],
-                "lab_cma_no": batch.lab_cma_no,
-                "lab_uscc": batch.lab_uscc,
-                "series": block.SerializeToString(deterministic=True),
+                "lab_cma_no": lab[0],
+                "lab_uscc": lab[1],
+                "series": _packed(block),
             },
         )
+
+
+def _packed(block: Sequence[Series]) -> bytes:
+    message = MonitoringBatch()
+    message.series.extend(block)
+    return message.SerializeToString(deterministic=True)
 
 
 def _feedback(record: Record, row: Mapping[str, Any]) -> Iterator[Part]:

@@ -213,7 +213,7 @@ def _about_identity(entry: ReadEntry, bench: Bench, overlay: Overlay) -> Ruling 
 def _about_body(entry: ReadEntry) -> Ruling | None:
     """8 the body is there, as committed, and one that this edition understands."""
     assert entry.statement is not None
-    if entry.raw.body is None:
+    if not entry.has_body:
         return _defer("BODY_MISSING", "BODY")
     if entry.problem:
         return _refuse(entry.problem)

@@ -42,7 +42,8 @@ class Absent:
         return f"{self.index}\t{self.reason}\t{self.record_id}\n"
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: a frozen one takes four times as long to make, and one is made for every entry.
+@dataclass(slots=True)
 class Body:
     """A body of the folder.
 

@@ -24,3 +24,7 @@ class FolderUnreadable(ExchangeError):
         self.byte = byte
         self.detail = detail
         self.problems = (Problem(self.reason, file if byte is None else f"{file}@{byte}", detail),)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Otherwise by the one text that Exception was given: it would not come back from another process.
+        return type(self), (self.file, self.detail, self.byte)

@@ -39,7 +39,9 @@ class Replayed:
     differing: list[Finding] = field(default_factory=list)
 
 
-def replay_folder(root: Path, tables: Tables, first: FirstReading | None = None, watch: Watch = unwatched) -> Replayed:
+def replay_folder(
+    root: Path, tables: Tables, first: FirstReading | None = None, watch: Watch = unwatched, *, jobs: int = 0
+) -> Replayed:
     """Walk a folder's journal over its logs, and lay what it gives beside the registers that were exported.
 
     Nothing is found where every step gives the digest that the journal names and every row is as exported. Raises
@@ -50,6 +52,7 @@ def replay_folder(root: Path, tables: Tables, first: FirstReading | None = None,
         tables: The tables of the domain.
         first: What the folder gave when its logs were proven; None where they are not.
         watch: Told of entries that are read, and of lines of the journal that are walked.
+        jobs: Processes; 0: as many as the logs are worth.
     """
     done = Replayed()
     bound: BoundLogs | None = None
@@ -57,7 +60,7 @@ def replay_folder(root: Path, tables: Tables, first: FirstReading | None = None,
         source: Source = ExportedLogs(root)
         if first is not None:
             source = bound = BoundLogs(source, first)
-        with ReplayRun(source, tables) as run:
+        with ReplayRun(source, tables, jobs=jobs) as run:
             try:
                 registers = ExportedRegisters(root)
             except FolderUnreadable as error:

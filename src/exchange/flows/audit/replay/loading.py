@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
 from exchange.flows.audit.findings import Finding
-from exchange.flows.audit.sources.source import Source, SourceEntry, SourceLog
+from exchange.flows.audit.processes import in_order
+from exchange.flows.audit.sources.source import Apart, Part, PartRead, Source, SourceEntry, SourceLog
 from exchange.flows.audit.watching import READING, Seen, Watch, unwatched
 from exchange.storage.engine.transaction import LogHead, NewEntry, Transaction
 from exchange.storage.logs import log_store
@@ -25,6 +27,9 @@ CHUNK: Final = 512
 """Entries, notes or steps put at once."""
 
 CHUNK_BYTES: Final = 8 << 20
+
+PARTS_AHEAD: Final = 4
+"""Parts that other processes read before they are put: 32 MiB at most."""
 
 _TIMED_BYTES: Final = 8 + cosignature.SIGNATURE_SIZES[COSIGNATURE_V1]
 
@@ -53,16 +58,26 @@ class Loader:
         change: Writes.
         trees: Whether the database gets subtree hashes for proofs; a walk needs none.
         number: Says whose submissions entries are; nobody's when None.
+        executor: Other processes that read; None: this one does.
 
     Attributes:
         kept_back: Entries whose bodies exist and are not in the source: what follows from them can not be computed.
     """
 
-    def __init__(self, source: Source, change: Change, *, trees: bool, number: Number | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        change: Change,
+        *,
+        trees: bool,
+        number: Number | None = None,
+        executor: Executor | None = None,
+    ) -> None:
         self._source = source
         self._change = change
         self._trees = trees
         self._number = number
+        self._executor = executor
         self._noted: dict[str, Frontier] = {}
         self._stepped: dict[str, int] = {}
         self.kept_back: set[tuple[str, int]] = set()
@@ -103,7 +118,7 @@ class Loader:
             yield from self._check_again(log, head, checked)
             notes = self._notes(log, self._noted[log.origin].size)
             note = next(notes, None)
-        for chunk in _chunks(self._source.entries(log, head.size)):
+        for chunk in self._chunks(log, head.size):
             fresh = [NewEntry.of(each.entry, each.salt, each.body) for each in chunk]
             self.kept_back |= {(log.origin, each.index) for each in chunk if each.absent in KEPT_BACK}
             first = chunk[0].index
@@ -123,6 +138,17 @@ class Loader:
             seen(len(chunk))
         if log.use == "journal":
             self._load_leaves(log, head)
+
+    def _chunks(self, log: SourceLog, start: int) -> Iterator[list[SourceEntry]]:
+        """Entries from ``start`` on: read by other processes, where there are some and the source lets them."""
+        if self._executor is not None and isinstance(self._source, Apart):
+            for found, rest in in_order(self._executor, _read, self._source.parts(log, start), PARTS_AHEAD):
+                if found:
+                    yield found
+                    start = found[-1].index + 1
+                if rest is not None:
+                    break
+        yield from _chunked(self._source.entries(log, start))
 
     def _check_again(self, log: SourceLog, head: LogHead, checked: Frontier) -> Iterator[Finding]:
         """Notes over entries that were put before: their leaves are read back."""
@@ -181,7 +207,11 @@ def _read_note(log: SourceLog, data: bytes) -> _Note:
     return _Note(head.size, head.root, tuple(rows))
 
 
-def _chunks(entries: Iterator[SourceEntry]) -> Iterator[list[SourceEntry]]:
+def _read(part: Part) -> PartRead:
+    return part.read(CHUNK_BYTES)
+
+
+def _chunked(entries: Iterator[SourceEntry]) -> Iterator[list[SourceEntry]]:
     chunk: list[SourceEntry] = []
     size = 0
     for entry in entries:

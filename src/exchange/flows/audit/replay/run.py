@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Final, Self
 
 from exchange.domain.catalogues.tables import Tables
+from exchange.flows.apply.again.ahead import Ahead
 from exchange.flows.apply.again.replay import ReplayedStep, Stop, nowhere
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.folder.errors import FolderUnreadable
+from exchange.flows.audit.processes import pool, worth
 from exchange.flows.audit.replay.causes import Beyond, explain
 from exchange.flows.audit.replay.comparing import MAX_ROWS, Difference, Registers, compare
 from exchange.flows.audit.replay.loading import Loader
@@ -52,6 +55,7 @@ class ReplayRun:
         source: The logs.
         tables: The tables of the domain.
         folder: Where the database is made; the system's place for temporary files when None.
+        jobs: Processes that read, this one among them; 0: as many as the logs are worth.
     """
 
     def __init__(
@@ -60,17 +64,22 @@ class ReplayRun:
         tables: Tables,
         *,
         folder: Path | None = None,
+        jobs: int = 0,
     ) -> None:
-        self._scratch = Scratch(folder)
-        self._loader = Loader(source, self._scratch.change, trees=False)
+        self._stack = ExitStack()
+        self._scratch = self._stack.enter_context(Scratch(folder))
+        jobs = jobs or worth(sum(log.size for log in source.logs()))
+        executor = self._stack.enter_context(pool(jobs - 1)) if jobs > 1 else None
+        self._loader = Loader(source, self._scratch.change, trees=False, executor=executor)
         node = ReplayedNode(name=source.node, federation=source.domain, tables=tables)
-        self._walk = Walk(node, self._scratch)
+        ahead = Ahead(node.name, executor, self._scratch.entries_file) if executor is not None else None
+        self._walk = Walk(node, self._scratch, ahead)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._scratch.close()
+        self._stack.close()
 
     @property
     def done(self) -> Walked:
@@ -90,6 +99,7 @@ class ReplayRun:
     ) -> Iterator[Finding]:
         """Load what the source holds by now, and walk on. Findings come as they are met."""
         yield from self._loader.load(watch)
+        self._scratch.share()
         yield from self._walk.on(stop, see, watch)
 
     def take_lines(self, lines: Iterator[tuple[str, int, JournalEntry]]) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from exchange.domain.problems import ExchangeError
+from exchange.flows.apply.again.ahead import Ahead
 from exchange.flows.apply.again.journaled import changes_of, is_register_event
 from exchange.flows.apply.again.replay import LineUnreadable, Replay, ReplayedStep, Stop, epochs
 from exchange.flows.apply.applier import ReplayedNode
@@ -59,15 +60,16 @@ class Walk:
     Args:
         node: Whose journal it is.
         scratch: Holds its logs; the registers are made there.
+        ahead: Reads entries before their step's turn; None: they are read in turn.
 
     Attributes:
         halted: It can not go on: what a step reads is not here.
         other: Whether another program than this one made what it walks.
     """
 
-    def __init__(self, node: ReplayedNode, scratch: Scratch) -> None:
+    def __init__(self, node: ReplayedNode, scratch: Scratch, ahead: Ahead | None = None) -> None:
         self._scratch = scratch
-        self._replay = Replay(node, scratch, scratch, self._write, self.take)
+        self._replay = Replay(node, scratch, scratch, self._write, self.take, ahead)
         self.halted = False
         self.other = OtherProgram()
         self._cursors: dict[int, int] = {}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from exchange.crypto.timestamps import MAX_TOKEN_BYTES
 from exchange.domain.problems import Problem, Refused
@@ -13,12 +16,62 @@ from exchange.flows.audit.folder.about import LogAbout
 from exchange.flows.audit.folder.bodies import BodyArchive
 from exchange.flows.audit.folder.errors import FolderUnreadable
 from exchange.flows.audit.folder.reading import Folder, LogFolder
-from exchange.flows.audit.sources.source import SourceEntry, SourceLog, SourceStamp
+from exchange.flows.audit.sources.source import PartRead, SourceEntry, SourceLog, SourceStamp
 from exchange.tlog import tiles
 from exchange.tlog.note import MAX_NOTE_BYTES
 
 _DIGITS = 19
 """A size has fewer."""
+
+BUNDLES: Final = 2
+"""Bundles of a part: 512 entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class BundlePart:
+    """Some bundles of a log.
+
+    Attributes:
+        log: The log.
+        runs: Which bundles.
+        start: Index that the first entry of interest stands at.
+    """
+
+    log: LogFolder
+    runs: tuple[tiles.Run, ...]
+    start: int
+
+    def __iter__(self) -> Iterator[SourceEntry]:
+        """The entries in order, one body at a time in memory.
+
+        Raises:
+            FolderUnreadable: A bundle, or the archive of its bodies, is not there or not of the form.
+        """
+        for run in self.runs:
+            bundle = self.log.bundle(run)
+            if bundle is None:
+                raise FolderUnreadable(self.log.bundle_path(run), "not there")
+            with self.log.bodies(run) as archive:
+                if archive is None and self.log.about.use != "journal":
+                    raise FolderUnreadable(self.log.bodies_path(run), "not there")
+                for each in _joined(run.first, bundle, archive):
+                    if each.index >= self.start:
+                        yield each
+
+    def read(self, limit: int) -> PartRead:
+        """The entries in order.
+
+        Raises:
+            FolderUnreadable: A bundle, or the archive of its bodies, is not there or not of the form.
+        """
+        found: list[SourceEntry] = []
+        size = 0
+        for each in self:
+            size += len(each.entry) + len(each.body or b"")
+            if size > limit:
+                return PartRead(found, each.index)
+            found.append(each)
+        return PartRead(found)
 
 
 def source_log(about: LogAbout) -> SourceLog:
@@ -77,21 +130,19 @@ class ExportedLogs:
             FolderUnreadable: A bundle, or the archive of its bodies, is not there or not of the form.
         """
         found = self._log(log)
-        for run in tiles.runs(log.proven, start // tiles.WIDTH):
-            bundle = found.bundle(run)
-            if bundle is None:
-                raise FolderUnreadable(found.bundle_path(run), "not there")
-            with found.bodies(run) as archive:
-                if archive is None and log.use != "journal":
-                    raise FolderUnreadable(found.bodies_path(run), "not there")
-                for each in _joined(run.first, bundle, archive):
-                    if each.index >= start:
-                        yield each
+        for part in self.parts(log, start):
+            yield from part
         if log.size > log.proven:
             with found.promised_bodies() as archive:
                 for each in _joined(log.proven, found.promised(), archive):
                     if each.index >= start:
                         yield each
+
+    def parts(self, log: SourceLog, start: int) -> Iterator[BundlePart]:
+        """What is proven of a log from ``start`` on, in parts of some hundred entries."""
+        runs = tiles.runs(log.proven, start // tiles.WIDTH)
+        while some := tuple(islice(runs, BUNDLES)):
+            yield BundlePart(self._log(log), some, start)
 
     def notes(self, log: SourceLog, above: int) -> Iterator[bytes]:
         """Its stored cosigned notes of sizes beyond ``above``, smallest first; the checkpoint itself is the last.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,8 @@ class SourceLog:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: a frozen one takes four times as long to make, and one is made for every entry.
+@dataclass(slots=True)
 class SourceEntry:
     """One entry.
 
@@ -59,6 +60,34 @@ class SourceStamp:
     size: int
     note: bytes
     token: bytes
+
+
+class Part(Protocol):
+    """Some entries of a log, which any process can read by itself."""
+
+    def read(self, limit: int) -> PartRead:
+        """The entries in order."""
+        ...
+
+
+class PartRead(NamedTuple):
+    """What was read of a part.
+
+    Attributes:
+        rest: Index of the first entry that was left off, because they have more bytes than were asked for; or None.
+    """
+
+    entries: list[SourceEntry]
+    rest: int | None = None
+
+
+@runtime_checkable
+class Apart(Protocol):
+    """A source whose logs can be read by other processes."""
+
+    def parts(self, log: SourceLog, start: int) -> Iterator[Part]:
+        """What is proven of a log from ``start`` on, in parts of some hundred entries."""
+        ...
 
 
 class Source(Protocol):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from exchange.flows.audit.folder.about import LogAbout
+from exchange.flows.audit.processes import in_order, pool
 from exchange.flows.audit.verify.keys.believed import Believed
 from exchange.flows.audit.verify.keys.signatures import SignatureResult, check_signatures, find_again
 from exchange.flows.audit.verify.keys.statements import Announced, Answered, MirroredTimes, SigningKeys
@@ -45,10 +43,7 @@ class Crew:
     def __init__(self, jobs: int) -> None:
         self._stack = ExitStack()
         self._ahead = AHEAD * jobs
-        # Not by fork: threads that others started here would not come along.
-        self._pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) if jobs > 1 else None
-        if self._pool is not None:
-            self._stack.enter_context(self._pool)
+        self._pool = self._stack.enter_context(pool(jobs)) if jobs > 1 else None
 
     def __enter__(self) -> Self:
         disk_of.cache_clear()  # the folder may have changed since this process looked at it
@@ -61,13 +56,8 @@ class Crew:
         """Results in the order of the parts."""
         if self._pool is None:
             yield from map(work, parts)
-            return
-        rest = iter(parts)
-        waiting = [self._pool.submit(work, part) for part in islice(rest, self._ahead)]
-        while waiting:
-            done = waiting.pop(0).result()
-            waiting += [self._pool.submit(work, part) for part in islice(rest, 1)]
-            yield done
+        else:
+            yield from in_order(self._pool, work, parts, self._ahead)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,104 @@
+"""A replay that other processes read for gives what one process gives, and tells what is wrong as it does."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from exchange.flows.apply.again.ahead import Ahead
+from exchange.flows.apply.applier import ReplayedNode
+from exchange.flows.audit.folder.errors import FolderUnreadable
+from exchange.flows.audit.processes import in_order, pool
+from exchange.flows.audit.replay.loading import Loader
+from exchange.flows.audit.replay.run import ReplayRun
+from exchange.flows.audit.replay.walk import Walk
+from exchange.flows.audit.sources.exported import ExportedLogs
+from exchange.flows.audit.sources.stored import StoredRegisters
+from exchange.storage.engine.scratch import Scratch
+from tests.flows.audit.past import NAMES, Past
+from tests.flows.audit.test_exported import folders
+from tests.world import tables
+
+__all__ = ["folders"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_processes_give_what_one_gives(past: Past, folders: dict[str, Path], name: str) -> None:
+    """Steps, digests and rows; of a folder, whose parts they read, and of a database, whose parts they can not."""
+    for source in (ExportedLogs(folders[name]), past.logs(name)):
+        with ReplayRun(source, tables(), jobs=1) as run:
+            assert list(run.go()) == []
+            alone = run.done
+        with ReplayRun(source, tables(), jobs=3) as run:
+            assert list(run.go()) == []
+            assert run.done == alone
+            assert list(run.compare(StoredRegisters(past.database(name)))) == []
+
+
+def test_a_broken_bundle_is_told_from_another_process(folders: dict[str, Path], tmp_path: Path) -> None:
+    """With its file and place, as where this process reads it."""
+    folder = shutil.copytree(folders["cq"], tmp_path / "cq")
+    archive = next(each for each in (folder / "logs").rglob("*.tar") if "bodies" in str(each))
+    archive.write_bytes(archive.read_bytes()[:-2048])
+    told = []
+    for jobs in (1, 2):
+        with ReplayRun(ExportedLogs(folder), tables(), jobs=jobs) as run, pytest.raises(FolderUnreadable) as unreadable:
+            list(run.go())
+        told.append((unreadable.value.file, unreadable.value.detail, unreadable.value.byte, str(unreadable.value)))
+    assert told[0] == told[1]
+
+
+def test_a_part_ends_where_it_is_too_large(folders: dict[str, Path]) -> None:
+    """What another process gives back is bounded, however large bodies are: this process goes on from there."""
+    source = ExportedLogs(folders["sc"])
+    log = max(source.logs(), key=lambda each: each.proven)
+    entries = [each for each in source.entries(log, 0) if each.index < log.proven]
+    (part,) = source.parts(log, 0)
+    assert part.read(1 << 30) == (entries, None)
+    sizes = [len(each.entry) + len(each.body or b"") for each in entries]
+    assert part.read(sum(sizes[:3])) == (entries[:3], 3)
+    assert part.read(sizes[0] - 1) == ([], 0)
+    (rest,) = source.parts(log, 2)
+    assert rest.read(1 << 30) == (entries[2:], None)
+
+
+def test_parts_that_are_too_large_are_read_here(
+    past: Past, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left out or put twice where each part ends early."""
+    monkeypatch.setattr("exchange.flows.audit.replay.loading.CHUNK_BYTES", 2_000)
+    with ReplayRun(ExportedLogs(folders["sc"]), tables(), jobs=2) as run:
+        assert list(run.go()) == []
+        assert list(run.compare(StoredRegisters(past.database("sc")))) == []
+
+
+def test_a_walk_reads_itself_what_nobody_has_begun(past: Past) -> None:
+    """Where the others are busy, the walk does not wait for what it can read."""
+    busy, source = Event(), past.logs("sc")
+    with Scratch() as scratch, ThreadPoolExecutor(1) as executor:
+        executor.submit(busy.wait)
+        list(Loader(source, scratch.change, trees=False).load())
+        scratch.share()
+        node = ReplayedNode(name="sc", federation=source.domain, tables=tables())
+        walk = Walk(node, scratch, Ahead("sc", executor, scratch.entries_file))
+        try:
+            assert list(walk.on(lambda *_line: False)) == []
+        finally:
+            busy.set()
+    with past.run("sc") as run:
+        list(run.go())
+        assert walk.done == run.done
+
+
+def test_results_come_in_the_order_of_the_parts() -> None:
+    """However long each takes; and an error comes at its place."""
+    with pool(2) as executor:
+        assert list(in_order(executor, abs, iter(range(-9, 0)), 3)) == list(range(9, 0, -1))
+        results = in_order(executor, int, ["1", "2", "x", "4"], 2)
+        assert [next(results), next(results)] == [1, 2]
+        with pytest.raises(ValueError, match="invalid literal"):
+            next(results)
