@@ -11,7 +11,7 @@ with the same key finds out which.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from exchange.crypto.keys import submission_tag
@@ -23,7 +23,7 @@ from exchange.domain.references import disagrees, named_by
 from exchange.domain.validate import validate
 from exchange.flows.context import LOCAL_TIME, Node
 from exchange.flows.instants import micros
-from exchange.flows.intake.destinations import Known, destination_of, read_known
+from exchange.flows.intake.destinations import Destination, Known, destination_of, read_known
 from exchange.flows.intake.item import Item, RowSubmission, open_row, open_typed
 from exchange.flows.intake.revision import complete, report_before
 from exchange.flows.intake.seal import MAX_BODY_BYTES, MAX_ENTRY_BYTES, Draft, Sealed, draft, seal_all
@@ -79,8 +79,7 @@ class SubmitFlow:
         authorise: Authorise = _allow,
     ) -> list[SubmittedRecord]:
         """Submit typed or sealed records: one answer each, in order, given when all of them are durable."""
-        # One after the other, each as far as it goes alone: what was just read is still at hand.
-        candidates = (open_typed(self._node, slot, item, now) for slot, item in enumerate(items))
+        candidates = [open_typed(self._node, slot, item, now) for slot, item in enumerate(items)]
         return self._run(agency, candidates, now, validate_only=validate_only, authorise=authorise)
 
     def submit_rows(
@@ -93,27 +92,25 @@ class SubmitFlow:
         authorise: Authorise = _allow,
     ) -> list[SubmittedRecord]:
         """Submit rows of a document: a known natural key is the existing record, or its next revision."""
-        candidates = (open_row(slot, row) for slot, row in enumerate(rows))
+        candidates = [open_row(slot, row) for slot, row in enumerate(rows)]
         return self._run(agency, candidates, now, validate_only=validate_only, authorise=authorise)
 
     # -- the walk --------------------------------------------------------------------------------------------
 
     def _run(
-        self, agency: str, items: Iterable[Item], now: datetime, *, validate_only: bool, authorise: Authorise
+        self, agency: str, items: list[Item], now: datetime, *, validate_only: bool, authorise: Authorise
     ) -> list[SubmittedRecord]:
-        answers: list[SubmittedRecord | None] = []
+        # Step after step over all records, here and in each round: a processor that does the same to one record after
+        # the other has it done a tenth sooner than all of it to each.
         today = now.astimezone(LOCAL_TIME).date()
-        pending: list[Item] = []
+        # 2: what can be said without the database
         for item in items:
-            answers.append(None)
-            # 2: what can be said without the database
             if not item.problems:
                 self._check(item, today, authorise)
-            if item.problems:
-                answers[item.slot] = refused(item.problems)
-            else:
-                self._tag(item, agency)
-                pending.append(item)
+        answers = [refused(item.problems) if item.problems else None for item in items]
+        pending = [item for item in items if not item.problems]
+        for item in pending:
+            self._tag(item, agency)
         for _round in range(MAX_ROUNDS):
             if not pending:
                 return [answer for answer in answers if answer is not None]
@@ -183,7 +180,7 @@ class SubmitFlow:
             wanted |= {row.record_id for row in natural.values()}
             before = {item.slot: report_before(connection, item, natural) for item in items if item.agreeing}
             known = read_known(connection, self._node, items, wanted)
-        drafts: list[tuple[Item, tuple[str, ...], Draft]] = []
+        fresh: list[Item] = []
         for item in items:
             repeated = repeats.get(item.tag[:32])
             if repeated is not None:
@@ -192,18 +189,21 @@ class SubmitFlow:
             existing = complete(item, natural, known.newest, now)
             if existing is not None:
                 answers[item.slot] = stored_answer(self._node.database, existing, SubmitResult.SUBMIT_RESULT_UNCHANGED)
-                continue
+            else:
+                fresh.append(item)
+        found: list[tuple[Item, Destination]] = []
+        for item in fresh:
             if disagrees(before.get(item.slot), item.record):
                 item.problems.append(Problem("ALERT_DISAGREES", "record"))
-            addressees, origins = self._destinations(item, known)
+            destination = self._destination(item, known)
             if item.problems:
                 answers[item.slot] = refused(item.problems, item.taken_by)
             else:
-                drafts.append((item, origins, self._draft(item, addressees, now)))
+                found.append((item, destination))
         ready: list[Item] = []
-        made = seal_all(self._node, [each for _, _, each in drafts], now)
-        for (item, origins, _), sealed in zip(drafts, made, strict=True):
-            self._take(item, agency, origins, sealed, now)
+        drafts = [self._draft(item, destination.addressees, now) for item, destination in found]
+        for (item, destination), sealed in zip(found, seal_all(self._node, drafts, now), strict=True):
+            self._take(item, agency, destination.origins, sealed, now)
             if item.problems:
                 answers[item.slot] = refused(item.problems)
             elif validate_only:
@@ -212,7 +212,7 @@ class SubmitFlow:
                 ready.append(item)
         return self._append(agency, ready, answers) if ready else []
 
-    def _destinations(self, item: Item, known: Known) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _destination(self, item: Item, known: Known) -> Destination:
         """Addressees and logs; problems are the item's."""
         found = destination_of(self._node, item, known)
         item.problems += found.problems
@@ -221,7 +221,7 @@ class SubmitFlow:
             item.problems.append(full)
         if item.sealed is not None and found.addressees and set(found.addressees) != set(item.addressees):
             item.problems.append(Problem("SEALED_STATEMENT", "sealed.addressees"))
-        return found.addressees, found.origins
+        return found
 
     def _draft(self, item: Item, addressees: tuple[str, ...], now: datetime) -> Draft:
         """3: what is signed; of a finished envelope the bytes that the agency signed."""
