@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, or_, select, tuple_, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, func, select, update
 
 from exchange.storage import schema
 from exchange.storage.engine.prepared import Prepared
@@ -40,7 +41,7 @@ class StoredCheckpoint:
     cosigned_at: int
 
 
-_LOG, _ENTRY, _NOTE = schema.logs.c, schema.entries.c, schema.checkpoints.c
+_LOG, _ENTRY, _NODE, _NOTE = schema.logs.c, schema.entries.c, schema.tree_nodes.c, schema.checkpoints.c
 _LOG_ID: BindParameter[int] = bindparam("log_id")
 _SIZE: BindParameter[int] = bindparam("size")
 _HEADS = Prepared(select(schema.logs).order_by(_LOG.id))
@@ -86,6 +87,14 @@ _ABSENT_BODIES = Prepared(
         _ENTRY.body.is_(None),
     )
     .order_by(_ENTRY.idx)
+)
+# Not by pairs of level and index: for those SQLite looks at every node of the log.
+_NODES = Prepared(
+    select(_NODE.level, _NODE.idx, _NODE.hash).where(
+        _NODE.log_id == _LOG_ID,
+        _NODE.level.in_(bindparam("levels", expanding=True)),
+        _NODE.idx.in_(bindparam("indices", expanding=True)),
+    )
 )
 _NOTES = select(schema.checkpoints).where(_NOTE.log_id == _LOG_ID)
 _NOTES_OF = Prepared(
@@ -196,24 +205,21 @@ def node_reader(connection: Connection, log_id: int) -> NodeReader:
 
     def read(wanted: Sequence[tuple[int, int]]) -> list[bytes]:
         stored = [key for key in wanted if key[0] >= STORED_LEVEL]
-        lower = [key for key in wanted if key[0] < STORED_LEVEL]
         found: dict[tuple[int, int], bytes] = {}
-        nodes = schema.tree_nodes.c
         if stored:
-            for row in connection.execute(
-                select(nodes.level, nodes.idx, nodes.hash).where(
-                    nodes.log_id == log_id, tuple_(nodes.level, nodes.idx).in_(stored)
-                )
-            ):
-                found[row.level, row.idx] = row.hash
-        if lower:
-            rows = schema.entries.c
-            spans = [and_(rows.idx >= index << level, rows.idx < (index + 1) << level) for level, index in lower]
-            leaves = {
-                row.idx: leaf_hash(row.entry)
-                for row in connection.execute(select(rows.idx, rows.entry).where(rows.log_id == log_id, or_(*spans)))
-            }
-            for level, index in lower:
+            levels, indices = {level for level, _ in stored}, {index for _, index in stored}
+            asked = {"log_id": log_id, "levels": sorted(levels), "indices": sorted(indices)}
+            found = {(row.level, row.idx): row.hash for row in _NODES.rows(connection, asked)}
+        lower: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for level, index in wanted:
+            if level < STORED_LEVEL:
+                lower[index << level >> STORED_LEVEL].append((level, index))
+        for nodes in lower.values():
+            # All below one stored node: a run of at most 16 leaves.
+            start, end = min(i << level for level, i in nodes), max((i + 1) << level for level, i in nodes)
+            rows = _BARE_ENTRIES.rows(connection, {"log_id": log_id, "start": start, "end": end})
+            leaves = {row.idx: leaf_hash(row.entry) for row in rows}
+            for level, index in nodes:
                 hashes = [leaves[leaf] for leaf in range(index << level, (index + 1) << level)]
                 while len(hashes) > 1:
                     hashes = [node_hash(hashes[i], hashes[i + 1]) for i in range(0, len(hashes), 2)]
