@@ -13,7 +13,8 @@ from exchange.tlog.checkpoint import Checkpoint
 from exchange.tlog.tree import EMPTY_ROOT
 from exchange.v1 import audit_service_pb2 as audit
 from exchange.v1.common_pb2 import RecordRef
-from exchange.v1.journal_pb2 import AdministratorAction, JournalEntry
+from exchange.v1.journal_pb2 import AdministratorAction, EpochOpened, JournalEntry
+from exchange.v1.key_announcement_pb2 import Continues
 from exchange.v1.kind_pb2 import Kind, Outcome
 from exchange.v1.record_pb2 import Record, Tombstone
 from tests.cli.conftest import run
@@ -41,6 +42,14 @@ def test_logs_and_their_entries(node: FakeNode) -> None:
     shown = run("audit", "entries", JOURNAL, "--start", "3", "--limit", "3").out
     assert "lanes.pause" in shown
     assert "can not be read" in shown
+    assert "administrator's action" in shown
+    assert "管理操作" in run("audit", "entries", JOURNAL, lang="zh").out
+    opened = JournalEntry(opened=EpochOpened(continues=Continues(origin="o")))
+    node.answers["StreamEntries"] = [
+        audit.StreamEntriesResponse(entries=[audit.Entry(index=0, entry=opened.SerializeToString())])
+    ]
+    assert 'continues={"origin": "o"}' in run("audit", "entries", JOURNAL).out
+    node.answers["StreamEntries"] = [audit.StreamEntriesResponse(entries=[audit.Entry(index=n) for n in range(4)])]
     assert node.asked("StreamEntries")[0].start == 3
     lines = run("audit", "entries", JOURNAL, "--json").out.splitlines()
     assert len(lines) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ from google.protobuf.message import DecodeError
 from exchange.cli.calls.shown import words
 from exchange.cli.options import DEFAULT_LIMIT, JsonOption, LimitOption, ProfileOption, client
 from exchange.cli.output import Output, as_dict, moment
-from exchange.cli.texts import t
+from exchange.cli.texts import t, word
 from exchange.tlog.errors import LogFormatError
 from exchange.tlog.origin import LogName, OriginUse
 from exchange.v1.audit_service_pb2 import Entry, StreamEntriesRequest
@@ -67,7 +68,7 @@ def _cells(entry: Entry, *, journal: bool) -> tuple[int, datetime | None, str, s
         if journal:
             line = JournalEntry.FromString(entry.entry)
             event = line.WhichOneof("event") or ""
-            return entry.index, moment(line.at), event, _gist(line, event)
+            return entry.index, moment(line.at), word("journal_line", event), _gist(line, event)
         logged = LogEntry.FromString(entry.entry)
         statement = Statement.FromString(Envelope.FromString(logged.envelope).payload)
     except DecodeError:
@@ -84,4 +85,8 @@ def _gist(line: JournalEntry, event: str) -> str:
     if not event:
         return ""
     told = as_dict(getattr(line, event))
-    return " ".join(f"{name}={value}" for name, value in told.items())[:MAX_GIST]
+    return " ".join(f"{name}={_shown(value)}" for name, value in told.items())[:MAX_GIST]
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
