@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from exchange.storage import schema
+from exchange.storage.engine.prepared import Prepared
 from exchange.storage.engine.transaction import Transaction
 from exchange.storage.logs import journal, log_store
 from exchange.v1.journal_pb2 import JournalEntry
@@ -185,21 +186,27 @@ def keep_rows(tx: Transaction, payloads: Sequence[KeptRows]) -> list[None]:
     return [None] * len(payloads)
 
 
+_SUBMITTED = schema.submissions.c
+# Not by pairs of id and revision: for those SQLite looks at every submission.
+_ADDRESSES = Prepared(
+    select(_SUBMITTED.record_id, _SUBMITTED.revision, _SUBMITTED.addresses).where(
+        _SUBMITTED.record_id.in_(bindparam("ids", expanding=True))
+    )
+)
+
+
 def evidence_of(
     connection: Connection, wanted: Iterable[tuple[bytes, int]]
 ) -> dict[tuple[bytes, int], tuple[bytes, bytes]]:
     """Envelope and salt of record revisions; the salt is empty once erased."""
-    table = schema.submissions.c
-    pairs = sorted(set(wanted))
+    pairs = set(wanted)
+    ids = sorted({record_id for record_id, _ in pairs})
     found: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
-    for start in range(0, len(pairs), CHUNK):
-        rows = connection.execute(
-            select(table.record_id, table.revision, table.addresses).where(
-                tuple_(table.record_id, table.revision).in_(pairs[start : start + CHUNK])
-            )
-        )
+    for start in range(0, len(ids), CHUNK):
         places: dict[int, dict[int, tuple[bytes, int]]] = {}
-        for row in rows:
+        for row in _ADDRESSES.rows(connection, {"ids": ids[start : start + CHUNK]}):
+            if (row.record_id, row.revision) not in pairs:
+                continue
             log_id, _, index = row.addresses.partition(",")[0].partition(":")
             if index:
                 places.setdefault(int(log_id), {})[int(index)] = (row.record_id, row.revision)

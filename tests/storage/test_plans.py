@@ -1,0 +1,63 @@
+"""What is asked for every receipt, proof or answer is found by keys on SQLite, however much else the tables hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from exchange.storage.engine.database import Connection, Database
+from exchange.storage.engine.migrate import migrate
+from exchange.storage.engine.writer import Writer
+from exchange.storage.intake import documents
+from exchange.storage.logs import log_store
+from exchange.tlog.tree import consistency_proof, inclusion_proof
+from tests.storage.logs import ORIGIN, Append, append
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[Connection]:
+    """A view of a log of 100 entries, on SQLite."""
+    url = f"sqlite:///{tmp_path / 'some.db'}"
+    migrate(url)
+    database = Database(url)
+    writer = Writer(database)
+    writer.call(append, Append(tuple(b"%d" % number for number in range(100))))
+    with database.read() as view:
+        yield view
+    writer.close()
+    database.dispose()
+
+
+def plans(connection: Connection, ask: Callable[[], object]) -> set[str]:
+    """How SQLite finds what is asked."""
+    driver = connection.connection.dbapi_connection
+    assert driver is not None
+    asked: list[str] = []
+    driver.set_trace_callback(asked.append)
+    ask()
+    driver.set_trace_callback(None)
+    assert asked
+    return {row[3] for each in asked for row in driver.execute(f"EXPLAIN QUERY PLAN {each}").fetchall()}
+
+
+def test_a_proof_reads_the_nodes_that_it_needs(connection: Connection) -> None:
+    """Inclusion, consistency, an earlier root: nodes by level and index, leaves by their run."""
+    head = log_store.head(connection, ORIGIN)
+    assert head is not None
+    read = log_store.node_reader(connection, head.id)
+    found = plans(connection, lambda: inclusion_proof(37, 100, read))
+    found |= plans(connection, lambda: consistency_proof(37, 100, read))
+    found |= plans(connection, lambda: log_store.root(connection, head, 71))
+    assert found == {
+        "SEARCH tree_nodes USING PRIMARY KEY (log_id=? AND level=? AND idx=?)",
+        "SEARCH entries USING INDEX sqlite_autoindex_entries_1 (log_id=? AND idx>? AND idx<?)",
+    }
+
+
+def test_what_a_document_became_is_found_by_its_records(connection: Connection) -> None:
+    """An answer with a hundred rows asks for a hundred records, and not for all that were ever submitted."""
+    wanted = [(bytes([number] * 16), 1) for number in range(100)]
+    found = plans(connection, lambda: documents.evidence_of(connection, wanted))
+    assert found == {"SEARCH submissions USING INDEX submissions_record (record_id=?)"}
