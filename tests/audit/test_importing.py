@@ -24,11 +24,16 @@ from exchange.storage.logs import verify
 from exchange.storage.node import alarms
 from exchange.storage.node.alarms import AlarmChange
 from exchange.storage.node.links import MIRROR_STOP
+from exchange.tlog import tiles
 from exchange.v1.common_pb2 import RecordRef
 from exchange.v1.kind_pb2 import Lane
+from exchange.v1.record_pb2 import Record
 from exchange.v1.submission_service_pb2 import SubmitDocumentRequest, SubmitResult
 from tests import evidence
+from tests.audit.forging import log_of
 from tests.audit.material import SAMPLE
+from tests.audit.test_hostile_disk import Archived, rewrite_bodies
+from tests.audit.test_verifying import REGISTRY
 from tests.domain import records
 from tests.flows.files import hand_in, held, listed, made_file, penalty
 from tests.flows.test_recovering import credit, submit
@@ -254,6 +259,31 @@ def test_attachments_come_back_where_the_export_has_them(world: World, tmp_path:
                 assert attachments.whole(connection, digests[0]) == files[0][0]
             assert attachments.missing_counts(connection)[0].count == 2 - found
         made.dispose()
+
+
+def test_a_body_that_nobody_signed_is_told_where_it_lies(world: World, tmp_path: Path) -> None:
+    """No row need show it: a node that goes on from such a disk would show what its region never stated."""
+    world.start()
+    submit(world, range(3))
+    world.wait(world.settled)
+    folder = _export(world, tmp_path / "export")
+    changed: list[int] = []
+
+    def change(made: Archived) -> None:
+        for index, (body, salt) in made.held.items():
+            record = Record.FromString(body)
+            if record.HasField("credit_result"):
+                record.header.issued.approver = "another"
+                made.held[index] = record.SerializeToString(), salt
+                changed.append(index)
+                return
+
+    (part,) = tiles.runs(log_of(folder, REGISTRY).about.size)
+    rewrite_bodies(folder, REGISTRY, part, change)
+    done = _import(folder, f"sqlite:///{tmp_path}/again.db")
+    assert [(each.code, each.log, each.index, each.proven) for each in done.findings][:1] == [
+        ("BODY_CHANGED", REGISTRY, changed[0], True)
+    ]
 
 
 @pytest.mark.parametrize("seed", [None, bytes(32)])

@@ -12,6 +12,7 @@ from typing import Final
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.processes import in_order
 from exchange.flows.audit.sources.source import Apart, Part, PartRead, Source, SourceEntry, SourceLog
+from exchange.flows.audit.verify.keys.statements import body_problem, read_entry
 from exchange.flows.audit.watching import READING, Seen, Watch, unwatched
 from exchange.storage.engine.transaction import LogHead, NewEntry, Transaction
 from exchange.storage.logs import log_store
@@ -89,8 +90,9 @@ class Loader:
             watch: Told of entries that are read.
 
         Yields:
-            ``NOTE_UNREADABLE`` and ``CHECKPOINT_ROOT``: the entries are not those that were cosigned. They are put all
-            the same, so that what was made of them can be looked at.
+            ``NOTE_UNREADABLE`` and ``CHECKPOINT_ROOT``: the entries are not those that were cosigned; with trees also
+            ``BODY_CHANGED``: a body is not the one that was signed. They are put all the same, so that what was made of
+            them can be looked at.
         """
         logs = self._source.logs()
         seen = watch(READING, sum(log.size for log in logs))
@@ -121,6 +123,8 @@ class Loader:
         for chunk in self._chunks(log, head.size):
             fresh = [NewEntry.of(each.entry, each.salt, each.body) for each in chunk]
             self.kept_back |= {(log.origin, each.index) for each in chunk if each.absent in KEPT_BACK}
+            if self._trees and log.use != "journal":
+                yield from _bodies(log, chunk)
             first = chunk[0].index
             found: list[_Note] = []
             while note is not None and (isinstance(note, Finding) or note.size <= first + len(chunk)):
@@ -188,6 +192,15 @@ class Loader:
                 for index, packed in page:
                     registers.keep_leaves(tx, head.id, index, packed)
             self._stepped[log.origin] = page[-1][0] + 1
+
+
+def _bodies(log: SourceLog, chunk: Sequence[SourceEntry]) -> Iterator[Finding]:
+    """Bodies that are not the ones that their entries commit to: whoever only walks them leaves that to others."""
+    for each in chunk:
+        read = read_entry(each.entry) if each.body is not None else None
+        problem = body_problem(read[1], each.body or b"", each.salt or b"") if read is not None else ""
+        if problem:
+            yield Finding(code="BODY_CHANGED", log=log.origin, index=each.index, detail=problem)
 
 
 def _read_note(log: SourceLog, data: bytes) -> _Note:
