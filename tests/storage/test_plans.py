@@ -12,6 +12,7 @@ from exchange.storage.engine.migrate import migrate
 from exchange.storage.engine.writer import Writer
 from exchange.storage.intake import documents
 from exchange.storage.logs import log_store
+from exchange.storage.queries import records
 from exchange.tlog.tree import consistency_proof, inclusion_proof
 from tests.storage.logs import ORIGIN, Append, append
 
@@ -61,3 +62,10 @@ def test_what_a_document_became_is_found_by_its_records(connection: Connection) 
     wanted = [(bytes([number] * 16), 1) for number in range(100)]
     found = plans(connection, lambda: documents.evidence_of(connection, wanted))
     assert found == {"SEARCH submissions USING INDEX submissions_record (record_id=?)"}
+
+
+def test_the_answers_to_a_record_are_found_by_it(connection: Connection) -> None:
+    """And not among all answers that there are."""
+    found = plans(connection, lambda: records.answers_about(connection, [("cq", bytes([1] * 16))]))
+    assert "SEARCH reg_records USING INDEX reg_records_about (about=?)" in found
+    assert not any("reg_records_kind" in each for each in found)

@@ -214,7 +214,8 @@ def answers_about(connection: Connection, about: Sequence[tuple[str, bytes]]) ->
     for start in range(0, len(ids), KEYS_AT_ONCE):
         query = _query().where(
             _T.about.in_(ids[start : start + KEYS_AT_ONCE]),
-            _T.kind == Kind.KIND_ANSWER,
+            # Not by the index of kinds: the answers to a few records are few, and all answers may be many.
+            _T.kind + 0 == Kind.KIND_ANSWER,
             _T.origin != _T.about_origin,
             _T.newest.is_(True),
             _T.tombstone == "",
