@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count, islice
+from multiprocessing import current_process
 from pathlib import Path
 from threading import Event
 
@@ -12,7 +14,7 @@ import pytest
 from exchange.flows.apply.again.ahead import Ahead
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.audit.folder.errors import FolderUnreadable
-from exchange.flows.audit.processes import in_order, pool
+from exchange.flows.audit.processes import Helpers, in_order, pool
 from exchange.flows.audit.replay.loading import Loader
 from exchange.flows.audit.replay.run import ReplayRun
 from exchange.flows.audit.replay.walk import Walk
@@ -92,6 +94,29 @@ def test_a_walk_reads_itself_what_nobody_has_begun(past: Past) -> None:
     with past.run("sc") as run:
         list(run.go())
         assert walk.done == run.done
+
+
+def test_helpers_help_once_they_have_begun() -> None:
+    """Until then each part is worked on here; none is left out or done twice, whoever does it."""
+    begin, here = Event(), current_process().name
+    with ThreadPoolExecutor(1) as executor, pool(1) as processes:
+        executor.submit(begin.wait)
+        late = Helpers(executor)
+        assert list(late.in_order(abs, [-1, -2], 2)) == [1, 2]
+        assert not late.have_begun
+        begin.set()
+        soon = Helpers(processes, "exchange.flows.audit.processes")
+        seen = soon.in_order(_who, count(), 2)
+        worked = [next(seen)]
+        while worked[-1][1] == here:
+            worked.append(next(seen))
+        worked += islice(seen, 3)
+    assert [part for part, _ in worked] == list(range(len(worked)))
+    assert {who for _, who in worked[-4:]}.isdisjoint({here})
+
+
+def _who(part: int) -> tuple[int, str]:
+    return part, current_process().name
 
 
 def test_results_come_in_the_order_of_the_parts() -> None:

@@ -6,7 +6,8 @@ import gc
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from itertools import islice
+from importlib import import_module
+from itertools import chain, islice
 from multiprocessing import get_context
 from typing import Final, TypeVar
 
@@ -30,6 +31,38 @@ def pool(jobs: int) -> Executor:
     return ProcessPoolExecutor(
         jobs, mp_context=get_context("spawn"), initializer=gc.set_threshold, initargs=gc.get_threshold()
     )
+
+
+class Helpers:
+    """Processes that help once they have begun: they need a second or two for it, in which this one works alone.
+
+    Args:
+        executor: The processes.
+        modules: What they read before they say that they have begun.
+    """
+
+    def __init__(self, executor: Executor, *modules: str) -> None:
+        self.executor = executor
+        self._begun = executor.submit(_begin, modules)
+
+    @property
+    def have_begun(self) -> bool:
+        """Whether work that is given to them is begun at once."""
+        return self._begun.done()
+
+    def in_order(self, work: Callable[[_P], _T], parts: Iterable[_P], ahead: int) -> Iterator[_T]:
+        """Results in the order of the parts: made here until they have begun, and by them from then on."""
+        rest = iter(parts)
+        for part in rest:
+            if self.have_begun:
+                yield from in_order(self.executor, work, chain((part,), rest), ahead)
+                return
+            yield work(part)
+
+
+def _begin(modules: Iterable[str]) -> None:
+    for each in modules:
+        import_module(each)
 
 
 def in_order(executor: Executor, work: Callable[[_P], _T], parts: Iterable[_P], ahead: int) -> Iterator[_T]:

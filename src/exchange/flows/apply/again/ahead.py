@@ -6,7 +6,7 @@ is still computed in order, by the same apply.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from functools import partial
 from itertools import count
@@ -42,12 +42,16 @@ class Ahead:
         name: The node whose own logs are walked.
         executor: Where they are read ahead.
         entries: The file of a scratch database that was shared: where the executor reads them.
+        is_ready: Whether it begins at once what it is given.
     """
 
-    def __init__(self, name: str, executor: Executor, entries: Path) -> None:
+    def __init__(
+        self, name: str, executor: Executor, entries: Path, is_ready: Callable[[], bool] = lambda: True
+    ) -> None:
         self._name = name
         self._executor = executor
         self._entries = entries
+        self._is_ready = is_ready
         self._runs: dict[_Key, Future[list[EntryFacts]]] = {}
         self._read: dict[_Key, list[ReadEntry]] = {}
 
@@ -59,6 +63,8 @@ class Ahead:
             steps: The steps.
             next_seq: Number of the first one's row changes.
         """
+        if not self._is_ready():
+            return
         for number, step in zip(count(next_seq, NUMBERS_PER_STEP), steps, strict=False):
             if len(self._runs) + len(self._read) >= STEPS:
                 return

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
 from exchange.flows.audit.findings import Finding
-from exchange.flows.audit.processes import in_order
+from exchange.flows.audit.processes import Helpers
 from exchange.flows.audit.sources.source import Apart, Part, PartRead, Source, SourceEntry, SourceLog
 from exchange.flows.audit.verify.keys.statements import body_problem, read_entry
 from exchange.flows.audit.watching import READING, Seen, Watch, unwatched
@@ -59,7 +58,7 @@ class Loader:
         change: Writes.
         trees: Whether the database gets subtree hashes for proofs; a walk needs none.
         number: Says whose submissions entries are; nobody's when None.
-        executor: Other processes that read; None: this one does.
+        helpers: Other processes that read; None: this one does.
 
     Attributes:
         kept_back: Entries whose bodies exist and are not in the source: what follows from them can not be computed.
@@ -72,13 +71,13 @@ class Loader:
         *,
         trees: bool,
         number: Number | None = None,
-        executor: Executor | None = None,
+        helpers: Helpers | None = None,
     ) -> None:
         self._source = source
         self._change = change
         self._trees = trees
         self._number = number
-        self._executor = executor
+        self._helpers = helpers
         self._noted: dict[str, Frontier] = {}
         self._stepped: dict[str, int] = {}
         self.kept_back: set[tuple[str, int]] = set()
@@ -145,8 +144,8 @@ class Loader:
 
     def _chunks(self, log: SourceLog, start: int) -> Iterator[list[SourceEntry]]:
         """Entries from ``start`` on: read by other processes, where there are some and the source lets them."""
-        if self._executor is not None and isinstance(self._source, Apart):
-            for found, rest in in_order(self._executor, _read, self._source.parts(log, start), PARTS_AHEAD):
+        if self._helpers is not None and isinstance(self._source, Apart):
+            for found, rest in self._helpers.in_order(_read, self._source.parts(log, start), PARTS_AHEAD):
                 if found:
                     yield found
                     start = found[-1].index + 1

@@ -15,7 +15,7 @@ from exchange.flows.apply.again.replay import ReplayedStep, Stop, nowhere
 from exchange.flows.apply.applier import ReplayedNode
 from exchange.flows.audit.findings import Finding
 from exchange.flows.audit.folder.errors import FolderUnreadable
-from exchange.flows.audit.processes import pool, worth
+from exchange.flows.audit.processes import Helpers, pool, worth
 from exchange.flows.audit.replay.causes import Beyond, explain
 from exchange.flows.audit.replay.comparing import MAX_ROWS, Difference, Registers, compare
 from exchange.flows.audit.replay.loading import Loader
@@ -30,6 +30,10 @@ from exchange.v1.journal_pb2 import JournalEntry
 
 TRIES: Final = 3
 """Times that a comparison begins again because the node went on meanwhile."""
+
+
+_HELPING: Final = ("exchange.flows.apply.again.ahead", "exchange.flows.audit.sources.exported")
+"""Where the work of other processes is found."""
 
 
 def until(index: int) -> Stop:
@@ -69,10 +73,12 @@ class ReplayRun:
         self._stack = ExitStack()
         self._scratch = self._stack.enter_context(Scratch(folder))
         jobs = jobs or worth(sum(log.size for log in source.logs()))
-        executor = self._stack.enter_context(pool(jobs - 1)) if jobs > 1 else None
-        self._loader = Loader(source, self._scratch.change, trees=False, executor=executor)
+        helpers = Helpers(self._stack.enter_context(pool(jobs - 1)), *_HELPING) if jobs > 1 else None
+        self._loader = Loader(source, self._scratch.change, trees=False, helpers=helpers)
         node = ReplayedNode(name=source.node, federation=source.domain, tables=tables)
-        ahead = Ahead(node.name, executor, self._scratch.entries_file) if executor is not None else None
+        ahead = None
+        if helpers is not None:
+            ahead = Ahead(node.name, helpers.executor, self._scratch.entries_file, lambda: helpers.have_begun)
         self._walk = Walk(node, self._scratch, ahead)
 
     def __enter__(self) -> Self:
