@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.audit.material import Material
 from tests.cli.conftest import init, run
+from tests.world import keyring
 
 EXCHANGE = Path(sys.executable).with_name("exchange")
 
@@ -64,6 +66,9 @@ def test_authorities_that_are_none_are_told_also_where_nothing_is_stamped(materi
     (tmp_path / "roots.pem").write_text("no certificate")
     done = run("audit", "timestamps", "--folder", material.export("cq"), "--roots", tmp_path / "roots.pem")
     assert (done.status, "CERTIFICATE_UNREADABLE" in done.err) == (2, True)
+    (tmp_path / "roots.pem").write_bytes(keyring("cq").root.root_pem)
+    done = run("audit", "timestamps", "--folder", material.export("cq"), "--roots", tmp_path / "roots.pem", lang="zh")
+    assert (done.status, "盘上没有时间戳" in done.out) == (3, True)
 
 
 def test_a_verdict_that_nobody_reads_to_its_end_is_none(material: Material) -> None:
@@ -100,6 +105,7 @@ def test_what_is_found_is_told_in_chinese(material: Material, tmp_path: Path) ->
     assert "材料中没有登记表" in flat
     assert "不存在：导出时未含登记表" in flat
     assert "凭这份材料不能判定" in flat
+    assert re.search(r"^ 0 +FILE_NOT_THERE", shown, re.MULTILINE)
     page = tmp_path / "page.html"
     run("audit", "report", copy, "-o", page, *material.believing(), "--registers", "--jobs", "1", lang="zh")
     assert "不存在：导出时未含登记表" in page.read_text("utf-8")

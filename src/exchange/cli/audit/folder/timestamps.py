@@ -103,7 +103,11 @@ def _verify(out: Output, folder: Path, roots: bytes, origin: str) -> NoReturn:
         )
     else:
         rows = [(each.log, each.size, each.at, each.signer) for each in held]
-        out.table(("log", "size", "stamped", "service"), rows)
+        if looked:
+            out.table(("log", "size", "stamped", "service"), rows)
+        else:
+            out.say(t("message.timestamps_none"))
+    if found and not out.as_json:
         out.problems(Problem(each.code, each.file, told(each.detail)) for each in found)
     refused = any(each.proven for each in found)
     finish(Exit.FINDING if refused else Exit.UNDECIDABLE if found or not held else Exit.DONE)

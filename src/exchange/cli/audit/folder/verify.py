@@ -128,4 +128,4 @@ def _finding_row(found: Against) -> tuple[object, ...]:
     place.append(finding.file + (f" @{finding.byte}" if finding.byte is not None else ""))
     meaning = [reason_text(finding.code).message, told(finding.detail)]
     code = finding.code if finding.proven else f"{finding.code}\n{t('message.not_provable')}"
-    return int(found.no) or "", code, "\n".join(filter(None, place)), "\n".join(filter(None, meaning))
+    return int(found.no), code, "\n".join(filter(None, place)), "\n".join(filter(None, meaning))
