@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
-from multiprocessing import current_process
+from multiprocessing import active_children, current_process, parent_process
 from pathlib import Path
 from threading import Event
 
@@ -117,6 +119,42 @@ def test_helpers_help_once_they_have_begun() -> None:
 
 def _who(part: int) -> tuple[int, str]:
     return part, current_process().name
+
+
+def test_parts_of_a_process_that_is_killed_are_done_here() -> None:
+    """Whatever it had begun, and all that comes after."""
+    with pool(1) as executor:
+        assert list(in_order(executor, _dies_at_three, range(8), 3)) == list(range(8))
+
+
+def _dies_at_three(part: int) -> int:
+    if part == 3 and parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return part
+
+
+def test_a_walk_goes_on_when_its_process_is_killed(past: Past) -> None:
+    """It reads by itself what the process had begun, and what comes after."""
+    source = past.logs("sc")
+    with Scratch() as scratch, pool(1) as executor:
+        list(Loader(source, scratch.change, trees=False).load())
+        scratch.share()
+        node = ReplayedNode(name="sc", federation=source.domain, tables=tables())
+        walk = Walk(node, scratch, Ahead("sc", executor, scratch.entries_file))
+        killed = False
+
+        def kill(_step: object) -> None:
+            nonlocal killed
+            if not killed and walk.done.steps == 3:
+                killed = True
+                for process in active_children():
+                    process.kill()
+
+        assert list(walk.on(lambda *_line: False, kill)) == []
+        assert killed
+    with past.run("sc") as run:
+        list(run.go())
+        assert walk.done == run.done
 
 
 def test_results_come_in_the_order_of_the_parts() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from importlib import import_module
 from itertools import chain, islice
 from multiprocessing import get_context
@@ -75,8 +76,20 @@ def in_order(executor: Executor, work: Callable[[_P], _T], parts: Iterable[_P], 
         ahead: How many wait, or are done and not yet taken: so much is in memory.
     """
     rest = iter(parts)
-    waiting = [executor.submit(work, part) for part in islice(rest, ahead)]
+    waiting = deque((part, _submitted(executor, work, part)) for part in islice(rest, ahead))
     while waiting:
-        done = waiting.pop(0).result()
-        waiting += [executor.submit(work, part) for part in islice(rest, 1)]
+        part, result = waiting.popleft()
+        try:
+            done = work(part) if result is None else result.result()
+        except BrokenExecutor:
+            # A process was killed, by the system when memory ran out: the work is done here.
+            done = work(part)
+        waiting += [(part, _submitted(executor, work, part)) for part in islice(rest, 1)]
         yield done
+
+
+def _submitted(executor: Executor, work: Callable[[_P], _T], part: _P) -> Future[_T] | None:
+    try:
+        return executor.submit(work, part)
+    except BrokenExecutor:
+        return None

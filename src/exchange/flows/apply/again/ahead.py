@@ -7,7 +7,7 @@ is still computed in order, by the same apply.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -74,7 +74,10 @@ class Ahead:
             key = source.id, step.first, step.end
             if key not in self._runs and key not in self._read:
                 origin = source.peer if source.use == "mirror" else self._name
-                self._runs[key] = self._executor.submit(facts_of_run, self._entries, key, origin, number)
+                try:
+                    self._runs[key] = self._executor.submit(facts_of_run, self._entries, key, origin, number)
+                except BrokenExecutor:
+                    return  # a process was killed: entries are read in turn
 
     def take(self, logs: Connection, log_id: int, first: int, end: int) -> list[ReadEntry]:
         """The entries of a step."""
@@ -84,8 +87,12 @@ class Ahead:
             return self._read.pop(key, None) or read_run(logs, log_id, first, end)
         while not run.done() and self._help(logs):
             pass
+        try:
+            found = run.result()
+        except BrokenExecutor:
+            return read_run(logs, log_id, first, end)
         raw = partial(_entry_at, logs, log_id)
-        return [ReadEntry(facts, place, raw) for place, facts in enumerate(run.result())]
+        return [ReadEntry(facts, place, raw) for place, facts in enumerate(found)]
 
     def _help(self, logs: Connection) -> bool:
         """Rather than wait: read what stands last of what nobody has begun. False when there is nothing."""
