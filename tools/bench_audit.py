@@ -31,7 +31,7 @@ MIX = {"penalty": 0.45, "monitoring": 0.5, "checks": 0.05}
 """Of the entries: notices of 1 KiB and batches of 4 factors by 4 hours, each with a signature of its own; checks, each
 a line of the journal. Decisions (one signature for up to 256 records) and steps come on top."""
 
-WALKED = 20_000
+WALKED = 50_000
 """Entries that go the whole way through both nodes."""
 
 LOOK_S = 0.25
@@ -41,6 +41,9 @@ WITNESSED_S = 120.0
 
 AIM_SECONDS, AIM_MIB = 120.0, 300.0
 """Of a million entries verified."""
+
+AIM_REPLAY = 8_000
+"""Entries replayed in a second."""
 
 MILLION = 1_000_000
 
@@ -180,4 +183,5 @@ def show(figures: dict[str, Any]) -> Table:
         )
     table.add_section()
     table.add_row("aim of verify", "", f"{AIM_SECONDS * entries / MILLION:,.1f}", "", "", f"{AIM_MIB:,.0f} MiB")
+    table.add_row("aim of replay", f"{AIM_REPLAY:,}", f"{entries / AIM_REPLAY:,.1f}", "", "", "")
     return table
