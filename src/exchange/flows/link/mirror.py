@@ -44,7 +44,7 @@ from exchange.tlog.note import SignedNote, VerifierKey, merge, parse
 from exchange.tlog.origin import LogName, OriginUse
 from exchange.tlog.tree import Frontier, leaf_hash
 from exchange.v1.key_announcement_pb2 import KeyUse
-from exchange.v1.kind_pb2 import Kind, Lane
+from exchange.v1.kind_pb2 import KIND_KEY_ANNOUNCEMENT, Lane
 from exchange.v1.record_pb2 import Record
 from exchange.v1.relay_service_pb2 import DeliverRequest, DeliverResponse, DeliverResult
 from exchange.v1.statement_pb2 import Body, Envelope, LogEntry, Statement
@@ -204,12 +204,12 @@ class MirrorFlow:
         else:
             return ()
         parts = _open(first)
-        if parts is None or parts[1].kind != Kind.KIND_KEY_ANNOUNCEMENT:
+        if parts is None or parts[1].kind != KIND_KEY_ANNOUNCEMENT:
             return ()
         entry, statement = parts
         if not matches(statement, body.record, body.salt):
             return ()
-        self._learn_first(peer, [(entry, statement, body)])
+        self._learn_first(peer, [(statement, body)])
         trusted = self._node.peers.get(peer.name) or peer
         verdict = trusted.signing.verify(entry.envelope, instant(micros_of(entry.logged_at)))
         if verdict.verified is None or statement.origin != peer.name:
@@ -316,7 +316,12 @@ class MirrorFlow:
         # 5
         parts = [_open(entry) for entry in fresh]
         bodies = request.bodies[skip:]
-        self._learn_first(peer, [(*part, body) for part, body in zip(parts, bodies, strict=True) if part is not None])
+        told = [
+            (part[1], body)
+            for part, body in zip(parts, bodies, strict=True)
+            if part is not None and part[1].kind == KIND_KEY_ANNOUNCEMENT
+        ]
+        self._learn_first(peer, told)
         trusted = self._node.peers.get(peer.name) or peer
         verify_ahead(trusted, [(part[0].envelope, micros_of(part[0].logged_at)) for part in parts if part])
         entries = []
@@ -416,10 +421,10 @@ class MirrorFlow:
 
     # -- keys and bodies -------------------------------------------------------------------------------------
 
-    def _learn_first(self, peer: Peer, parts: Sequence[tuple[LogEntry, Statement, Body]]) -> None:
-        """The first signing chain of a peer; whether to trust it follows from the roots of the card."""
-        for _entry, statement, body in parts:
-            if statement.kind != Kind.KIND_KEY_ANNOUNCEMENT or not matches(statement, body.record, body.salt):
+    def _learn_first(self, peer: Peer, told: Sequence[tuple[Statement, Body]]) -> None:
+        """The first signing chain of a peer, as it says itself; that it counts follows from the roots of the card."""
+        for statement, body in told:
+            if not matches(statement, body.record, body.salt):
                 continue
             try:
                 announcement = Record.FromString(body.record).key_announcement
