@@ -13,7 +13,9 @@ from exchange.storage.engine.writer import Writer
 from exchange.storage.intake import documents
 from exchange.storage.logs import log_store
 from exchange.storage.queries import records
+from exchange.storage.registers import registers
 from exchange.tlog.tree import consistency_proof, inclusion_proof
+from exchange.v1.kind_pb2 import KIND_REPAIR_NOTICE
 from tests.storage.logs import ORIGIN, Append, append
 
 
@@ -62,6 +64,23 @@ def test_what_a_document_became_is_found_by_its_records(connection: Connection) 
     wanted = [(bytes([number] * 16), 1) for number in range(100)]
     found = plans(connection, lambda: documents.evidence_of(connection, wanted))
     assert found == {"SEARCH submissions USING INDEX submissions_record (record_id=?)"}
+
+
+def test_what_ended_a_record_is_found_by_it(connection: Connection) -> None:
+    """Repairs and revocations by the notices that a step names, and not all that the node holds."""
+    found = plans(connection, lambda: registers.acts_on(connection, [("cq", bytes([1] * 16))], (KIND_REPAIR_NOTICE,)))
+    assert found == {"SEARCH reg_records USING INDEX reg_records_about (about=?)"}
+
+
+def test_what_waits_for_one_thing_is_found_by_it(connection: Connection) -> None:
+    """And not among everything that waits in a log."""
+    found = plans(connection, lambda: registers.waits_for(connection, 1, "BODY", 10))
+    found |= plans(connection, lambda: registers.missing_bodies(connection, 1, 10))
+    found |= plans(connection, lambda: registers.count_waiting(connection, 1, "BODY"))
+    assert {each for each in found if "reg_waits" in each} <= {
+        "SEARCH reg_waits USING INDEX reg_waits_token (log_id=? AND token=?)",
+        "SEARCH reg_waits USING COVERING INDEX reg_waits_token (log_id=? AND token=?)",
+    }
 
 
 def test_the_answers_to_a_record_are_found_by_it(connection: Connection) -> None:

@@ -240,7 +240,9 @@ _RECORDS = Prepared(
 )
 _ACTS = Prepared(
     select(_RECORD.origin, _RECORD.record_id, _RECORD.about_origin, _RECORD.about).where(
-        _RECORD.about.in_(_WANTED), _RECORD.kind.in_(bindparam("kinds", expanding=True))
+        # By the index of what records are about: not by that of kinds, which lists every repair that there is.
+        _RECORD.about.in_(_WANTED),
+        (_RECORD.kind + 0).in_(bindparam("kinds", expanding=True)),
     )
 )
 _COPIES = Prepared(

@@ -125,7 +125,7 @@ waits = Table(
     # KEY:<id>, BODY, TIME or REFERENCE:<what>.
     Column("token", Text, nullable=False),
     Column("decision_revision", Integer, nullable=False),
-    Index("reg_waits_token", "token"),
+    Index("reg_waits_token", "log_id", "token", "idx"),
 )
 
 # Entries of a record that no register row points at: what an Erasure has to destroy beside the row's own entry.

@@ -332,7 +332,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one table after the other
         sa.PrimaryKeyConstraint("log_id", "idx"),
     )
     with op.batch_alter_table("reg_waits", schema=None) as batch_op:
-        batch_op.create_index("reg_waits_token", ["token"], unique=False)
+        batch_op.create_index("reg_waits_token", ["log_id", "token", "idx"], unique=False)
 
     op.create_table(
         "steps",
