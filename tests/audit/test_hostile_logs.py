@@ -23,6 +23,7 @@ from exchange.v1.statement_pb2 import Envelope, LogEntry, Statement
 from tests.audit.forging import entries_of, log_of, relist_all, write_tiles
 from tests.audit.material import Material
 from tests.cli.conftest import run
+from tests.domain.records import make_uscc
 
 JOURNAL = "cq.exchange.example/journal/1"
 FROM_SC = "sc.exchange.example/to/cq/registry/1"
@@ -83,7 +84,7 @@ def everything(material: Material, folder: Path, place: Path) -> dict[str, Any]:
         "import": run("audit", "import", folder, "--database", f"sqlite:///{place}/import.db", "--json"),
         "reconcile": run("audit", "reconcile", folder, material.export("sc"), "--json"),
         "report": run(
-            "audit", "report", folder, "-o", place / "page.html", "--jobs", "1", "--subject", "91500000000000000X"
+            "audit", "report", folder, "-o", place / "page.html", "--jobs", "1", "--subject", make_uscc(9_000)
         ),
     }
     for command in (("replay",), ("reconcile", material.export("sc"))):
