@@ -81,8 +81,10 @@ class Scratch:
         self._engine.dialect.do_begin = begin  # type: ignore[method-assign]
         self._connection = self._engine.connect()
         self._connection.begin()
-        apart = self._connection.execution_options(schema_translate_map={None: _ENTRIES})
-        schema.entries.create(apart)
+        # An option of a connection stays until it is taken back.
+        self._connection.execution_options(schema_translate_map={None: _ENTRIES})
+        schema.entries.create(self._connection)
+        self._connection.execution_options(schema_translate_map=None)
         tables = [table for table in schema.metadata.sorted_tables if table is not schema.entries]
         schema.metadata.create_all(self._connection, tables=tables, checkfirst=False)
         for table in schema.metadata.tables.values():
