@@ -37,16 +37,6 @@ def named_by(record: Record) -> Named:
     return Named(touched, about if line.reach is kinds.Reach.KNOWN else None, about)
 
 
-def touched(record: Record) -> list[RecordRef]:
-    """Records that this one supersedes, erases, repairs or revokes: only who stated them, or a superior, may."""
-    return list(named_by(record).touched)
-
-
-def spoken_of(record: Record) -> RecordRef | None:
-    """The record of anyone that this one answers, corrects or gives feedback on; None where it is about none."""
-    return named_by(record).spoken_of
-
-
 def disagrees(before: Record | None, record: Record) -> bool:
     """Whether a record says otherwise than the one before it where all of a succession have to agree.
 

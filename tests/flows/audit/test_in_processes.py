@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from multiprocessing import active_children, current_process, parent_process
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer
+from typing import Any
 
 import pytest
 
@@ -80,19 +81,34 @@ def test_parts_that_are_too_large_are_read_here(
         assert list(run.compare(StoredRegisters(past.database("sc")))) == []
 
 
+class _Counting(ThreadPoolExecutor):
+    """Counts what it is given."""
+
+    given = 0
+
+    def submit(self, *args: Any, **named: Any) -> Any:
+        """Take one more."""
+        self.given += 1
+        return super().submit(*args, **named)
+
+
 def test_a_walk_reads_itself_what_nobody_has_begun(past: Past) -> None:
-    """Where the others are busy, the walk does not wait for what it can read."""
+    """While the others are busy, the walk does not wait for what it can read."""
     busy, source = Event(), past.logs("sc")
-    with Scratch() as scratch, ThreadPoolExecutor(1) as executor:
+    with Scratch() as scratch, _Counting(1) as executor:
         executor.submit(busy.wait)
         list(Loader(source, scratch.change, trees=False).load())
         scratch.share()
         node = ReplayedNode(name="sc", federation=source.domain, tables=tables())
         walk = Walk(node, scratch, Ahead("sc", executor, scratch.entries_file))
+        release = Timer(1.0, busy.set)
+        release.start()
         try:
             assert list(walk.on(lambda *_line: False)) == []
         finally:
             busy.set()
+            release.cancel()
+        assert 1 < executor.given <= walk.done.steps
     with past.run("sc") as run:
         list(run.go())
         assert walk.done == run.done

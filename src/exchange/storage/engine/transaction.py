@@ -6,7 +6,7 @@ the order of commits. Nothing leaves the node that was not committed by the batc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
@@ -103,6 +103,12 @@ def head_of(row: Any) -> LogHead:
     Every transaction reads all heads, and most logs stand still between two: those are not made again.
     """
     return _head(*row)
+
+
+def values_of(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Takes the values of some columns out of a row, in their order."""
+    # Of one name itemgetter would give the value alone.
+    return itemgetter(*names) if len(names) > 1 else lambda row: tuple(row[name] for name in names)
 
 
 class Transaction:
@@ -240,8 +246,7 @@ class Transaction:
             return
         # The driver takes our values as they are: converting each of them again was a fifth of the writer's time.
         names = tuple(rows[0])
-        # Of one name it would give the value alone.
-        take = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
+        take = values_of(names)
         values = [take(row) for row in rows]
         whole = len(values) - len(values) % ROWS_AT_ONCE
         if whole:

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from hashlib import sha256
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,7 +18,7 @@ from sqlalchemy import BindParameter, Connection, Delete, Table, and_, bindparam
 from exchange.crypto.mac import hmac_sha256
 from exchange.storage import schema
 from exchange.storage.engine.prepared import Prepared
-from exchange.storage.engine.transaction import Transaction
+from exchange.storage.engine.transaction import Transaction, values_of
 
 CHUNK = 500
 LEAF_SIZE = 36
@@ -137,9 +136,7 @@ def _leaf_name(table: str) -> tuple[bytes, tuple[int, ...]]:
 def _leaf_columns(*names: str) -> tuple[Callable[[Mapping[str, Any]], tuple[Any, ...]], tuple[int, ...]]:
     """Takes the values of a row that its leaf is made of; and where log numbers stand among them."""
     columns = [name for name in names if name != "seq"]
-    # Of one name it would give the value alone.
-    take = itemgetter(*columns) if len(columns) > 1 else lambda row: tuple(row[name] for name in columns)
-    return take, _log_places(columns)
+    return values_of(columns), _log_places(columns)
 
 
 def _named(values: Sequence[Any], logs: Sequence[int], origins: Mapping[int, str]) -> Sequence[Any]:

@@ -38,20 +38,31 @@ _Key = tuple[int, int, int]
 class Ahead:
     """Reads the entries of steps.
 
+    No future is ever cancelled: where a process dies, the pool's own thread fails on those (InvalidStateError), and
+    nobody is told of the others. What nobody shall begin is not handed over.
+
     Args:
         name: The node whose own logs are walked.
         executor: Where they are read ahead.
         entries: The file of a scratch database that was shared: where the executor reads them.
+        processes: How many runs the executor works on at once.
         is_ready: Whether it begins at once what it is given.
     """
 
     def __init__(
-        self, name: str, executor: Executor, entries: Path, is_ready: Callable[[], bool] = lambda: True
+        self,
+        name: str,
+        executor: Executor,
+        entries: Path,
+        processes: int = 1,
+        is_ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._name = name
         self._executor = executor
         self._entries = entries
+        self._in_hand = processes + 1
         self._is_ready = is_ready
+        self._planned: dict[_Key, tuple[str, int]] = {}
         self._runs: dict[_Key, Future[list[EntryFacts]]] = {}
         self._read: dict[_Key, list[ReadEntry]] = {}
 
@@ -66,27 +77,28 @@ class Ahead:
         if not self._is_ready():
             return
         for number, step in zip(count(next_seq, NUMBERS_PER_STEP), steps, strict=False):
-            if len(self._runs) + len(self._read) >= STEPS:
-                return
+            if len(self._planned) + len(self._runs) + len(self._read) >= STEPS:
+                break
             source = heads.get(step.source_log)
             if step.redecisions or source is None or not is_run(source, step.first, step.end):
                 continue
             key = source.id, step.first, step.end
-            if key not in self._runs and key not in self._read:
-                origin = source.peer if source.use == "mirror" else self._name
-                try:
-                    self._runs[key] = self._executor.submit(facts_of_run, self._entries, key, origin, number)
-                except BrokenExecutor:
-                    return  # a process was killed: entries are read in turn
+            if key not in self._planned and key not in self._runs and key not in self._read:
+                self._planned[key] = source.peer if source.use == "mirror" else self._name, number
+        self._hand_over()
 
     def take(self, logs: Connection, log_id: int, first: int, end: int) -> list[ReadEntry]:
         """The entries of a step."""
         key = log_id, first, end
         run = self._runs.pop(key, None)
-        if run is None or run.cancel():
+        if run is None:
+            self._planned.pop(key, None)
             return self._read.pop(key, None) or read_run(logs, log_id, first, end)
-        while not run.done() and self._help(logs):
-            pass
+        while not run.done() and self._planned:
+            # Rather than wait: what stands last is read here.
+            last, _ = self._planned.popitem()
+            self._read[last] = read_run(logs, *last)
+            self._hand_over()
         try:
             found = run.result()
         except BrokenExecutor:
@@ -94,14 +106,16 @@ class Ahead:
         raw = partial(_entry_at, logs, log_id)
         return [ReadEntry(facts, place, raw) for place, facts in enumerate(found)]
 
-    def _help(self, logs: Connection) -> bool:
-        """Rather than wait: read what stands last of what nobody has begun. False when there is nothing."""
-        for key, run in reversed(self._runs.items()):
-            if run.cancel():
-                del self._runs[key]
-                self._read[key] = read_run(logs, *key)
-                return True
-        return False
+    def _hand_over(self) -> None:
+        """Give the executor what it can begin; one more waits, so that it need not."""
+        begun = sum(not run.done() for run in self._runs.values())
+        for key in list(self._planned)[: max(0, self._in_hand - begun)]:
+            origin, number = self._planned[key]
+            try:
+                self._runs[key] = self._executor.submit(facts_of_run, self._entries, key, origin, number)
+            except BrokenExecutor:
+                return  # a process was killed: entries are read in turn
+            del self._planned[key]
 
 
 def facts_of_run(entries: Path, key: _Key, origin: str, first: int) -> list[EntryFacts]:

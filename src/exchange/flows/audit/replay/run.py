@@ -78,7 +78,8 @@ class ReplayRun:
         node = ReplayedNode(name=source.node, federation=source.domain, tables=tables)
         ahead = None
         if helpers is not None:
-            ahead = Ahead(node.name, helpers.executor, self._scratch.entries_file, lambda: helpers.have_begun)
+            entries = self._scratch.entries_file
+            ahead = Ahead(node.name, helpers.executor, entries, jobs - 1, lambda: helpers.have_begun)
         self._walk = Walk(node, self._scratch, ahead)
 
     def __enter__(self) -> Self:

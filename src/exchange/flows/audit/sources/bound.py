@@ -71,7 +71,6 @@ class BoundLogs:
     def __init__(self, source: Source, first: FirstReading) -> None:
         self._source = source
         self._first = {each.log.origin: each for each in first.logs}
-        self._notes: dict[str, list[bytes]] = {}
         self.node = source.node
         self.domain = source.domain
         self.findings: list[Finding] = []
